@@ -1,0 +1,84 @@
+/* The one table through which the engine and the trainer reach arithmetic.
+ *
+ * A backend owns a device (the CPU, a GPU) and its threads or streams. Nothing else of it is visible. The
+ * tests hold a second, slow and obvious implementation of this table in double precision, which is every
+ * other one's reference. */
+#ifndef FG_KERNELS_BACKEND_H
+#define FG_KERNELS_BACKEND_H
+
+#include "kernels/step.h"
+#include "runtime/base/status.h"
+
+struct fg_backend;
+
+/* One operator on one backend. A NULL backward means that the operator has none. */
+struct fg_kernel {
+    /* Whether this step (its operand types, extents and attributes) can run here. Looks at no data. */
+    bool (*supports)(const struct fg_backend *backend, const struct fg_step *step);
+    /* Bytes of scratch for step->pass; NULL means none. The planner puts the answer into the step. */
+    size_t (*workspace)(const struct fg_backend *backend, const struct fg_step *step);
+    /* Bytes derived from frozen weights, and the derivation; NULL means none. Only asked where param[0] is
+     * frozen. */
+    size_t (*prepared)(const struct fg_backend *backend, const struct fg_step *step);
+    enum fg_status (*prepare)(struct fg_backend *backend, const struct fg_step *step,
+                              const struct fg_memory *memory, struct fg_message *message);
+    /* Runs the step on its lane with all that lane's threads, and returns when it has ended (CPU) or is
+     * queued (GPU). */
+    enum fg_status (*forward)(struct fg_backend *backend, const struct fg_step *step,
+                              const struct fg_memory *memory, struct fg_message *message);
+    enum fg_status (*backward)(struct fg_backend *backend, const struct fg_step *step,
+                               const struct fg_memory *memory, struct fg_message *message);
+};
+
+struct fg_device {
+    char name[128];   /* as a person knows it: "AMD EPYC ...", "NVIDIA H100" */
+    uint32_t threads; /* CPU threads, or multiprocessors, for one lane */
+    uint32_t lanes;   /* most lanes a program may have */
+    bool host_memory; /* regions are ordinary memory: upload and download are copies inside it */
+};
+
+struct fg_backend {
+    const char *name; /* "cpu", "cuda", "reference" */
+    const char *version;
+    enum fg_dtype compute; /* type of values between steps */
+    struct fg_device device;
+    const struct fg_kernel *kernel; /* [FG_OPERATORS] */
+
+    /* One block of device memory, aligned to FG_ALIGNMENT and zeroed, given back by release. */
+    enum fg_status (*reserve)(struct fg_backend *backend, size_t bytes, void **block,
+                              struct fg_message *message);
+    void (*release)(struct fg_backend *backend, void *block);
+    /* Copies between host and device memory; ended when they return. */
+    enum fg_status (*upload)(struct fg_backend *backend, void *device, const void *host, size_t bytes,
+                             struct fg_message *message);
+    enum fg_status (*download)(struct fg_backend *backend, void *host, const void *device, size_t bytes,
+                               struct fg_message *message);
+
+    /* Prepares a planned program whose frozen weights are in place. May allocate and take seconds. */
+    enum fg_status (*prepare)(struct fg_backend *backend, const struct fg_program *program,
+                              const struct fg_memory *memory, struct fg_message *message);
+    /* Starts a run and returns at once. Program and memory must stay until poll has said that it ended. One
+     * run at a time; a second answers FG_TIMEOUT until the first has ended. */
+    enum fg_status (*submit)(struct fg_backend *backend, const struct fg_program *program,
+                             const struct fg_memory *memory, struct fg_message *message);
+    /* Waits until the run has ended or fg_clock_ns() passes deadline_ns (INT64_MAX: no deadline; 0: only
+     * look). FG_TIMEOUT: it still runs. Otherwise the run's own status; FG_OK when there was none. */
+    enum fg_status (*poll)(struct fg_backend *backend, int64_t deadline_ns, struct fg_message *message);
+
+    /* Ends its threads and frees everything, the backend too. Waits for a run under way. */
+    void (*close)(struct fg_backend *backend);
+};
+
+/* The CPU backend: threads for each lane (1 to 64), lanes 1 to FG_MAX_LANES. Sets OpenBLAS to one thread a
+ * caller. */
+enum fg_status fg_cpu_open(uint32_t threads, uint32_t lanes, struct fg_backend **backend,
+                           struct fg_message *message);
+
+/* Submit, wait without a deadline, and answer the run's status. */
+static inline enum fg_status fg_backend_run(struct fg_backend *backend, const struct fg_program *program,
+                                            const struct fg_memory *memory, struct fg_message *message) {
+    enum fg_status status = backend->submit(backend, program, memory, message);
+    return status == FG_OK ? backend->poll(backend, INT64_MAX, message) : status;
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* Inside the CPU backend: its kernels, one file each, and the threads that they share. */
+#ifndef FG_KERNELS_CPU_CPU_H
+#define FG_KERNELS_CPU_CPU_H
+
+#include "kernels/backend.h"
+
+extern const struct fg_kernel fg_cpu_resize, fg_cpu_normalise, fg_cpu_conv, fg_cpu_deconv, fg_cpu_batch_norm,
+    fg_cpu_max_pool, fg_cpu_concat, fg_cpu_sru, fg_cpu_cru, fg_cpu_simam, fg_cpu_mask, fg_cpu_cosine,
+    fg_cpu_distill, fg_cpu_anomaly_map, fg_cpu_adam;
+
+/* One of tasks equal pieces of work, run by the given thread (0 to threads - 1) of the step's lane. */
+typedef void fg_cpu_task(void *argument, uint32_t task, uint32_t thread);
+
+/* Runs all tasks on the threads of the step's lane and returns when the last has ended. Task t goes to thread
+ * t % threads in ascending order, always: sums that a thread keeps come out the same in every run. */
+void fg_cpu_parallel(struct fg_backend *backend, const struct fg_step *step, uint32_t tasks,
+                     fg_cpu_task *task, void *argument);
+
+/* Threads of one lane. */
+static inline uint32_t fg_cpu_threads(const struct fg_backend *backend) {
+    return backend->device.threads;
+}
+
+/* The half-open range of count items that one of pieces gets; pieces differ by at most one item. */
+struct fg_cpu_range {
+    size_t begin, end;
+};
+
+static inline struct fg_cpu_range fg_cpu_share(size_t count, uint32_t pieces, uint32_t piece) {
+    return (struct fg_cpu_range){count * piece / pieces, count * (piece + 1) / pieces};
+}
+
+/* A tensor's elements; NULL for an absent tensor. */
+static inline float *fg_cpu_values(const struct fg_tensor *t, const struct fg_memory *memory) {
+    return t ? fg_tensor_data(t, memory) : NULL;
+}
+
+#endif

@@ -1,0 +1,132 @@
+/* The operators of the network, one step of a program, and the program itself.
+ *
+ * A step names its operands; which operand an operator reads in which slot is the table below. Absent
+ * operands are NULL. All values are float32 NHWC (float64 in the tests' reference backend) unless the table
+ * says otherwise.
+ *
+ *   operator       in                          param                      out
+ *   RESIZE         frame u8 {n,h,w,1|3}        -                          picture u8 {n,H,W,3}
+ *   NORMALISE      picture u8 {n,H,W,3}        -                          {n,H,W,3}
+ *   CONV           x, residual?                weight, bias?              relu?(conv(x) + bias + residual)
+ *   DECONV         x                           weight, bias?              relu?(2x2 stride 2 transposed conv
+ * + bias) BATCH_NORM     x, residual?                gamma, beta, mean, var     relu?(bn(x) + residual),
+ * statistics {1,1,2,c} MAX_POOL       x                           -                          3x3, stride 2,
+ * padding 1 CONCAT         a, b?, c?                   -                          along channels SRU x gamma,
+ * beta                upper {c/2}, lower {c/2} halves of X^w CRU            Y1 {C}, P {3C/4}, L {C/4}   -
+ * beta1 * Y1 + beta2 * concat(P, L) SIMAM          x                           -                          x *
+ * sigmoid(...) MASK           x, draw                     -                          x, or 0 where the draw
+ * says so COSINE         F_E, F_G                    -                          M {n,h,w,1} = 1 - cos over
+ * channels DISTILL        F_E, F_G                    -                          loss of each image {n,1,1,1}
+ *   ANOMALY_MAP    M^a, M^b?, M^c?             -                          map {n,H,W,1}, score {n,1,1,1}
+ *   ADAM           schedule                    theta, m, v                -
+ *
+ * RESIZE is Pillow's BILINEAR with its own integer arithmetic and rounding (bit-exact); grey is repeated
+ * three times. The frame's h, w, c and the step's pitch may change between runs, up to the size that it was
+ * planned with. NORMALISE: (v / 255 - mean) / deviation with ImageNet's constants (network.md section 1).
+ * CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores mean and 1/sqrt(var +
+ * eps) in its second output and moves the running mean and (unbiased) variance by momentum 0.1. SRU, CRU,
+ * SIMAM: network.md section 3. SRU's group norm has 16 groups, eps 1e-5. MASK: draw is the u8 tensor of a
+ * struct fg_draw; network.md sections 5 and 7, philox.h. DISTILL, position: mean of M over positions; global:
+ * 1 - cos over the whole flattened feature of an image. ANOMALY_MAP: each M resized to H x W (bilinear,
+ * corners aligned), summed, Gaussian sigma 4 with 33 taps, mirrored without repeating the edge; score =
+ * largest value, not finite when any value is not finite. ADAM: schedule is float32 {1,1,1,4}: learning rate,
+ * 1/(1 - 0.9^t), 1/(1 - 0.999^t), l2. The gradient is d_param[0]
+ *   + 2 l2 theta; theta -= rate * (m * c1) / (sqrt(v * c2) + 1e-8), as PyTorch's Adam.
+ *
+ * Backward reads in, param, out and d_out, and writes d_in and d_param where they are given. Bit i of
+ * accumulate says that d_in[i] already holds another consumer's gradient, to be added to. d_param is always
+ * written, never added to. DISTILL's backward takes no d_out: it is the gradient of the mean over images.
+ * COSINE, ANOMALY_MAP, RESIZE, NORMALISE and ADAM have no backward. The hard SRU gate passes no gradient to
+ * gamma and beta: they are written as zero.
+ *
+ * ReLU, max pool and every maximum keep NaN (x > 0 ? x : 0 does not). */
+#ifndef FG_KERNELS_STEP_H
+#define FG_KERNELS_STEP_H
+
+#include <stdbool.h>
+
+#include "kernels/tensor.h"
+
+enum fg_operator {
+    FG_RESIZE,
+    FG_NORMALISE,
+    FG_CONV,
+    FG_DECONV,
+    FG_BATCH_NORM,
+    FG_MAX_POOL,
+    FG_CONCAT,
+    FG_SRU,
+    FG_CRU,
+    FG_SIMAM,
+    FG_MASK,
+    FG_COSINE,
+    FG_DISTILL,
+    FG_ANOMALY_MAP,
+    FG_ADAM,
+    FG_OPERATORS
+};
+
+enum fg_pass { FG_FORWARD, FG_BACKWARD };
+
+#define FG_MAX_IN 3
+#define FG_MAX_PARAM 4
+#define FG_MAX_OUT 2
+#define FG_MAX_WAITS 8
+#define FG_MAX_LANES 4
+#define FG_MAX_BATCH 64
+
+#define FG_GROUP_NORM_GROUPS 16
+#define FG_EPSILON 1e-5
+#define FG_BN_MOMENTUM 0.1
+#define FG_SIMAM_LAMBDA 1e-4
+#define FG_COSINE_FLOOR 1e-8
+#define FG_BLUR_SIGMA 4.0
+#define FG_BLUR_RADIUS 16
+
+/* What MASK draws from; the trainer writes it to the IO region before each run. */
+struct fg_draw {
+    uint64_t seed;
+    uint32_t epoch;
+    uint32_t image[FG_MAX_BATCH]; /* index in the data set of each picture of the batch */
+};
+
+struct fg_step {
+    enum fg_operator op;
+    enum fg_pass pass;
+
+    /* Attributes; zero where an operator has no use for one. */
+    int32_t stride;   /* CONV: 1 or 2 */
+    int32_t groups;   /* CONV: 1 or 2 */
+    bool relu;        /* CONV, DECONV, BATCH_NORM */
+    bool soft_gate;   /* SRU */
+    bool global_loss; /* DISTILL */
+    float mask_rate;  /* MASK: 0 to 1 */
+    uint32_t level;   /* MASK: 1, 2 or 3 */
+    size_t pitch;     /* RESIZE: bytes from one row of the frame to the next */
+
+    const struct fg_tensor *in[FG_MAX_IN];
+    const struct fg_tensor *param[FG_MAX_PARAM];
+    const struct fg_tensor *out[FG_MAX_OUT];
+    const struct fg_tensor *d_in[FG_MAX_IN];
+    const struct fg_tensor *d_param[FG_MAX_PARAM];
+    const struct fg_tensor *d_out[FG_MAX_OUT];
+    uint32_t accumulate; /* bit i: add to d_in[i] */
+
+    /* Set by the planner. */
+    size_t workspace, workspace_bytes; /* in FG_REGION_WORKSPACE; the lane's own */
+    size_t prepared, prepared_bytes;   /* in FG_REGION_PREPARED; 0 bytes when nothing is prepared */
+    uint32_t lane;                     /* a thread or a stream; steps of one lane run in order */
+    uint32_t wait[FG_MAX_WAITS];       /* earlier steps of other lanes that must have ended */
+    uint32_t waits;
+};
+
+/* Steps in an order that respects every wait. The arrays belong to whoever built the program (runtime/plan).
+ */
+struct fg_program {
+    struct fg_step *step;
+    uint32_t steps;
+    uint32_t lanes;
+    size_t bytes[FG_REGIONS]; /* what each region must hold; FRAME is the caller's */
+};
+
+#endif

@@ -1,0 +1,25 @@
+/* Sizes that come from outside are multiplied and added only through these: they say false on overflow. */
+#ifndef FG_RUNTIME_BASE_SIZE_H
+#define FG_RUNTIME_BASE_SIZE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Every tensor begins at a multiple of this many bytes, in every region and on every backend. */
+#define FG_ALIGNMENT ((size_t)256)
+
+static inline bool fg_size_add(size_t a, size_t b, size_t *sum) {
+    return !__builtin_add_overflow(a, b, sum);
+}
+
+static inline bool fg_size_mul(size_t a, size_t b, size_t *product) {
+    return !__builtin_mul_overflow(a, b, product);
+}
+
+/* Rounds up to FG_ALIGNMENT; the caller's size is already bounded, so this cannot overflow. */
+static inline size_t fg_size_align(size_t size) {
+    return (size + FG_ALIGNMENT - 1) & ~(FG_ALIGNMENT - 1);
+}
+
+#endif

@@ -1,0 +1,54 @@
+#include "runtime/base/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum fg_status fg_fail(struct fg_message *message, enum fg_status status, const char *format, ...) {
+    if (message) {
+        va_list args;
+        va_start(args, format);
+        vsnprintf(message->text, sizeof message->text, format, args);
+        va_end(args);
+    }
+    return status;
+}
+
+enum fg_status fg_fail_errno(struct fg_message *message, enum fg_status status, int error, const char *format,
+                             ...) {
+    if (message) {
+        va_list args;
+        va_start(args, format);
+        vsnprintf(message->text, sizeof message->text, format, args);
+        va_end(args);
+        size_t used = strlen(message->text);
+        char text[128];
+        snprintf(message->text + used, sizeof message->text - used, ": %s",
+                 strerror_r(error, text, sizeof text));
+    }
+    return status;
+}
+
+enum fg_status fg_fail_in(struct fg_message *message, enum fg_status status, const char *prefix) {
+    if (message) {
+        struct fg_message inner = *message;
+        snprintf(message->text, sizeof message->text, "%.200s: %.300s", prefix, inner.text);
+    }
+    return status;
+}
+
+int fg_exit_status(enum fg_status status) {
+    switch (status) {
+    case FG_OK:
+        return 0;
+    case FG_USAGE:
+        return 2;
+    case FG_DEVICE_LOST:
+        return 70;
+    case FG_INPUT:
+    case FG_ENVIRONMENT:
+    case FG_TIMEOUT:
+        break;
+    }
+    return 3;
+}

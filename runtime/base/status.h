@@ -1,0 +1,37 @@
+/* Status codes and the message that goes with a failure.
+ *
+ * Libraries return an fg_status and, when it is not FG_OK, have filled the caller's message with one sentence
+ * that says what failed, where (file, key, tensor, register) and what to do. They never print, exit or abort.
+ */
+#ifndef FG_RUNTIME_BASE_STATUS_H
+#define FG_RUNTIME_BASE_STATUS_H
+
+enum fg_status {
+    FG_OK = 0,
+    FG_INPUT,       /* a file, picture, configuration or request is wrong */
+    FG_USAGE,       /* the command line or a caller's argument is wrong */
+    FG_ENVIRONMENT, /* the machine refused: file system, memory, port, thread */
+    FG_TIMEOUT,     /* a deadline passed; the operation may still be running */
+    FG_DEVICE_LOST, /* the compute device failed: only a new process can mend it */
+};
+
+/* Long enough for a path and a sentence; a longer text is cut, never overrun. */
+struct fg_message {
+    char text[512];
+};
+
+/* Fills message (may be NULL) as printf does and returns status, so that a failure is one statement. */
+enum fg_status fg_fail(struct fg_message *message, enum fg_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* As fg_fail, with ": " and the text of the given errno value behind it. */
+enum fg_status fg_fail_errno(struct fg_message *message, enum fg_status status, int error, const char *format,
+                             ...) __attribute__((format(printf, 4, 5)));
+
+/* Puts "prefix: " before a message that a lower layer has filled, and returns status. */
+enum fg_status fg_fail_in(struct fg_message *message, enum fg_status status, const char *prefix);
+
+/* The exit status that a program ends with: 0, 2 (usage), 3 (environment, wrong input), 70 (device lost). */
+int fg_exit_status(enum fg_status status);
+
+#endif

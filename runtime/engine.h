@@ -1,0 +1,73 @@
+/* The engine: one bundle, loaded into one bank, judging frames.
+ *
+ * fg_engine_need says what a bundle takes before anything is loaded. fg_engine_open fills a bank: weights
+ * inflated in parallel, plan, backend preparation, self-test. After that no call takes memory. Several
+ * engines may live at once, each in its own bank; one backend runs one of them at a time. */
+#ifndef FG_RUNTIME_ENGINE_H
+#define FG_RUNTIME_ENGINE_H
+
+#include "kernels/backend.h"
+#include "runtime/arena.h"
+#include "runtime/bundle.h"
+
+/* A borrowed frame: 8-bit grey or RGB, rows pitch bytes apart. */
+struct fg_frame {
+    const uint8_t *pixels;
+    int32_t width, height, channels;
+    size_t pitch;
+};
+
+struct fg_box {
+    int32_t x, y, w, h; /* pixels of the frame; all 0 when there is no defect */
+    int32_t area;       /* pixels of the frame */
+};
+
+struct fg_judgement {
+    float score; /* largest value of the map; not finite when any value is not finite */
+    bool finite;
+    struct fg_box box; /* of the 8-connected region above the threshold that holds the maximum */
+    int64_t inference_ns;
+};
+
+/* Exact bytes of a bank, part by part, for one bundle on one backend and frames up to the given size. */
+struct fg_engine_need {
+    size_t weights, prepared, activations, workspace, io, load, host;
+    size_t total;
+};
+
+struct fg_engine;
+
+enum fg_status fg_engine_need(const struct fg_bundle *bundle, const struct fg_backend *backend,
+                              int32_t max_frame_width, int32_t max_frame_height, struct fg_engine_need *need,
+                              struct fg_message *message);
+
+/* The bundle must stay open while the engine opens, not after. self_test false only for the trainer, whose
+ * bundle has none yet. FG_INPUT: damaged streams, or the self-test failed (the message has the figures). */
+enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend *backend,
+                              struct fg_bank *bank, int32_t max_frame_width, int32_t max_frame_height,
+                              bool self_test, struct fg_engine **engine, struct fg_message *message);
+/* Empties the bank. */
+void fg_engine_close(struct fg_engine *engine);
+
+const struct fg_bundle_header *fg_engine_header(const struct fg_engine *engine);
+uint32_t fg_engine_checksum(const struct fg_engine *engine);
+
+/* Refuses a frame that breaks the bundle's contract (size, colour), with a sentence. */
+enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg_frame *frame,
+                                 struct fg_message *message);
+
+/* Starts judging a frame; its pixels must stay until fg_engine_taken or finish says so. */
+enum fg_status fg_engine_submit(struct fg_engine *engine, const struct fg_frame *frame,
+                                struct fg_message *message);
+/* Waits until deadline_ns (fg_clock_ns; INT64_MAX for none). FG_TIMEOUT: still running, call again before the
+ * next submit. threshold decides which pixels belong to the box. */
+enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, float threshold,
+                                struct fg_judgement *judgement, struct fg_message *message);
+
+/* After a finished run: the map (height * width of the network) and the level maps M^i (NULL when level i is
+ * not used; height and width are of that level), owned by the engine, valid until the next submit. */
+const float *fg_engine_map(const struct fg_engine *engine);
+const float *fg_engine_level_map(const struct fg_engine *engine, uint32_t level, int32_t *height,
+                                 int32_t *width);
+
+#endif

@@ -1,0 +1,25 @@
+/* flawgate COMMAND ...: finds the command and runs it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/tool.h"
+
+static const struct {
+    const char *name, *does;
+    int (*run)(int argc, char **argv);
+} COMMANDS[] = {
+    {"version", "what this build has", fg_tool_version},
+};
+
+int main(int argc, char **argv) {
+    if (argc >= 2)
+        for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++)
+            if (!strcmp(argv[1], COMMANDS[i].name))
+                return COMMANDS[i].run(argc - 1, argv + 1);
+    if (argc >= 2)
+        fprintf(stderr, "flawgate: no command \"%s\"\n", argv[1]);
+    fprintf(stderr, "usage: flawgate COMMAND ...\n");
+    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++)
+        fprintf(stderr, "  %-10s %s\n", COMMANDS[i].name, COMMANDS[i].does);
+    return 2;
+}

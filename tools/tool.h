@@ -1,0 +1,8 @@
+/* The commands of flawgate, one file each. Each gets its own name in argv[0] and returns the exit status: 0,
+ * 1 (the answer is no), 2 (usage), 3 (environment, wrong input), 70 (device lost). */
+#ifndef FG_TOOLS_TOOL_H
+#define FG_TOOLS_TOOL_H
+
+int fg_tool_version(int argc, char **argv);
+
+#endif
