@@ -29,7 +29,8 @@ struct fg_judgement {
     int64_t inference_ns;
 };
 
-/* Exact bytes of a bank, part by part, for one bundle on one backend and frames up to the given size. */
+/* Exact bytes of a bank, part by part (load: inflate windows and staging; host: self-test and search for the
+ * box), for one bundle on one backend and frames up to the given size. */
 struct fg_engine_need {
     size_t weights, prepared, activations, workspace, io, load, host;
     size_t total;
@@ -37,7 +38,7 @@ struct fg_engine_need {
 
 struct fg_engine;
 
-enum fg_status fg_engine_need(const struct fg_bundle *bundle, const struct fg_backend *backend,
+enum fg_status fg_engine_need(const struct fg_bundle *bundle, struct fg_backend *backend,
                               int32_t max_frame_width, int32_t max_frame_height, struct fg_engine_need *need,
                               struct fg_message *message);
 
@@ -56,13 +57,17 @@ uint32_t fg_engine_checksum(const struct fg_engine *engine);
 enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg_frame *frame,
                                  struct fg_message *message);
 
-/* Starts judging a frame; its pixels must stay until fg_engine_taken or finish says so. */
+/* Starts judging a frame; its pixels must stay until the run has ended. */
 enum fg_status fg_engine_submit(struct fg_engine *engine, const struct fg_frame *frame,
                                 struct fg_message *message);
 /* Waits until deadline_ns (fg_clock_ns; INT64_MAX for none). FG_TIMEOUT: still running, call again before the
  * next submit. threshold decides which pixels belong to the box. */
 enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, float threshold,
                                 struct fg_judgement *judgement, struct fg_message *message);
+
+/* Judges the bundle's own test picture and compares: score within 1 %, map within 2 % of its maximum.
+ * FG_INPUT, with both figures in the message, when it does not. Takes one run's time. */
+enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *message);
 
 /* After a finished run: the map (height * width of the network) and the level maps M^i (NULL when level i is
  * not used; height and width are of that level), owned by the engine, valid until the next submit. */

@@ -30,6 +30,9 @@ const struct fg_tensor *fg_plan_tensor(struct fg_plan *plan, enum fg_region regi
 /* A tensor at a given place of a region that the caller lays out itself (parameters, gradients, moments). */
 const struct fg_tensor *fg_plan_tensor_at(struct fg_plan *plan, const struct fg_tensor *tensor);
 
+/* Changes the extents of a FG_REGION_FRAME tensor between runs, up to those that it was planned with. */
+void fg_plan_set_frame(struct fg_plan *plan, const struct fg_tensor *frame, int32_t h, int32_t w, int32_t c);
+
 /* Keeps an activation to the end of the program: its value is read after the run. */
 void fg_plan_keep(struct fg_plan *plan, const struct fg_tensor *tensor);
 

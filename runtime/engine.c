@@ -1,0 +1,386 @@
+#include "runtime/engine.h"
+
+#include <assert.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/forward.h"
+#include "runtime/region.h"
+
+#define MAX_LOADERS 16
+
+struct fg_engine {
+    struct fg_bundle_header header;
+    uint32_t checksum;
+    struct fg_network network;
+    struct fg_backend *backend;
+    struct fg_bank *bank;
+    struct fg_plan *plan;
+    const struct fg_program *program;
+    struct fg_memory memory;
+    struct fg_engine_need need;
+
+    const struct fg_tensor *frozen[FG_NETWORK_PARAMS];
+    const struct fg_tensor *frame, *map, *score, *level[FG_NETWORK_LEVELS];
+    struct fg_step *resize;
+    int32_t max_width, max_height;
+
+    uint8_t *test_input; /* height * width * 3 */
+    float *test_map;     /* height * width */
+    void *search;        /* fg_region_scratch */
+    int64_t submitted_ns;
+    bool running;
+};
+
+static uint32_t loaders(const struct fg_backend *backend) {
+    return backend->device.threads < MAX_LOADERS ? backend->device.threads : MAX_LOADERS;
+}
+
+/* RESIZE, NORMALISE, the nodes, a COSINE behind each F_G, ANOMALY_MAP. */
+static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *message) {
+    const struct fg_network *network = &engine->network;
+    const int32_t height = network->spec.height, width = network->spec.width;
+    enum fg_status status = fg_plan_open(FG_FORWARD_TENSORS, FG_FORWARD_STEPS, engine->backend->device.lanes,
+                                         &engine->plan, message);
+    if (status != FG_OK)
+        return status;
+    struct fg_plan *plan = engine->plan;
+    struct fg_forward forward;
+    fg_forward_begin(&forward, plan, network, 1);
+    memcpy(engine->frozen, forward.frozen, sizeof engine->frozen);
+
+    engine->frame = fg_plan_tensor(plan, FG_REGION_FRAME, FG_U8, 1, engine->max_height, engine->max_width, 3);
+    const struct fg_tensor *picture = fg_plan_tensor(plan, FG_REGION_ACTIVATIONS, FG_U8, 1, height, width, 3);
+    engine->resize = fg_plan_step(
+        plan,
+        &(struct fg_step){
+            .op = FG_RESIZE, .pitch = (size_t)engine->max_width * 3, .in = {engine->frame}, .out = {picture}},
+        0);
+    fg_forward_picture(&forward, picture);
+
+    struct fg_step anomaly = {.op = FG_ANOMALY_MAP};
+    for (uint32_t n = 0; n < network->nodes; n++) {
+        const struct fg_node *node = &network->node[n];
+        fg_forward_node(&forward, node);
+        int32_t l = fg_forward_level(network, node);
+        if (l < 0)
+            continue;
+        const struct fg_tensor *teacher = forward.value[network->teacher[l]];
+        anomaly.in[l] = engine->level[l] =
+            fg_plan_tensor(plan, FG_REGION_IO, FG_F32, 1, teacher->h, teacher->w, 1);
+        fg_plan_step(plan,
+                     &(struct fg_step){.op = FG_COSINE,
+                                       .in = {teacher, forward.value[network->student[l]]},
+                                       .out = {engine->level[l]}},
+                     node->branch);
+    }
+    anomaly.out[0] = engine->map = fg_plan_tensor(plan, FG_REGION_IO, FG_F32, 1, height, width, 1);
+    anomaly.out[1] = engine->score = fg_plan_tensor(plan, FG_REGION_IO, FG_F32, 1, 1, 1, 1);
+    fg_plan_step(plan, &anomaly, 0);
+
+    struct fg_plan_report report;
+    status = fg_plan_finish(plan, engine->backend, &engine->program, &report, message);
+    if (status != FG_OK)
+        return status;
+    const size_t *bytes = engine->program->bytes;
+    struct fg_engine_need *need = &engine->need;
+    const size_t pixels = (size_t)height * (size_t)width;
+    need->weights = bytes[FG_REGION_FROZEN];
+    need->prepared = fg_size_align(bytes[FG_REGION_PREPARED]);
+    need->activations = bytes[FG_REGION_ACTIVATIONS];
+    need->workspace = bytes[FG_REGION_WORKSPACE];
+    need->io = bytes[FG_REGION_IO];
+    need->load = loaders(engine->backend) * fg_size_align(fg_bundle_scratch());
+    need->host = fg_size_align(pixels * 3) + fg_size_align(pixels * sizeof(float)) +
+                 fg_size_align(fg_region_scratch(height, width));
+    need->total = need->weights + need->prepared + need->activations + need->workspace + need->io +
+                  need->load + need->host;
+    return FG_OK;
+}
+
+/* The engine without memory: enough to say what it needs. */
+static enum fg_status make(const struct fg_bundle *bundle, struct fg_backend *backend,
+                           int32_t max_frame_width, int32_t max_frame_height, struct fg_engine **engine,
+                           struct fg_message *message) {
+    assert(backend->device.host_memory);
+    struct fg_engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return fg_fail(message, FG_ENVIRONMENT, "engine: no memory for %zu bytes", sizeof *e);
+    e->header = *fg_bundle_header(bundle);
+    e->checksum = fg_bundle_checksum(bundle);
+    e->network = *fg_bundle_network(bundle);
+    e->backend = backend;
+    /* The self-test's picture is a frame too. */
+    e->max_width = max_frame_width > e->network.spec.width ? max_frame_width : e->network.spec.width;
+    e->max_height = max_frame_height > e->network.spec.height ? max_frame_height : e->network.spec.height;
+    enum fg_status status = make_plan(e, message);
+    if (status != FG_OK) {
+        fg_engine_close(e);
+        return status;
+    }
+    *engine = e;
+    return FG_OK;
+}
+
+enum fg_status fg_engine_need(const struct fg_bundle *bundle, struct fg_backend *backend,
+                              int32_t max_frame_width, int32_t max_frame_height, struct fg_engine_need *need,
+                              struct fg_message *message) {
+    struct fg_engine *engine;
+    enum fg_status status = make(bundle, backend, max_frame_width, max_frame_height, &engine, message);
+    if (status != FG_OK)
+        return status;
+    *need = engine->need;
+    fg_engine_close(engine);
+    return FG_OK;
+}
+
+/* Loading: threads take the next tensor until none is left or one has failed. */
+struct loading {
+    const struct fg_bundle *bundle;
+    struct fg_engine *engine;
+    atomic_uint next;
+    atomic_bool failed;
+    struct loader {
+        struct loading *loading;
+        void *scratch;
+        pthread_t thread;
+        enum fg_status status;
+        struct fg_message message;
+    } loader[MAX_LOADERS];
+};
+
+static void *load_tensors(void *argument) {
+    struct loader *loader = argument;
+    struct loading *loading = loader->loading;
+    while (!atomic_load(&loading->failed)) {
+        uint32_t i = atomic_fetch_add(&loading->next, 1);
+        if (i >= fg_bundle_tensors(loading->bundle))
+            break;
+        const struct fg_tensor *t = loading->engine->frozen[fg_bundle_tensor(loading->bundle, i)->param];
+        loader->status = fg_bundle_load(loading->bundle, i, fg_tensor_data(t, &loading->engine->memory),
+                                        loader->scratch, &loader->message);
+        if (loader->status != FG_OK)
+            atomic_store(&loading->failed, true);
+    }
+    return NULL;
+}
+
+static enum fg_status load_weights(struct fg_engine *engine, const struct fg_bundle *bundle, void *scratch,
+                                   struct fg_message *message) {
+    struct loading loading = {.bundle = bundle, .engine = engine};
+    const uint32_t count = loaders(engine->backend);
+    for (uint32_t i = 0; i < count; i++) {
+        loading.loader[i] = (struct loader){
+            .loading = &loading, .scratch = (char *)scratch + i * fg_size_align(fg_bundle_scratch())};
+    }
+    uint32_t started = 1;
+    while (started < count &&
+           !pthread_create(&loading.loader[started].thread, NULL, load_tensors, &loading.loader[started]))
+        started++;
+    /* The first loader is this thread: loading works, if slower, where no thread could be started. */
+    load_tensors(&loading.loader[0]);
+    for (uint32_t i = 1; i < started; i++)
+        pthread_join(loading.loader[i].thread, NULL);
+    for (uint32_t i = 0; i < started; i++)
+        if (loading.loader[i].status != FG_OK) {
+            if (message)
+                *message = loading.loader[i].message;
+            return loading.loader[i].status;
+        }
+    return FG_OK;
+}
+
+/* Divides the bank. Region by region in the order of fg_engine_need. */
+static enum fg_status take_memory(struct fg_engine *engine, void **scratch, struct fg_message *message) {
+    const struct fg_engine_need *need = &engine->need;
+    const size_t pixels = (size_t)engine->network.spec.height * (size_t)engine->network.spec.width;
+    const struct {
+        size_t bytes;
+        const char *what;
+        void **piece;
+    } pieces[] = {
+        {need->weights, "weights", &engine->memory.region[FG_REGION_FROZEN]},
+        {need->prepared, "prepared weights", &engine->memory.region[FG_REGION_PREPARED]},
+        {need->activations, "activations", &engine->memory.region[FG_REGION_ACTIVATIONS]},
+        {need->workspace, "workspace", &engine->memory.region[FG_REGION_WORKSPACE]},
+        {need->io, "results", &engine->memory.region[FG_REGION_IO]},
+        {need->load, "inflate windows", scratch},
+        {fg_size_align(pixels * 3), "self-test picture", (void **)&engine->test_input},
+        {fg_size_align(pixels * sizeof(float)), "self-test map", (void **)&engine->test_map},
+        {fg_size_align(fg_region_scratch(engine->network.spec.height, engine->network.spec.width)),
+         "search for the defect's box", &engine->search},
+    };
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        if (!pieces[i].bytes)
+            continue;
+        enum fg_status status =
+            fg_bank_take(engine->bank, pieces[i].bytes, pieces[i].what, pieces[i].piece, message);
+        if (status != FG_OK)
+            return status;
+    }
+    return FG_OK;
+}
+
+enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend *backend,
+                              struct fg_bank *bank, int32_t max_frame_width, int32_t max_frame_height,
+                              bool self_test, struct fg_engine **engine, struct fg_message *message) {
+    const struct fg_bundle_header *header = fg_bundle_header(bundle);
+    if (self_test && !header->calibrated)
+        return fg_fail(
+            message, FG_INPUT,
+            "%s: not calibrated: it has no threshold and no self-test; run flawgate calibrate on it",
+            fg_bundle_path(bundle));
+    struct fg_engine *e = NULL;
+    enum fg_status status = make(bundle, backend, max_frame_width, max_frame_height, &e, message);
+    if (status != FG_OK)
+        return status;
+    e->bank = bank;
+    void *scratch;
+    status = take_memory(e, &scratch, message);
+    if (status == FG_OK)
+        status = load_weights(e, bundle, scratch, message);
+    if (status == FG_OK)
+        status = backend->prepare(backend, e->program, &e->memory, message);
+    if (status == FG_OK && self_test)
+        status = fg_bundle_self_test(bundle, e->test_input, e->test_map, scratch, message);
+    if (status == FG_OK && self_test) {
+        status = fg_engine_self_test(e, message);
+        if (status != FG_OK)
+            fg_fail_in(message, status, fg_bundle_path(bundle));
+    }
+    if (status != FG_OK) {
+        fg_engine_close(e);
+        return status;
+    }
+    *engine = e;
+    return FG_OK;
+}
+
+void fg_engine_close(struct fg_engine *engine) {
+    if (!engine)
+        return;
+    if (engine->running)
+        engine->backend->poll(engine->backend, INT64_MAX, NULL);
+    fg_plan_close(engine->plan);
+    if (engine->bank)
+        fg_bank_empty(engine->bank);
+    free(engine);
+}
+
+const struct fg_bundle_header *fg_engine_header(const struct fg_engine *engine) {
+    return &engine->header;
+}
+
+uint32_t fg_engine_checksum(const struct fg_engine *engine) {
+    return engine->checksum;
+}
+
+enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg_frame *frame,
+                                 struct fg_message *message) {
+    const struct fg_contract *contract = &engine->header.contract;
+    if (frame->width < 1 || frame->height < 1 || frame->width > engine->max_width ||
+        frame->height > engine->max_height)
+        return fg_fail(message, FG_INPUT, "frame of %dx%d: the engine was planned for at most %dx%d",
+                       frame->width, frame->height, engine->max_width, engine->max_height);
+    if (frame->channels != 1 && frame->channels != 3)
+        return fg_fail(message, FG_INPUT, "frame of %d channels: must be 1 (grey) or 3 (RGB)",
+                       frame->channels);
+    if (contract->width && (frame->width != contract->width || frame->height != contract->height))
+        return fg_fail(message, FG_INPUT,
+                       "frame of %dx%d: bundle %s was trained on %dx%d; train on pictures of this camera",
+                       frame->width, frame->height, engine->header.provenance.name, contract->width,
+                       contract->height);
+    if (frame->channels != contract->channels)
+        return fg_fail(message, FG_INPUT, "%s frame: bundle %s was trained on %s pictures",
+                       frame->channels == 1 ? "grey" : "colour", engine->header.provenance.name,
+                       contract->channels == 1 ? "grey" : "colour");
+    return FG_OK;
+}
+
+static enum fg_status submit(struct fg_engine *engine, const struct fg_frame *frame,
+                             struct fg_message *message) {
+    fg_plan_set_frame(engine->plan, engine->frame, frame->height, frame->width, frame->channels);
+    engine->resize->pitch = frame->pitch;
+    engine->memory.region[FG_REGION_FRAME] = (void *)(uintptr_t)frame->pixels;
+    engine->submitted_ns = fg_clock_ns();
+    enum fg_status status =
+        engine->backend->submit(engine->backend, engine->program, &engine->memory, message);
+    engine->running = status == FG_OK;
+    return status;
+}
+
+enum fg_status fg_engine_submit(struct fg_engine *engine, const struct fg_frame *frame,
+                                struct fg_message *message) {
+    assert(!engine->running);
+    enum fg_status status = fg_engine_accepts(engine, frame, message);
+    return status == FG_OK ? submit(engine, frame, message) : status;
+}
+
+enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, float threshold,
+                                struct fg_judgement *judgement, struct fg_message *message) {
+    enum fg_status status = engine->backend->poll(engine->backend, deadline_ns, message);
+    if (status == FG_TIMEOUT)
+        return status;
+    engine->running = false;
+    if (status != FG_OK)
+        return status;
+    const float *score = fg_tensor_data(engine->score, &engine->memory);
+    *judgement = (struct fg_judgement){.score = *score, .finite = isfinite(*score) != 0};
+    if (judgement->finite && *score > threshold)
+        judgement->box = fg_region_find(fg_engine_map(engine), engine->map->h, engine->map->w, threshold,
+                                        engine->frame->h, engine->frame->w, engine->search);
+    judgement->inference_ns = fg_clock_ns() - engine->submitted_ns;
+    return FG_OK;
+}
+
+enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *message) {
+    const int32_t height = engine->network.spec.height, width = engine->network.spec.width;
+    const struct fg_frame frame = {.pixels = engine->test_input,
+                                   .width = width,
+                                   .height = height,
+                                   .channels = 3,
+                                   .pitch = (size_t)width * 3};
+    struct fg_judgement judgement;
+    enum fg_status status = submit(engine, &frame, message);
+    if (status == FG_OK)
+        status = fg_engine_finish(engine, INT64_MAX, INFINITY, &judgement, message);
+    if (status != FG_OK)
+        return status;
+    const float *map = fg_engine_map(engine), expected = engine->header.self_test_score;
+    float largest = 0, difference = 0;
+    for (size_t i = 0; i < (size_t)height * (size_t)width; i++) {
+        largest = fmaxf(largest, fabsf(engine->test_map[i]));
+        difference = fmaxf(difference, fabsf(map[i] - engine->test_map[i]));
+    }
+    /* Written so that a NaN fails. */
+    if (judgement.finite && fabsf(judgement.score - expected) <= 0.01f * fabsf(expected) &&
+        difference <= 0.02f * largest)
+        return FG_OK;
+    return fg_fail(
+        message, FG_INPUT,
+        "self-test failed on backend %s: score %g, expected %g within 1 %%; largest difference of the "
+        "map %g, allowed %g; the bundle or this machine's arithmetic is damaged",
+        engine->backend->name, (double)judgement.score, (double)expected, (double)difference,
+        (double)(0.02f * largest));
+}
+
+const float *fg_engine_map(const struct fg_engine *engine) {
+    return fg_tensor_data(engine->map, &engine->memory);
+}
+
+const float *fg_engine_level_map(const struct fg_engine *engine, uint32_t level, int32_t *height,
+                                 int32_t *width) {
+    for (uint32_t l = 0; l < engine->network.levels; l++) {
+        if (engine->network.level[l] != level)
+            continue;
+        *height = engine->level[l]->h;
+        *width = engine->level[l]->w;
+        return fg_tensor_data(engine->level[l], &engine->memory);
+    }
+    return NULL;
+}
