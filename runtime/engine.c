@@ -130,7 +130,7 @@ static enum fg_status make(const struct fg_bundle *bundle, struct fg_backend *ba
 enum fg_status fg_engine_need(const struct fg_bundle *bundle, struct fg_backend *backend,
                               int32_t max_frame_width, int32_t max_frame_height, struct fg_engine_need *need,
                               struct fg_message *message) {
-    struct fg_engine *engine;
+    struct fg_engine *engine = NULL;
     enum fg_status status = make(bundle, backend, max_frame_width, max_frame_height, &engine, message);
     if (status != FG_OK)
         return status;
