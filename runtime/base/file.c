@@ -1,0 +1,92 @@
+#include "runtime/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum fg_status fail(const struct fg_file *file, struct fg_message *message, const char *what) {
+    const int error = errno;
+    return fg_fail_errno(message, FG_ENVIRONMENT, error, "%.300s: cannot %s%s", file->path, what,
+                         error == ENOSPC || error == EDQUOT ? " (make room on the disk)" : "");
+}
+
+enum fg_status fg_file_create(struct fg_file *file, const char *path, struct fg_message *message) {
+    file->descriptor = -1;
+    if ((size_t)snprintf(file->path, sizeof file->path, "%s", path) >= sizeof file->path)
+        return fg_fail(message, FG_USAGE, "%.100s...: the path is too long", path);
+    snprintf(file->temporary, sizeof file->temporary, "%s.tmp", file->path);
+    file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    return file->descriptor < 0 ? fail(file, message, "create") : FG_OK;
+}
+
+enum fg_status fg_file_write(struct fg_file *file, const void *bytes, size_t size,
+                             struct fg_message *message) {
+    const char *at = bytes;
+    while (size) {
+        ssize_t written = write(file->descriptor, at, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return fail(file, message, "write");
+        at += written;
+        size -= (size_t)written;
+    }
+    return FG_OK;
+}
+
+enum fg_status fg_file_write_at(struct fg_file *file, size_t offset, const void *bytes, size_t size,
+                                struct fg_message *message) {
+    const char *at = bytes;
+    while (size) {
+        ssize_t written = pwrite(file->descriptor, at, size, (off_t)offset);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return fail(file, message, "write");
+        at += written;
+        offset += (size_t)written;
+        size -= (size_t)written;
+    }
+    return FG_OK;
+}
+
+/* The rename itself is on the disk only when the folder is. */
+static int flush_folder(const char *path) {
+    char copy[4096];
+    snprintf(copy, sizeof copy, "%s", path);
+    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return -1;
+    int result = fsync(folder);
+    int error = errno;
+    close(folder);
+    errno = error;
+    return result;
+}
+
+enum fg_status fg_file_commit(struct fg_file *file, struct fg_message *message) {
+    enum fg_status status = FG_OK;
+    if (fsync(file->descriptor))
+        status = fail(file, message, "flush");
+    if (close(file->descriptor) && status == FG_OK)
+        status = fail(file, message, "close");
+    file->descriptor = -1;
+    if (status == FG_OK && rename(file->temporary, file->path))
+        status = fail(file, message, "rename into place");
+    if (status != FG_OK) {
+        unlink(file->temporary);
+        return status;
+    }
+    return flush_folder(file->path) ? fail(file, message, "flush the folder of") : FG_OK;
+}
+
+void fg_file_abandon(struct fg_file *file) {
+    if (file->descriptor < 0)
+        return;
+    close(file->descriptor);
+    unlink(file->temporary);
+    file->descriptor = -1;
+}
