@@ -338,22 +338,24 @@ enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, f
     return FG_OK;
 }
 
-enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *message) {
+enum fg_status fg_engine_judge_picture(struct fg_engine *engine, const uint8_t *picture,
+                                       struct fg_judgement *judgement, struct fg_message *message) {
     const int32_t height = engine->network.spec.height, width = engine->network.spec.width;
-    const struct fg_frame frame = {.pixels = engine->test_input,
-                                   .width = width,
-                                   .height = height,
-                                   .channels = 3,
-                                   .pitch = (size_t)width * 3};
-    struct fg_judgement judgement;
+    const struct fg_frame frame = {
+        .pixels = picture, .width = width, .height = height, .channels = 3, .pitch = (size_t)width * 3};
     enum fg_status status = submit(engine, &frame, message);
-    if (status == FG_OK)
-        status = fg_engine_finish(engine, INT64_MAX, INFINITY, &judgement, message);
+    return status == FG_OK ? fg_engine_finish(engine, INT64_MAX, INFINITY, judgement, message) : status;
+}
+
+enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *message) {
+    const size_t pixels = (size_t)engine->network.spec.height * (size_t)engine->network.spec.width;
+    struct fg_judgement judgement;
+    enum fg_status status = fg_engine_judge_picture(engine, engine->test_input, &judgement, message);
     if (status != FG_OK)
         return status;
     const float *map = fg_engine_map(engine), expected = engine->header.self_test_score;
     float largest = 0, difference = 0;
-    for (size_t i = 0; i < (size_t)height * (size_t)width; i++) {
+    for (size_t i = 0; i < pixels; i++) {
         largest = fmaxf(largest, fabsf(engine->test_map[i]));
         difference = fmaxf(difference, fabsf(map[i] - engine->test_map[i]));
     }

@@ -65,6 +65,11 @@ enum fg_status fg_engine_submit(struct fg_engine *engine, const struct fg_frame 
 enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, float threshold,
                                 struct fg_judgement *judgement, struct fg_message *message);
 
+/* Judges a picture of the network's own size (height * width * 3 bytes, as RESIZE makes it), past the
+ * contract: what self-tests are made with. Waits for the end. */
+enum fg_status fg_engine_judge_picture(struct fg_engine *engine, const uint8_t *picture,
+                                       struct fg_judgement *judgement, struct fg_message *message);
+
 /* Judges the bundle's own test picture and compares: score within 1 %, map within 2 % of its maximum.
  * FG_INPUT, with both figures in the message, when it does not. Takes one run's time. */
 enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *message);
