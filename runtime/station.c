@@ -1,0 +1,63 @@
+#include "runtime/station.h"
+
+#include <string.h>
+
+/* An arena of one bank, and the engine in it. */
+static enum fg_status load(struct fg_station *s, int32_t max_width, int32_t max_height,
+                           struct fg_message *message) {
+    fg_engine_close(s->engine);
+    fg_arena_close(s->arena);
+    s->engine = NULL;
+    s->arena = NULL;
+    s->max_width = max_width;
+    s->max_height = max_height;
+    struct fg_engine_need need;
+    enum fg_status status = fg_engine_need(s->bundle, s->backend, max_width, max_height, &need, message);
+    if (status == FG_OK)
+        status = fg_arena_open(0, need.total, 1, &s->arena, message);
+    if (status == FG_OK)
+        status = fg_engine_open(s->bundle, s->backend, fg_arena_bank(s->arena, 0), max_width, max_height,
+                                s->self_test, &s->engine, message);
+    return status;
+}
+
+enum fg_status fg_station_open(struct fg_station *station, const char *path, struct fg_backend *backend,
+                               bool self_test, struct fg_message *message) {
+    memset(station, 0, sizeof *station);
+    station->backend = backend;
+    station->self_test = self_test;
+    enum fg_status status = fg_bundle_open(path, &station->bundle, message);
+    if (status == FG_OK) {
+        const struct fg_contract *contract = &fg_bundle_header(station->bundle)->contract;
+        status = load(station, contract->width, contract->height, message);
+    }
+    if (status != FG_OK)
+        fg_station_close(station);
+    return status;
+}
+
+void fg_station_close(struct fg_station *station) {
+    fg_engine_close(station->engine);
+    fg_arena_close(station->arena);
+    fg_bundle_close(station->bundle);
+    memset(station, 0, sizeof *station);
+}
+
+enum fg_status fg_station_judge(struct fg_station *station, const char *name, const struct fg_image *image,
+                                float threshold, struct fg_judgement *judgement, struct fg_message *message) {
+    const struct fg_frame frame = {.pixels = image->pixels,
+                                   .width = image->width,
+                                   .height = image->height,
+                                   .channels = image->channels,
+                                   .pitch = (size_t)image->width * (size_t)image->channels};
+    enum fg_status status = FG_OK;
+    if (!fg_bundle_header(station->bundle)->contract.width &&
+        (image->width > station->max_width || image->height > station->max_height))
+        status = load(station, image->width > station->max_width ? image->width : station->max_width,
+                      image->height > station->max_height ? image->height : station->max_height, message);
+    if (status == FG_OK)
+        status = fg_engine_submit(station->engine, &frame, message);
+    if (status == FG_OK)
+        status = fg_engine_finish(station->engine, INT64_MAX, threshold, judgement, message);
+    return status == FG_OK ? status : fg_fail_in(message, status, name);
+}
