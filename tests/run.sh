@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Installs what the tests need, builds, and runs everything that needs no GPU and no internet. Closing line:
+# "N passed, N failed, N skipped". Exit status 0 only when nothing failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tools/setup.sh test
+passed=0 failed=0 skipped=0
+
+# check NAME COMMAND...: one test that is a command.
+check() {
+  local name=$1
+  shift
+  if "$@"; then
+    passed=$((passed + 1))
+    echo "ok: $name"
+  else
+    failed=$((failed + 1))
+    echo "FAILED: $name"
+  fi
+}
+
+format() {
+  git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+}
+
+tidy() {
+  git ls-files 'runtime/*.c' 'kernels/*.c' 'board/*.c' 'config/*.c' 'trainer/*.c' 'tools/*.c' |
+    xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build/cpu 2>/dev/null
+}
+
+# The arrows of the folders: who may include whom.
+arrow() {
+  local folder=$1 forbidden=$2
+  ! git grep -nE "^#include \"($forbidden)/" -- "$folder/*.c" "$folder/*.h" | grep -v '"runtime/base/'
+}
+
+arrows() {
+  arrow kernels 'runtime|trainer|board|config|tools' && arrow board 'runtime|trainer|kernels|config|tools' &&
+    arrow config 'runtime|trainer|kernels|board|tools' && arrow runtime/base 'kernels|board|config' &&
+    arrow runtime 'trainer|tools' && arrow trainer 'board|tools'
+}
+
+# programs PRESET [ctest options]: builds and runs the test programs; counts what they report.
+programs() {
+  local preset=$1 log
+  shift
+  log=build/$preset/tests.log
+  cmake --preset "$preset" >/dev/null
+  cmake --build "build/$preset" -- -k 0 2>&1 | grep -vE '^\[|^ninja: (no work|Entering)' || true
+  ctest --test-dir "build/$preset" --output-on-failure --output-log "$log" "$@" | grep -E 'Test +#|tests passed' || true
+  # cmocka's own lines; a program that ended before its report counts as a failure.
+  local ended
+  ended=$(grep -cE '^ *[0-9]+/[0-9]+ Test +#.*\*\*\*' "$log" || true)
+  sum "$log" '\[       OK \]' && passed=$((passed + count))
+  sum "$log" '\[  SKIPPED \] test' && skipped=$((skipped + count))
+  failed=$((failed + ended))
+}
+
+sum() {
+  count=$(grep -cE "$2" "$1" || true)
+}
+
+check 'folders include along the arrows' arrows
+check 'clang-format' format
+check 'shell scripts' shellcheck .ci/run tests/run.sh tools/setup.sh
+programs cpu
+check 'clang-tidy' tidy
+programs asan
+programs tsan
+check 'cuda preset builds' sh -c 'cmake --preset cuda >/dev/null && cmake --build build/cuda >/dev/null'
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
