@@ -190,8 +190,7 @@ enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights
     }
     while (b.records)
         emit_backward(&b, &b.record[--b.records]);
-    struct fg_plan_report report;
-    return fg_plan_finish(graph->plan, backend, &graph->program, &report, message);
+    return fg_plan_finish(graph->plan, backend, &graph->program, &graph->report, message);
 }
 
 enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_network *network,
@@ -217,8 +216,7 @@ enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_netwo
                               .out = {graph->loss[l]}},
             0);
     }
-    struct fg_plan_report report;
-    return fg_plan_finish(graph->plan, backend, &graph->program, &report, message);
+    return fg_plan_finish(graph->plan, backend, &graph->program, &graph->report, message);
 }
 
 enum fg_status fg_graph_adam(struct fg_graph *graph, const struct fg_weights *weights,
@@ -249,8 +247,7 @@ enum fg_status fg_graph_adam(struct fg_graph *graph, const struct fg_weights *we
         step.param[2] = fg_plan_tensor_at(graph->plan, &t);
         fg_plan_step(graph->plan, &step, 0);
     }
-    struct fg_plan_report report;
-    return fg_plan_finish(graph->plan, backend, &graph->program, &report, message);
+    return fg_plan_finish(graph->plan, backend, &graph->program, &graph->report, message);
 }
 
 void fg_graph_close(struct fg_graph *graph) {

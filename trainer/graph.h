@@ -9,6 +9,7 @@
 struct fg_graph {
     struct fg_plan *plan;
     const struct fg_program *program;
+    struct fg_plan_report report;
     int32_t batch;
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS];
     /* In FG_REGION_IO: */
