@@ -127,6 +127,21 @@ static void emit_distill(struct builder *b, uint32_t l) {
     r->in[1] = network->student[l];
 }
 
+/* A level whose teacher value no node makes is learned from a target that the caller gives. */
+static void add_targets(struct builder *b) {
+    const struct fg_network *network = b->forward.network;
+    for (uint32_t l = 0; l < network->levels; l++) {
+        const int32_t v = network->teacher[l];
+        bool made = false;
+        for (uint32_t n = 0; n < network->nodes; n++)
+            made = made || network->node[n].out[0] == v;
+        if (!made)
+            b->forward.value[v] = b->graph->target[l] =
+                fg_plan_tensor(b->graph->plan, FG_REGION_IO, FG_F32, b->graph->batch, network->value[v].h,
+                               network->value[v].w, network->value[v].c);
+    }
+}
+
 /* The backward step of one forward step: gradients are made when the first consumer (in reverse) writes them,
  * and added to by the others. */
 static void emit_backward(struct builder *b, const struct record *r) {
@@ -178,6 +193,7 @@ enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights
     if (status != FG_OK)
         return status;
     graph->draw = fg_plan_tensor(graph->plan, FG_REGION_IO, FG_U8, 1, 1, 1, (int32_t)sizeof(struct fg_draw));
+    add_targets(&b);
     for (uint32_t n = 0; n < network->nodes; n++) {
         const struct fg_node *node = &network->node[n];
         if (node->part == FG_TEACHER)
