@@ -13,8 +13,10 @@ struct fg_graph {
     int32_t batch;
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS];
     /* In FG_REGION_IO: */
-    const struct fg_tensor *picture;                 /* u8 {batch, height, width, 3}: written before a run */
-    const struct fg_tensor *draw;                    /* struct fg_draw; NULL in validation */
+    const struct fg_tensor *picture; /* u8 {batch, height, width, 3}: written before a run */
+    const struct fg_tensor *draw;    /* struct fg_draw; NULL in validation */
+    const struct fg_tensor
+        *target[FG_NETWORK_LEVELS];                  /* F_E^i where no node makes it: written before a run */
     const struct fg_tensor *loss[FG_NETWORK_LEVELS]; /* {batch, 1, 1, 1} of each used level */
 };
 
