@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
-#include "runtime/forward.h"
+#include "runtime/inference.h"
 #include "runtime/region.h"
 
 #define MAX_LOADERS 16
@@ -20,14 +20,9 @@ struct fg_engine {
     struct fg_network network;
     struct fg_backend *backend;
     struct fg_bank *bank;
-    struct fg_plan *plan;
-    const struct fg_program *program;
+    struct fg_inference inference;
     struct fg_memory memory;
     struct fg_engine_need need;
-
-    const struct fg_tensor *frozen[FG_NETWORK_PARAMS];
-    const struct fg_tensor *frame, *map, *score, *level[FG_NETWORK_LEVELS];
-    struct fg_step *resize;
     int32_t max_width, max_height;
 
     uint8_t *test_input; /* height * width * 3 */
@@ -41,53 +36,13 @@ static uint32_t loaders(const struct fg_backend *backend) {
     return backend->device.threads < MAX_LOADERS ? backend->device.threads : MAX_LOADERS;
 }
 
-/* RESIZE, NORMALISE, the nodes, a COSINE behind each F_G, ANOMALY_MAP. */
 static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *message) {
-    const struct fg_network *network = &engine->network;
-    const int32_t height = network->spec.height, width = network->spec.width;
-    enum fg_status status = fg_plan_open(FG_FORWARD_TENSORS, FG_FORWARD_STEPS, engine->backend->device.lanes,
-                                         &engine->plan, message);
+    const int32_t height = engine->network.spec.height, width = engine->network.spec.width;
+    enum fg_status status = fg_inference_open(&engine->inference, &engine->network, engine->backend,
+                                              engine->max_height, engine->max_width, message);
     if (status != FG_OK)
         return status;
-    struct fg_plan *plan = engine->plan;
-    struct fg_forward forward;
-    fg_forward_begin(&forward, plan, network, 1);
-    memcpy(engine->frozen, forward.frozen, sizeof engine->frozen);
-
-    engine->frame = fg_plan_tensor(plan, FG_REGION_FRAME, FG_U8, 1, engine->max_height, engine->max_width, 3);
-    const struct fg_tensor *picture = fg_plan_tensor(plan, FG_REGION_ACTIVATIONS, FG_U8, 1, height, width, 3);
-    engine->resize = fg_plan_step(
-        plan,
-        &(struct fg_step){
-            .op = FG_RESIZE, .pitch = (size_t)engine->max_width * 3, .in = {engine->frame}, .out = {picture}},
-        0);
-    fg_forward_picture(&forward, picture);
-
-    struct fg_step anomaly = {.op = FG_ANOMALY_MAP};
-    for (uint32_t n = 0; n < network->nodes; n++) {
-        const struct fg_node *node = &network->node[n];
-        fg_forward_node(&forward, node);
-        int32_t l = fg_forward_level(network, node);
-        if (l < 0)
-            continue;
-        const struct fg_tensor *teacher = forward.value[network->teacher[l]];
-        anomaly.in[l] = engine->level[l] =
-            fg_plan_tensor(plan, FG_REGION_IO, FG_F32, 1, teacher->h, teacher->w, 1);
-        fg_plan_step(plan,
-                     &(struct fg_step){.op = FG_COSINE,
-                                       .in = {teacher, forward.value[network->student[l]]},
-                                       .out = {engine->level[l]}},
-                     node->branch);
-    }
-    anomaly.out[0] = engine->map = fg_plan_tensor(plan, FG_REGION_IO, FG_F32, 1, height, width, 1);
-    anomaly.out[1] = engine->score = fg_plan_tensor(plan, FG_REGION_IO, FG_F32, 1, 1, 1, 1);
-    fg_plan_step(plan, &anomaly, 0);
-
-    struct fg_plan_report report;
-    status = fg_plan_finish(plan, engine->backend, &engine->program, &report, message);
-    if (status != FG_OK)
-        return status;
-    const size_t *bytes = engine->program->bytes;
+    const size_t *bytes = engine->inference.program->bytes;
     struct fg_engine_need *need = &engine->need;
     const size_t pixels = (size_t)height * (size_t)width;
     need->weights = bytes[FG_REGION_FROZEN];
@@ -161,7 +116,8 @@ static void *load_tensors(void *argument) {
         uint32_t i = atomic_fetch_add(&loading->next, 1);
         if (i >= fg_bundle_tensors(loading->bundle))
             break;
-        const struct fg_tensor *t = loading->engine->frozen[fg_bundle_tensor(loading->bundle, i)->param];
+        const struct fg_tensor *t =
+            loading->engine->inference.frozen[fg_bundle_tensor(loading->bundle, i)->param];
         loader->status = fg_bundle_load(loading->bundle, i, fg_tensor_data(t, &loading->engine->memory),
                                         loader->scratch, &loader->message);
         if (loader->status != FG_OK)
@@ -245,7 +201,7 @@ enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend 
     if (status == FG_OK)
         status = load_weights(e, bundle, scratch, message);
     if (status == FG_OK)
-        status = backend->prepare(backend, e->program, &e->memory, message);
+        status = backend->prepare(backend, e->inference.program, &e->memory, message);
     if (status == FG_OK && self_test)
         status = fg_bundle_self_test(bundle, e->test_input, e->test_map, scratch, message);
     if (status == FG_OK && self_test) {
@@ -266,7 +222,7 @@ void fg_engine_close(struct fg_engine *engine) {
         return;
     if (engine->running)
         engine->backend->poll(engine->backend, INT64_MAX, NULL);
-    fg_plan_close(engine->plan);
+    fg_inference_close(&engine->inference);
     if (engine->bank)
         fg_bank_empty(engine->bank);
     free(engine);
@@ -304,12 +260,11 @@ enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg
 
 static enum fg_status submit(struct fg_engine *engine, const struct fg_frame *frame,
                              struct fg_message *message) {
-    fg_plan_set_frame(engine->plan, engine->frame, frame->height, frame->width, frame->channels);
-    engine->resize->pitch = frame->pitch;
-    engine->memory.region[FG_REGION_FRAME] = (void *)(uintptr_t)frame->pixels;
+    fg_inference_set_frame(&engine->inference, &engine->memory, frame->pixels, frame->height, frame->width,
+                           frame->channels, frame->pitch);
     engine->submitted_ns = fg_clock_ns();
     enum fg_status status =
-        engine->backend->submit(engine->backend, engine->program, &engine->memory, message);
+        engine->backend->submit(engine->backend, engine->inference.program, &engine->memory, message);
     engine->running = status == FG_OK;
     return status;
 }
@@ -329,11 +284,12 @@ enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, f
     engine->running = false;
     if (status != FG_OK)
         return status;
-    const float *score = fg_tensor_data(engine->score, &engine->memory);
+    const float *score = fg_tensor_data(engine->inference.score, &engine->memory);
     *judgement = (struct fg_judgement){.score = *score, .finite = isfinite(*score) != 0};
     if (judgement->finite && *score > threshold)
-        judgement->box = fg_region_find(fg_engine_map(engine), engine->map->h, engine->map->w, threshold,
-                                        engine->frame->h, engine->frame->w, engine->search);
+        judgement->box =
+            fg_region_find(fg_engine_map(engine), engine->inference.map->h, engine->inference.map->w,
+                           threshold, engine->inference.frame->h, engine->inference.frame->w, engine->search);
     judgement->inference_ns = fg_clock_ns() - engine->submitted_ns;
     return FG_OK;
 }
@@ -372,7 +328,7 @@ enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *
 }
 
 const float *fg_engine_map(const struct fg_engine *engine) {
-    return fg_tensor_data(engine->map, &engine->memory);
+    return fg_tensor_data(engine->inference.map, &engine->memory);
 }
 
 const float *fg_engine_level_map(const struct fg_engine *engine, uint32_t level, int32_t *height,
@@ -380,9 +336,9 @@ const float *fg_engine_level_map(const struct fg_engine *engine, uint32_t level,
     for (uint32_t l = 0; l < engine->network.levels; l++) {
         if (engine->network.level[l] != level)
             continue;
-        *height = engine->level[l]->h;
-        *width = engine->level[l]->w;
-        return fg_tensor_data(engine->level[l], &engine->memory);
+        *height = engine->inference.level[l]->h;
+        *width = engine->inference.level[l]->w;
+        return fg_tensor_data(engine->inference.level[l], &engine->memory);
     }
     return NULL;
 }

@@ -1,0 +1,31 @@
+/* The program that judges one frame: RESIZE, NORMALISE, the folded network, a COSINE behind each F_G,
+ * ANOMALY_MAP. */
+#ifndef FG_RUNTIME_INFERENCE_H
+#define FG_RUNTIME_INFERENCE_H
+
+#include "runtime/forward.h"
+
+struct fg_inference {
+    struct fg_plan *plan;
+    const struct fg_program *program;
+    struct fg_plan_report report;
+    const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters; NULL where a network has none */
+    const struct fg_tensor *frame;                     /* u8 in FG_REGION_FRAME */
+    struct fg_step *resize;                            /* its pitch changes with the frame */
+    /* Results, in FG_REGION_IO: */
+    const struct fg_tensor *map;                      /* {1, height, width, 1} */
+    const struct fg_tensor *score;                    /* {1, 1, 1, 1} */
+    const struct fg_tensor *level[FG_NETWORK_LEVELS]; /* M^i of the l-th used level */
+};
+
+/* Plans on all lanes of the backend, for frames up to the given size. The network must outlive it. */
+enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg_network *network,
+                                 const struct fg_backend *backend, int32_t max_frame_height,
+                                 int32_t max_frame_width, struct fg_message *message);
+void fg_inference_close(struct fg_inference *inference);
+
+/* The next run judges this frame: its extents and place. */
+void fg_inference_set_frame(struct fg_inference *inference, struct fg_memory *memory, const uint8_t *pixels,
+                            int32_t height, int32_t width, int32_t channels, size_t pitch);
+
+#endif
