@@ -8,6 +8,15 @@ extern const struct fg_kernel fg_cpu_resize, fg_cpu_normalise, fg_cpu_conv, fg_c
     fg_cpu_max_pool, fg_cpu_concat, fg_cpu_sru, fg_cpu_cru, fg_cpu_simam, fg_cpu_mask, fg_cpu_cosine,
     fg_cpu_distill, fg_cpu_anomaly_map, fg_cpu_adam;
 
+/* Put before a function whose loops gcc vectorises: it is compiled for each of these instruction sets, and
+ * the best one that the machine has is taken at start. (Sanitizers cannot run the code that chooses.) */
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) &&                        \
+    !defined(__SANITIZE_THREAD__)
+#define FG_CPU_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FG_CPU_CLONES
+#endif
+
 /* One of tasks equal pieces of work, run by the given thread (0 to threads - 1) of the step's lane. */
 typedef void fg_cpu_task(void *argument, uint32_t task, uint32_t thread);
 
@@ -33,6 +42,13 @@ static inline struct fg_cpu_range fg_cpu_share(size_t count, uint32_t pieces, ui
 /* A tensor's elements; NULL for an absent tensor. */
 static inline float *fg_cpu_values(const struct fg_tensor *t, const struct fg_memory *memory) {
     return t ? fg_tensor_data(t, memory) : NULL;
+}
+
+/* The step's own scratch, of the size that its workspace function gave. */
+static inline float *fg_cpu_workspace(const struct fg_step *step, const struct fg_memory *memory) {
+    return step->workspace_bytes > 0
+               ? (float *)((char *)memory->region[FG_REGION_WORKSPACE] + step->workspace)
+               : NULL;
 }
 
 #endif
