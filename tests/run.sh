@@ -63,7 +63,7 @@ sum() {
 
 check 'folders include along the arrows' arrows
 check 'clang-format' format
-check 'shell scripts' shellcheck .ci/run tests/run.sh tools/setup.sh
+check 'shell scripts' shellcheck .ci/run tests/run.sh tools/setup.sh tools/demo.sh
 programs cpu
 check 'clang-tidy' tidy
 programs asan
