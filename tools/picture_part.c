@@ -73,12 +73,12 @@ static struct flaw draw_flaw(uint64_t seed, uint32_t index, enum fg_picture_defe
         break;
     case FG_PICTURE_CHIP:
         radius = RIM + 0.01f;
-        flaw.reach = fg_dice_uniform(&dice, 0.08f, 0.13f);
+        flaw.reach = fg_dice_uniform(&dice, 0.11f, 0.16f);
         break;
     case FG_PICTURE_STAIN:
         radius = fg_dice_uniform(&dice, 0.5f, 0.68f);
         flaw.reach = fg_dice_uniform(&dice, 0.15f, 0.23f);
-        flaw.strength = fg_dice_uniform(&dice, 0.16f, 0.24f);
+        flaw.strength = fg_dice_uniform(&dice, 0.22f, 0.3f);
         break;
     case FG_PICTURE_MISSING_HOLE:
         flaw.hole = (int32_t)fg_dice_uniform(&dice, 0, HOLES);
@@ -218,13 +218,13 @@ static bool in_bore(float x, float y, float r) {
 /* What lies where a piece has broken out: rough metal falling away to the belt. */
 static struct ray chip_ray(const struct scene *scene, float x, float y, float px, float py, float distance) {
     struct ray ray = {.flawed = true};
-    const float r = sqrtf(x * x + y * y), grain = fg_noise_octaves(40 * x, 40 * y, 3, scene->flaw.salt + 5);
-    if (r > RIM - 0.5f * scene->flaw.reach * (1 - distance) - 0.02f * grain) {
+    const float r = sqrtf(x * x + y * y), grain = fg_noise_octaves(28 * x, 28 * y, 3, scene->flaw.salt + 5);
+    if (r > RIM - 0.45f * scene->flaw.reach * (1 - distance) - 0.02f * grain) {
         belt(scene, px, py, ray.rgb);
         return ray;
     }
-    const float slope[2] = {0.9f * x / r + 1.6f * (grain - 0.5f), 0.9f * y / r - 1.6f * (grain - 0.5f)};
-    const float light = (0.55f + 0.6f * grain) * metal(scene, x, y, slope, 1);
+    const float slope[2] = {0.9f * x / r + 3.0f * (grain - 0.5f), 0.9f * y / r - 3.0f * (grain - 0.5f)};
+    const float light = (0.5f + 1.0f * grain) * metal(scene, x, y, slope, 1);
     for (int i = 0; i < 3; i++)
         ray.rgb[i] = light;
     return ray;

@@ -13,8 +13,8 @@
 /* How many classes there are. */
 uint32_t fg_picture_classes(void);
 
-/* What a class shows, in a word. */
-const char *fg_picture_class_name(uint32_t class);
+/* The name of a class's pattern; several classes share one. */
+const char *fg_picture_class_pattern(uint32_t class);
 
 /* Makes picture number index of a class (below fg_picture_classes()) into rgb, size * size * 3 bytes, rows
  * dense; size 16 to 1024. The same arguments give the same bytes. FG_ENVIRONMENT when memory is short. */

@@ -102,27 +102,32 @@ static void test_any_size(void **state) {
     assert_true(large_area < 4 * small_area && large_area > 3 * small_area);
 }
 
+static void texture(uint32_t class, uint32_t index, uint8_t *rgb) {
+    assert_int_equal(fg_picture_texture(7, class, index, 64, rgb, NULL), FG_OK);
+}
+
+/* The pictures of a class differ, and none is a blank sheet. */
 static void test_textures(void **state) {
     (void)state;
     const uint32_t classes = fg_picture_classes();
-    assert_true(classes >= 40);
+    uint32_t patterns = 1;
     for (uint32_t class = 0; class < classes; class ++) {
-        const char *name = fg_picture_class_name(class);
-        for (uint32_t other = 0; other < class; other++)
-            assert_string_not_equal(name, fg_picture_class_name(other));
-        assert_int_equal(fg_picture_texture(7, class, 0, 64, one, NULL), 0);
-        assert_int_equal(fg_picture_texture(7, class, 0, 64, two, NULL), 0);
+        const char *name = fg_picture_class_pattern(class);
+        patterns += class > 0 && strcmp(name, fg_picture_class_pattern(class - 1)) != 0;
+        texture(class, 0, one);
+        texture(class, 0, two);
         assert_memory_equal(one, two, 64 * 64 * 3);
-        /* Pictures of a class differ in colour, scale and place, and none of them is a blank sheet. */
         double apart = 0, inside = 0;
-        for (uint32_t index = 1; index <= 8; index++) {
-            assert_int_equal(fg_picture_texture(7, class, index, 64, two, NULL), 0);
-            apart += difference(one, two, 64 * 64 * 3) / 8;
-            inside += difference(two, two + 64 * 3 * 9 + 3 * 5, 64 * 3 * 50) / 8;
+        for (uint32_t index = 1; index <= 3; index++) {
+            texture(class, index, two);
+            apart += difference(one, two, 64 * 64 * 3) / 3;
+            inside += difference(two, two + 64 * 3 * 9 + 3 * 5, 64 * 3 * 50) / 3;
         }
-        if (apart < 12 || inside < 3)
-            fail_msg("%s: pictures differ by %.1f, pixels by %.1f", name, apart, inside);
+        if (apart < 2 || inside < 1)
+            fail_msg("class %u, %s: pictures differ by %.1f, pixels by %.1f", class, name, apart, inside);
     }
+    assert_true(patterns >= 40);
+    assert_true(classes > patterns);
 }
 
 int main(void) {
