@@ -71,7 +71,7 @@ static enum fg_status conv_prepare(struct fg_backend *backend, const struct fg_s
     (void)message;
     struct fg_conv_shape s = fg_conv_shape(step);
     float *to = (float *)((char *)memory->region[FG_REGION_PREPARED] + step->prepared);
-    fg_winograd_weights(&s, fg_cpu_values(step->param[0], memory), false, true, 0, s.oc, to);
+    fg_winograd_weights(&s, fg_cpu_values(step->param[0], memory), FG_FORWARD, 0, s.oc, to);
     return FG_OK;
 }
 
@@ -86,27 +86,6 @@ static size_t conv_workspace(const struct fg_backend *backend, const struct fg_s
     }
     return (prepared ? 0 : fg_winograd_weight_bytes(&s)) +
            fg_winograd_workspace(backend, s.n, s.h, s.w, s.c, s.oc);
-}
-
-struct transform {
-    const struct fg_conv_shape *shape;
-    const float *weight;
-    bool flip;
-    float *transformed;
-    uint32_t pieces;
-};
-
-static void transform_piece(void *argument, uint32_t task, uint32_t thread) {
-    (void)thread;
-    const struct transform *t = argument;
-    struct fg_cpu_range channels = fg_cpu_share(t->shape->oc, t->pieces, task);
-    fg_winograd_weights(t->shape, t->weight, t->flip, false, channels.begin, channels.end, t->transformed);
-}
-
-void fg_conv_transform(struct fg_backend *backend, const struct fg_step *step, const struct fg_conv_shape *s,
-                       const float *weight, bool flip, float *transformed) {
-    struct transform t = {s, weight, flip, transformed, fg_cpu_threads(backend)};
-    fg_cpu_parallel(backend, step, t.pieces, transform_piece, &t);
 }
 
 static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_step *step,
@@ -133,9 +112,9 @@ static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_s
         run.weight = (const float *)((const char *)memory->region[FG_REGION_PREPARED] + step->prepared);
     } else {
         float *transformed = run.workspace;
-        fg_conv_transform(backend, step, &s, fg_cpu_values(step->param[0], memory), false, transformed);
+        fg_winograd_all_weights(backend, step, &s, fg_cpu_values(step->param[0], memory), FG_FORWARD,
+                                transformed);
         run.weight = transformed;
-        run.dst_major = true;
         run.workspace += fg_winograd_weight_bytes(&s) / sizeof(float);
     }
     fg_winograd_run(backend, step, &run);

@@ -52,38 +52,55 @@ void fg_conv_sum_rows(struct fg_backend *backend, const struct fg_step *step, co
                       size_t columns, float *sum);
 
 /* Winograd F(4x4, 3x3) for 3x3 stride 1: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
- * CVPR 2016. A tile is 4x4 outputs from 6x6 inputs; its 36 products are products of matrices over all tiles:
- * weights are [36][groups] matrices, goc x gc, or gc x goc where transposed. */
-#define FG_WINOGRAD_POINTS 36
+ * CVPR 2016. A tile is 4x4 outputs from 6x6 inputs. It becomes 36 values for each channel (points), and the
+ * convolution 36 products of matrices over all tiles. Weights are [36][groups] matrices of source by
+ * destination channels of a group. */
+#define FG_WINOGRAD_POINTS ((size_t)36)
+
+/* Whether that pays. prepared: the weights are transformed beforehand. */
+bool fg_conv_winograd(const struct fg_conv_shape *s, bool prepared);
+
+/* Tiles along a side. */
+static inline size_t fg_winograd_across(size_t side) {
+    return (side + 3) / 4;
+}
 
 struct fg_winograd {
     size_t n, h, w;
     size_t src_c, dst_c, groups;
-    const float *src;
-    const float *weight; /* [36][groups] matrices, src channels x dst channels of a group, or their
-                            transposes where dst_major */
-    bool dst_major;
+    const float *src, *weight;
     float *dst;
     const float *bias, *residual; /* residual may be dst itself: then it is added to */
     bool relu;
     float *workspace; /* fg_winograd_workspace's size */
 };
 
-/* Whether that pays. prepared: the weights are transformed beforehand. */
-bool fg_conv_winograd(const struct fg_conv_shape *s, bool prepared);
-
-size_t fg_winograd_weight_bytes(const struct fg_conv_shape *s);
 size_t fg_winograd_workspace(const struct fg_backend *backend, size_t n, size_t h, size_t w, size_t src_c,
                              size_t dst_c);
 void fg_winograd_run(struct fg_backend *backend, const struct fg_step *step, const struct fg_winograd *run);
 
-/* Transforms output channels [o0, o1). flip turns the kernel by 180 degrees, as the gradient of the input
- * needs; channel_major stores gc x goc matrices instead of goc x gc. */
-void fg_winograd_weights(const struct fg_conv_shape *s, const float *weight, bool flip, bool channel_major,
-                         size_t o0, size_t o1, float *transformed);
+/* Transforms tiles [t0, t1) of inputs, or of output gradients, to v: a tile's channels side by side, a
+ * point's tiles one behind the other, points point_stride floats apart. */
+void fg_winograd_inputs(const float *src, size_t h, size_t w, size_t c, size_t t0, size_t t1, float *v,
+                        size_t point_stride);
+void fg_winograd_gradients(const float *g, size_t h, size_t w, size_t c, size_t t0, size_t t1, float *v,
+                           size_t point_stride);
 
-/* All of them, goc x gc, on the step's threads. */
-void fg_conv_transform(struct fg_backend *backend, const struct fg_step *step, const struct fg_conv_shape *s,
-                       const float *weight, bool flip, float *transformed);
+/* Transforms the weights of output channels [o0, o1), for the forward pass or, turned by 180 degrees, for the
+ * gradient of the input. */
+size_t fg_winograd_weight_bytes(const struct fg_conv_shape *s);
+void fg_winograd_weights(const struct fg_conv_shape *s, const float *weight, enum fg_pass pass, size_t o0,
+                         size_t o1, float *transformed);
+
+/* All of them, on the step's threads. */
+void fg_winograd_all_weights(struct fg_backend *backend, const struct fg_step *step,
+                             const struct fg_conv_shape *s, const float *weight, enum fg_pass pass,
+                             float *transformed);
+
+/* The gradient of the weights from x and the output's gradient g. */
+size_t fg_winograd_gradient_workspace(const struct fg_conv_shape *s);
+void fg_winograd_weight_gradient(struct fg_backend *backend, const struct fg_step *step,
+                                 const struct fg_conv_shape *s, const float *x, const float *g,
+                                 float *d_weight, float *workspace);
 
 #endif

@@ -183,7 +183,9 @@ static struct layout layout_of(const struct fg_backend *backend, const struct fg
         l.slices = (uint32_t)((threads + s.n - 1) / s.n);
         l.scratch = s.oh * s.ow * ((s.gc + l.slices - 1) / l.slices);
     }
-    if (step->d_param[0] && !fg_conv_pointwise(&s)) {
+    if (step->d_param[0] && l.winograd) {
+        phases = max(phases, fg_winograd_gradient_workspace(&s) / sizeof(float));
+    } else if (step->d_param[0] && !fg_conv_pointwise(&s)) {
         size_t columns = (s.depth + threads - 1) / threads;
         l.scratch = max(l.scratch, max(BLOCK_FLOATS, BLOCK_ROWS * columns));
     }
@@ -210,7 +212,7 @@ static void input_gradient(struct fg_backend *backend, const struct fg_step *ste
                                   .dst = d->d_x,
                                   .residual = d->add ? d->d_x : NULL,
                                   .workspace = d->scratch + l->weight};
-        fg_conv_transform(backend, step, s, d->weight, true, d->scratch);
+        fg_winograd_all_weights(backend, step, s, d->weight, FG_BACKWARD, d->scratch);
         fg_winograd_run(backend, step, &run);
     } else if (fg_conv_pointwise(s)) {
         d->pieces = fg_cpu_threads(backend);
@@ -256,7 +258,9 @@ enum fg_status fg_conv_backward(struct fg_backend *backend, const struct fg_step
     if (step->d_param[1]) {
         fg_conv_sum_rows(backend, step, d.g, s->rows, s->oc, fg_cpu_values(step->d_param[1], memory));
     }
-    if (step->d_param[0]) {
+    if (step->d_param[0] && l.winograd) {
+        fg_winograd_weight_gradient(backend, step, s, d.x, d.g, d.d_weight, d.scratch);
+    } else if (step->d_param[0]) {
         d.pieces = fg_cpu_threads(backend);
         fg_cpu_parallel(backend, step, d.pieces, weight_slice, &d);
     }
