@@ -65,6 +65,13 @@ static inline size_t fg_winograd_across(size_t side) {
     return (side + 3) / 4;
 }
 
+/* Floats from one point's tiles x channels values to the next point's: an odd number of cache lines, because
+ * 36 places a power of two apart would share one set of the cache. */
+static inline size_t fg_winograd_stride(size_t tiles, size_t channels) {
+    size_t lines = (tiles * channels + 15) / 16;
+    return (lines | 1) * 16;
+}
+
 struct fg_winograd {
     size_t n, h, w;
     size_t src_c, dst_c, groups;

@@ -148,12 +148,21 @@ static struct split split_tiles(const struct fg_backend *backend, size_t n, size
     return (struct split){false, tiles, (tiles + tasks - 1) / tasks, (uint32_t)tasks};
 }
 
+/* The widest of pieces of the columns. */
+static size_t slice_of(size_t columns, size_t pieces) {
+    return (columns + pieces - 1) / pieces;
+}
+
 /* By columns, the transformed inputs are shared and the products of the slices lie side by side. */
 size_t fg_winograd_workspace(const struct fg_backend *backend, size_t n, size_t h, size_t w, size_t src_c,
                              size_t dst_c) {
     struct split split = split_tiles(backend, n, h, w, src_c, dst_c);
-    size_t copies = split.by_columns ? 1 : fg_cpu_threads(backend);
-    return copies * FG_WINOGRAD_POINTS * split.block * (src_c + dst_c) * sizeof(float);
+    const size_t threads = fg_cpu_threads(backend);
+    size_t inputs = fg_winograd_stride(split.block, src_c), products = fg_winograd_stride(split.block, dst_c);
+    size_t floats = split.by_columns
+                        ? inputs + threads * fg_winograd_stride(split.tiles, slice_of(dst_c, threads))
+                        : threads * (inputs + products);
+    return FG_WINOGRAD_POINTS * floats * sizeof(float);
 }
 
 struct task {
@@ -166,11 +175,12 @@ static void tile_block(void *argument, uint32_t task, uint32_t thread) {
     const struct task *t = argument;
     const struct fg_winograd *r = t->run;
     struct fg_cpu_range tiles = fg_cpu_share(t->split.tiles, t->split.tasks, task);
-    size_t count = tiles.end - tiles.begin, v_stride = count * r->src_c, m_stride = count * r->dst_c;
-    float *v = r->workspace + thread * FG_WINOGRAD_POINTS * t->split.block * (r->src_c + r->dst_c);
+    const size_t v_stride = fg_winograd_stride(t->split.block, r->src_c);
+    const size_t m_stride = fg_winograd_stride(t->split.block, r->dst_c);
+    float *v = r->workspace + thread * FG_WINOGRAD_POINTS * (v_stride + m_stride);
     float *m = v + FG_WINOGRAD_POINTS * v_stride;
     fg_winograd_inputs(r->src, r->h, r->w, r->src_c, tiles.begin, tiles.end, v, v_stride);
-    multiply(r, count, 0, r->dst_c, v, v_stride, m, m_stride);
+    multiply(r, tiles.end - tiles.begin, 0, r->dst_c, v, v_stride, m, m_stride);
     transform_outputs(r, tiles.begin, tiles.end, 0, r->dst_c, m, m_stride);
 }
 
@@ -180,7 +190,7 @@ static void input_piece(void *argument, uint32_t task, uint32_t thread) {
     struct fg_cpu_range tiles = fg_cpu_share(t->split.tiles, t->pieces, task);
     const struct fg_winograd *r = t->run;
     fg_winograd_inputs(r->src, r->h, r->w, r->src_c, tiles.begin, tiles.end,
-                       r->workspace + tiles.begin * r->src_c, t->split.tiles * r->src_c);
+                       r->workspace + tiles.begin * r->src_c, fg_winograd_stride(t->split.tiles, r->src_c));
 }
 
 static void column_slice(void *argument, uint32_t task, uint32_t thread) {
@@ -188,9 +198,10 @@ static void column_slice(void *argument, uint32_t task, uint32_t thread) {
     const struct task *t = argument;
     const struct fg_winograd *r = t->run;
     struct fg_cpu_range columns = fg_cpu_share(r->dst_c, t->split.tasks, task);
-    size_t tiles = t->split.tiles, m_stride = tiles * (columns.end - columns.begin);
-    float *m = r->workspace + FG_WINOGRAD_POINTS * tiles * (r->src_c + columns.begin);
-    multiply(r, tiles, columns.begin, columns.end, r->workspace, tiles * r->src_c, m, m_stride);
+    const size_t tiles = t->split.tiles, v_stride = fg_winograd_stride(tiles, r->src_c);
+    const size_t m_stride = fg_winograd_stride(tiles, slice_of(r->dst_c, t->split.tasks));
+    float *m = r->workspace + FG_WINOGRAD_POINTS * (v_stride + task * m_stride);
+    multiply(r, tiles, columns.begin, columns.end, r->workspace, v_stride, m, m_stride);
     transform_outputs(r, 0, tiles, columns.begin, columns.end, m, m_stride);
 }
 

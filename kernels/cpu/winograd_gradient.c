@@ -20,13 +20,15 @@ static size_t block_of(const struct fg_conv_shape *s) {
 }
 
 size_t fg_winograd_gradient_workspace(const struct fg_conv_shape *s) {
-    return FG_WINOGRAD_POINTS * block_of(s) * (s->c + s->oc) * sizeof(float) + fg_winograd_weight_bytes(s);
+    size_t strides = fg_winograd_stride(block_of(s), s->c) + fg_winograd_stride(block_of(s), s->oc);
+    return FG_WINOGRAD_POINTS * strides * sizeof(float) + fg_winograd_weight_bytes(s);
 }
 
 struct gradient {
     const struct fg_conv_shape *shape;
     const float *x, *g;
     float *inputs, *gradients, *products; /* [36][block][c], [36][block][oc], [36][oc][gc] */
+    size_t inputs_stride, gradients_stride;
     float *d_weight;
     size_t first, tiles; /* of the block */
     uint32_t pieces;
@@ -38,9 +40,9 @@ static void transform_piece(void *argument, uint32_t task, uint32_t thread) {
     const struct fg_conv_shape *s = d->shape;
     struct fg_cpu_range tiles = fg_cpu_share(d->tiles, d->pieces, task);
     size_t begin = d->first + tiles.begin, end = d->first + tiles.end;
-    fg_winograd_inputs(d->x, s->h, s->w, s->c, begin, end, d->inputs + tiles.begin * s->c, d->tiles * s->c);
+    fg_winograd_inputs(d->x, s->h, s->w, s->c, begin, end, d->inputs + tiles.begin * s->c, d->inputs_stride);
     fg_winograd_gradients(d->g, s->h, s->w, s->oc, begin, end, d->gradients + tiles.begin * s->oc,
-                          d->tiles * s->oc);
+                          d->gradients_stride);
 }
 
 static void multiply_point(void *argument, uint32_t task, uint32_t thread) {
@@ -49,8 +51,8 @@ static void multiply_point(void *argument, uint32_t task, uint32_t thread) {
     const struct fg_conv_shape *s = d->shape;
     for (size_t g = 0; g < s->groups; g++) {
         fg_conv_product(true, false, s->goc, s->gc, d->tiles,
-                        d->gradients + task * d->tiles * s->oc + g * s->goc, s->oc,
-                        d->inputs + task * d->tiles * s->c + g * s->gc, s->c, d->first > 0 ? 1.0f : 0.0f,
+                        d->gradients + task * d->gradients_stride + g * s->goc, s->oc,
+                        d->inputs + task * d->inputs_stride + g * s->gc, s->c, d->first > 0 ? 1.0f : 0.0f,
                         d->products + (task * s->oc + g * s->goc) * s->gc, s->gc);
     }
 }
@@ -82,10 +84,12 @@ void fg_winograd_weight_gradient(struct fg_backend *backend, const struct fg_ste
                          .x = x,
                          .g = g,
                          .d_weight = d_weight,
-                         .inputs = workspace,
-                         .gradients = workspace + FG_WINOGRAD_POINTS * block * s->c,
-                         .products = workspace + FG_WINOGRAD_POINTS * block * (s->c + s->oc),
+                         .inputs_stride = fg_winograd_stride(block, s->c),
+                         .gradients_stride = fg_winograd_stride(block, s->oc),
                          .pieces = fg_cpu_threads(backend)};
+    d.inputs = workspace;
+    d.gradients = d.inputs + FG_WINOGRAD_POINTS * d.inputs_stride;
+    d.products = d.gradients + FG_WINOGRAD_POINTS * d.gradients_stride;
     for (d.first = 0; d.first < tiles; d.first += block) {
         d.tiles = tiles - d.first < block ? tiles - d.first : block;
         fg_cpu_parallel(backend, step, d.pieces, transform_piece, &d);
