@@ -81,6 +81,9 @@ const struct fg_bundle_tensor *fg_bundle_tensor(const struct fg_bundle *bundle, 
 /* CRC-32 over header and table: the Modbus map's bundle checksum. */
 uint32_t fg_bundle_checksum(const struct fg_bundle *bundle);
 const char *fg_bundle_path(const struct fg_bundle *bundle);
+/* The 8 bytes that name the key which has signed it, or NULL when it is unsigned. Not a verified signature.
+ */
+const uint8_t *fg_bundle_key_id(const struct fg_bundle *bundle);
 
 /* Scratch that one call of fg_bundle_load needs: inflate state and window, the compressed chunk, the shuffled
  * block. */
@@ -102,10 +105,24 @@ enum fg_status fg_bundle_write(const char *path, const struct fg_bundle_header *
                                const float *const *values, const uint8_t *self_test_input,
                                const float *self_test_map, struct fg_message *message);
 
-/* Writes the same tensors (streams copied as they are) under a new header and self-test: what calibration
- * does. */
+/* Writes the same tensors (streams copied as they are) under a new header, of the same network, and
+ * self-test: what calibration does. path may be the bundle's own. */
 enum fg_status fg_bundle_rewrite(const struct fg_bundle *bundle, const char *path,
                                  const struct fg_bundle_header *header, const uint8_t *self_test_input,
                                  const float *self_test_map, struct fg_message *message);
+
+/* What reading all of a bundle has shown, fact by fact. */
+struct fg_bundle_facts {
+    bool header;       /* format, the header's checksum and the list of tensors are right */
+    uint32_t streams;  /* weights and self-test; known when header is true, as is all below */
+    uint32_t damaged;  /* of them: checksum, compression or length is wrong */
+    uint32_t infinite; /* of them: with a value that is not finite, so that no part can pass */
+    bool calibrated;
+    bool has_signature; /* not checked here */
+};
+
+/* Reads and decodes every byte; takes memory for the largest tensor. FG_INPUT, with the first damage in the
+ * message, unless all is intact; facts are filled in either case. */
+enum fg_status fg_bundle_verify(const char *path, struct fg_bundle_facts *facts, struct fg_message *message);
 
 #endif
