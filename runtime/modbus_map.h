@@ -67,8 +67,8 @@ struct fg_modbus_answer {
     struct fg_commands commands; /* for the line, before the answer goes out; after an exception too */
 };
 
-/* Decodes function and data of a request, size bytes. An exception when the function, a length, a count or
- * the value of a single coil breaks the protocol. */
+/* Decodes function and data of a request, size bytes, 1 to FG_MODBUS_MAX_PDU. An exception when the function,
+ * a length, a count or the value of a single coil breaks the protocol. */
 enum fg_modbus_exception fg_modbus_decode(const uint8_t *pdu, uint32_t size,
                                           struct fg_modbus_request *request);
 

@@ -26,7 +26,8 @@ struct fg_modbus_settings {
 struct fg_modbus_line {
     struct fg_snapshot_cell *cell;
     /* Carries out a list whole, or refuses it whole with an exception; the effects are published when it
-     * returns, since the answer goes out next. Called on the server's thread. */
+     * returns, since the answer goes out next. A trigger that it refuses is its own to count as missed.
+     * Called on the server's thread. */
     enum fg_modbus_exception (*apply)(void *context, const struct fg_commands *commands);
     void *context;
 };

@@ -64,6 +64,9 @@ enum fg_coil {
     FG_COIL_COMMAND = 1 << 6,
 };
 
+/* Commands of holding register 2 that coil 6 carries out. */
+enum fg_command_code { FG_CODE_NONE = 0, FG_CODE_SELF_TEST = 1 };
+
 /* The holding registers as last written, or as the configuration has them. */
 struct fg_holding {
     uint16_t slot;
