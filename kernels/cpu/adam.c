@@ -1,0 +1,62 @@
+/* ADAM over a whole section of parameters (network.md section 7; equation 14's l2 is added to the gradient).
+ */
+#include <math.h>
+
+#include "kernels/cpu/cpu.h"
+
+struct adam {
+    size_t count;
+    uint32_t tasks;
+    float rate, first, second, l2;
+    const float *g;
+    float *theta, *m, *v;
+};
+
+FG_CPU_CLONES static void update(const struct adam *a, size_t begin, size_t end) {
+    const float rate = a->rate, first = a->first, second = a->second, l2 = a->l2;
+    const float *g = a->g;
+    float *theta = a->theta, *m = a->m, *v = a->v;
+    for (size_t i = begin; i < end; i++) {
+        const float slope = g[i] + 2 * l2 * theta[i];
+        m[i] = 0.9f * m[i] + 0.1f * slope;
+        v[i] = 0.999f * v[i] + 0.001f * slope * slope;
+        theta[i] -= rate * (m[i] * first) / (sqrtf(v[i] * second) + 1e-8f);
+    }
+}
+
+static void share_task(void *argument, uint32_t task, uint32_t thread) {
+    (void)thread;
+    const struct adam *a = argument;
+    const struct fg_cpu_range range = fg_cpu_share(a->count, a->tasks, task);
+    update(a, range.begin, range.end);
+}
+
+static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
+    (void)backend;
+    const struct fg_tensor *g = step->d_param[0];
+    bool right = step->in[0] && fg_tensor_count(step->in[0]) == 4 && g && g->dtype == FG_F32;
+    for (int i = 0; i < 3; i++)
+        right = right && step->param[i] && step->param[i]->dtype == FG_F32 &&
+                fg_tensor_count(step->param[i]) == fg_tensor_count(g);
+    return right;
+}
+
+static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
+                              const struct fg_memory *memory, struct fg_message *message) {
+    (void)message;
+    const float *schedule = fg_cpu_values(step->in[0], memory);
+    struct adam a = {.count = fg_tensor_count(step->param[0]),
+                     .tasks = fg_cpu_threads(backend),
+                     .rate = schedule[0],
+                     .first = schedule[1],
+                     .second = schedule[2],
+                     .l2 = schedule[3],
+                     .g = fg_cpu_values(step->d_param[0], memory),
+                     .theta = fg_cpu_values(step->param[0], memory),
+                     .m = fg_cpu_values(step->param[1], memory),
+                     .v = fg_cpu_values(step->param[2], memory)};
+    fg_cpu_parallel(backend, step, a.tasks, share_task, &a);
+    return FG_OK;
+}
+
+const struct fg_kernel fg_cpu_adam = {.supports = supports, .forward = forward};

@@ -1,0 +1,144 @@
+/* ANOMALY_MAP (network.md section 6): level maps resized and summed, blurred, and their largest value. */
+#include <math.h>
+
+#include "kernels/cpu/cpu.h"
+
+#define RADIUS FG_BLUR_RADIUS
+#define TAPS (2 * RADIUS + 1)
+
+struct anomaly {
+    const struct fg_tensor *m[FG_MAX_IN], *map;
+    const float *level[FG_MAX_IN];
+    float *sum, *across, *out, *row_max;
+    float tap[TAPS];
+};
+
+/* Where an output place lies between two places of a level map, corners aligned. */
+struct between {
+    size_t first, second;
+    float share; /* of the second */
+};
+
+static struct between locate(size_t i, int32_t out, int32_t in) {
+    const float scale = out > 1 ? (float)(in - 1) / (float)(out - 1) : 0, at = scale * (float)i;
+    const size_t first = (size_t)at, last = (size_t)(in - 1);
+    return (struct between){first, first < last ? first + 1 : last, at - (float)first};
+}
+
+/* A place mirrored without repeating the edge. */
+static size_t mirror(int32_t i, int32_t length) {
+    while (i < 0 || i >= length) {
+        if (length == 1)
+            return 0;
+        i = i < 0 ? -i : 2 * (length - 1) - i;
+    }
+    return (size_t)i;
+}
+
+static void sum_row(const struct anomaly *a, size_t n, size_t y, float *row) {
+    const int32_t height = a->map->h, width = a->map->w;
+    for (int32_t x = 0; x < width; x++)
+        row[x] = 0;
+    for (int l = 0; l < FG_MAX_IN; l++) {
+        if (!a->m[l])
+            continue;
+        const size_t h = (size_t)a->m[l]->h, w = (size_t)a->m[l]->w;
+        const struct between v = locate(y, height, (int32_t)h);
+        const float *top = a->level[l] + (n * h + v.first) * w,
+                    *bottom = a->level[l] + (n * h + v.second) * w;
+        for (int32_t x = 0; x < width; x++) {
+            const struct between u = locate((size_t)x, width, (int32_t)w);
+            const float upper = top[u.first] * (1 - u.share) + top[u.second] * u.share;
+            const float lower = bottom[u.first] * (1 - u.share) + bottom[u.second] * u.share;
+            row[x] += upper * (1 - v.share) + lower * v.share;
+        }
+    }
+}
+
+static void across_row(void *argument, uint32_t task, uint32_t thread) {
+    (void)thread;
+    const struct anomaly *a = argument;
+    const int32_t width = a->map->w;
+    float *row = a->sum + (size_t)task * (size_t)width, *out = a->across + (size_t)task * (size_t)width;
+    sum_row(a, task / (uint32_t)a->map->h, task % (uint32_t)a->map->h, row);
+    for (int32_t x = 0; x < width; x++) {
+        const bool inside = x >= RADIUS && x + RADIUS < width;
+        float sum = 0;
+        for (int32_t t = -RADIUS; t <= RADIUS; t++)
+            sum += a->tap[t + RADIUS] * row[inside ? (size_t)(x + t) : mirror(x + t, width)];
+        out[x] = sum;
+    }
+}
+
+FG_CPU_CLONES static void add_row(float *sum, const float *row, float tap, size_t width) {
+    for (size_t x = 0; x < width; x++)
+        sum[x] += tap * row[x];
+}
+
+static void down_row(void *argument, uint32_t task, uint32_t thread) {
+    (void)thread;
+    const struct anomaly *a = argument;
+    const size_t width = (size_t)a->map->w, height = (size_t)a->map->h, n = task / height, y = task % height;
+    float *out = a->out + task * width;
+    for (size_t x = 0; x < width; x++)
+        out[x] = 0;
+    for (int32_t t = -RADIUS; t <= RADIUS; t++)
+        add_row(out, a->across + (n * height + mirror((int32_t)y + t, (int32_t)height)) * width,
+                a->tap[t + RADIUS], width);
+    float largest = out[0];
+    for (size_t x = 0; x < width; x++)
+        if (out[x] > largest || !isfinite(out[x]))
+            largest = isfinite(largest) ? out[x] : largest;
+    a->row_max[task] = largest;
+}
+
+static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
+    (void)backend;
+    const struct fg_tensor *map = step->out[0], *score = step->out[1];
+    bool right = map && score && step->in[0] && map->c == 1 && map->dtype == FG_F32 &&
+                 fg_tensor_count(score) == (size_t)map->n;
+    for (int l = 0; l < FG_MAX_IN; l++)
+        right = right && (!step->in[l] || (step->in[l]->c == 1 && step->in[l]->n == map->n));
+    return right;
+}
+
+/* The sum, its blur along rows, and each row's largest value. */
+static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
+    (void)backend;
+    const struct fg_tensor *map = step->out[0];
+    return (2 * fg_tensor_count(map) + (size_t)map->n * (size_t)map->h) * sizeof(float);
+}
+
+static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
+                              const struct fg_memory *memory, struct fg_message *message) {
+    (void)message;
+    const struct fg_tensor *map = step->out[0];
+    struct anomaly a = {.map = map, .out = fg_cpu_values(map, memory), .sum = fg_cpu_workspace(step, memory)};
+    a.across = a.sum + fg_tensor_count(map);
+    a.row_max = a.across + fg_tensor_count(map);
+    for (int l = 0; l < FG_MAX_IN; l++) {
+        a.m[l] = step->in[l];
+        a.level[l] = fg_cpu_values(step->in[l], memory);
+    }
+    double total = 0, tap[TAPS];
+    for (int t = -RADIUS; t <= RADIUS; t++)
+        total += tap[t + RADIUS] = exp(-t * t / (2 * FG_BLUR_SIGMA * FG_BLUR_SIGMA));
+    for (int t = 0; t < TAPS; t++)
+        a.tap[t] = (float)(tap[t] / total);
+    const uint32_t rows = (uint32_t)(map->n * map->h);
+    fg_cpu_parallel(backend, step, rows, across_row, &a);
+    fg_cpu_parallel(backend, step, rows, down_row, &a);
+    float *score = fg_cpu_values(step->out[1], memory);
+    for (int32_t n = 0; n < map->n; n++) {
+        score[n] = a.row_max[n * map->h];
+        for (int32_t y = 1; y < map->h && isfinite(score[n]); y++) {
+            const float row = a.row_max[n * map->h + y];
+            if (row > score[n] || !isfinite(row))
+                score[n] = row;
+        }
+    }
+    return FG_OK;
+}
+
+const struct fg_kernel fg_cpu_anomaly_map = {
+    .supports = supports, .workspace = workspace, .forward = forward};

@@ -1,0 +1,43 @@
+/* NORMALISE: 8-bit RGB to the floats that torchvision's backbones were trained on. */
+#include "kernels/cpu/cpu.h"
+
+struct normalise {
+    const uint8_t *in;
+    float *out;
+    size_t pixels;
+    uint32_t tasks;
+    float value[3][256];
+};
+
+static void block(void *argument, uint32_t task, uint32_t thread) {
+    (void)thread;
+    const struct normalise *a = argument;
+    const struct fg_cpu_range range = fg_cpu_share(a->pixels, a->tasks, task);
+    for (size_t i = range.begin; i < range.end; i++)
+        for (size_t k = 0; k < 3; k++)
+            a->out[i * 3 + k] = a->value[k][a->in[i * 3 + k]];
+}
+
+static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
+    (void)backend;
+    const struct fg_tensor *in = step->in[0], *out = step->out[0];
+    return in && out && in->dtype == FG_U8 && out->dtype == FG_F32 && in->c == 3 &&
+           fg_tensor_count(in) == fg_tensor_count(out);
+}
+
+static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
+                              const struct fg_memory *memory, struct fg_message *message) {
+    (void)message;
+    static const float mean[3] = {0.485f, 0.456f, 0.406f}, deviation[3] = {0.229f, 0.224f, 0.225f};
+    struct normalise a = {.in = fg_tensor_data(step->in[0], memory),
+                          .out = fg_cpu_values(step->out[0], memory),
+                          .pixels = fg_tensor_count(step->in[0]) / 3,
+                          .tasks = fg_cpu_threads(backend)};
+    for (int k = 0; k < 3; k++)
+        for (int v = 0; v < 256; v++)
+            a.value[k][v] = ((float)v / 255.0f - mean[k]) / deviation[k];
+    fg_cpu_parallel(backend, step, a.tasks, block, &a);
+    return FG_OK;
+}
+
+const struct fg_kernel fg_cpu_normalise = {.supports = supports, .forward = forward};
