@@ -25,7 +25,7 @@ bool fg_conv_winograd(const struct fg_conv_shape *s, bool prepared) {
     }
     /* Multiply-adds for each weight matrix element, and what it costs to read (or first to make) its 36
      * values instead of 9; for each tile what the transformations cost, shared by a product's columns. */
-    const double tiles = (double)(s->n * ((s->h + 3) / 4) * ((s->w + 3) / 4));
+    const double tiles = (double)(s->n * fg_winograd_across(s->h) * fg_winograd_across(s->w));
     const double read = 16, make = prepared ? 0 : 16;
     const double transform = 8.0 / (double)s->gc + 8.0 / (double)s->goc;
     return 36 * (tiles * (1 + transform) + read + make) < 9 * ((double)s->rows + read);
