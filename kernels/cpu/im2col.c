@@ -4,8 +4,8 @@
 #include "kernels/cpu/conv.h"
 
 /* Floats of patches that a thread multiplies at a time: they stay in its second-level cache. */
-#define BLOCK_FLOATS ((size_t)128 * 1024)
-#define BLOCK_ROWS ((size_t)64) /* fewer make the product slow */
+#define BLOCK_FLOATS ((size_t)256 * 1024)
+#define BLOCK_ROWS ((size_t)128) /* fewer make the product slow */
 
 void fg_conv_product(bool a_transposed, bool b_transposed, size_t m, size_t n, size_t k, const float *a,
                      size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc) {
@@ -54,19 +54,14 @@ void fg_conv_finish(float *out, size_t stride, size_t rows, size_t columns, cons
 /* One run of a patch: floats [begin, end) of the picture row that starts at row, of which [0, width) exist.
  */
 static float *copy_run(const float *row, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t width, float *to) {
-    ptrdiff_t first = begin < 0 ? (end < 0 ? end : 0) : begin;
-    ptrdiff_t last = end > width ? (begin > width ? begin : width) : end;
-    for (ptrdiff_t i = begin; i < first; i++) {
-        *to++ = 0.0f;
+    if (begin >= 0 && end <= width) {
+        memcpy(to, row + begin, (size_t)(end - begin) * sizeof *to);
+    } else {
+        for (ptrdiff_t i = begin; i < end; i++) {
+            to[i - begin] = i >= 0 && i < width ? row[i] : 0.0f;
+        }
     }
-    if (last > first) {
-        memcpy(to, row + first, (size_t)(last - first) * sizeof *to);
-        to += last - first;
-    }
-    for (ptrdiff_t i = last > first ? last : first; i < end; i++) {
-        *to++ = 0.0f;
-    }
-    return to;
+    return to + (end - begin);
 }
 
 /* Taps [t0, t1) of kernel row ky lie side by side in the picture unless groups part them; each run is one
