@@ -289,7 +289,7 @@ static struct client *place(struct fg_modbus_server *server) {
 }
 
 static void take_client(struct fg_modbus_server *server, int64_t now) {
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {0};
     socklen_t size = sizeof peer;
     int socket = accept4(server->listener, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (socket < 0) {
