@@ -23,6 +23,8 @@
 
 #define SUBSAMPLES 3 /* of a pixel along each axis */
 
+#define TURNING 99 /* salt of the marks that the turning program leaves on every part */
+
 enum { KIND_PART = 2, KIND_DEFECT = 3 }; /* of the dice */
 
 struct flaw {
@@ -94,9 +96,9 @@ static struct flaw draw_flaw(uint64_t seed, uint32_t index, enum fg_picture_defe
 
 static struct scene draw_scene(uint64_t seed, uint32_t index, enum fg_picture_defect defect) {
     struct fg_dice dice = {.seed = seed, .kind = (uint32_t)KIND_PART << 8, .picture = index};
-    const float turn = fg_dice_uniform(&dice, -0.06f, 0.06f), lamp = fg_dice_uniform(&dice, 3.8f, 4.0f);
-    return (struct scene){.x = fg_dice_uniform(&dice, -0.025f, 0.025f),
-                          .y = fg_dice_uniform(&dice, -0.025f, 0.025f),
+    const float turn = fg_dice_uniform(&dice, -0.045f, 0.045f), lamp = fg_dice_uniform(&dice, 3.8f, 4.0f);
+    return (struct scene){.x = fg_dice_uniform(&dice, -0.02f, 0.02f),
+                          .y = fg_dice_uniform(&dice, -0.02f, 0.02f),
                           .cosine = cosf(turn),
                           .sine = sinf(turn),
                           .belt_x = fg_dice_uniform(&dice, 0, 500),
@@ -140,7 +142,7 @@ static float scratch_across(const struct flaw *flaw, float x, float y, float sid
 static void belt(const struct scene *scene, float x, float y, float rgb[3]) {
     const float u = x + scene->belt_x, v = y + scene->belt_y;
     const float fabric = sinf(78 * u + 40 * v) * sinf(78 * u - 40 * v);
-    float light = 0.15f + 0.025f * fabric + 0.08f * (fg_noise_octaves(18 * u, 18 * v, 3, 77) - 0.5f) +
+    float light = 0.15f + 0.02f * fabric + 0.05f * (fg_noise_octaves(18 * u, 18 * v, 3, 77) - 0.5f) +
                   0.05f * (fg_noise(2 * u, 2 * v, 78) - 0.5f);
     /* The part's soft shadow, on the side away from the lamp. */
     const float dx = x - scene->x + 0.05f * scene->light_x, dy = y - scene->y + 0.05f * scene->light_y;
@@ -190,7 +192,7 @@ static float metal(const struct scene *scene, float x, float y, const float slop
     const bool hub = r < HUB_TOP;
     const float pitch = hub ? 130 : 95, around = fg_noise(3 * x, 3 * y, scene->salt + 2);
     const float mark = fg_noise(pitch * r, 1.5f * around, scene->salt) +
-                       0.6f * fg_noise(0.3f * pitch * r, around, scene->salt + 1) - 0.8f;
+                       0.6f * fg_noise(0.3f * pitch * r, around, TURNING) - 0.8f;
     /* Grooves across the lamp's direction throw its light into the camera: two bright fans. */
     const float sine = (x * scene->light_y - y * scene->light_x) / r, cosine2 = 1 - sine * sine;
     const float fan = expf(-sine * sine / 0.10f) + 0.45f * expf(-cosine2 / 0.07f);
@@ -199,7 +201,7 @@ static float metal(const struct scene *scene, float x, float y, const float slop
     const float smooth_light = (0.40f + 0.30f * lean) / sqrtf(1 + 0.7f * steep);
     const float flat = 1 / (1 + 12 * steep);
     return smooth_light +
-           flat * (1 - roughness) * (0.26f * fan * (1 + 0.5f * mark) + 0.15f * scene->marks * mark) +
+           flat * (1 - roughness) * (0.26f * fan * (1 + 0.4f * mark) + 0.12f * scene->marks * mark) +
            0.03f * (fg_noise_octaves(9 * x, 9 * y, 2, scene->salt + 3) - 0.5f);
 }
 
