@@ -1,0 +1,102 @@
+#include "runtime/arena.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Debug builds fill what is given back, so that a use after it shows. */
+#define POISON 0xa5
+
+struct fg_arena {
+    void *block;
+    size_t size;
+    uint32_t banks;
+    struct fg_bank fixed, bank[FG_MAX_BANKS];
+};
+
+enum fg_status fg_arena_open(size_t fixed, size_t bank_size, uint32_t banks, struct fg_arena **arena,
+                             struct fg_message *message) {
+    assert(banks <= FG_MAX_BANKS);
+    fixed = fg_size_align(fixed);
+    bank_size = fg_size_align(bank_size);
+    size_t size;
+    if (!fg_size_mul(bank_size, banks, &size) || !fg_size_add(size, fixed, &size) || !size)
+        return fg_fail(message, FG_USAGE, "arena: %zu + %u * %zu bytes is no size", fixed, banks, bank_size);
+    struct fg_arena *a = calloc(1, sizeof *a);
+    if (!a)
+        return fg_fail(message, FG_ENVIRONMENT, "arena: no memory");
+    /* Populated now: no page fault and no surprise later. */
+    a->block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (a->block == MAP_FAILED) {
+        const int error = errno;
+        free(a);
+        return fg_fail_errno(message, FG_ENVIRONMENT, error, "arena: cannot take %zu MiB of memory",
+                             size >> 20);
+    }
+    a->size = size;
+    a->banks = banks;
+    a->fixed = (struct fg_bank){.memory = a->block, .size = fixed, .name = "fixed"};
+    for (uint32_t i = 0; i < banks; i++)
+        a->bank[i] = (struct fg_bank){
+            .memory = (unsigned char *)a->block + fixed + i * bank_size, .size = bank_size, .name = "bank"};
+    *arena = a;
+    return FG_OK;
+}
+
+void fg_arena_close(struct fg_arena *arena) {
+    if (!arena)
+        return;
+    munmap(arena->block, arena->size);
+    free(arena);
+}
+
+struct fg_bank *fg_arena_fixed(struct fg_arena *arena) {
+    return &arena->fixed;
+}
+
+struct fg_bank *fg_arena_bank(struct fg_arena *arena, uint32_t i) {
+    assert(i < arena->banks);
+    return &arena->bank[i];
+}
+
+size_t fg_arena_size(const struct fg_arena *arena) {
+    return arena->size;
+}
+
+size_t fg_arena_high_water(const struct fg_arena *arena) {
+    size_t sum = arena->fixed.high_water;
+    for (uint32_t i = 0; i < arena->banks; i++)
+        sum += arena->bank[i].high_water;
+    return sum;
+}
+
+enum fg_status fg_bank_take(struct fg_bank *bank, size_t bytes, const char *what, void **piece,
+                            struct fg_message *message) {
+    if (bank->sealed)
+        return fg_fail(message, FG_ENVIRONMENT, "arena: %zu bytes for %s, but %s is sealed", bytes, what,
+                       bank->name);
+    const size_t left = bank->size - bank->used;
+    if (bytes > left || fg_size_align(bytes) > left)
+        return fg_fail(message, FG_ENVIRONMENT, "arena: %zu bytes for %s, but %s has %zu of %zu left", bytes,
+                       what, bank->name, left, bank->size);
+    *piece = bank->memory + bank->used;
+    memset(*piece, 0, bytes);
+    bank->used += fg_size_align(bytes);
+    if (bank->used > bank->high_water)
+        bank->high_water = bank->used;
+    return FG_OK;
+}
+
+void fg_bank_seal(struct fg_bank *bank) {
+    bank->sealed = true;
+}
+
+void fg_bank_empty(struct fg_bank *bank) {
+#ifndef NDEBUG
+    memset(bank->memory, POISON, bank->used);
+#endif
+    bank->used = 0;
+    bank->sealed = false;
+}

@@ -1,0 +1,83 @@
+/* The pictures to train with: a category in MVTec layout (DIR/train/good) or a flat folder of good pictures;
+ * and the test pictures of a category (DIR/test/DEFECT, DIR/ground_truth/DEFECT).
+ *
+ * Every picture is decoded once, in parallel, and kept at the network's size as RESIZE makes it: 8-bit RGB. A
+ * picture that cannot be read is listed with its reason and skipped. */
+#ifndef FG_TRAINER_DATASET_H
+#define FG_TRAINER_DATASET_H
+
+#include "kernels/backend.h"
+#include "runtime/bundle.h"
+#include "runtime/image.h"
+
+#define FG_DATASET_LEAST 8 /* good pictures */
+#define FG_HELD_OUT_LEAST 4
+#define FG_HELD_OUT_SHARE 10 /* one in so many */
+
+/* A list of files, sorted by name. */
+struct fg_paths {
+    char **path;
+    uint32_t count;
+};
+
+struct fg_skipped {
+    char *path;
+    struct fg_message reason;
+};
+
+struct fg_dataset {
+    struct fg_paths files;      /* good pictures that could be read */
+    struct fg_skipped *skipped; /* and those that could not */
+    uint32_t skips;
+    int32_t height, width;      /* of the pictures below */
+    uint8_t *pixels;            /* files.count * height * width * 3 */
+    uint32_t *train, *held_out; /* indices, ascending */
+    uint32_t trains, held_outs;
+    struct fg_contract contract;
+    uint8_t hash[FG_HASH_SIZE]; /* BLAKE2b-256 over names and contents, in order */
+};
+
+/* Called from one thread at a time, after each picture. */
+typedef void fg_dataset_function(void *argument, uint32_t done, uint32_t count);
+
+/* Reads the good pictures of a folder. height and width 0: the size for their median aspect
+ * (fg_dataset_size). The seed draws which are held out. FG_INPUT: no such folder, or fewer than
+ * FG_DATASET_LEAST good pictures; the dataset then still lists what was skipped and must be closed. */
+enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, int32_t height, int32_t width,
+                               uint64_t seed, struct fg_backend *backend, fg_dataset_function *progress,
+                               void *argument, struct fg_message *message);
+void fg_dataset_close(struct fg_dataset *dataset);
+
+/* Of the sizes (multiples of 32 from 64 to 1024) with 0.85 to 1.0 times 65,536 pixels, the one whose aspect
+ * is nearest to width / height = aspect. */
+void fg_dataset_size(double aspect, int32_t *height, int32_t *width);
+
+/* A decoded picture at another size, through the backend's RESIZE: out is height * width * 3 bytes. */
+enum fg_status fg_picture_resize(struct fg_backend *backend, const struct fg_image *image, int32_t height,
+                                 int32_t width, uint8_t *out, struct fg_message *message);
+
+/* All pictures of one folder by their endings, sorted by name, with the folder in front. */
+enum fg_status fg_paths_list(struct fg_paths *paths, const char *folder, struct fg_message *message);
+void fg_paths_free(struct fg_paths *paths);
+
+/* The test pictures of a category, by defect, then by name. */
+struct fg_test_picture {
+    char *path, *mask; /* mask NULL: none, a good part */
+    char defect[FG_NAME_SIZE];
+};
+
+struct fg_test_set {
+    struct fg_test_picture *picture;
+    uint32_t count;
+};
+
+/* FG_INPUT: no test folder, or a defective picture without its mask, which is named. */
+enum fg_status fg_test_set_open(struct fg_test_set *set, const char *folder, struct fg_message *message);
+void fg_test_set_close(struct fg_test_set *set);
+
+/* A mask at another size by nearest neighbour (Pillow's NEAREST: source floor((i + 0.5) * in / out)); 1 where
+ * above 127, else 0. */
+enum fg_status fg_mask_read(const char *path, int32_t height, int32_t width, uint8_t *mask,
+                            struct fg_message *message);
+
+#endif
