@@ -18,7 +18,7 @@
 struct fg_contract {
     int32_t width,
         height; /* of the region in the source's pixels; 0 when the training pictures differed in size */
-    int32_t channels; /* 1 grey, 3 colour */
+    int32_t channels; /* 1 grey, 3 colour; 0 when the training pictures had both */
     char format[16];  /* "grey8", "rgb8": the source format */
 };
 

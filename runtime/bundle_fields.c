@@ -94,8 +94,8 @@ static enum fg_status check(const struct fg_bundle_header *header, struct fg_mes
     if (!contract->width != !contract->height)
         return fg_fail(message, FG_INPUT, "contract of %dx%d pixels: both or none must be 0", contract->width,
                        contract->height);
-    if (contract->channels != 1 && contract->channels != 3)
-        return fg_fail(message, FG_INPUT, "contract of %d channels: must be 1 or 3", contract->channels);
+    if (contract->channels != 0 && contract->channels != 1 && contract->channels != 3)
+        return fg_fail(message, FG_INPUT, "contract of %d channels: must be 0, 1 or 3", contract->channels);
     return FG_OK;
 }
 

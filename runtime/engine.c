@@ -251,7 +251,7 @@ enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg
                        "frame of %dx%d: bundle %s was trained on %dx%d; train on pictures of this camera",
                        frame->width, frame->height, engine->header.provenance.name, contract->width,
                        contract->height);
-    if (frame->channels != contract->channels)
+    if (contract->channels && frame->channels != contract->channels)
         return fg_fail(message, FG_INPUT, "%s frame: bundle %s was trained on %s pictures",
                        frame->channels == 1 ? "grey" : "colour", engine->header.provenance.name,
                        contract->channels == 1 ? "grey" : "colour");

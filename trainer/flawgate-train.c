@@ -1,3 +1,292 @@
-int main(void) {
-    return 2;
+/* flawgate-train DIR --out NAME.fgb --teacher FILE|random: from pictures of good parts to a bundle. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/device.h"
+#include "runtime/safetensors.h"
+#include "trainer/dataset.h"
+#include "trainer/finish.h"
+#include "trainer/options.h"
+#include "trainer/state.h"
+
+/* Everything of one run. */
+struct run {
+    struct fg_options options;
+    char state_path[4096];
+    struct fg_backend *backend;
+    struct fg_safetensors *teacher; /* NULL: random */
+    struct fg_network_spec spec;
+    struct fg_network network;
+    struct fg_dataset data;
+    struct fg_weights weights;
+    struct fg_trainer *trainer;
+    struct fg_report report;
+    bool terminal;
+    int64_t started_ns;       /* of this process's epochs */
+    uint64_t pictures_before; /* trained in this process, before this epoch */
+};
+
+static void show_decoding(void *argument, uint32_t done, uint32_t count) {
+    const struct run *run = argument;
+    if (run->terminal)
+        fprintf(stderr, "\rreading pictures: %u of %u%s", done, count, done == count ? "\n" : "");
+}
+
+static void show_calibration(void *argument, uint32_t done, uint32_t count) {
+    const struct run *run = argument;
+    if (run->terminal)
+        fprintf(stderr, "\rcalibrating: picture %u of %u%s", done, count, done == count ? "\n" : "");
+}
+
+/* NAME.fgb is trained in NAME.state. */
+static enum fg_status name_state(struct run *run, struct fg_message *message) {
+    const size_t length = strlen(run->options.out) - strlen(FG_BUNDLE_ENDING);
+    if (length + sizeof FG_STATE_ENDING > sizeof run->state_path)
+        return fg_fail(message, FG_USAGE, "--out %.100s...: the path is too long", run->options.out);
+    memcpy(run->state_path, run->options.out, length);
+    strcpy(run->state_path + length, FG_STATE_ENDING);
+    return FG_OK;
+}
+
+/* Which network: the teacher file's backbone, unless it is drawn. */
+static enum fg_status open_teacher(struct run *run, struct fg_message *message) {
+    const struct fg_options *o = &run->options;
+    enum fg_backbone backbone = o->backbone;
+    if (strcmp(o->teacher, "random")) {
+        enum fg_status status = fg_safetensors_open(o->teacher, &run->teacher, message);
+        if (status == FG_OK)
+            status = fg_safetensors_backbone(run->teacher, FG_SAFETENSORS_TEACHER, &backbone, message);
+        if (status != FG_OK)
+            return status;
+        if (o->backbone != FG_BACKBONES && o->backbone != backbone)
+            return fg_fail(message, FG_USAGE, "%.300s: holds a %s, but --backbone says %s", o->teacher,
+                           fg_backbone_name(backbone), fg_backbone_name(o->backbone));
+    }
+    run->spec = (struct fg_network_spec){.backbone = backbone,
+                                         .base = 64,
+                                         .scconv = o->scconv,
+                                         .simam = o->simam,
+                                         .fmm = o->fmm,
+                                         .soft_gate = o->soft_gate,
+                                         .levels = o->levels};
+    return FG_OK;
+}
+
+static void list_skipped(const struct run *run) {
+    for (uint32_t i = 0; i < run->data.skips; i++)
+        fprintf(stderr, "skipped: %s\n", run->data.skipped[i].reason.text);
+}
+
+static enum fg_status open_data(struct run *run, struct fg_message *message) {
+    const struct fg_options *o = &run->options;
+    enum fg_status status = fg_dataset_open(&run->data, o->folder, o->height, o->width, o->training.seed,
+                                            run->backend, show_decoding, run, message);
+    list_skipped(run);
+    if (status != FG_OK)
+        return status;
+    run->spec.height = run->data.height;
+    run->spec.width = run->data.width;
+    return FG_OK;
+}
+
+static enum fg_status open_weights(struct run *run, struct fg_message *message) {
+    enum fg_status status = fg_network_init(&run->network, &run->spec, message);
+    if (status == FG_OK)
+        status = fg_weights_open(&run->weights, &run->network, message);
+    if (status != FG_OK)
+        return status;
+    fg_weights_draw(&run->weights, run->options.training.seed, !run->teacher);
+    if (!run->teacher)
+        return FG_OK;
+    float *values[FG_NETWORK_PARAMS];
+    for (uint32_t i = 0; i < run->network.params; i++)
+        values[i] = fg_weights_values(&run->weights, i);
+    return fg_safetensors_load(run->teacher, FG_SAFETENSORS_TEACHER, &run->network, values, &run->report,
+                               message);
+}
+
+static enum fg_status open_trainer(struct run *run, struct fg_message *message) {
+    const struct fg_pictures pictures = {.pixels = run->data.pixels,
+                                         .train = run->data.train,
+                                         .trains = run->data.trains,
+                                         .held_out = run->data.held_out,
+                                         .held_outs = run->data.held_outs};
+    enum fg_status status = fg_trainer_open(&run->options.training, &run->weights, &pictures, run->backend,
+                                            &run->trainer, message);
+    if (status == FG_OK && run->options.resume)
+        status = fg_trainer_resume(run->trainer, run->state_path, run->data.hash, message);
+    return status;
+}
+
+static void show_start(const struct run *run) {
+    const struct fg_counters *c = fg_trainer_counters(run->trainer);
+    fprintf(stderr, "%s, %d x %d, on %s (%u threads)\n", fg_backbone_name(run->spec.backbone),
+            run->spec.height, run->spec.width, run->backend->device.name, run->backend->device.threads);
+    fprintf(stderr,
+            "%u pictures to train with, %u held out, %u skipped; at most %u epochs; %zu MiB of memory\n",
+            run->data.trains, run->data.held_outs, run->data.skips, c->limit,
+            fg_trainer_memory(run->trainer) >> 20);
+    if (c->epoch)
+        fprintf(stderr, "going on after epoch %u\n", c->epoch);
+}
+
+/* "12 min" or "40 s". */
+static void print_left(double seconds) {
+    if (seconds >= 120)
+        fprintf(stderr, "%.0f min left", seconds / 60);
+    else
+        fprintf(stderr, "%.0f s left", seconds);
+}
+
+static double rate(const struct run *run, uint32_t pictures) {
+    return (double)(run->pictures_before + pictures) / ((double)(fg_clock_ns() - run->started_ns) / 1e9);
+}
+
+static void show_step(void *argument, uint32_t pictures) {
+    const struct run *run = argument;
+    if (!run->terminal)
+        return;
+    const struct fg_counters *c = fg_trainer_counters(run->trainer);
+    const double left = (double)run->data.trains * (c->limit - c->epoch) - pictures;
+    fprintf(stderr, "\repoch %u of %u: %u of %u pictures, %.1f a second, at most ", c->epoch + 1, c->limit,
+            pictures, run->data.trains, rate(run, pictures));
+    print_left(left / rate(run, pictures));
+    fputs("   ", stderr);
+}
+
+static void show_epoch(struct run *run) {
+    const struct fg_counters *c = fg_trainer_counters(run->trainer);
+    if (run->options.json) {
+        printf("{\"epoch\": %u, \"epochs\": %u, \"loss\": %.9g, \"best_loss\": %.9g, \"best_epoch\": %u, "
+               "\"images_per_second\": %.3f}\n",
+               c->epoch, c->limit, (double)c->loss, (double)c->best_loss, c->best_epoch, rate(run, 0));
+        fflush(stdout);
+    }
+    fprintf(stderr,
+            "%sepoch %u of %u: held-out loss %.5f (best %.5f in epoch %u), %.2f pictures a second, at most ",
+            run->terminal ? "\r" : "", c->epoch, c->limit, (double)c->loss, (double)c->best_loss,
+            c->best_epoch, rate(run, 0));
+    print_left((double)run->data.trains * (c->limit - c->epoch) / rate(run, 0));
+    fputs("\n", stderr);
+}
+
+static enum fg_status train(struct run *run, struct fg_message *message) {
+    const struct fg_counters *c = fg_trainer_counters(run->trainer);
+    run->started_ns = fg_clock_ns();
+    while (!c->finished) {
+        enum fg_status status = fg_trainer_epoch(run->trainer, show_step, run, message);
+        if (status != FG_OK)
+            return status;
+        run->pictures_before += run->data.trains;
+        status = fg_trainer_save(run->trainer, run->state_path, run->data.hash, message);
+        if (status != FG_OK)
+            return status;
+        show_epoch(run);
+    }
+    return FG_OK;
+}
+
+/* The bundle's name is the file's, without folder and ending. */
+static void name_bundle(const char *path, char name[FG_NAME_SIZE]) {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    snprintf(name, FG_NAME_SIZE, "%.*s", (int)(strlen(base) - strlen(FG_BUNDLE_ENDING)), base);
+}
+
+static struct fg_bundle_header header_of(const struct run *run) {
+    const struct fg_counters *c = fg_trainer_counters(run->trainer);
+    const struct fg_training *t = &run->options.training;
+    struct fg_bundle_header h = {.spec = run->spec,
+                                 .contract = run->data.contract,
+                                 .provenance = {.train_pictures = run->data.trains,
+                                                .held_out_pictures = run->data.held_outs,
+                                                .epochs = c->epoch,
+                                                .best_epoch = c->best_epoch,
+                                                .batch = t->batch,
+                                                .learning_rate = t->learning_rate,
+                                                .l2 = t->l2,
+                                                .mask_rate = t->recipe.mask_rate,
+                                                .global_loss = t->recipe.global_loss,
+                                                .seed = t->seed,
+                                                .unix_time = (uint64_t)(fg_clock_unix_ms() / 1000),
+                                                .held_out_loss = c->best_loss}};
+    memcpy(h.provenance.data_hash, run->data.hash, sizeof h.provenance.data_hash);
+    snprintf(h.provenance.program, sizeof h.provenance.program, "flawgate-train " FG_VERSION);
+    name_bundle(run->options.out, h.provenance.name);
+    return h;
+}
+
+static enum fg_status finish(struct run *run, struct fg_message *message) {
+    const char **held_out = calloc(run->data.held_outs, sizeof *held_out);
+    if (!held_out)
+        return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory");
+    for (uint32_t i = 0; i < run->data.held_outs; i++)
+        held_out[i] = run->data.files.path[run->data.held_out[i]];
+    const struct fg_bundle_header header = header_of(run);
+    struct fg_calibration calibration;
+    enum fg_status status =
+        fg_finish(run->options.out, fg_trainer_best(run->trainer), &header, held_out, run->data.held_outs,
+                  run->options.false_rejects, run->backend, show_calibration, run, &calibration, message);
+    free(held_out);
+    if (status != FG_OK)
+        return status;
+    char sentence[512];
+    fg_calibration_sentence(&calibration, sentence, sizeof sentence);
+    fprintf(stderr, "%s\n%s is written.\n", sentence, run->options.out);
+    if (run->options.json)
+        printf(
+            "{\"bundle\": \"%s\", \"threshold\": %.9g, \"held_out\": %u, \"rate_bound\": %.9g, \"sentence\": "
+            "\"%s\"}\n",
+            header.provenance.name, (double)calibration.threshold, calibration.pictures,
+            (double)calibration.rate_bound, sentence);
+    return FG_OK;
+}
+
+static enum fg_status run_all(struct run *run, struct fg_message *message) {
+    enum fg_status status = name_state(run, message);
+    if (status == FG_OK)
+        status = fg_device_open("auto", run->options.threads, &run->backend, message);
+    if (status == FG_OK)
+        status = open_teacher(run, message);
+    if (status == FG_OK)
+        status = open_data(run, message);
+    if (status == FG_OK)
+        status = open_weights(run, message);
+    if (status == FG_OK)
+        status = open_trainer(run, message);
+    if (status != FG_OK)
+        return status;
+    show_start(run);
+    status = train(run, message);
+    return status == FG_OK ? finish(run, message) : status;
+}
+
+int main(int argc, char **argv) {
+    struct fg_message message = {{0}};
+    struct run *run = calloc(1, sizeof *run);
+    if (!run) {
+        fputs("flawgate-train: no memory\n", stderr);
+        return 3;
+    }
+    bool help;
+    run->terminal = isatty(STDERR_FILENO);
+    enum fg_status status = fg_options_read(argc, argv, &run->options, &help, &message);
+    if (status == FG_OK && help)
+        fputs(FG_OPTIONS_HELP, stdout);
+    else if (status == FG_OK)
+        status = run_all(run, &message);
+    if (status != FG_OK)
+        fprintf(stderr, "%sflawgate-train: %s\n", run->report.text ? run->report.text : "", message.text);
+    free(run->report.text);
+    fg_trainer_close(run->trainer);
+    fg_weights_close(&run->weights);
+    fg_dataset_close(&run->data);
+    fg_safetensors_close(run->teacher);
+    if (run->backend)
+        run->backend->close(run->backend);
+    free(run);
+    return fg_exit_status(status);
 }
