@@ -8,6 +8,9 @@ static const struct {
     const char *name, *does;
     int (*run)(int argc, char **argv);
 } COMMANDS[] = {
+    {"infer", "judges picture files with a bundle", fg_tool_infer},
+    {"eval", "figures on the test pictures of a category", fg_tool_eval},
+    {"bench", "how fast this machine judges and trains", fg_tool_bench},
     {"version", "what this build has", fg_tool_version},
 };
 

@@ -3,6 +3,10 @@
 #ifndef FG_TOOLS_TOOL_H
 #define FG_TOOLS_TOOL_H
 
+int fg_tool_infer(int argc, char **argv);
+int fg_tool_bench(int argc, char **argv);
+int fg_tool_eval(int argc, char **argv);
+int fg_tool_calibrate(int argc, char **argv);
 int fg_tool_version(int argc, char **argv);
 
 #endif

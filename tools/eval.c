@@ -1,0 +1,243 @@
+/* flawgate eval NAME.fgb DIR: every figure of the metrics on a category's test pictures, judged by the
+ * engine. */
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/device.h"
+#include "runtime/station.h"
+#include "tools/json.h"
+#include "tools/tool.h"
+#include "trainer/calibrate.h"
+#include "trainer/dataset.h"
+#include "trainer/metrics.h"
+
+static const char HELP[] =
+    "usage: flawgate eval NAME.fgb DIR [--json] [--device NAME] [--threads N]\n"
+    "DIR is a category in MVTec layout: test/good, test/DEFECT and ground_truth/DEFECT.\n";
+
+#define MOST_GROUPS 255
+
+struct eval {
+    const char *bundle, *folder, *device;
+    uint32_t threads;
+    bool json;
+    struct fg_backend *backend;
+    struct fg_station station;
+    struct fg_test_set set;
+    struct fg_metrics *metrics;
+    uint8_t *mask;
+    const char *group[MOST_GROUPS + 1]; /* names of the kinds of defect, from 1 */
+    uint32_t groups;
+    float threshold;
+    uint32_t good, rejected_good, defective, detected;
+    double seconds;
+};
+
+static enum fg_status read_arguments(int argc, char **argv, struct eval *e, struct fg_message *message) {
+    enum { JSON = 256, DEVICE, THREADS };
+    static const struct option names[] = {
+        {"json", no_argument, NULL, JSON},
+        {"device", required_argument, NULL, DEVICE},
+        {"threads", required_argument, NULL, THREADS},
+        {NULL, 0, NULL, 0},
+    };
+    *e = (struct eval){.device = "auto"};
+    opterr = 0;
+    optind = 1;
+    int option;
+    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        char *end;
+        switch (option) {
+        case JSON:
+            e->json = true;
+            break;
+        case DEVICE:
+            e->device = optarg;
+            break;
+        case THREADS:
+            e->threads = (uint32_t)strtoul(optarg, &end, 10);
+            if (*end || e->threads < 1 || e->threads > 64)
+                return fg_fail(message, FG_USAGE, "--threads %.50s: must be a whole number from 1 to 64",
+                               optarg);
+            break;
+        default:
+            return fg_fail(message, FG_USAGE, "unknown option or missing value: %.100s", argv[optind - 1]);
+        }
+    }
+    if (argc - optind != 2)
+        return fg_fail(message, FG_USAGE, "a bundle and a folder are needed");
+    e->bundle = argv[optind];
+    e->folder = argv[optind + 1];
+    return FG_OK;
+}
+
+/* The number of a kind of defect; 0 is good. */
+static enum fg_status find_group(struct eval *e, const char *defect, uint8_t *group,
+                                 struct fg_message *message) {
+    *group = 0;
+    if (!strcmp(defect, "good"))
+        return FG_OK;
+    for (uint32_t i = 1; i <= e->groups; i++)
+        if (!strcmp(e->group[i], defect)) {
+            *group = (uint8_t)i;
+            return FG_OK;
+        }
+    if (e->groups == MOST_GROUPS)
+        return fg_fail(message, FG_INPUT, "%.300s: more than %d kinds of defect", e->folder, MOST_GROUPS);
+    e->group[++e->groups] = defect;
+    *group = (uint8_t)e->groups;
+    return FG_OK;
+}
+
+static enum fg_status judge_picture(struct eval *e, const struct fg_test_picture *picture,
+                                    struct fg_message *message) {
+    const struct fg_network_spec *spec = &fg_bundle_header(e->station.bundle)->spec;
+    struct fg_image image;
+    struct fg_judgement judgement;
+    uint8_t group;
+    enum fg_status status = find_group(e, picture->defect, &group, message);
+    if (status == FG_OK)
+        status = fg_image_read(picture->path, &image, message);
+    if (status != FG_OK)
+        return status;
+    status = fg_station_judge(&e->station, picture->path, &image, e->threshold, &judgement, message);
+    fg_image_free(&image);
+    if (status == FG_OK && picture->mask)
+        status = fg_mask_read(picture->mask, spec->height, spec->width, e->mask, message);
+    if (status != FG_OK)
+        return status;
+    fg_metrics_add(e->metrics, fg_engine_map(e->station.engine), judgement.score, group,
+                   picture->mask ? e->mask : NULL);
+    const bool rejected = !judgement.finite || judgement.score > e->threshold;
+    if (group) {
+        e->defective++;
+        e->detected += rejected;
+    } else {
+        e->good++;
+        e->rejected_good += rejected;
+    }
+    return FG_OK;
+}
+
+static enum fg_status judge_all(struct eval *e, struct fg_message *message) {
+    const struct fg_network_spec *spec = &fg_bundle_header(e->station.bundle)->spec;
+    e->threshold = fg_bundle_header(e->station.bundle)->calibration.threshold;
+    e->mask = malloc((size_t)spec->height * (size_t)spec->width);
+    if (!e->mask)
+        return fg_fail(message, FG_ENVIRONMENT, "no memory for a mask");
+    enum fg_status status = fg_metrics_open(e->set.count, spec->height, spec->width, &e->metrics, message);
+    const int64_t start = fg_clock_ns();
+    for (uint32_t i = 0; i < e->set.count && status == FG_OK; i++) {
+        status = judge_picture(e, &e->set.picture[i], message);
+        const double spent = (double)(fg_clock_ns() - start) / 1e9;
+        if (isatty(STDERR_FILENO))
+            fprintf(stderr, "\rpicture %u of %u, %.0f s left  %s", i + 1, e->set.count,
+                    spent / (i + 1) * (e->set.count - i - 1), i + 1 == e->set.count ? "\n" : "");
+    }
+    e->seconds = (double)(fg_clock_ns() - start) / 1e9;
+    return status;
+}
+
+static void print_json_figures(const struct fg_figures *f) {
+    const struct {
+        const char *name;
+        double value;
+    } figures[] = {
+        {"image_auroc", f->image_auroc}, {"pixel_auroc", f->pixel_auroc}, {"pro", f->pro},
+        {"pro_rd4ad", f->pro_rd4ad},     {"image_ap", f->image_ap},       {"pixel_ap", f->pixel_ap},
+        {"image_f1max", f->image_f1max}, {"pixel_f1max", f->pixel_f1max}};
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        printf("\"%s\": ", figures[i].name);
+        fg_json_number(stdout, figures[i].value);
+        printf(", ");
+    }
+    printf("\"images\": %u", f->images);
+}
+
+static void print_row(const char *name, const struct fg_figures *f) {
+    const double value[] = {f->image_auroc, f->pixel_auroc, f->pro,         f->pro_rd4ad,
+                            f->image_ap,    f->pixel_ap,    f->image_f1max, f->pixel_f1max};
+    printf("%-16.16s %6u", name, f->images);
+    for (size_t i = 0; i < sizeof value / sizeof *value; i++)
+        printf(isnan(value[i]) ? "        -" : "  %7.2f", 100 * value[i]);
+    printf("\n");
+}
+
+static enum fg_status print(struct eval *e, struct fg_message *message) {
+    struct fg_figures figures;
+    enum fg_status status = fg_metrics_figures(e->metrics, 0, &figures, message);
+    if (status != FG_OK)
+        return status;
+    const struct fg_calibration *calibration = &fg_bundle_header(e->station.bundle)->calibration;
+    char sentence[512];
+    fg_calibration_sentence(calibration, sentence, sizeof sentence);
+    if (e->json) {
+        printf("{");
+        print_json_figures(&figures);
+        printf(", \"seconds\": %.3f, \"threshold\": ", e->seconds);
+        fg_json_number(stdout, (double)e->threshold);
+        printf(
+            ", \"good\": %u, \"false_rejects\": %u, \"defective\": %u, \"detected\": %u, \"calibration\": ",
+            e->good, e->rejected_good, e->defective, e->detected);
+        fg_json_text(stdout, sentence);
+        printf(", \"defects\": {");
+    } else {
+        printf("%-16s %6s  %7s  %7s  %7s  %7s  %7s  %7s  %7s  %7s\n", "percent", "images", "img AUR",
+               "pix AUR", "PRO", "PRO rd4", "img AP", "pix AP", "img F1", "pix F1");
+        print_row("all", &figures);
+    }
+    for (uint32_t g = 1; g <= e->groups && status == FG_OK; g++) {
+        status = fg_metrics_figures(e->metrics, (uint8_t)g, &figures, message);
+        if (status != FG_OK)
+            break;
+        if (e->json) {
+            printf("%s", g > 1 ? ", " : "");
+            fg_json_text(stdout, e->group[g]);
+            printf(": {");
+            print_json_figures(&figures);
+            printf("}");
+        } else {
+            print_row(e->group[g], &figures);
+        }
+    }
+    if (e->json)
+        printf("}}\n");
+    else
+        printf("%s\nAt this threshold: %u of %u good pictures rejected, %u of %u defective ones detected. "
+               "%.1f s.\n",
+               sentence, e->rejected_good, e->good, e->detected, e->defective, e->seconds);
+    return status;
+}
+
+int fg_tool_eval(int argc, char **argv) {
+    struct eval e;
+    struct fg_message message;
+    enum fg_status status = read_arguments(argc, argv, &e, &message);
+    if (status != FG_OK) {
+        fprintf(stderr, "flawgate eval: %s\n%s", message.text, HELP);
+        return fg_exit_status(status);
+    }
+    status = fg_test_set_open(&e.set, e.folder, &message);
+    if (status == FG_OK)
+        status = fg_device_open(e.device, e.threads, &e.backend, &message);
+    if (status == FG_OK)
+        status = fg_station_open(&e.station, e.bundle, e.backend, true, &message);
+    if (status == FG_OK)
+        status = judge_all(&e, &message);
+    if (status == FG_OK)
+        status = print(&e, &message);
+    if (status != FG_OK)
+        fprintf(stderr, "flawgate eval: %s\n", message.text);
+    fg_metrics_close(e.metrics);
+    free(e.mask);
+    fg_station_close(&e.station);
+    fg_test_set_close(&e.set);
+    if (e.backend)
+        e.backend->close(e.backend);
+    return fg_exit_status(status);
+}
