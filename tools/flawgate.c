@@ -10,6 +10,7 @@ static const struct {
 } COMMANDS[] = {
     {"infer", "judges picture files with a bundle", fg_tool_infer},
     {"eval", "figures on the test pictures of a category", fg_tool_eval},
+    {"calibrate", "sets a bundle's threshold anew from good parts", fg_tool_calibrate},
     {"bench", "how fast this machine judges and trains", fg_tool_bench},
     {"version", "what this build has", fg_tool_version},
 };

@@ -1,0 +1,71 @@
+/* flawgate calibrate NAME.fgb DIR: sets the threshold anew from good parts of the line, without training. */
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "runtime/device.h"
+#include "tools/tool.h"
+#include "trainer/calibrate.h"
+#include "trainer/dataset.h"
+
+static const char HELP[] = "usage: flawgate calibrate NAME.fgb DIR [--false-rejects P]\n"
+                           "DIR is a folder of pictures of good parts; the bundle is rewritten in place.\n";
+
+static void show(void *argument, uint32_t done, uint32_t count) {
+    (void)argument;
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\rpicture %u of %u%s", done, count, done == count ? "\n" : "");
+}
+
+static enum fg_status calibrate(const char *bundle, const char *folder, float false_rejects,
+                                struct fg_calibration *calibration, struct fg_message *message) {
+    struct fg_paths paths = {0};
+    struct fg_backend *backend = NULL;
+    enum fg_status status = fg_paths_list(&paths, folder, message);
+    if (status == FG_OK)
+        status = fg_device_open("auto", 0, &backend, message);
+    if (status == FG_OK)
+        status = fg_calibrate_bundle(bundle, bundle, (const char *const *)paths.path, paths.count,
+                                     false_rejects, backend, show, NULL, calibration, message);
+    if (backend)
+        backend->close(backend);
+    fg_paths_free(&paths);
+    return status;
+}
+
+int fg_tool_calibrate(int argc, char **argv) {
+    static const struct option names[] = {{"false-rejects", required_argument, NULL, 'p'},
+                                          {NULL, 0, NULL, 0}};
+    double false_rejects = 1e-3;
+    opterr = 0;
+    optind = 1;
+    int option;
+    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        char *end = NULL;
+        if (option == 'p')
+            false_rejects = strtod(optarg, &end);
+        if (option != 'p' || end == optarg || *end || !(false_rejects >= 1e-9 && false_rejects <= 0.5)) {
+            fprintf(stderr, "flawgate calibrate: --false-rejects must be a number from 1e-9 to 0.5\n%s",
+                    HELP);
+            return 2;
+        }
+    }
+    if (argc - optind != 2) {
+        fprintf(stderr, "flawgate calibrate: a bundle and a folder are needed\n%s", HELP);
+        return 2;
+    }
+    struct fg_message message;
+    struct fg_calibration calibration;
+    enum fg_status status =
+        calibrate(argv[optind], argv[optind + 1], (float)false_rejects, &calibration, &message);
+    if (status != FG_OK) {
+        fprintf(stderr, "flawgate calibrate: %s\n", message.text);
+        return fg_exit_status(status);
+    }
+    char sentence[512];
+    fg_calibration_sentence(&calibration, sentence, sizeof sentence);
+    puts(sentence);
+    return 0;
+}
