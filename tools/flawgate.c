@@ -12,6 +12,7 @@ static const struct {
     {"eval", "figures on the test pictures of a category", fg_tool_eval},
     {"calibrate", "sets a bundle's threshold anew from good parts", fg_tool_calibrate},
     {"bench", "how fast this machine judges and trains", fg_tool_bench},
+    {"bundle", "show, verify or export a bundle", fg_tool_bundle},
     {"version", "what this build has", fg_tool_version},
 };
 
