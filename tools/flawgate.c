@@ -13,6 +13,7 @@ static const struct {
     {"calibrate", "sets a bundle's threshold anew from good parts", fg_tool_calibrate},
     {"bench", "how fast this machine judges and trains", fg_tool_bench},
     {"bundle", "show, verify or export a bundle", fg_tool_bundle},
+    {"monitor", "what a PLC sees of a running line", fg_tool_monitor},
     {"version", "what this build has", fg_tool_version},
 };
 
