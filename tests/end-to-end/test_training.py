@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""flawgate-train from pictures to bundle, as a user runs it: cut and resumed, with bad pictures, with a full disk."""
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from common import BUILD, bad_part, good_part, lines, main, run
+
+FAST = ["--teacher", "random", "--backbone", "resnet18", "--size", "64", "--batch", "8"]
+
+
+class Training(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="flawgate-"))
+        cls.parts = cls.folder / "parts"
+        cls.parts.mkdir()
+        for i in range(20):
+            good_part(cls.parts / f"{i:03}.png", i)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def train(self, name, *arguments, parts=None, **options):
+        return run("flawgate-train", parts or self.parts, "--out", self.folder / name, *FAST, "--json", *arguments,
+                   **options)
+
+    def export(self, name):
+        out = self.folder / (name + ".safetensors")
+        done = run("flawgate", "bundle", "export", self.folder / name, out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return out.read_bytes()
+
+    def test_bundle_judges(self):
+        # Of so few pictures the tail is wide: let the largest held-out score decide.
+        done = self.train("whole.fgb", "--epochs", "8", "--false-rejects", "0.5")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("held-out good pictures", done.stdout + done.stderr)
+        self.assertEqual(run("flawgate", "bundle", "verify", self.folder / "whole.fgb").returncode, 0)
+        bad_part(self.folder / "bad.png", 3)
+        judged = run("flawgate", "infer", self.folder / "whole.fgb", self.parts / "003.png", self.folder / "bad.png",
+                     "--json")
+        good, bad = lines(judged.stdout)
+        self.assertEqual(judged.returncode, 1, judged.stdout + judged.stderr)
+        self.assertEqual(bad["verdict"], "DEFECT")
+        self.assertGreater(bad["score"], good["score"])
+        x, y, w, h = bad["box"]
+        self.assertTrue(0 <= x and 0 <= y and x + w <= 64 and y + h <= 64 and w and h, bad)
+
+    def test_killed_and_resumed_equals_unbroken(self):
+        whole = self.train("unbroken.fgb", "--epochs", "5")
+        self.assertEqual(whole.returncode, 0, whole.stderr)
+        command = [str(BUILD / "flawgate-train"), str(self.parts), "--out", str(self.folder / "cut.fgb"), *FAST,
+                   "--json", "--epochs", "5"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as cut:
+            for line in cut.stdout:
+                if lines(line) and lines(line)[0].get("epoch") == 3:
+                    cut.send_signal(signal.SIGKILL)
+                    break
+        self.assertFalse((self.folder / "cut.fgb").exists())
+        resumed = self.train("cut.fgb", "--epochs", "5", "--resume")
+        self.assertEqual(resumed.returncode, 0, resumed.stderr)
+        self.assertLess(len([e for e in lines(resumed.stdout) if "epoch" in e]), 5)
+        self.assertEqual(self.export("unbroken.state"), self.export("cut.state"))
+        self.assertEqual(self.export("unbroken.fgb"), self.export("cut.fgb"))
+
+    def test_bad_pictures_are_listed_and_skipped(self):
+        parts = self.folder / "some-bad"
+        shutil.copytree(self.parts, parts)
+        (parts / "empty.png").write_bytes(b"")
+        (parts / "text.jpg").write_text("not a picture")
+        (parts / "cut.png").write_bytes((self.parts / "000.png").read_bytes()[:200])
+        done = self.train("skipped.fgb", "--epochs", "1", parts=parts)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for name in "empty.png", "text.jpg", "cut.png":
+            self.assertIn(name, done.stderr)
+
+    def test_too_few(self):
+        for count in 0, 7:
+            parts = self.folder / f"only-{count}"
+            parts.mkdir()
+            for i in range(count):
+                shutil.copy(self.parts / f"{i:03}.png", parts)
+            done = self.train("few.fgb", "--epochs", "1", parts=parts)
+            self.assertEqual(done.returncode, 3)
+            self.assertIn("8", done.stderr)
+            self.assertFalse((self.folder / "few.fgb").exists())
+
+    def test_no_teacher(self):
+        done = run("flawgate-train", self.parts, "--out", self.folder / "none.fgb")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("safetensors", done.stderr)
+
+    @unittest.skipUnless(os.geteuid() == 0, "a small file system can only be mounted by root")
+    def test_full_disk(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(disk)], capture_output=True)
+        if mounted.returncode:
+            self.skipTest("no file system can be mounted here")
+        try:
+            # Room for one state, not for the next one beside it.
+            done = self.train("disk/part.fgb", "--epochs", "4")
+            self.assertEqual(done.returncode, 3, done.stderr)
+            self.assertIn("part.state", done.stderr)
+            self.assertIn("No space left", done.stderr)
+            shutil.move(disk / "part.state", self.folder / "part.state")
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)
+        # Nothing was lost: the last whole state goes on elsewhere.
+        resumed = self.train("part.fgb", "--epochs", "4", "--resume")
+        self.assertEqual(resumed.returncode, 0, resumed.stderr)
+
+
+if __name__ == "__main__":
+    main()
