@@ -31,7 +31,7 @@ struct fg_trainer {
     struct fg_memory memory; /* all regions but PREPARED, each for the largest graph */
     void *adam_io;
     uint32_t *order;
-    struct fg_counters counters;
+    struct fg_progress counters;
     size_t bytes;
 };
 
@@ -180,7 +180,7 @@ enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_wei
         fg_trainer_close(t);
         return status;
     }
-    t->counters = (struct fg_counters){
+    t->counters = (struct fg_progress){
         .loss = INFINITY, .best_loss = INFINITY, .reference_loss = INFINITY, .limit = epochs_for(t)};
     *trainer = t;
     return FG_OK;
@@ -280,7 +280,7 @@ static enum fg_status validate(struct fg_trainer *t, float *loss, struct fg_mess
 }
 
 static void judge_epoch(struct fg_trainer *t, float loss) {
-    struct fg_counters *c = &t->counters;
+    struct fg_progress *c = &t->counters;
     c->loss = loss;
     if (loss < c->best_loss) {
         c->best_loss = loss;
@@ -330,7 +330,7 @@ enum fg_status fg_trainer_epoch(struct fg_trainer *trainer, fg_step_function *st
     return FG_OK;
 }
 
-const struct fg_counters *fg_trainer_counters(const struct fg_trainer *trainer) {
+const struct fg_progress *fg_trainer_counters(const struct fg_trainer *trainer) {
     return &trainer->counters;
 }
 
@@ -345,7 +345,7 @@ const struct fg_weights *fg_trainer_best(const struct fg_trainer *trainer) {
 static struct fg_state state_of(const struct fg_trainer *t, const uint8_t *data_hash) {
     const struct fg_network_spec *spec = &t->weights.network->spec;
     const struct fg_training *training = &t->training;
-    const struct fg_counters *c = &t->counters;
+    const struct fg_progress *c = &t->counters;
     struct fg_state s = {.seed = training->seed,
                          .step = c->step,
                          .backbone = (uint32_t)spec->backbone,
@@ -431,7 +431,7 @@ enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path, c
     memcpy(t->best.block + t->best.moving, t->weights.block + t->weights.moving,
            t->weights.bytes - t->weights.moving);
     const uint32_t limit = t->counters.limit;
-    t->counters = (struct fg_counters){.epoch = stored.epoch,
+    t->counters = (struct fg_progress){.epoch = stored.epoch,
                                        .step = stored.step,
                                        .loss = stored.loss,
                                        .best_loss = stored.best_loss,

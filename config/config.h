@@ -1,0 +1,107 @@
+/* The configuration: what an integrator decides, read once at start and constant after.
+ *
+ * config/keys.c lists every key with its range and default; config/example.conf explains each. Times in 0.1
+ * ms are in the units of the Modbus map. */
+#ifndef FG_CONFIG_CONFIG_H
+#define FG_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "runtime/base/report.h"
+
+#define FG_CONFIG_TEXT 512             /* bytes of a path, with the ending zero */
+#define FG_CONFIG_NAME 32              /* bytes of a short text */
+#define FG_CONFIG_BUNDLES 16           /* slots */
+#define FG_CONFIG_WRITERS 16           /* Modbus clients by address */
+#define FG_CONFIG_ADDRESS 64           /* bytes of an address */
+#define FG_CONFIG_MAX_BYTES (1u << 20) /* a longer file is refused */
+
+/* The lines that the program knows, by the title of their section. */
+enum fg_config_line {
+    FG_LINE_TRIGGER,
+    FG_LINE_REJECT,
+    FG_LINE_PASS,
+    FG_LINE_READY,
+    FG_LINE_FAULT,
+    FG_LINE_HEARTBEAT,
+    FG_CONFIG_LINES
+};
+
+enum fg_on_inoperative { FG_INOPERATIVE_REJECT, FG_INOPERATIVE_PASS, FG_INOPERATIVE_STOP };
+enum fg_missed_reject { FG_MISSED_STOP, FG_MISSED_COUNT };
+enum fg_fail_safe { FG_STOP_LINE, FG_REJECT_ALL };
+enum fg_camera_driver { FG_CAMERA_DIRECTORY };
+enum fg_board_driver { FG_BOARD_SIMULATED };
+
+struct fg_config {
+    char path[FG_CONFIG_TEXT];
+    uint32_t checksum; /* CRC-32 of the file */
+
+    struct {
+        enum fg_camera_driver driver;
+        char path[FG_CONFIG_TEXT];
+        bool cycle;
+        uint32_t memory_mib;            /* for the directory camera's pictures */
+        uint32_t max_width, max_height; /* pixels of the largest frame */
+    } camera;
+
+    struct {
+        enum fg_board_driver driver;
+        char path[FG_CONFIG_TEXT];
+    } board;
+    struct {
+        char name[FG_CONFIG_NAME];
+        bool active_low;
+    } line[FG_CONFIG_LINES];
+
+    struct {
+        uint32_t min_interval_ms;
+        bool enable_at_start;
+    } trigger;
+    uint32_t deadline_ms;
+    struct {
+        bool buffer;
+        uint32_t ack_timeout_ms;
+    } results;
+    struct {
+        uint32_t delay, pulse, lead; /* 0.1 ms */
+    } reject;
+    enum fg_on_inoperative on_inoperative;
+    enum fg_missed_reject missed_reject;
+    enum fg_fail_safe fail_safe;
+    uint32_t plc_watchdog_ms; /* 0: not watched */
+
+    struct {
+        char bind[FG_CONFIG_ADDRESS];
+        uint32_t port, unit;
+        char writer[FG_CONFIG_WRITERS][FG_CONFIG_ADDRESS];
+        uint32_t writers;
+        bool low_first;
+        uint32_t idle_timeout_ms;
+    } modbus;
+
+    char bundle[FG_CONFIG_BUNDLES][FG_CONFIG_TEXT]; /* by slot */
+    uint32_t bundles;
+    struct {
+        bool require;
+        uint32_t slot; /* at start */
+    } job;
+    struct {
+        float min, max; /* that a PLC may choose; the bundle's own is always allowed */
+    } threshold;
+    uint32_t unlock_code; /* 0: nothing is locked */
+
+    char device[FG_CONFIG_NAME];
+    uint32_t threads; /* 0: as many as the process may run on */
+};
+
+/* Reads and checks the whole file. FG_INPUT: report has a line "FILE:LINE: what" for everything that is wrong
+ * (FG_ENVIRONMENT: one that says why it could not be read), and config is not to be used. Paths are relative
+ * to the file's folder. Not while another thread reads one. */
+enum fg_status fg_config_read(const char *path, struct fg_config *config, struct fg_report *report);
+
+/* The section of a line: "trigger". */
+const char *fg_config_line_title(enum fg_config_line line);
+
+#endif
