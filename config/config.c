@@ -244,14 +244,15 @@ static void put_lines(struct fg_config *config, struct fg_report *report, cfg_t 
         cfg_t *section = cfg_getnsec(cfg, "line", i);
         const char *title = cfg_title(section);
         size_t line = 0;
-        while (line < FG_CONFIG_LINES && (!title || strcmp(title, TITLES[line])))
+        while (title && line < FG_CONFIG_LINES && strcmp(title, TITLES[line]))
             line++;
-        if (line == FG_CONFIG_LINES)
-            fg_report_add(report,
-                          "%s:%d: line %s is none of trigger, reject, pass, ready, fault and heartbeat",
-                          config->path, section->line, title ? title : "");
-        else
+        if (title && line < FG_CONFIG_LINES)
             put_section(config, report, section, "line", title, line * sizeof config->line[0]);
+        else
+            fg_report_add(
+                report,
+                "%s:%d: section line \"%s\" is none of trigger, reject, pass, ready, fault and heartbeat",
+                config->path, section->line, title ? title : "");
     }
 }
 
