@@ -15,8 +15,7 @@
 #define MOST_SECTIONS 16
 #define MOST_KEYS 16 /* of one section */
 
-static const char *const TITLES[FG_CONFIG_LINES] = {"trigger", "reject", "pass",
-                                                    "ready",   "fault",  "heartbeat"};
+static const char TITLES[FG_CONFIG_LINES][12] = {"trigger", "reject", "pass", "ready", "fault", "heartbeat"};
 
 const char *fg_config_line_title(enum fg_config_line line) {
     return TITLES[line];
