@@ -104,6 +104,9 @@ static enum fg_status listen_on(struct fg_modbus_server *server, const char *tex
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "Modbus: cannot make a socket for %s", text);
     int on = 1;
     setsockopt(server->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    int off = 0; /* "::" takes IPv4 clients too */
+    if (address.ss_family == AF_INET6)
+        setsockopt(server->listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(server->listener, (struct sockaddr *)&address, size) != 0 ||
         listen(server->listener, FG_MODBUS_CLIENTS) != 0) {
         const char *advice = errno == EADDRINUSE ? "another program has it: stop that or choose another port"

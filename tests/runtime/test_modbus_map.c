@@ -390,7 +390,7 @@ static void a_request_has_exactly_its_bytes(void **state) {
         }
     /* Its own count of bytes must agree as well. */
     struct map map = ready_map();
-    const uint8_t coils[] = {15, 0, 0, 0, 2, 2, 1, 0}, registers[] = {16, 0, 3, 0, 1, 4, 0, 1, 0, 1};
+    const uint8_t coils[] = {15, 0, 0, 0, 2, 2, 1}, registers[] = {16, 0, 3, 0, 1, 4, 0, 1};
     assert_int_equal(send_bytes(&map, coils, sizeof coils), FG_MODBUS_ILLEGAL_VALUE);
     assert_int_equal(send_bytes(&map, registers, sizeof registers), FG_MODBUS_ILLEGAL_VALUE);
 }

@@ -268,13 +268,13 @@ static void who_does_not_read_waits_alone_and_loses_nothing(void **state) {
     struct bench bench = bench_ready();
     bench_start(&bench);
     int deaf = bench_connect(&bench), other = bench_connect(&bench);
-    int small = 4096;
-    setsockopt(deaf, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    setsockopt(deaf, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    int size = 1 << 17; /* smaller than the system's own, but no less than one segment of loopback */
+    setsockopt(deaf, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    setsockopt(deaf, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     /* Ask until nothing more goes out, however often the server has had its turn meanwhile. */
     size_t sent = 0;
     uint8_t frame[12], pdu[FG_MODBUS_MAX_PDU];
-    for (uint32_t full = 0; full < 20;) {
+    for (uint32_t full = 0; full < 2000;) {
         make_frame(frame, (uint16_t)(sent / 12), UNIT, 4, 0, 125);
         ssize_t got = send(deaf, frame + sent % 12, 12 - sent % 12, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (got > 0) {
@@ -408,7 +408,7 @@ static void what_cannot_be_opened_is_said(void **state) {
 static void it_listens_on_ipv6_too(void **state) {
     (void)state;
     struct bench bench = bench_ready();
-    bench.settings.bind = "::1";
+    bench.settings.bind = "::";
     int client = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     if (client < 0 || bind(client, (struct sockaddr *)&address, sizeof address) != 0) {
@@ -417,8 +417,9 @@ static void it_listens_on_ipv6_too(void **state) {
         print_message("skipped: this machine has no IPv6 loopback\n");
         skip();
     }
-    bench.settings.writers = 1;
+    bench.settings.writers = 2;
     bench.settings.writer[0] = "::1";
+    bench.settings.writer[1] = "127.0.0.2";
     bench_start(&bench);
     address.sin6_port = htons(fg_modbus_server_port(bench.server));
     assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
@@ -426,6 +427,12 @@ static void it_listens_on_ipv6_too(void **state) {
     modbus_set_socket(modbus, client);
     modbus_set_slave(modbus, UNIT);
     assert_int_equal(modbus_write_register(modbus, 3, 5), 1);
+    bench_leave(modbus);
+    modbus = bench_client_from(&bench, "127.0.0.2"); /* an IPv4 address is the same one there */
+    assert_int_equal(modbus_write_register(modbus, 3, 6), 1);
+    bench_leave(modbus);
+    modbus = bench_client_from(&bench, "127.0.0.3");
+    assert_int_equal(modbus_write_register(modbus, 3, 7), -1);
     bench_leave(modbus);
     bench_stop(&bench);
 }
