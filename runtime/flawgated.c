@@ -1,3 +1,12 @@
-int main(void) {
+/* flawgated -c CONFIG: the line's daemon. */
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/setup.h"
+
+int main(int argc, char **argv) {
+    if (argc == 3 && !strcmp(argv[1], "-c"))
+        return fg_setup_run(argv[2]);
+    fprintf(stderr, "usage: flawgated -c CONFIG\n");
     return 2;
 }

@@ -14,6 +14,8 @@ static const struct {
     {"bench", "how fast this machine judges and trains", fg_tool_bench},
     {"bundle", "show, verify or export a bundle", fg_tool_bundle},
     {"monitor", "what a PLC sees of a running line", fg_tool_monitor},
+    {"check", "says what is wrong with a configuration, and its memory plan", fg_tool_check},
+    {"line", "drives and watches the lines of a simulated board", fg_tool_line},
     {"version", "what this build has", fg_tool_version},
 };
 

@@ -1,0 +1,278 @@
+/* fg_setup_run: opens everything in order, serves, closes everything in reverse. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifdef FG_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "board/directory.h"
+#include "board/simulated.h"
+#include "runtime/device.h"
+#include "runtime/image.h"
+#include "runtime/line.h"
+#include "runtime/log.h"
+#include "runtime/modbus_server.h"
+#include "runtime/setup.h"
+
+struct daemon {
+    struct fg_config config;
+    struct fg_report report;
+    struct fg_backend *backend;
+    struct fg_memory_plan plan;
+    struct fg_arena *arena;
+    struct fg_camera *camera;
+    struct fg_simulated *board;
+    int32_t line_index[FG_CONFIG_LINES]; /* on the board; -1: not configured */
+    struct fg_rejects *rejects;
+    int notify;
+    struct fg_actuator *actuator;
+    struct fg_judge *judge;
+    struct fg_line *line;
+    struct fg_modbus_server *server;
+    pthread_t server_thread;
+    bool serving;
+};
+
+/* What signal handlers reach. Set before they are installed. */
+static struct fg_line *signal_line;
+static struct fg_outputs *signal_outputs;
+
+static void on_stop(int number) {
+    (void)number;
+    fg_line_stop(signal_line);
+}
+
+/* The process is lost: outputs first, then the default action. */
+static void on_crash(int number) {
+    signal_outputs->safe(signal_outputs);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void install_signals(struct daemon *d) {
+    signal_line = d->line;
+    signal_outputs = fg_simulated_outputs(d->board);
+    const struct sigaction stop = {.sa_handler = on_stop}, crash = {.sa_handler = on_crash},
+                           ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT};
+    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
+        sigaction(crashes[i], &crash, NULL);
+}
+
+/* The directory camera's decoder is ours. */
+static enum fg_status decode(const char *path, struct fg_decoded *picture, struct fg_message *message) {
+    struct fg_image image;
+    enum fg_status status = fg_image_read(path, &image, message);
+    if (status == FG_OK)
+        *picture = (struct fg_decoded){image.pixels, image.width, image.height, image.channels};
+    return status;
+}
+
+static void free_decoded(struct fg_decoded *picture) {
+    free(picture->pixels);
+}
+
+static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **line_memory,
+                                 struct fg_message *message) {
+    const struct fg_memory_plan *plan = &d->plan;
+    enum fg_status status = fg_arena_open(plan->fixed, plan->bank, plan->banks, &d->arena, message);
+    if (status != FG_OK)
+        return status;
+    struct fg_bank *fixed = fg_arena_fixed(d->arena);
+    void *rejects = NULL;
+    status = fg_bank_take(fixed, plan->camera, "pictures", camera_memory, message);
+    if (status == FG_OK)
+        status = fg_bank_take(fixed, fg_line_memory(), "the line", line_memory, message);
+    if (status == FG_OK)
+        status = fg_bank_take(fixed, sizeof *d->rejects, "rejects", &rejects, message);
+    d->rejects = rejects;
+    fg_bank_seal(fixed);
+    return status;
+}
+
+static enum fg_status open_camera(struct daemon *d, void *memory, struct fg_message *message) {
+    static const struct fg_decoder decoder = {fg_image_name, decode, free_decoded};
+    const struct fg_directory_settings settings = {.folder = d->config.camera.path,
+                                                   .cycle = d->config.camera.cycle,
+                                                   .max_width = (int32_t)d->config.camera.max_width,
+                                                   .max_height = (int32_t)d->config.camera.max_height,
+                                                   .memory = memory,
+                                                   .memory_bytes = d->plan.camera};
+    return fg_directory_open(&settings, &decoder, &d->camera, message);
+}
+
+static enum fg_status open_board(struct daemon *d, struct fg_message *message) {
+    struct fg_simulated_line lines[FG_CONFIG_LINES];
+    uint32_t count = 0;
+    for (int i = 0; i < FG_CONFIG_LINES; i++) {
+        d->line_index[i] = -1;
+        if (!*d->config.line[i].name)
+            continue;
+        struct fg_simulated_line *line = &lines[count];
+        *line = (struct fg_simulated_line){.output = i != FG_LINE_TRIGGER,
+                                           .active_low = d->config.line[i].active_low};
+        snprintf(line->name, sizeof line->name, "%s", d->config.line[i].name);
+        d->line_index[i] = (int32_t)count++;
+    }
+    return fg_simulated_open(d->config.board.path, lines, count, &d->board, message);
+}
+
+static enum fg_status open_actuator(struct daemon *d, struct fg_message *message) {
+    d->notify = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (d->notify < 0)
+        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "actuation: cannot make a descriptor");
+    const struct fg_actuation_settings settings = {.outputs = fg_simulated_outputs(d->board),
+                                                   .rejects = d->rejects,
+                                                   .rule = (enum fg_inoperative_rule)d->config.on_inoperative,
+                                                   .reject = d->line_index[FG_LINE_REJECT],
+                                                   .pass = d->line_index[FG_LINE_PASS],
+                                                   .ready = d->line_index[FG_LINE_READY],
+                                                   .fault = d->line_index[FG_LINE_FAULT],
+                                                   .heartbeat = d->line_index[FG_LINE_HEARTBEAT],
+                                                   .notify = d->notify};
+    return fg_actuator_open(&settings, &d->actuator, message);
+}
+
+static enum fg_status open_line(struct daemon *d, void *memory, struct fg_message *message) {
+    const struct fg_judge_settings judge = {.backend = d->backend,
+                                            .arena = d->arena,
+                                            .max_width = (int32_t)d->config.camera.max_width,
+                                            .max_height = (int32_t)d->config.camera.max_height};
+    enum fg_status status = fg_judge_open(&judge, &d->judge, message);
+    if (status != FG_OK)
+        return status;
+    const struct fg_line_settings settings = {.config = &d->config,
+                                              .camera = d->camera,
+                                              .edges = fg_simulated_edges(d->board),
+                                              .trigger_line = (uint32_t)d->line_index[FG_LINE_TRIGGER],
+                                              .actuator = d->actuator,
+                                              .rejects = d->rejects,
+                                              .judge = d->judge,
+                                              .actuation_descriptor = d->notify,
+                                              .arena = d->arena,
+                                              .memory = memory};
+    return fg_line_open(&settings, &d->line, message);
+}
+
+static enum fg_status open_server(struct daemon *d, struct fg_message *message) {
+    const struct fg_config *c = &d->config;
+    struct fg_modbus_settings settings = {
+        .bind = c->modbus.bind,
+        .port = (uint16_t)c->modbus.port,
+        .unit = (uint8_t)c->modbus.unit,
+        .idle_timeout_ms = c->modbus.idle_timeout_ms,
+        .writers = c->modbus.writers,
+        .rules = {.low_first = c->modbus.low_first,
+                  .slots = (uint16_t)c->bundles,
+                  .threshold = {(uint32_t)(c->threshold.min * 10000 + 0.5f),
+                                (uint32_t)(c->threshold.max * 10000 + 0.5f)},
+                  .reject = {c->deadline_ms * 10 + c->reject.lead, 6000000},
+                  .pulse = {1, UINT16_MAX},
+                  .unlock_code = (uint16_t)c->unlock_code}};
+    for (uint32_t i = 0; i < c->modbus.writers; i++)
+        settings.writer[i] = c->modbus.writer[i];
+    const struct fg_modbus_line line = {
+        .cell = fg_line_cell(d->line), .apply = fg_line_apply, .context = d->line};
+    return fg_modbus_server_open(&settings, &line, &d->server, message);
+}
+
+static void *serve(void *argument) {
+    struct daemon *d = argument;
+    fg_modbus_server_run(d->server);
+    return NULL;
+}
+
+static void tell_systemd(const char *state) {
+#ifdef FG_SYSTEMD
+    sd_notify(0, state);
+#else
+    (void)state;
+#endif
+}
+
+static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
+    void *camera_memory = NULL, *line_memory = NULL;
+    enum fg_status status = take_arena(d, &camera_memory, &line_memory, message);
+    if (status == FG_OK)
+        status = open_camera(d, camera_memory, message);
+    if (status == FG_OK)
+        status = open_board(d, message);
+    if (status == FG_OK)
+        status = open_actuator(d, message);
+    if (status == FG_OK)
+        status = open_line(d, line_memory, message);
+    if (status == FG_OK)
+        status = open_server(d, message);
+    if (status != FG_OK)
+        return status;
+    install_signals(d);
+    /* Pages stay where they are once touched; without the right to it, as the system gives. */
+    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+    const int error = pthread_create(&d->server_thread, NULL, serve, d);
+    d->serving = !error;
+    return error ? fg_fail_errno(message, FG_ENVIRONMENT, error, "Modbus: cannot start its thread") : FG_OK;
+}
+
+static void close_all(struct daemon *d) {
+    if (d->serving) {
+        fg_modbus_server_stop(d->server);
+        pthread_join(d->server_thread, NULL);
+    }
+    fg_modbus_server_close(d->server);
+    fg_judge_close(d->judge);
+    fg_actuator_close(d->actuator);
+    fg_line_close(d->line);
+    if (d->notify > 0)
+        close(d->notify);
+    fg_simulated_close(d->board);
+    if (d->camera)
+        d->camera->close(d->camera);
+    fg_arena_close(d->arena);
+    if (d->backend)
+        d->backend->close(d->backend);
+    fg_report_free(&d->report);
+}
+
+int fg_setup_run(const char *config_path) {
+    static struct daemon d;
+    struct fg_message message = {{0}};
+    enum fg_status status = fg_config_read(config_path, &d.config, &d.report);
+    if (status == FG_OK) {
+        status = fg_device_open(d.config.device, d.config.threads, &d.backend, &message);
+        if (status != FG_OK)
+            fg_report_add(&d.report, "%s", message.text);
+    }
+    if (status == FG_OK)
+        status = fg_setup_plan(&d.config, d.backend, &d.plan, &d.report);
+    if (status != FG_OK) {
+        fprintf(stderr, "%s", d.report.text ? d.report.text : "flawgated: no memory\n");
+        close_all(&d);
+        return fg_exit_status(status);
+    }
+    fg_setup_print(&d.config, &d.plan);
+    int result = 3;
+    status = open_all(&d, &message);
+    if (status == FG_OK) {
+        fg_log(FG_LOG_INFO, "listening on %s port %u", d.config.modbus.bind, fg_modbus_server_port(d.server));
+        tell_systemd("READY=1");
+        result = fg_line_run(d.line);
+        tell_systemd("STOPPING=1");
+        fg_log(FG_LOG_INFO, "arena: planned %zu bytes, used %zu", fg_arena_size(d.arena),
+               fg_arena_high_water(d.arena));
+    } else {
+        fg_log(FG_LOG_ERROR, "flawgated: %s", message.text);
+    }
+    close_all(&d);
+    return result;
+}

@@ -1,0 +1,65 @@
+/* The line: one thread that owns every part from edge to verdict, and everything that is shown of it.
+ *
+ * It waits on edges, the camera, the inference thread, the actuation and the servers' commands; nothing in it
+ * blocks. After each event it publishes one snapshot. Rules: line.md sections 1, 2, 4 and 5. */
+#ifndef FG_RUNTIME_LINE_H
+#define FG_RUNTIME_LINE_H
+
+#include "board/camera.h"
+#include "board/edges.h"
+#include "config/config.h"
+#include "runtime/actuation.h"
+#include "runtime/judge.h"
+#include "runtime/modbus_map.h"
+
+/* Error codes of input register 1. */
+enum fg_line_error {
+    FG_ERROR_NONE = 0,
+    FG_ERROR_CAMERA = 16,        /* it could not be triggered, or gave no frame */
+    FG_ERROR_INFERENCE = 17,     /* a frame could not be judged */
+    FG_ERROR_MISSED_REJECT = 18, /* a reject point had passed, or the queue was full */
+    FG_ERROR_INOPERATIVE = 19,   /* on_inoperative = "stop" met a part */
+    FG_ERROR_WATCHDOG = 20,      /* the PLC's watchdog register stood still */
+    FG_ERROR_JOB = 21,           /* a bundle could not be loaded */
+    FG_ERROR_SELF_TEST = 22,
+    FG_ERROR_EDGES_LOST = 23,  /* edges of the trigger were lost */
+    FG_ERROR_OUTPUT = 24,      /* an output could not be set */
+    FG_ERROR_DEVICE_LOST = 25, /* only a new process can mend it */
+};
+
+/* What the line lives on; all is borrowed. */
+struct fg_line_settings {
+    const struct fg_config *config;
+    struct fg_camera *camera;
+    struct fg_edges *edges;
+    uint32_t trigger_line; /* index of the trigger among the edges' lines */
+    struct fg_actuator *actuator;
+    struct fg_rejects *rejects;
+    struct fg_judge *judge;
+    int actuation_descriptor; /* the eventfd that the actuator notifies */
+    const struct fg_arena *arena;
+    void *memory; /* fg_line_memory bytes, zeroed */
+};
+
+struct fg_line;
+
+size_t fg_line_memory(void);
+
+enum fg_status fg_line_open(const struct fg_line_settings *settings, struct fg_line **line,
+                            struct fg_message *message);
+void fg_line_close(struct fg_line *line);
+
+/* What servers read, and how they ask. apply runs on a server's thread and returns when the line has acted.
+ */
+struct fg_snapshot_cell *fg_line_cell(struct fg_line *line);
+enum fg_modbus_exception fg_line_apply(void *line, const struct fg_commands *commands);
+
+/* Loads the bundle of the first slot, then runs until fg_line_stop or the device is lost. The exit status: 0,
+ * 3 (the first bundle cannot be used), 70. */
+int fg_line_run(struct fg_line *line);
+
+/* From any thread and from a signal handler: takes no more triggers, gives the current part its verdict,
+ * ends. */
+void fg_line_stop(struct fg_line *line);
+
+#endif

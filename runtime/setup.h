@@ -1,0 +1,34 @@
+/* From a configuration to a running line: what flawgated does, and what flawgate check says of it beforehand.
+ *
+ * The plan is known before anything is loaded: the arena to the byte, and a named allowance for what
+ * libraries take (OpenBLAS's buffers, the C library, libmodbus, stacks). */
+#ifndef FG_RUNTIME_SETUP_H
+#define FG_RUNTIME_SETUP_H
+
+#include "config/config.h"
+#include "runtime/engine.h"
+
+#define FG_ALLOWANCE ((size_t)48 << 20) /* bytes, for libraries and stacks */
+
+struct fg_memory_plan {
+    size_t camera; /* decoded pictures */
+    size_t line;   /* queues, results, statistics */
+    size_t fixed;  /* both */
+    size_t bank;   /* largest of the bundles */
+    uint32_t banks;
+    struct fg_engine_need need[FG_CONFIG_BUNDLES]; /* of each slot */
+};
+
+/* Opens the head of every bundle. A line in the report for each that cannot be used, or whose contract the
+ * camera cannot keep; FG_INPUT when there is one. */
+enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
+                             struct fg_memory_plan *plan, struct fg_report *report);
+
+/* The plan as people read it, to standard output. */
+void fg_setup_print(const struct fg_config *config, const struct fg_memory_plan *plan);
+
+/* Everything: checks, prints the plan, takes the memory, opens camera and board, serves until SIGTERM. The
+ * exit status. Whatever is wrong is said on standard error, all of it. */
+int fg_setup_run(const char *config_path);
+
+#endif
