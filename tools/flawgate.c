@@ -16,6 +16,7 @@ static const struct {
     {"monitor", "what a PLC sees of a running line", fg_tool_monitor},
     {"check", "says what is wrong with a configuration, and its memory plan", fg_tool_check},
     {"line", "drives and watches the lines of a simulated board", fg_tool_line},
+    {"demo", "makes parts, trains, evaluates and runs a simulated line", fg_tool_demo},
     {"version", "what this build has", fg_tool_version},
 };
 

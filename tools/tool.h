@@ -11,6 +11,7 @@ int fg_tool_bundle(int argc, char **argv);
 int fg_tool_monitor(int argc, char **argv);
 int fg_tool_check(int argc, char **argv);
 int fg_tool_line(int argc, char **argv);
+int fg_tool_demo(int argc, char **argv);
 int fg_tool_version(int argc, char **argv);
 
 #endif
