@@ -53,14 +53,14 @@ static enum fg_status write_config(struct line *l, const char *folder, const cha
     fprintf(file,
             "# Written by flawgate demo: a line whose camera is a folder and whose board is simulated.\n"
             "bundles = { \"%s\" }\n"
-            "deadline_ms = 2000\n"
+            "deadline_ms = 600\n"
             "camera { path = \"%s\" memory_mib = 32 max_width = 256 max_height = 256 cycle = false }\n"
             "board { path = \"%s\" }\n"
             "line trigger { name = \"TRIGGER\" }\n"
             "line reject { name = \"REJECT\" }\n"
             "line ready { name = \"READY\" }\n"
             "trigger { enable_at_start = true }\n"
-            "reject { delay_ms = 2000 pulse_ms = 10 }\n"
+            "reject { delay_ms = 600 pulse_ms = 10 }\n"
             "modbus { port = %u }\n",
             bundle, pictures, l->board, l->port);
     return fclose(file) ? fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot write", l->config)

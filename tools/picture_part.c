@@ -69,8 +69,8 @@ static struct flaw draw_flaw(uint64_t seed, uint32_t index, enum fg_picture_defe
         radius = fg_dice_uniform(&dice, 0.34f, 0.66f);
         flaw.angle = fg_dice_uniform(&dice, 0, FG_TURN);
         flaw.bend = fg_dice_uniform(&dice, -0.5f, 0.5f);
-        flaw.reach = fg_dice_uniform(&dice, 0.16f, 0.3f);
-        flaw.width = fg_dice_uniform(&dice, 0.013f, 0.02f);
+        flaw.reach = fg_dice_uniform(&dice, 0.2f, 0.34f);
+        flaw.width = fg_dice_uniform(&dice, 0.018f, 0.028f);
         flaw.strength = fg_dice_uniform(&dice, 0.8f, 1.2f);
         break;
     case FG_PICTURE_CHIP:
@@ -268,7 +268,7 @@ static struct ray body_ray(const struct scene *scene, float x, float y, float px
             const float lean = -1.7f * flaw->strength * sinf(0.5f * FG_TURN * across);
             slope[0] += lean * side[0];
             slope[1] += lean * side[1];
-            const float shade = 0.62f + 0.3f * across * across; /* little light reaches the bottom */
+            const float shade = 0.5f + 0.4f * across * across; /* little light reaches the bottom */
             for (int i = 0; i < 3; i++)
                 tint[i] *= shade;
         }
