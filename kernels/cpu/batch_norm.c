@@ -156,14 +156,21 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     return FG_OK;
 }
 
+/* What a ReLU lets through. Both values come as arguments, so that there is no branch: a loop of these
+ * becomes vectors. */
+static inline float passed(float g, float out, bool relu) {
+    return (int)relu & (out <= 0) ? 0 : g;
+}
+
 /* Sums of the gradient and of its product with the normalised x, for the rows of a block. */
 FG_CPU_CLONES static void add_gradients(const float *g, const float *out, const float *x, const float *mean,
-                                        const float *inverse, size_t rows, size_t channels, float *sum) {
-    for (size_t r = 0; r < rows; r++, g += channels, x += channels) {
+                                        const float *inverse, bool relu, size_t rows, size_t channels,
+                                        float *restrict sum, float *restrict product) {
+    for (size_t r = 0; r < rows; r++, g += channels, out += channels, x += channels) {
         for (size_t k = 0; k < channels; k++) {
-            const float v = out && !(out[r * channels + k] > 0) ? 0 : g[k];
+            const float v = passed(g[k], out[k], relu);
             sum[k] += v;
-            sum[channels + k] += v * (x[k] - mean[k]) * inverse[k];
+            product[k] += v * (x[k] - mean[k]) * inverse[k];
         }
     }
 }
@@ -180,8 +187,8 @@ static void gradient_sum_task(void *argument, uint32_t task, uint32_t thread) {
     for (size_t r = range.begin; r < range.end; r += BLOCK) {
         const size_t rows = range.end - r < BLOCK ? range.end - r : BLOCK, at = r * channels;
         memset(line, 0, 2 * channels * sizeof *line);
-        add_gradients(b->g + at, b->relu ? b->out + at : NULL, b->x + at, b->mean, b->inverse, rows, channels,
-                      line);
+        add_gradients(b->g + at, b->out + at, b->x + at, b->mean, b->inverse, b->relu, rows, channels, line,
+                      line + channels);
         for (size_t k = 0; k < channels; k++) {
             first[k] += (double)line[k];
             second[k] += (double)line[channels + k];
@@ -192,17 +199,19 @@ static void gradient_sum_task(void *argument, uint32_t task, uint32_t thread) {
 /* d_x = scale * (g - mean of g - xhat * mean of g xhat) = scale * g + slope * x + shift. */
 FG_CPU_CLONES static void apply_gradients(const struct batch_norm *b, size_t begin, size_t end) {
     const size_t channels = b->channels;
+    const bool relu = b->relu, add = b->add, add_residual = b->add_residual;
+    const float *scale = b->scale, *slope = b->slope, *shift = b->shift;
     for (size_t r = begin; r < end; r++) {
         const size_t at = r * channels;
-        const float *g = b->g + at, *x = b->x + at, *out = b->relu ? b->out + at : NULL;
+        const float *g = b->g + at, *x = b->x + at, *out = b->out + at;
         float *d_x = b->d_x ? b->d_x + at : NULL, *d_residual = b->d_residual ? b->d_residual + at : NULL;
         for (size_t k = 0; k < channels; k++) {
-            const float v = out && !(out[k] > 0) ? 0 : g[k];
-            const float d = b->scale[k] * v + b->slope[k] * x[k] + b->shift[k];
+            const float v = passed(g[k], out[k], relu);
+            const float d = scale[k] * v + slope[k] * x[k] + shift[k];
             if (d_x)
-                d_x[k] = b->add ? d_x[k] + d : d;
+                d_x[k] = add ? d_x[k] + d : d;
             if (d_residual)
-                d_residual[k] = b->add_residual ? d_residual[k] + v : v;
+                d_residual[k] = add_residual ? d_residual[k] + v : v;
         }
     }
 }

@@ -314,9 +314,7 @@ static void set_up_blas(struct fg_cpu *cpu, uint32_t callers) {
 
 static void init(struct fg_cpu *cpu, uint32_t threads, uint32_t lanes) {
     for (int op = 0; op < FG_OPERATORS; op++) {
-        if (kernels[op]) {
-            cpu->kernel[op] = *kernels[op];
-        }
+        cpu->kernel[op] = *kernels[op];
     }
     cpu->base = (struct fg_backend){.name = "cpu",
                                     .version = cpu->version,
