@@ -104,7 +104,11 @@ struct place {
 };
 
 static void wrong(const struct place *place, const char *what) {
-    fg_report_add(place->report, "%s:%d: %s %s", place->file, place->line, place->name, what);
+    /* libconfuse knows where a section began, but not where a key of the top level stands. */
+    if (place->line)
+        fg_report_add(place->report, "%s:%d: %s %s", place->file, place->line, place->name, what);
+    else
+        fg_report_add(place->report, "%s: %s %s", place->file, place->name, what);
 }
 
 static void put_text(const struct place *place, char *to, size_t size, const char *text) {
@@ -231,7 +235,7 @@ static void put_section(struct fg_config *config, struct fg_report *report, cfg_
                               .report = report,
                               .at = (char *)config + key->offset + shift,
                               .file = config->path,
-                              .line = section->line};
+                              .line = *name ? section->line : 0};
         snprintf(place.name, sizeof place.name, "%s%s%s%s%s", name, *name ? "." : "", title ? title : "",
                  title ? "." : "", key->name);
         put(&place, key, section);

@@ -399,7 +399,7 @@ static void watch_deadline(struct fg_line *l, int64_t now) {
 
 static void watch_plc(struct fg_line *l, int64_t now) {
     const uint32_t limit_ms = l->s.config->plc_watchdog_ms;
-    if (!limit_ms || l->halted || now - l->watchdog_ns < limit_ms * FG_MS)
+    if (!limit_ms || l->halted || !l->engine || now - l->watchdog_ns < limit_ms * FG_MS)
         return;
     fg_line_fault(l, FG_ERROR_WATCHDOG);
     l->halted = true;
@@ -436,7 +436,7 @@ static int64_t next_time(const struct fg_line *l) {
     if (l->part.state != FG_PART_NONE && l->part.deadline_ns < next)
         next = l->part.deadline_ns;
     const int64_t watchdog = l->watchdog_ns + l->s.config->plc_watchdog_ms * FG_MS;
-    if (l->s.config->plc_watchdog_ms && !l->halted && watchdog < next)
+    if (l->s.config->plc_watchdog_ms && !l->halted && l->engine && watchdog < next)
         next = watchdog;
     return next;
 }
@@ -491,6 +491,7 @@ int fg_line_run(struct fg_line *line) {
             return 0;
     }
     l->show.outcome = FG_OUTCOME_NONE;
+    l->watchdog_ns = fg_clock_ns();
     while (!(l->stopping && l->part.state == FG_PART_NONE)) {
         round_once(l);
         if (l->lost_at_ns && fg_clock_ns() - l->lost_at_ns > ANSWER_AFTER_LOSS)
