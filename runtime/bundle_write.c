@@ -9,7 +9,6 @@
 #include "runtime/base/half.h"
 #include "runtime/bundle_file.h"
 
-#define LEVEL 6 /* of zlib */
 #define CHUNK_BYTES ((size_t)64 * 1024)
 
 /* A bundle being written: streams go to the file as they come; head, fields and table when all are known. */
@@ -34,7 +33,10 @@ static enum fg_status begin(struct writer *w, const char *path, const struct fg_
                             uint32_t entries) {
     if (sodium_init() < 0)
         return fg_fail(w->message, FG_ENVIRONMENT, "libsodium does not start on this machine");
-    w->deflating = deflateInit(&w->deflate, LEVEL) == Z_OK;
+    /* Runs and entropy only: in weights there are no repeated texts to look for, which would take most of the
+     * time and make the file no smaller. */
+    w->deflating =
+        deflateInit2(&w->deflate, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS, MAX_MEM_LEVEL, Z_RLE) == Z_OK;
     if (!w->deflating)
         return fg_fail(w->message, FG_ENVIRONMENT, "%.300s: no memory to write it", path);
     w->entries = entries;

@@ -24,9 +24,12 @@ static enum fg_status export_bundle(const char *path, const char *out, struct fg
         const uint32_t param = fg_bundle_tensor(bundle, i)->param;
         const struct fg_tensor t = fg_param_tensor(&network->param[param]);
         values[param] = malloc(fg_tensor_bytes(&t));
-        status = scratch && values[param]
-                     ? fg_bundle_load(bundle, i, values[param], scratch, message)
-                     : fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory for its weights", path);
+        if (!scratch || !values[param]) {
+            fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory for its weights", path);
+            status = FG_ENVIRONMENT;
+            break;
+        }
+        status = fg_bundle_load(bundle, i, values[param], scratch, message);
     }
     if (status == FG_OK)
         status = fg_safetensors_write(out, network, (const float *const *)values, message);
@@ -67,9 +70,12 @@ static enum fg_status export_state(const char *path, const char *out, struct fg_
         goto out;
     parts.best = malloc(weights.moving);
     parts.moments = malloc(2 * weights.trained);
-    status = parts.best && parts.moments
-                 ? fg_state_read(path, &state, &parts, message)
-                 : fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to read it", path);
+    if (!parts.best || !parts.moments) {
+        fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to read it", path);
+        status = FG_ENVIRONMENT;
+        goto out;
+    }
+    status = fg_state_read(path, &state, &parts, message);
     if (status == FG_OK)
         status = write_best(&weights, parts.best, out, message);
 out:
