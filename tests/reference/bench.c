@@ -1,0 +1,187 @@
+#include "tests/reference/bench.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kernels/philox.h"
+#include "tests/reference/reference.h"
+
+#define GUARD 0xA5
+
+void fg_bench_open(struct fg_bench *bench, uint64_t seed) {
+    *bench = (struct fg_bench){.seed = seed};
+    assert_int_equal(fg_reference_open(&bench->reference, NULL), FG_OK);
+    void *narrow = NULL, *wide = NULL;
+    assert_int_equal(bench->reference->reserve(bench->reference, FG_BENCH_BYTES, &narrow, NULL), FG_OK);
+    assert_int_equal(bench->reference->reserve(bench->reference, 2 * FG_BENCH_BYTES, &wide, NULL), FG_OK);
+    memset(narrow, GUARD, FG_BENCH_BYTES);
+    for (int r = 0; r < FG_REGIONS; r++) {
+        bench->narrow_memory.region[r] = narrow;
+        bench->wide_memory.region[r] = wide;
+    }
+}
+
+void fg_bench_close(struct fg_bench *bench) {
+    bench->reference->release(bench->reference, bench->narrow_memory.region[FG_REGION_FROZEN]);
+    bench->reference->release(bench->reference, bench->wide_memory.region[FG_REGION_FROZEN]);
+    bench->reference->close(bench->reference);
+}
+
+float fg_bench_draw(struct fg_bench *bench, float low, float high) {
+    const struct fg_philox r = fg_philox(bench->seed, bench->drawn++, 0, 0, 0);
+    return low + (high - low) * fg_philox_uniform(r.word[0]);
+}
+
+int32_t fg_bench_pick(struct fg_bench *bench, int32_t low, int32_t high) {
+    const struct fg_philox r = fg_philox(bench->seed, bench->drawn++, 0, 0, 0);
+    return low + (int32_t)(r.word[0] % (uint32_t)(high - low + 1));
+}
+
+/* All regions but scratch are one block. */
+static const struct fg_tensor *add(struct fg_bench *bench, enum fg_dtype dtype, int32_t n, int32_t h,
+                                   int32_t w, int32_t c) {
+    assert_true(bench->tensors < FG_BENCH_TENSORS);
+    struct fg_tensor *narrow = &bench->narrow[bench->tensors], *wide = &bench->wide[bench->tensors];
+    bench->tensors++;
+    *narrow = (struct fg_tensor){dtype, n, h, w, c, FG_REGION_ACTIVATIONS, bench->narrow_bytes};
+    *wide = (struct fg_tensor){
+        dtype == FG_F32 ? FG_F64 : dtype, n, h, w, c, FG_REGION_ACTIVATIONS, bench->wide_bytes};
+    bench->narrow_bytes += fg_size_align(fg_tensor_bytes(narrow) + FG_ALIGNMENT);
+    bench->wide_bytes += fg_size_align(fg_tensor_bytes(wide) + FG_ALIGNMENT);
+    assert_true(bench->narrow_bytes <= FG_BENCH_BYTES && bench->wide_bytes <= 2 * FG_BENCH_BYTES);
+    return narrow;
+}
+
+const struct fg_tensor *fg_bench_values(struct fg_bench *bench, int32_t n, int32_t h, int32_t w, int32_t c,
+                                        float low, float high) {
+    const struct fg_tensor *t = add(bench, FG_F32, n, h, w, c);
+    float *value = fg_bench_narrow(bench, t);
+    for (size_t i = 0; i < fg_tensor_count(t); i++) {
+        value[i] = fg_bench_draw(bench, low, high);
+    }
+    return t;
+}
+
+const struct fg_tensor *fg_bench_empty(struct fg_bench *bench, int32_t n, int32_t h, int32_t w, int32_t c) {
+    const struct fg_tensor *t = add(bench, FG_F32, n, h, w, c);
+    memset(fg_bench_narrow(bench, t), 0xff, fg_tensor_bytes(t));
+    return t;
+}
+
+const struct fg_tensor *fg_bench_bytes(struct fg_bench *bench, int32_t n, int32_t h, int32_t w, int32_t c) {
+    const struct fg_tensor *t = add(bench, FG_U8, n, h, w, c);
+    memset(fg_bench_narrow(bench, t), 0, fg_tensor_bytes(t));
+    return t;
+}
+
+void fg_bench_freeze(struct fg_bench *bench, const struct fg_tensor *weight) {
+    bench->narrow[weight - bench->narrow].region = FG_REGION_FROZEN;
+}
+
+void *fg_bench_narrow(const struct fg_bench *bench, const struct fg_tensor *tensor) {
+    return fg_tensor_data(tensor, &bench->narrow_memory);
+}
+
+static const struct fg_tensor *widened(const struct fg_bench *bench, const struct fg_tensor *tensor) {
+    return tensor ? &bench->wide[tensor - bench->narrow] : NULL;
+}
+
+double *fg_bench_wide(const struct fg_bench *bench, const struct fg_tensor *tensor) {
+    return fg_tensor_data(widened(bench, tensor), &bench->wide_memory);
+}
+
+void fg_bench_widen(const struct fg_bench *bench) {
+    for (uint32_t t = 0; t < bench->tensors; t++) {
+        const struct fg_tensor *tensor = &bench->narrow[t];
+        const float *from = fg_bench_narrow(bench, tensor);
+        double *to = fg_bench_wide(bench, tensor);
+        if (tensor->dtype == FG_U8) {
+            memcpy(to, from, fg_tensor_bytes(tensor));
+            continue;
+        }
+        for (size_t i = 0; i < fg_tensor_count(tensor); i++) {
+            to[i] = (double)from[i];
+        }
+    }
+}
+
+static void check_guards(const struct fg_bench *bench) {
+    for (uint32_t t = 0; t < bench->tensors; t++) {
+        const struct fg_tensor *tensor = &bench->narrow[t];
+        const uint8_t *byte = fg_bench_narrow(bench, tensor);
+        const size_t end = fg_size_align(fg_tensor_bytes(tensor) + FG_ALIGNMENT);
+        for (size_t i = fg_tensor_bytes(tensor); i < end; i++) {
+            assert_int_equal(byte[i], GUARD);
+        }
+    }
+}
+
+/* Exactly so many bytes, so that the address sanitizer sees the first one too many; all NaN. */
+static void *scratch(size_t bytes) {
+    const size_t padded = bytes > 0 ? bytes : 1;
+    void *block = NULL;
+    assert_int_equal(posix_memalign(&block, FG_ALIGNMENT, padded), 0);
+    memset(block, 0xff, padded);
+    return block;
+}
+
+void fg_bench_run(struct fg_bench *bench, struct fg_backend *backend, const struct fg_step *step) {
+    fg_bench_widen(bench);
+    const struct fg_kernel *kernel = &backend->kernel[step->op];
+    struct fg_step planned = *step;
+    assert_true(kernel->supports(backend, &planned));
+    planned.prepared_bytes = kernel->prepared && planned.param[0] && planned.pass == FG_FORWARD
+                                 ? kernel->prepared(backend, &planned)
+                                 : 0;
+    planned.workspace_bytes = kernel->workspace ? kernel->workspace(backend, &planned) : 0;
+    struct fg_memory memory = bench->narrow_memory;
+    memory.region[FG_REGION_PREPARED] = scratch(planned.prepared_bytes);
+    memory.region[FG_REGION_WORKSPACE] = scratch(planned.workspace_bytes);
+    const struct fg_program program = {.step = &planned, .steps = 1, .lanes = 1};
+    struct fg_message message = {""};
+    assert_int_equal(backend->prepare(backend, &program, &memory, &message), FG_OK);
+    assert_int_equal(fg_backend_run(backend, &program, &memory, &message), FG_OK);
+    free(memory.region[FG_REGION_PREPARED]);
+    free(memory.region[FG_REGION_WORKSPACE]);
+    check_guards(bench);
+    fg_bench_run_reference(bench, step);
+}
+
+void fg_bench_run_reference(const struct fg_bench *bench, const struct fg_step *step) {
+    struct fg_step wide = *step;
+    for (int i = 0; i < FG_MAX_IN; i++) {
+        wide.in[i] = widened(bench, step->in[i]);
+        wide.d_in[i] = widened(bench, step->d_in[i]);
+    }
+    for (int i = 0; i < FG_MAX_PARAM; i++) {
+        wide.param[i] = widened(bench, step->param[i]);
+        wide.d_param[i] = widened(bench, step->d_param[i]);
+    }
+    for (int i = 0; i < FG_MAX_OUT; i++) {
+        wide.out[i] = widened(bench, step->out[i]);
+        wide.d_out[i] = widened(bench, step->d_out[i]);
+    }
+    assert_true(bench->reference->kernel[step->op].supports(bench->reference, &wide));
+    const struct fg_program program = {.step = &wide, .steps = 1, .lanes = 1};
+    assert_int_equal(fg_backend_run(bench->reference, &program, &bench->wide_memory, NULL), FG_OK);
+}
+
+double fg_bench_error(const struct fg_bench *bench, const struct fg_tensor *tensor) {
+    const float *a = fg_bench_narrow(bench, tensor);
+    const double *b = fg_bench_wide(bench, tensor);
+    double error = 0, largest = 0;
+    for (size_t i = 0; i < fg_tensor_count(tensor); i++) {
+        if (isnan(a[i]) || isnan(b[i])) {
+            error = isnan(a[i]) && isnan(b[i]) ? error : INFINITY;
+            continue;
+        }
+        error = fmax(error, fabs((double)a[i] - b[i]));
+        largest = fmax(largest, fabs(b[i]));
+    }
+    return error > 0 ? error / largest : 0;
+}

@@ -1,0 +1,147 @@
+/* RESIZE and NORMALISE (network.md section 1), ANOMALY_MAP (section 6). */
+#include <math.h>
+#include <stdlib.h>
+
+#include "tests/reference/operators.h"
+
+#define PRECISION 22 /* fractional bits of Pillow's weights for 8-bit pictures */
+
+static double triangle(double x) {
+    return fabs(x) < 1 ? 1 - fabs(x) : 0;
+}
+
+/* One line of values, stride bytes apart, to another length: what Pillow's BILINEAR does along one side. */
+static void resize_line(const uint8_t *from, size_t from_stride, int32_t in, uint8_t *to, size_t to_stride,
+                        int32_t out) {
+    if (in == out) { /* Pillow has no pass for a side that keeps its length */
+        for (int32_t i = 0; i < out; i++)
+            to[(size_t)i * to_stride] = from[(size_t)i * from_stride];
+        return;
+    }
+    const double scale = (double)in / out, support = scale < 1 ? 1 : scale, shrink = 1 / support;
+    for (int32_t i = 0; i < out; i++) {
+        const double centre = (i + 0.5) * scale;
+        int32_t begin = (int32_t)(centre - support + 0.5), end = (int32_t)(centre + support + 0.5);
+        begin = begin < 0 ? 0 : begin;
+        end = end > in ? in : end;
+        double total = 0;
+        for (int32_t k = begin; k < end; k++)
+            total += triangle((k - centre + 0.5) * shrink);
+        int64_t sum = 1 << (PRECISION - 1);
+        for (int32_t k = begin; k < end; k++) {
+            const double share = triangle((k - centre + 0.5) * shrink) / total;
+            sum += (int64_t)(0.5 + share * (1 << PRECISION)) * from[(size_t)k * from_stride];
+        }
+        const int64_t value = sum >> PRECISION;
+        to[(size_t)i * to_stride] = (uint8_t)(value > 255 ? 255 : value);
+    }
+}
+
+static enum fg_status resize_forward(struct fg_backend *backend, const struct fg_step *step,
+                                     const struct fg_memory *memory, struct fg_message *message) {
+    (void)backend;
+    const struct fg_tensor *in = step->in[0], *out = step->out[0];
+    const size_t channels = (size_t)in->c, width = (size_t)out->w, height = (size_t)out->h;
+    uint8_t *middle = malloc((size_t)in->h * width); /* one channel */
+    if (!middle) {
+        return fg_fail(message, FG_ENVIRONMENT, "no memory for a picture");
+    }
+    for (size_t n = 0; n < (size_t)in->n; n++)
+        for (size_t k = 0; k < 3; k++) {
+            const uint8_t *from = (const uint8_t *)fg_tensor_data(in, memory) +
+                                  n * (size_t)in->h * step->pitch + (channels == 3 ? k : 0);
+            uint8_t *to = (uint8_t *)fg_tensor_data(out, memory) + n * height * width * 3 + k;
+            for (size_t y = 0; y < (size_t)in->h; y++)
+                resize_line(from + y * step->pitch, channels, in->w, middle + y * width, 1, out->w);
+            for (size_t x = 0; x < width; x++)
+                resize_line(middle + x, width, in->h, to + x * 3, width * 3, out->h);
+        }
+    free(middle);
+    return FG_OK;
+}
+
+const struct fg_kernel fg_reference_resize = {.supports = fg_reference_supports, .forward = resize_forward};
+
+static enum fg_status normalise_forward(struct fg_backend *backend, const struct fg_step *step,
+                                        const struct fg_memory *memory, struct fg_message *message) {
+    (void)backend;
+    (void)message;
+    static const double mean[3] = {0.485, 0.456, 0.406}, deviation[3] = {0.229, 0.224, 0.225};
+    const uint8_t *in = fg_tensor_data(step->in[0], memory);
+    double *out = fg_tensor_data(step->out[0], memory);
+    for (size_t i = 0; i < fg_tensor_count(step->out[0]); i++)
+        out[i] = (in[i] / 255.0 - mean[i % 3]) / deviation[i % 3];
+    return FG_OK;
+}
+
+const struct fg_kernel fg_reference_normalise = {.supports = fg_reference_supports,
+                                                 .forward = normalise_forward};
+
+/* A level map at a place of the map, corners aligned. */
+static double level_at(struct array m, int32_t n, int32_t y, int32_t x, struct array map) {
+    const double v = map.h > 1 ? (double)y * (m.h - 1) / (map.h - 1) : 0,
+                 u = map.w > 1 ? (double)x * (m.w - 1) / (map.w - 1) : 0;
+    double sum = 0;
+    for (int32_t i = 0; i < m.h; i++)
+        for (int32_t j = 0; j < m.w; j++)
+            if (fabs(v - i) < 1 && fabs(u - j) < 1)
+                sum += *at(m, n, i, j, 0) * triangle(v - i) * triangle(u - j);
+    return sum;
+}
+
+static int32_t mirrored(int32_t i, int32_t length) {
+    while (length > 1 && (i < 0 || i >= length))
+        i = i < 0 ? -i : 2 * (length - 1) - i;
+    return length > 1 ? i : 0;
+}
+
+/* The blur along one side: down (dy 1, dx 0) or across. */
+static void blur(struct array from, struct array to, int32_t dy, int32_t dx) {
+    double total = 0;
+    for (int32_t t = -FG_BLUR_RADIUS; t <= FG_BLUR_RADIUS; t++)
+        total += exp(-t * t / (2 * FG_BLUR_SIGMA * FG_BLUR_SIGMA));
+    for (int32_t n = 0; n < to.n; n++)
+        for (int32_t y = 0; y < to.h; y++)
+            for (int32_t x = 0; x < to.w; x++) {
+                double sum = 0;
+                for (int32_t t = -FG_BLUR_RADIUS; t <= FG_BLUR_RADIUS; t++)
+                    sum += exp(-t * t / (2 * FG_BLUR_SIGMA * FG_BLUR_SIGMA)) / total *
+                           *at(from, n, mirrored(y + t * dy, to.h), mirrored(x + t * dx, to.w), 0);
+                *at(to, n, y, x, 0) = sum;
+            }
+}
+
+static enum fg_status anomaly_map_forward(struct fg_backend *backend, const struct fg_step *step,
+                                          const struct fg_memory *memory, struct fg_message *message) {
+    (void)backend;
+    const struct array map = gradient_of(step->out[0], false, memory), score = array_of(step->out[1], memory);
+    struct array across = map;
+    across.value = malloc(fg_tensor_bytes(step->out[0]));
+    if (!across.value) {
+        return fg_fail(message, FG_ENVIRONMENT, "no memory for a map");
+    }
+    for (int l = 0; l < FG_MAX_IN; l++) {
+        const struct array m = array_of(step->in[l], memory);
+        for (int32_t n = 0; n < m.n; n++)
+            for (int32_t y = 0; y < map.h; y++)
+                for (int32_t x = 0; x < map.w; x++)
+                    *at(map, n, y, x, 0) += level_at(m, n, y, x, map);
+    }
+    blur(map, across, 0, 1);
+    blur(across, map, 1, 0);
+    for (int32_t n = 0; n < map.n; n++) {
+        double largest = -INFINITY;
+        bool finite = true;
+        for (int32_t y = 0; y < map.h; y++)
+            for (int32_t x = 0; x < map.w; x++) {
+                largest = fmax(largest, *at(map, n, y, x, 0));
+                finite = finite && isfinite(*at(map, n, y, x, 0));
+            }
+        *at(score, n, 0, 0, 0) = finite ? largest : NAN;
+    }
+    free(across.value);
+    return FG_OK;
+}
+
+const struct fg_kernel fg_reference_anomaly_map = {.supports = fg_reference_supports,
+                                                   .forward = anomaly_map_forward};

@@ -1,0 +1,139 @@
+#include "tests/reference/reference.h"
+
+#include <stdlib.h>
+
+#include "tests/reference/operators.h"
+
+struct reference {
+    struct fg_backend base;
+    struct fg_kernel kernel[FG_OPERATORS];
+    enum fg_status status;
+    struct fg_message message;
+};
+
+static const struct fg_kernel *const kernels[FG_OPERATORS] = {
+    [FG_RESIZE] = &fg_reference_resize,
+    [FG_NORMALISE] = &fg_reference_normalise,
+    [FG_CONV] = &fg_reference_conv,
+    [FG_DECONV] = &fg_reference_deconv,
+    [FG_BATCH_NORM] = &fg_reference_batch_norm,
+    [FG_MAX_POOL] = &fg_reference_max_pool,
+    [FG_CONCAT] = &fg_reference_concat,
+    [FG_SRU] = &fg_reference_sru,
+    [FG_CRU] = &fg_reference_cru,
+    [FG_SIMAM] = &fg_reference_simam,
+    [FG_MASK] = &fg_reference_mask,
+    [FG_COSINE] = &fg_reference_cosine,
+    [FG_DISTILL] = &fg_reference_distill,
+    [FG_ANOMALY_MAP] = &fg_reference_anomaly_map,
+    [FG_ADAM] = &fg_reference_adam,
+};
+
+/* Values are doubles, but for pictures and what MASK draws from. The shapes are the tests' own. */
+bool fg_reference_supports(const struct fg_backend *backend, const struct fg_step *step) {
+    (void)backend;
+    const bool picture = step->op == FG_RESIZE || step->op == FG_NORMALISE;
+    bool right = !step->in[0] || step->in[0]->dtype == (picture ? FG_U8 : FG_F64);
+    for (int i = 0; i < FG_MAX_PARAM; i++) {
+        right = right && (!step->param[i] || step->param[i]->dtype == FG_F64);
+    }
+    for (int i = 0; i < FG_MAX_OUT; i++) {
+        right = right && (!step->out[i] || step->out[i]->dtype == (step->op == FG_RESIZE ? FG_U8 : FG_F64));
+    }
+    return right;
+}
+
+static enum fg_status reference_reserve(struct fg_backend *backend, size_t bytes, void **block,
+                                        struct fg_message *message) {
+    (void)backend;
+    const size_t padded = fg_size_align(bytes > 0 ? bytes : 1);
+    *block = aligned_alloc(FG_ALIGNMENT, padded);
+    if (!*block) {
+        return fg_fail(message, FG_ENVIRONMENT, "no memory for %zu bytes of doubles", bytes);
+    }
+    memset(*block, 0, padded);
+    return FG_OK;
+}
+
+static void reference_release(struct fg_backend *backend, void *block) {
+    (void)backend;
+    free(block);
+}
+
+static enum fg_status reference_upload(struct fg_backend *backend, void *device, const void *host,
+                                       size_t bytes, struct fg_message *message) {
+    (void)backend;
+    (void)message;
+    memcpy(device, host, bytes);
+    return FG_OK;
+}
+
+static enum fg_status reference_download(struct fg_backend *backend, void *host, const void *device,
+                                         size_t bytes, struct fg_message *message) {
+    return reference_upload(backend, host, device, bytes, message);
+}
+
+static enum fg_status reference_prepare(struct fg_backend *backend, const struct fg_program *program,
+                                        const struct fg_memory *memory, struct fg_message *message) {
+    (void)backend;
+    (void)program;
+    (void)memory;
+    (void)message;
+    return FG_OK;
+}
+
+static enum fg_status reference_submit(struct fg_backend *backend, const struct fg_program *program,
+                                       const struct fg_memory *memory, struct fg_message *message) {
+    (void)message;
+    struct reference *reference = (struct reference *)backend;
+    reference->status = FG_OK;
+    for (uint32_t i = 0; i < program->steps && reference->status == FG_OK; i++) {
+        const struct fg_step *step = &program->step[i];
+        const struct fg_kernel *kernel = &backend->kernel[step->op];
+        reference->status = (step->pass == FG_FORWARD ? kernel->forward : kernel->backward)(
+            backend, step, memory, &reference->message);
+    }
+    return FG_OK;
+}
+
+static enum fg_status reference_poll(struct fg_backend *backend, int64_t deadline_ns,
+                                     struct fg_message *message) {
+    (void)deadline_ns;
+    struct reference *reference = (struct reference *)backend;
+    const enum fg_status status = reference->status;
+    if (status != FG_OK && message) {
+        *message = reference->message;
+    }
+    reference->status = FG_OK;
+    return status;
+}
+
+static void reference_close(struct fg_backend *backend) {
+    free(backend);
+}
+
+enum fg_status fg_reference_open(struct fg_backend **backend, struct fg_message *message) {
+    struct reference *reference = calloc(1, sizeof *reference);
+    if (!reference) {
+        return fg_fail(message, FG_ENVIRONMENT, "no memory for the reference backend");
+    }
+    for (int op = 0; op < FG_OPERATORS; op++) {
+        reference->kernel[op] = *kernels[op];
+    }
+    reference->base = (struct fg_backend){
+        .name = "reference",
+        .version = "1",
+        .compute = FG_F64,
+        .device = {.name = "one thread, doubles", .threads = 1, .lanes = FG_MAX_LANES, .host_memory = true},
+        .kernel = reference->kernel,
+        .reserve = reference_reserve,
+        .release = reference_release,
+        .upload = reference_upload,
+        .download = reference_download,
+        .prepare = reference_prepare,
+        .submit = reference_submit,
+        .poll = reference_poll,
+        .close = reference_close};
+    *backend = &reference->base;
+    return FG_OK;
+}
