@@ -15,6 +15,8 @@
 #define HALF_BEAT (500 * FG_MS)
 #define LINE_MAY_SLEEP (1500 * FG_MS) /* after that the heartbeat stops */
 
+#define UNKNOWN (-1)
+
 enum { OUT_REJECT, OUT_PASS, OUT_READY, OUT_FAULT, OUT_HEARTBEAT, OUTS };
 
 struct fg_actuator {
@@ -25,13 +27,14 @@ struct fg_actuator {
     _Atomic bool quit, rejecting, stopped, failed;
     _Atomic int64_t line_seen_ns, seen_ns;
     /* The thread's own. */
-    bool level[OUTS], beat;
+    int level[OUTS]; /* as last set; UNKNOWN after safe(), whose level is the wire's */
+    bool beat, safe;
     int64_t next_beat_ns;
     struct fg_actuation state;
 };
 
 static void put(struct fg_actuator *a, int out, int32_t line, bool level) {
-    if (a->level[out] == level)
+    if (a->level[out] == (int)level)
         return;
     a->level[out] = level;
     struct fg_message message;
@@ -65,17 +68,19 @@ static int64_t act(struct fg_actuator *a) {
     fg_rejects_decide(s->rejects, s->rule, now, &a->state);
     beat(a, now);
     const bool safe = wanted & FG_WANT_SAFE;
-    if (safe) {
+    if (safe && !a->safe) {
         s->outputs->safe(s->outputs);
         for (int i = 0; i < OUTS; i++)
-            a->level[i] = false;
-    } else {
+            a->level[i] = UNKNOWN;
+    }
+    a->safe = safe;
+    if (!safe) {
         put(a, OUT_REJECT, s->reject, a->state.reject);
         put(a, OUT_PASS, s->pass, wanted & FG_WANT_PASS);
         put(a, OUT_READY, s->ready, wanted & FG_WANT_READY);
-        put(a, OUT_FAULT, s->fault, wanted & FG_WANT_FAULT);
         put(a, OUT_HEARTBEAT, s->heartbeat, a->beat);
     }
+    put(a, OUT_FAULT, s->fault, wanted & FG_WANT_FAULT); /* in the safe state too: it says why */
     const bool rejecting = a->state.reject && !safe;
     bool news = atomic_exchange(&a->rejecting, rejecting) != rejecting;
     if (a->state.stop) {
@@ -121,6 +126,8 @@ enum fg_status fg_actuator_open(const struct fg_actuation_settings *settings, st
     if (!a)
         return fg_fail(message, FG_ENVIRONMENT, "actuation: no memory");
     a->settings = *settings;
+    for (int i = 0; i < OUTS; i++)
+        a->level[i] = UNKNOWN;
     atomic_store(&a->line_seen_ns, fg_clock_ns());
     a->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     const int error = a->wake < 0 ? errno : pthread_create(&a->thread, NULL, run, a);

@@ -11,7 +11,7 @@ enum fg_wanted {
     FG_WANT_PASS = 1 << 0,
     FG_WANT_READY = 1 << 1,
     FG_WANT_FAULT = 1 << 2,
-    FG_WANT_SAFE = 1 << 3, /* release everything and keep it so: the line has stopped */
+    FG_WANT_SAFE = 1 << 3, /* release everything but fault and keep it so: the line has stopped */
 };
 
 struct fg_actuation_settings {

@@ -144,6 +144,18 @@ static enum fg_status open_actuator(struct daemon *d, struct fg_message *message
     return fg_actuator_open(&settings, &d->actuator, message);
 }
 
+static void tell_systemd(const char *state) {
+#ifdef FG_SYSTEMD
+    sd_notify(0, state);
+#else
+    (void)state;
+#endif
+}
+
+static void tell_ready(void) {
+    tell_systemd("READY=1");
+}
+
 static enum fg_status open_line(struct daemon *d, void *memory, struct fg_message *message) {
     const struct fg_judge_settings judge = {.backend = d->backend,
                                             .arena = d->arena,
@@ -161,7 +173,8 @@ static enum fg_status open_line(struct daemon *d, void *memory, struct fg_messag
                                               .judge = d->judge,
                                               .actuation_descriptor = d->notify,
                                               .arena = d->arena,
-                                              .memory = memory};
+                                              .memory = memory,
+                                              .ready = tell_ready};
     return fg_line_open(&settings, &d->line, message);
 }
 
@@ -191,14 +204,6 @@ static void *serve(void *argument) {
     struct daemon *d = argument;
     fg_modbus_server_run(d->server);
     return NULL;
-}
-
-static void tell_systemd(const char *state) {
-#ifdef FG_SYSTEMD
-    sd_notify(0, state);
-#else
-    (void)state;
-#endif
 }
 
 static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
@@ -265,7 +270,6 @@ int fg_setup_run(const char *config_path) {
     status = open_all(&d, &message);
     if (status == FG_OK) {
         fg_log(FG_LOG_INFO, "listening on %s port %u", d.config.modbus.bind, fg_modbus_server_port(d.server));
-        tell_systemd("READY=1");
         result = fg_line_run(d.line);
         tell_systemd("STOPPING=1");
         fg_log(FG_LOG_INFO, "arena: planned %zu bytes, used %zu", fg_arena_size(d.arena),

@@ -17,7 +17,7 @@
 
 #define HALF_BEAT (500 * FG_MS)
 #define APPLY_TIMEOUT_MS 1000
-#define STUCK (2 * FG_S) /* past a deadline: inference has missed its own */
+#define STUCK (2 * FG_S) /* past a part's deadline: inference or actuation has missed its own */
 #define ANSWER_AFTER_LOSS (2 * FG_S)
 
 static void signal_event(int descriptor) {
@@ -81,13 +81,14 @@ struct fg_snapshot_cell *fg_line_cell(struct fg_line *line) {
 
 enum fg_modbus_exception fg_line_apply(void *context, const struct fg_commands *commands) {
     struct fg_line *l = context;
-    take_event(l->answered); /* of a call that gave up waiting */
     l->commands = *commands;
     signal_event(l->asked);
     struct pollfd answered = {.fd = l->answered, .events = POLLIN};
-    if (poll(&answered, 1, APPLY_TIMEOUT_MS) <= 0)
+    /* Taken back before the line has seen them, they are refused; else the answer is on its way. */
+    if (poll(&answered, 1, APPLY_TIMEOUT_MS) <= 0 && take_event(l->asked))
         return FG_MODBUS_BUSY;
-    take_event(l->answered);
+    while (!take_event(l->answered))
+        poll(&answered, 1, -1);
     return l->exception;
 }
 
@@ -97,6 +98,7 @@ static void start_load(struct fg_line *l, uint16_t slot) {
     l->show.updating = true;
     l->show.outcome = FG_OUTCOME_RUNNING;
     l->judging = true;
+    l->judge_deadline_ns = INT64_MAX;
     fg_judge_start(l->s.judge,
                    &(struct fg_job){.kind = FG_JOB_LOAD, .path = l->s.config->bundle[slot], .slot = slot});
 }
@@ -191,7 +193,7 @@ static float threshold_of(const struct fg_line *l) {
 static struct fg_line_part make_part(struct fg_line *l, int64_t trigger_ns) {
     const int64_t now = fg_clock_ns();
     const struct fg_holding *holding = &l->show.holding;
-    struct fg_line_part part = {.id = ++l->show.last_trigger_id,
+    struct fg_line_part part = {.id = ++l->parts,
                                 .trigger_ns = trigger_ns,
                                 .trigger_unix_ms = fg_clock_unix_ms() - (now - trigger_ns) / FG_MS,
                                 .deadline_ns = trigger_ns + l->s.config->deadline_ms * FG_MS,
@@ -220,6 +222,7 @@ static void take_part(struct fg_line *l, int64_t trigger_ns) {
     l->part = make_part(l, trigger_ns);
     l->part.state = FG_PART_EXPOSING;
     l->part.threshold = threshold_of(l);
+    l->show.last_trigger_id = l->part.id;
     fg_results_trigger(&l->results);
     l->show.exposure_complete = false;
     l->last_pass = false;
@@ -274,6 +277,7 @@ static void take_frames(struct fg_line *l) {
         l->frame = frame;
         l->part.state = FG_PART_JUDGED;
         l->judging = true;
+        l->judge_deadline_ns = l->part.deadline_ns;
         fg_judge_start(l->s.judge, &(struct fg_job){.kind = FG_JOB_JUDGE,
                                                     .part = l->part.id,
                                                     .threshold = l->part.threshold,
@@ -299,10 +303,11 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
             fg_line_missed_trigger(l);
             return FG_MODBUS_BUSY;
         }
-        if ((c->kind == FG_COMMAND_SLOT || c->kind == FG_COMMAND_RUN) &&
-            (l->show.outcome == FG_OUTCOME_RUNNING || l->slot_waiting || l->stopping))
+        /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
+        const bool new_job = c->kind == FG_COMMAND_SLOT && c->value != l->show.holding.slot;
+        if ((new_job || c->kind == FG_COMMAND_RUN) && (l->show.outcome == FG_OUTCOME_RUNNING || l->stopping))
             return FG_MODBUS_BUSY;
-        if (c->kind == FG_COMMAND_RUN && (l->judging || !l->engine))
+        if (c->kind == FG_COMMAND_RUN && (l->judging || l->part.state != FG_PART_NONE || !l->engine))
             return FG_MODBUS_BUSY;
     }
     return FG_MODBUS_DONE;
@@ -311,7 +316,9 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
 static void change_job(struct fg_line *l, uint16_t slot) {
     l->show.holding.slot = slot;
     l->job_given = true;
-    if (!l->judging && l->engine && slot == l->show.active_slot) {
+    if (l->show.outcome == FG_OUTCOME_RUNNING)
+        return; /* the job change under way, or a self-test of the slot in use */
+    if (l->engine && slot == l->show.active_slot) {
         l->show.outcome = FG_OUTCOME_DONE;
     } else if (l->judging || l->part.state != FG_PART_NONE) {
         l->show.outcome = FG_OUTCOME_RUNNING;
@@ -346,6 +353,7 @@ static void carry_out(struct fg_line *l, const struct fg_command *c) {
     case FG_COMMAND_RUN: /* the map lets the self-test through, and nothing else yet */
         l->show.outcome = FG_OUTCOME_RUNNING;
         l->judging = true;
+        l->judge_deadline_ns = INT64_MAX;
         fg_judge_start(l->s.judge, &(struct fg_job){.kind = FG_JOB_SELF_TEST});
         break;
     case FG_COMMAND_SLOT:
@@ -417,14 +425,18 @@ static void watch_actuation(struct fg_line *l) {
     }
 }
 
-/* Bit 15 beats while trigger, inference and actuation meet their own deadlines. */
+/* Both heartbeats, bit 15 and the output, beat while trigger, inference and actuation meet their own
+ * deadlines.
+ */
 static void beat(struct fg_line *l, int64_t now) {
+    const bool judge_stuck = l->judging && l->judge_deadline_ns < now - STUCK;
+    const bool well = !judge_stuck && now - fg_actuator_seen_ns(l->s.actuator) < STUCK;
+    if (well)
+        fg_actuator_alive(l->s.actuator, now);
     if (now < l->next_beat_ns)
         return;
     l->next_beat_ns = now + HALF_BEAT;
-    const bool judge_stuck = l->judging && l->part.state == FG_PART_NONE && !l->show.updating &&
-                             l->part.deadline_ns && now - l->part.deadline_ns > STUCK;
-    if (!judge_stuck && now - fg_actuator_seen_ns(l->s.actuator) < STUCK)
+    if (well)
         l->show.heartbeat = !l->show.heartbeat;
     fg_line_measure(l);
 }
@@ -457,12 +469,12 @@ static void wait_for_events(struct fg_line *l) {
 static void round_once(struct fg_line *l) {
     wait_for_events(l);
     l->stopping = take_event(l->stop) || l->stopping;
+    watch_deadline(l, fg_clock_ns()); /* before a verdict that came too late is taken */
     take_job_result(l);
     take_edges(l);
     take_commands(l);
     take_frames(l);
     const int64_t now = fg_clock_ns();
-    watch_deadline(l, now);
     if (fg_results_expire(&l->results, now)) {
         l->show.result_overrun = true;
         fg_count(&l->show.counters.overruns);
@@ -470,7 +482,6 @@ static void round_once(struct fg_line *l) {
     watch_plc(l, now);
     watch_actuation(l);
     beat(l, now);
-    fg_actuator_alive(l->s.actuator, now);
     fg_line_publish(l);
 }
 
@@ -492,11 +503,15 @@ int fg_line_run(struct fg_line *line) {
     }
     l->show.outcome = FG_OUTCOME_NONE;
     l->watchdog_ns = fg_clock_ns();
+    l->s.ready();
     while (!(l->stopping && l->part.state == FG_PART_NONE)) {
         round_once(l);
         if (l->lost_at_ns && fg_clock_ns() - l->lost_at_ns > ANSWER_AFTER_LOSS)
             return 70;
     }
+    const struct fg_counters *c = &l->show.counters;
+    fg_log(FG_LOG_INFO, "%u triggers, %u missed, %u bounces: %u pass, %u defect, %u inoperative", c->triggers,
+           c->missed_triggers, l->bounces, c->pass, c->defect, c->inoperative);
     return 0;
 }
 

@@ -38,7 +38,8 @@ struct fg_line_settings {
     struct fg_judge *judge;
     int actuation_descriptor; /* the eventfd that the actuator notifies */
     const struct fg_arena *arena;
-    void *memory; /* fg_line_memory bytes, zeroed */
+    void *memory;        /* fg_line_memory bytes, zeroed */
+    void (*ready)(void); /* called once, on the line's thread, when the first bundle serves */
 };
 
 struct fg_line;

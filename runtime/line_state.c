@@ -93,7 +93,8 @@ void fg_line_finish(struct fg_line *l, struct fg_line_part *part, struct fg_resu
         fg_log(FG_LOG_WARNING, "part %u: its verdict came after its reject point", part->id);
     }
     count_verdict(l, result->verdict);
-    add_time(l, result->total);
+    if (part->state != FG_PART_NONE) /* a part that was not taken has no time to speak of */
+        add_time(l, result->total);
     if (fg_results_put(&l->results, result, now)) {
         l->show.result_overrun = true;
         fg_count(&l->show.counters.overruns);
@@ -118,7 +119,8 @@ void fg_line_measure(struct fg_line *l) {
         if (sscanf(text, "%lu %lu", &total, &resident) == 2)
             l->show.resident_mib = (uint32_t)(resident * (unsigned long)sysconf(_SC_PAGESIZE) >> 20);
     }
-    l->show.arena_used_mib = (uint32_t)(fg_arena_high_water(l->s.arena) >> 20);
+    if (!l->show.updating) /* else the inference thread is filling a bank */
+        l->show.arena_used_mib = (uint32_t)(fg_arena_high_water(l->s.arena) >> 20);
     l->show.uptime_s = (uint32_t)((fg_clock_ns() - l->started_ns) / FG_S);
 }
 

@@ -19,6 +19,7 @@ struct fg_line {
     struct fg_line_part part;       /* the one between trigger and verdict */
     struct fg_camera_frame frame;   /* lent to the inference thread while judging a part */
     bool judging;                   /* the inference thread has a job */
+    int64_t judge_deadline_ns;      /* of that job, when it judges a part; else INT64_MAX */
     bool slot_waiting;              /* a job change waits for it to end */
     bool job_given;                 /* the slot was written, or need not be */
     bool halted;                    /* a fault that stops the line, until it is cleared */
@@ -26,7 +27,7 @@ struct fg_line {
     bool last_pass;     /* level of the pass output */
     int64_t lost_at_ns; /* when the device was lost; 0: it is there */
     int64_t started_ns, last_edge_ns, next_beat_ns, watchdog_ns;
-    uint32_t bounces;
+    uint32_t parts, bounces;
 
     int asked, answered, stop, statm; /* descriptors */
     struct fg_commands commands;

@@ -1,5 +1,6 @@
 #include "runtime/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,9 @@ void fg_log(enum fg_priority priority, const char *format, ...) {
     va_end(args);
     size_t size = strlen(line);
     line[size++] = '\n';
-    /* A log that cannot be written must not stop the line. */
-    if (write(STDERR_FILENO, line, size) < 0)
+    /* A log that cannot be written, or whose reader stands still, must not stop the line. A pipe that is
+     * ready takes a line whole. */
+    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&ready, 1, 0) > 0 && write(STDERR_FILENO, line, size) < 0)
         return;
 }

@@ -1,0 +1,297 @@
+/* flawgated from the outside: edges in, verdicts over Modbus, rejects on a line, jobs, faults and ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "tests/runtime/appliance.h"
+
+#define ENABLED "trigger { enable_at_start = true min_interval_ms = 0 }\n"
+#define REJECT "line reject { name = REJECT }\n"
+#define ALL_DEFECT 1 /* threshold x 10000 */
+#define ALL_PASS UINT16_MAX
+
+static int make(void **state) {
+    make_folder(state);
+    make_bundle("one", SIDE, 4, 1);
+    make_bundle("two", SIDE, 4, 2);
+    make_bundle("slow", 512, 8, 3);
+    return 0;
+}
+
+/* A part by the hardware line; a defect is rejected at trigger + delay for the pulse's width, a good part is
+ * left alone. */
+static void test_verdicts_and_rejects(void **state) {
+    (void)state;
+    start("one.fgb, two.fgb", "}\n" ENABLED REJECT "reject { delay_ms = 600 pulse_ms = 20 }\n");
+    wait_bit(READY, true);
+    holding(1, ALL_PASS);
+    pulse_trigger();
+    struct block block = wait_result(1);
+    assert_int_equal(block.verdict, FG_PASS);
+    assert_int_equal(block.w, 0);
+    assert_true(status_bit(PASS));
+    holding(1, ALL_DEFECT);
+    wait_bit(READY, true);
+    const int64_t trigger = pulse_trigger();
+    block = wait_result(2);
+    assert_int_equal(block.verdict, FG_DEFECT);
+    assert_true(block.w > 0 && block.h > 0);
+    assert_true(block.score > ALL_DEFECT);
+    const struct fg_simulated_change on = wait_change("REJECT"), off = wait_change("REJECT");
+    assert_true(on.level && !off.level);
+    assert_true(on.time_ns >= trigger + 600 * FG_MS);
+    assert_true(off.time_ns >= trigger + 620 * FG_MS);
+    assert_int_equal(input_u32(48), 2);
+    assert_int_equal(input_u32(50), 1);
+    assert_int_equal(input_u32(52), 1);
+    assert_int_equal(input_u32(42), 2);
+    stop();
+}
+
+static void test_trigger_by_coil(void **state) {
+    (void)state;
+    start("one.fgb", "}\n");
+    assert_false(status_bit(READY)); /* triggers are not enabled */
+    coil_pulse(1);
+    pulse_trigger();
+    assert_int_equal(input_u32(48), 0);
+    coil(0, true);
+    wait_bit(READY, true);
+    coil(1, true);
+    assert_int_equal(wait_result(1).reason, 0);
+    coil(1, false);
+    assert_int_equal(input_u32(48), 1);
+    coil(4, true); /* offline */
+    assert_false(status_bit(READY) || status_bit(0));
+    pulse_trigger();
+    coil_pulse(1);
+    assert_int_equal(input_u32(48), 1);
+    assert_false(status_bit(MISSED));
+    stop();
+}
+
+static void test_bounce_makes_no_part(void **state) {
+    (void)state;
+    start("one.fgb", "}\ntrigger { enable_at_start = true min_interval_ms = 60000 }\n");
+    pulse_trigger();
+    pulse_trigger();
+    pulse_trigger();
+    assert_int_equal(wait_result(1).id, 1);
+    assert_int_equal(input_u32(48), 1);
+    assert_int_equal(input_u32(56), 0);
+    stop();
+}
+
+/* Past the deadline the part is INOPERATIVE, its late verdict is thrown away, and a part meanwhile is refused
+ * but rejected like any. */
+static void test_deadline(void **state) {
+    (void)state;
+    start("slow.fgb", "}\n" ENABLED REJECT "deadline_ms = 1\nreject { delay_ms = 50 }\n");
+    wait_bit(READY, true);
+    pulse_trigger();
+    struct block block = wait_result(1);
+    assert_int_equal(block.verdict, FG_INOPERATIVE);
+    assert_int_equal(block.reason, FG_REASON_DEADLINE);
+    assert_int_equal(block.score, UINT32_MAX);
+    assert_false(status_bit(READY));
+    assert_int_equal(modbus_write_bit(plc, 1, true), -1);
+    assert_int_equal(errno, EMBXSBUSY);
+    assert_true(status_bit(MISSED));
+    assert_int_equal(input_u32(48), 1);
+    pulse_trigger();
+    block = wait_result(2);
+    assert_int_equal(block.reason, FG_REASON_NOT_READY);
+    assert_true(wait_change("REJECT").level);
+    wait_bit(READY, true); /* the late inference has ended */
+    assert_int_equal(read_block().id, 2);
+    assert_int_equal(input_u32(54), 2);
+    assert_int_equal(input_u32(50) + input_u32(52), 0);
+    assert_int_equal(input_u32(56), 2);
+    stop();
+}
+
+/* The slot changes between parts; each verdict names the slot that gave it; every edge is a part. */
+static void test_job_change_under_triggers(void **state) {
+    (void)state;
+    start("one.fgb, two.fgb", "}\n" ENABLED "missed_reject = count\n");
+    wait_bit(READY, true);
+    uint32_t parts = 0;
+    for (int change = 0; change < 4; change++) {
+        const uint16_t slot = change % 2 ? 0 : 1;
+        pulse_trigger();
+        parts++;
+        const uint16_t block[] = {slot, ALL_PASS};
+        assert_int_equal(modbus_write_registers(plc, 0, 2, block), 2);
+        assert_true(input(44) == slot || !status_bit(READY));
+        do { /* a PLC that repeats its block, and a machine that does not wait */
+            assert_int_equal(modbus_write_registers(plc, 0, 2, block), 2);
+            pulse_trigger();
+            parts++;
+        } while (input(45) == FG_OUTCOME_RUNNING);
+        assert_int_equal(input(45), FG_OUTCOME_DONE);
+        assert_int_equal(input(44), slot);
+        wait_result(parts);
+        wait_bit(READY, true);
+        pulse_trigger();
+        const struct block result = wait_result(++parts);
+        assert_int_equal(result.slot, slot);
+        assert_int_equal(result.verdict, FG_PASS);
+    }
+    assert_int_equal(input_u32(48), parts);
+    assert_int_equal(input_u32(50) + input_u32(52) + input_u32(54), parts);
+    stop();
+}
+
+/* A bundle that was good at the start and is damaged when it is wanted: the old one stays in use. */
+static void test_job_change_that_fails(void **state) {
+    (void)state;
+    char from[128], to[128];
+    snprintf(from, sizeof from, "%s/two.fgb", folder);
+    snprintf(to, sizeof to, "%s/gone.fgb", folder);
+    assert_int_equal(link(from, to), 0);
+    start("one.fgb, gone.fgb", "}\n" ENABLED);
+    wait_bit(READY, true);
+    assert_int_equal(unlink(to), 0);
+    holding(0, 1);
+    wait_bit(FAULT, true);
+    assert_true(input(45) >= 16);
+    assert_int_equal(input(44), 0);
+    wait_bit(READY, true);
+    pulse_trigger();
+    assert_int_equal(wait_result(1).slot, 0);
+    stop();
+}
+
+static void test_self_test(void **state) {
+    (void)state;
+    start("one.fgb", "}\n" ENABLED);
+    wait_bit(READY, true);
+    holding(2, 1);
+    coil(6, true);
+    while (input(45) == FG_OUTCOME_RUNNING)
+        ;
+    assert_int_equal(input(45), FG_OUTCOME_DONE);
+    stop();
+}
+
+static void test_results_wait_for_acknowledgement(void **state) {
+    (void)state;
+    start("one.fgb", "}\n" ENABLED "results { buffer = true }\n");
+    for (uint16_t i = 0; i < 3; i++) {
+        wait_bit(READY, true);
+        pulse_trigger();
+        while (input_u32(42) != i + 1u || status_bit(BUSY))
+            ;
+        assert_int_equal(input(8), i);
+    }
+    for (uint32_t i = 1; i <= 3; i++) {
+        assert_true(status_bit(RESULT_VALID));
+        assert_int_equal(read_block().id, i);
+        coil_pulse(2);
+    }
+    assert_false(status_bit(RESULT_VALID));
+    stop();
+}
+
+/* The last picture was shown: the camera fails, the part is INOPERATIVE, the fault stays until it is cleared.
+ */
+static void test_camera_without_pictures(void **state) {
+    (void)state;
+    start("one.fgb", "cycle = false }\n" ENABLED);
+    for (uint32_t i = 1; i <= PICTURES; i++) {
+        wait_bit(READY, true);
+        pulse_trigger();
+        assert_int_equal(wait_result(i).reason, 0);
+    }
+    wait_bit(READY, true);
+    pulse_trigger();
+    assert_int_equal(wait_result(PICTURES + 1).reason, FG_REASON_NO_FRAME);
+    assert_true(status_bit(FAULT));
+    assert_true(wait_change("FAULT").level);
+    assert_int_equal(input_u32(60), 1);
+    coil_pulse(3);
+    assert_false(status_bit(FAULT));
+    assert_int_equal(input(1), 0);
+    assert_false(wait_change("FAULT").level);
+    stop();
+}
+
+static void test_plc_watchdog_stops_the_line(void **state) {
+    (void)state;
+    start("one.fgb", "}\n" ENABLED "plc_watchdog_ms = 300\n");
+    wait_bit(FAULT, true);
+    assert_false(status_bit(READY) || status_bit(0));
+    coil_pulse(3);
+    assert_true(status_bit(READY));
+    stop();
+}
+
+static void expect_released(void) {
+    for (uint32_t i = 0; i < fg_simulated_count(board); i++)
+        assert_false(fg_simulated_line(board, i)->output && fg_simulated_level(board, i));
+}
+
+/* An active-low reject, whose released state rejects: inverted on the wire, and safe at the end. */
+static void test_end_leaves_outputs_safe(void **state) {
+    (void)state;
+    start("one.fgb",
+          "}\n" ENABLED "line reject { name = REJECT active_low = true }\nfail_safe = reject-all\n");
+    while (!fg_simulated_level(board, line_of("REJECT")) || !fg_simulated_level(board, line_of("READY")))
+        wait_change("READY");
+    kill(appliance, SIGTERM);
+    assert_int_equal(ended(appliance), 0);
+    expect_released();
+    disconnect();
+}
+
+static void test_crash_leaves_outputs_safe(void **state) {
+    (void)state;
+    start("one.fgb", "}\n" ENABLED);
+    while (!fg_simulated_level(board, line_of("READY")))
+        wait_change("READY");
+    kill(appliance, SIGSEGV);
+    assert_int_equal(ended(appliance), 128 + SIGSEGV);
+    expect_released();
+    disconnect();
+}
+
+/* SIGKILL leaves the outputs as they are; the unit's ExecStopPost= makes them safe. */
+static void test_safe_after_kill(void **state) {
+    (void)state;
+    start("one.fgb", "}\n" ENABLED);
+    while (!fg_simulated_level(board, line_of("READY")))
+        wait_change("READY");
+    kill(appliance, SIGKILL);
+    assert_int_equal(ended(appliance), 128 + SIGKILL);
+    assert_true(fg_simulated_level(board, line_of("READY")));
+    char path[128];
+    snprintf(path, sizeof path, "%s/line.conf", folder);
+    assert_int_equal(ended(spawn("flawgate", "line", path, "--safe", -1)), 0);
+    expect_released();
+    disconnect();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_verdicts_and_rejects, kill_appliance),
+        cmocka_unit_test_teardown(test_trigger_by_coil, kill_appliance),
+        cmocka_unit_test_teardown(test_bounce_makes_no_part, kill_appliance),
+        cmocka_unit_test_teardown(test_deadline, kill_appliance),
+        cmocka_unit_test_teardown(test_job_change_under_triggers, kill_appliance),
+        cmocka_unit_test_teardown(test_job_change_that_fails, kill_appliance),
+        cmocka_unit_test_teardown(test_self_test, kill_appliance),
+        cmocka_unit_test_teardown(test_results_wait_for_acknowledgement, kill_appliance),
+        cmocka_unit_test_teardown(test_camera_without_pictures, kill_appliance),
+        cmocka_unit_test_teardown(test_plc_watchdog_stops_the_line, kill_appliance),
+        cmocka_unit_test_teardown(test_end_leaves_outputs_safe, kill_appliance),
+        cmocka_unit_test_teardown(test_crash_leaves_outputs_safe, kill_appliance),
+        cmocka_unit_test_teardown(test_safe_after_kill, kill_appliance),
+    };
+    return cmocka_run_group_tests(tests, make, remove_folder);
+}
