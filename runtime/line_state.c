@@ -1,6 +1,6 @@
 #include "runtime/line_state.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -113,11 +113,12 @@ void fg_line_inoperative(struct fg_line *l, struct fg_line_part *part, enum fg_r
 void fg_line_measure(struct fg_line *l) {
     char text[128];
     const ssize_t size = l->statm < 0 ? -1 : pread(l->statm, text, sizeof text - 1, 0);
-    unsigned long total, resident;
     if (size > 0) {
         text[size] = 0;
-        if (sscanf(text, "%lu %lu", &total, &resident) == 2)
-            l->show.resident_mib = (uint32_t)(resident * (unsigned long)sysconf(_SC_PAGESIZE) >> 20);
+        char *resident; /* the second number, in pages */
+        strtoul(text, &resident, 10);
+        l->show.resident_mib =
+            (uint32_t)(strtoul(resident, NULL, 10) * (unsigned long)sysconf(_SC_PAGESIZE) >> 20);
     }
     if (!l->show.updating) /* else the inference thread is filling a bank */
         l->show.arena_used_mib = (uint32_t)(fg_arena_high_water(l->s.arena) >> 20);

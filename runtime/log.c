@@ -12,11 +12,11 @@
 void fg_log(enum fg_priority priority, const char *format, ...) {
     char line[LINE];
     int length = 0;
+    va_list args;
+    va_start(args, format);
     /* The journal reads priorities; a person at a terminal does not want to. */
     if (getenv("JOURNAL_STREAM"))
         length = snprintf(line, sizeof line, "<%d>", priority);
-    va_list args;
-    va_start(args, format);
     vsnprintf(line + length, sizeof line - (size_t)length - 1, format, args);
     va_end(args);
     size_t size = strlen(line);
