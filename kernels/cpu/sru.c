@@ -48,8 +48,12 @@ static float gate(const struct sru *s, const struct statistics *st, float x, siz
     return 1 / (1 + expf(-(weight * normal)));
 }
 
-/* The shares of x that go to X1 and X2. */
+/* The shares of x that go to X1 and X2; a gate that is NaN makes no choice, both are NaN. */
 static void split(const struct sru *s, float r, float *first, float *second) {
+    if (isnan(r)) {
+        *first = *second = r;
+        return;
+    }
     const bool informative = r > 0.5f;
     *first = informative ? 1 : s->soft ? r : 0;
     *second = informative ? 0 : s->soft ? r : 1;
