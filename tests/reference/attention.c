@@ -208,7 +208,7 @@ static enum fg_status cru_backward(struct fg_backend *backend, const struct fg_s
     for (int32_t n = 0; n < y1.n; n++)
         for (int32_t k = 0; k < y1.c; k++) {
             int32_t k2;
-            const struct array y2 = part_of(p, l, k, &k2), d_y2 = part_of(d_p, d_l, k, &k2);
+            const struct array y2 = part_of(p, l, k, &k2), d_y2 = k < p.c ? d_p : d_l;
             const double share = first_share(y1, y2, n, k, k2);
             double d_share = 0;
             for (int32_t y = 0; y < y1.h; y++)

@@ -10,7 +10,7 @@
 #include "kernels/backend.h"
 
 #define FG_BENCH_TENSORS 24
-#define FG_BENCH_BYTES ((size_t)1 << 20) /* float32 values of all tensors together */
+#define FG_BENCH_BYTES ((size_t)2 << 20) /* float32 values of all tensors together */
 
 struct fg_bench {
     uint64_t seed;
