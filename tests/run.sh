@@ -26,7 +26,7 @@ format() {
 
 tidy() {
   git ls-files 'runtime/*.c' 'kernels/*.c' 'board/*.c' 'config/*.c' 'trainer/*.c' 'tools/*.c' |
-    xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build/cpu 2>/dev/null
+    xargs -P "$(nproc)" -n 8 clang-tidy --quiet -p build/cpu 2>/dev/null
 }
 
 # The arrows of the folders: who may include whom.
@@ -41,24 +41,27 @@ arrows() {
     arrow runtime 'trainer|tools' && arrow trainer 'board|tools'
 }
 
-# programs PRESET [ctest options]: builds and runs the test programs; counts what they report.
+# programs PRESET [ctest options]: builds and runs the tests; counts what they report one by one.
 programs() {
-  local preset=$1 log
+  local preset=$1 log=build/$1/Testing/Temporary/LastTest.log ended
   shift
-  log=build/$preset/tests.log
   cmake --preset "$preset" >/dev/null
-  cmake --build "build/$preset" -- -k 0 2>&1 | grep -vE '^\[|^ninja: (no work|Entering)' || true
-  ctest --test-dir "build/$preset" --output-on-failure --output-log "$log" "$@" | grep -E 'Test +#|tests passed' || true
-  # cmocka's own lines; a program that ended before its report counts as a failure.
-  local ended
-  ended=$(grep -cE '^ *[0-9]+/[0-9]+ Test +#.*\*\*\*' "$log" || true)
-  sum "$log" '\[       OK \]' && passed=$((passed + count))
-  sum "$log" '\[  SKIPPED \] test' && skipped=$((skipped + count))
+  if ! cmake --build "build/$preset" >"build/$preset/build.log" 2>&1; then
+    grep -E 'error|FAILED' "build/$preset/build.log" || true
+    failed=$((failed + 1))
+    echo "FAILED: $preset does not build"
+    return
+  fi
+  ctest --test-dir "build/$preset" --output-on-failure "$@" | grep -vE '^ +Start ' || true
+  passed=$((passed + $(count '^\[       OK \]|(^|\.\.\. )ok$' "$log")))
+  skipped=$((skipped + $(count '^\[  SKIPPED \] test|\.\.\. skipped' "$log")))
+  # A test that fails, or ends before it could say so, is one failed program.
+  ended=$(count '^Test (Failed|Timeout)\.' "$log")
   failed=$((failed + ended))
 }
 
-sum() {
-  count=$(grep -cE "$2" "$1" || true)
+count() {
+  grep -cE "$1" "$2" || true
 }
 
 check 'folders include along the arrows' arrows
@@ -66,8 +69,8 @@ check 'clang-format' format
 check 'shell scripts' shellcheck .ci/run tests/run.sh tools/setup.sh tools/demo.sh
 programs cpu
 check 'clang-tidy' tidy
-programs asan
-programs tsan
+programs asan -LE end-to-end
+programs tsan -LE end-to-end
 check 'cuda preset builds' sh -c 'cmake --preset cuda >/dev/null && cmake --build build/cuda >/dev/null'
 
 echo "$passed passed, $failed failed, $skipped skipped"
