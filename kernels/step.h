@@ -20,7 +20,7 @@
  *   ANOMALY_MAP    M^a, M^b?, M^c?             -                          map {n,H,W,1}, score {n,1,1,1}
  *   ADAM           schedule                    theta, m, v                -
  *
- * RESIZE is Pillow's BILINEAR with its own integer arithmetic and rounding (bit-exact); grey is repeated
+ * RESIZE is Pillow's BILINEAR with its own integer arithmetic and rounding (bit-exact, horizontal pass first); grey is repeated
  * three times. The frame's h, w, c and the step's pitch may change between runs, up to the size that it was
  * planned with. NORMALISE: (v / 255 - mean) / deviation with ImageNet's constants (network.md section 1).
  * CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores mean and 1/sqrt(var +
