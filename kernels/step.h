@@ -20,17 +20,17 @@
  *   ANOMALY_MAP    M^a, M^b?, M^c?             -                          map {n,H,W,1}, score {n,1,1,1}
  *   ADAM           schedule                    theta, m, v                -
  *
- * RESIZE is Pillow's BILINEAR with its own integer arithmetic and rounding (bit-exact, horizontal pass first); grey is repeated
- * three times. The frame's h, w, c and the step's pitch may change between runs, up to the size that it was
- * planned with. NORMALISE: (v / 255 - mean) / deviation with ImageNet's constants (network.md section 1).
- * CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores mean and 1/sqrt(var +
- * eps) in its second output and moves the running mean and (unbiased) variance by momentum 0.1. SRU, CRU,
- * SIMAM: network.md section 3. SRU's group norm has 16 groups, eps 1e-5. MASK: draw is the u8 tensor of a
- * struct fg_draw; network.md sections 5 and 7, philox.h. DISTILL, position: mean of M over positions; global:
- * 1 - cos over the whole flattened feature of an image. ANOMALY_MAP: each M resized to H x W (bilinear,
- * corners aligned), summed, Gaussian sigma 4 with 33 taps, mirrored without repeating the edge; score =
- * largest value, not finite when any value is not finite. ADAM: schedule is float32 {1,1,1,4}: learning rate,
- * 1/(1 - 0.9^t), 1/(1 - 0.999^t), l2. The gradient is d_param[0]
+ * RESIZE is Pillow's BILINEAR with its own integer arithmetic and rounding (bit-exact, horizontal pass
+ * first); grey is repeated three times. The frame's h, w, c and the step's pitch may change between runs, up
+ * to the size that it was planned with. NORMALISE: (v / 255 - mean) / deviation with ImageNet's constants
+ * (network.md section 1). CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores
+ * mean and 1/sqrt(var + eps) in its second output and moves the running mean and (unbiased) variance by
+ * momentum 0.1. SRU, CRU, SIMAM: network.md section 3. SRU's group norm has 16 groups, eps 1e-5. MASK: draw
+ * is the u8 tensor of a struct fg_draw; network.md sections 5 and 7, philox.h. DISTILL, position: mean of M
+ * over positions; global: 1 - cos over the whole flattened feature of an image. ANOMALY_MAP: each M resized
+ * to H x W (bilinear, corners aligned), summed, Gaussian sigma 4 with 33 taps, mirrored without repeating the
+ * edge; score = largest value, not finite when any value is not finite. ADAM: schedule is float32 {1,1,1,4}:
+ * learning rate, 1/(1 - 0.9^t), 1/(1 - 0.999^t), l2. The gradient is d_param[0]
  *   + 2 l2 theta; theta -= rate * (m * c1) / (sqrt(v * c2) + 1e-8), as PyTorch's Adam.
  *
  * Backward reads in, param, out and d_out, and writes d_in and d_param where they are given. Bit i of

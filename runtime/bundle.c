@@ -105,10 +105,8 @@ static enum fg_status read_head(struct opening *o) {
 
 static enum fg_status read_table(struct opening *o) {
     o->bytes = malloc(head_size(o));
-    if (!o->bytes) {
-        fg_fail(o->message, FG_ENVIRONMENT, "%.300s: no memory for the table", o->bundle->path);
-        return FG_ENVIRONMENT;
-    }
+    if (!o->bytes)
+        return fg_fail(o->message, FG_ENVIRONMENT, "%.300s: no memory for the table", o->bundle->path);
     return fg_bundle_read(o->bundle, 0, o->bytes, head_size(o), o->message);
 }
 

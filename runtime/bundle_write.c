@@ -162,7 +162,7 @@ static struct writer *make_writer(const char *path, struct fg_message *message) 
     if (w)
         w->message = message;
     else
-        fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to write it", path);
+        fg_say(message, "%.300s: no memory to write it", path);
     return w;
 }
 
@@ -173,7 +173,7 @@ enum fg_status fg_bundle_write(const char *path, const struct fg_bundle_header *
     struct fg_network *network = calloc(1, sizeof *network);
     enum fg_status status = w && network ? FG_OK : FG_ENVIRONMENT;
     if (w && !network)
-        fg_fail(message, status, "%.300s: no memory to write it", path);
+        fg_say(message, "%.300s: no memory to write it", path);
     if (status == FG_OK)
         status = fg_network_init(network, &header->spec, message);
     if (status != FG_OK)

@@ -33,7 +33,8 @@ struct fg_engine {
 };
 
 static uint32_t loaders(const struct fg_backend *backend) {
-    return backend->device.threads < MAX_LOADERS ? backend->device.threads : MAX_LOADERS;
+    const uint32_t threads = backend->device.threads;
+    return threads < 1 ? 1 : threads < MAX_LOADERS ? threads : MAX_LOADERS;
 }
 
 static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *message) {
@@ -207,7 +208,7 @@ enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend 
     if (status == FG_OK && self_test) {
         status = fg_engine_self_test(e, message);
         if (status != FG_OK)
-            fg_fail_in(message, status, fg_bundle_path(bundle));
+            fg_say_in(message, fg_bundle_path(bundle));
     }
     if (status != FG_OK) {
         fg_engine_close(e);

@@ -222,7 +222,7 @@ static void add_teacher(struct builder *b, const int32_t blocks[4], int32_t base
 /* Network.md section 3.1: brings the used levels to the size of F_E^3 and fuses them. Level 1's two
  * convolutions and level 2's one have branches of their own, because they only wait for their F_E. */
 static int32_t add_msff(struct builder *b, uint32_t levels, const int32_t feature[3], int32_t channels) {
-    int32_t part[3], parts = 0;
+    int32_t part[3] = {0}, parts = 0;
     struct conv conv = {.kernel = 3, .stride = 2, .groups = 1, .relu = true, .residual = -1};
     if (levels & 1) {
         b->branch = 1;

@@ -326,6 +326,8 @@ static size_t place(struct item *const *order, uint32_t items, const struct item
 
 static size_t place_all(struct fg_plan *plan, struct item *item, uint32_t items, size_t floor, bool *conflict,
                         struct item **order, struct item **taken, size_t *best_offset) {
+    if (!items)
+        return 0;
     qsort(item, items, sizeof *item, by_size);
     for (uint32_t i = 0; i < items; i++) {
         order[i] = &item[i];
@@ -352,7 +354,7 @@ static size_t place_all(struct fg_plan *plan, struct item *item, uint32_t items,
     }
     for (uint32_t i = 0; i < items; i++)
         plan->tensor[item[i].tensor].offset = best_offset[i];
-    return items ? best : 0;
+    return best;
 }
 
 static size_t live_peak(const struct fg_plan *plan, const struct item *item, uint32_t items) {

@@ -25,8 +25,7 @@ static enum fg_status export_bundle(const char *path, const char *out, struct fg
         const struct fg_tensor t = fg_param_tensor(&network->param[param]);
         values[param] = malloc(fg_tensor_bytes(&t));
         if (!scratch || !values[param]) {
-            fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory for its weights", path);
-            status = FG_ENVIRONMENT;
+            status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory for its weights", path);
             break;
         }
         status = fg_bundle_load(bundle, i, values[param], scratch, message);
@@ -62,7 +61,7 @@ static enum fg_status export_state(const char *path, const char *out, struct fg_
         const struct fg_network_spec spec = fg_state_spec(&state);
         status = fg_network_init(network, &spec, message);
         if (status != FG_OK)
-            fg_fail_in(message, status, path);
+            fg_say_in(message, path);
     }
     if (status == FG_OK)
         status = fg_weights_open(&weights, network, message);
@@ -71,8 +70,7 @@ static enum fg_status export_state(const char *path, const char *out, struct fg_
     parts.best = malloc(weights.moving);
     parts.moments = malloc(2 * weights.trained);
     if (!parts.best || !parts.moments) {
-        fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to read it", path);
-        status = FG_ENVIRONMENT;
+        status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to read it", path);
         goto out;
     }
     status = fg_state_read(path, &state, &parts, message);

@@ -127,7 +127,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                               const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
-    char *scratch = (char *)fg_cpu_workspace(step, memory);
+    char *scratch = (char *)memory->region[FG_REGION_WORKSPACE] + step->workspace;
     struct resize r = {.frame = in,
                        .picture = out,
                        .pitch = step->pitch,

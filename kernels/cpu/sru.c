@@ -155,8 +155,8 @@ static struct sru describe(const struct fg_step *step, const struct fg_memory *m
                     .soft = step->soft_gate,
                     .add = step->accumulate & 1,
                     .x = fg_cpu_values(x, memory),
-                    .gamma = fg_cpu_values(step->param[0], memory),
-                    .beta = fg_cpu_values(step->param[1], memory)};
+                    .gamma = fg_tensor_data(step->param[0], memory),
+                    .beta = fg_tensor_data(step->param[1], memory)};
     for (size_t k = 0; k < s.c; k++)
         s.gamma_sum += (double)s.gamma[k];
     return s;

@@ -4,37 +4,32 @@
 #include <stdio.h>
 #include <string.h>
 
-enum fg_status fg_fail(struct fg_message *message, enum fg_status status, const char *format, ...) {
-    if (message) {
-        va_list args;
-        va_start(args, format);
-        vsnprintf(message->text, sizeof message->text, format, args);
-        va_end(args);
-    }
-    return status;
+void fg_say(struct fg_message *message, const char *format, ...) {
+    if (!message)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message->text, sizeof message->text, format, args);
+    va_end(args);
 }
 
-enum fg_status fg_fail_errno(struct fg_message *message, enum fg_status status, int error, const char *format,
-                             ...) {
-    if (message) {
-        va_list args;
-        va_start(args, format);
-        vsnprintf(message->text, sizeof message->text, format, args);
-        va_end(args);
-        size_t used = strlen(message->text);
-        char text[128];
-        snprintf(message->text + used, sizeof message->text - used, ": %s",
-                 strerror_r(error, text, sizeof text));
-    }
-    return status;
+void fg_say_errno(struct fg_message *message, int error, const char *format, ...) {
+    if (!message)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message->text, sizeof message->text, format, args);
+    va_end(args);
+    const size_t used = strlen(message->text);
+    char text[128];
+    snprintf(message->text + used, sizeof message->text - used, ": %s", strerror_r(error, text, sizeof text));
 }
 
-enum fg_status fg_fail_in(struct fg_message *message, enum fg_status status, const char *prefix) {
-    if (message) {
-        struct fg_message inner = *message;
-        snprintf(message->text, sizeof message->text, "%.200s: %.300s", prefix, inner.text);
-    }
-    return status;
+void fg_say_in(struct fg_message *message, const char *prefix) {
+    if (!message)
+        return;
+    const struct fg_message inner = *message;
+    snprintf(message->text, sizeof message->text, "%.200s: %.300s", prefix, inner.text);
 }
 
 int fg_exit_status(enum fg_status status) {

@@ -20,16 +20,22 @@ struct fg_message {
     char text[512];
 };
 
-/* Fills message (may be NULL) as printf does and returns status, so that a failure is one statement. */
-enum fg_status fg_fail(struct fg_message *message, enum fg_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Fills message (may be NULL) as printf does and gives status, so that a failure is one expression. Macros,
+ * so that compilers and analysers see which status it is. */
+#define fg_fail(message, status, ...) (fg_say((message), __VA_ARGS__), (enum fg_status)(status))
 
 /* As fg_fail, with ": " and the text of the given errno value behind it. */
-enum fg_status fg_fail_errno(struct fg_message *message, enum fg_status status, int error, const char *format,
-                             ...) __attribute__((format(printf, 4, 5)));
+#define fg_fail_errno(message, status, error, ...)                                                           \
+    (fg_say_errno((message), (error), __VA_ARGS__), (enum fg_status)(status))
 
-/* Puts "prefix: " before a message that a lower layer has filled, and returns status. */
-enum fg_status fg_fail_in(struct fg_message *message, enum fg_status status, const char *prefix);
+/* Puts "prefix: " before a message that a lower layer has filled, and gives status. */
+#define fg_fail_in(message, status, prefix) (fg_say_in((message), (prefix)), (enum fg_status)(status))
+
+/* What they fill the message with. */
+void fg_say(struct fg_message *message, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void fg_say_errno(struct fg_message *message, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void fg_say_in(struct fg_message *message, const char *prefix);
 
 /* The exit status that a program ends with: 0, 2 (usage), 3 (environment, wrong input), 70 (device lost). */
 int fg_exit_status(enum fg_status status);
