@@ -31,6 +31,7 @@ enum fg_config_line {
 enum fg_on_inoperative { FG_INOPERATIVE_REJECT, FG_INOPERATIVE_PASS, FG_INOPERATIVE_STOP };
 enum fg_missed_reject { FG_MISSED_STOP, FG_MISSED_COUNT };
 enum fg_fail_safe { FG_STOP_LINE, FG_REJECT_ALL };
+enum fg_word_order { FG_HIGH_FIRST, FG_LOW_FIRST };
 enum fg_camera_driver { FG_CAMERA_DIRECTORY };
 enum fg_board_driver { FG_BOARD_SIMULATED };
 
@@ -77,7 +78,7 @@ struct fg_config {
         uint32_t port, unit;
         char writer[FG_CONFIG_WRITERS][FG_CONFIG_ADDRESS];
         uint32_t writers;
-        bool low_first;
+        enum fg_word_order word_order;
         uint32_t idle_timeout_ms;
     } modbus;
 

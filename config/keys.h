@@ -12,9 +12,9 @@ enum fg_key_kind {
     FG_KEY_FLOAT,     /* float */
     FG_KEY_BOOL,      /* bool */
     FG_KEY_NAME,      /* char[FG_CONFIG_NAME] */
-    FG_KEY_ADDRESS,   /* char[FG_CONFIG_ADDRESS] */
+    FG_KEY_ADDRESS,   /* char[FG_CONFIG_ADDRESS], a numeric IPv4 or IPv6 address */
     FG_KEY_PATH,      /* char[FG_CONFIG_TEXT], made relative to the file's folder */
-    FG_KEY_CHOICE,    /* an enum, or a bool: the index of the word */
+    FG_KEY_CHOICE,    /* an enum: the index of the word */
     FG_KEY_PATHS,     /* char[][FG_CONFIG_TEXT] and a count */
     FG_KEY_ADDRESSES, /* char[][FG_CONFIG_ADDRESS] and a count */
 };
@@ -23,13 +23,26 @@ struct fg_key {
     const char *section; /* "" at the top; "line" has a title */
     const char *name;
     enum fg_key_kind kind;
-    size_t offset; /* in struct fg_config; of the first line's for "line" */
-    size_t count;  /* PATHS, ADDRESSES: offset of the count */
-    double fallback, min, max;
-    const char *text; /* default text; CHOICE: the words, "a|b", of which fallback is the default's index */
+    size_t offset;        /* in struct fg_config; of the first line's for "line" */
+    const char *fallback; /* as it would be written; NULL for lists, which start empty */
+    double min, max;      /* of a number; most entries of a list */
+    const char *words;    /* CHOICE: "a|b" */
+    size_t count;         /* lists: offset of the count */
 };
 
 extern const struct fg_key FG_KEYS[];
 extern const size_t FG_KEY_TOTAL;
+
+/* Where a value stands, for messages, and where it goes. */
+struct fg_key_place {
+    struct fg_config *config;
+    struct fg_report *report;
+    const struct fg_key *key;
+    uint32_t line_section; /* enum fg_config_line, where the section is "line" */
+    int32_t line;          /* in the file */
+};
+
+/* Stores a value as it was written; for a list, its entry i. What is wrong with it goes to the report. */
+void fg_key_put(const struct fg_key_place *place, const char *text, uint32_t i);
 
 #endif

@@ -186,7 +186,7 @@ static enum fg_status open_server(struct daemon *d, struct fg_message *message) 
         .unit = (uint8_t)c->modbus.unit,
         .idle_timeout_ms = c->modbus.idle_timeout_ms,
         .writers = c->modbus.writers,
-        .rules = {.low_first = c->modbus.low_first,
+        .rules = {.low_first = c->modbus.word_order == FG_LOW_FIRST,
                   .slots = (uint16_t)c->bundles,
                   .threshold = {(uint32_t)(c->threshold.min * 10000 + 0.5f),
                                 (uint32_t)(c->threshold.max * 10000 + 0.5f)},
