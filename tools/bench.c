@@ -1,6 +1,5 @@
 /* flawgate bench NAME.fgb|BACKBONE: how fast this machine judges, and (for a
  * backbone, with random weights at 256 px) how fast it trains. */
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include "runtime/device.h"
 #include "runtime/inference.h"
 #include "runtime/station.h"
+#include "tools/arguments.h"
 #include "tools/json.h"
 #include "tools/tool.h"
 #include "trainer/graph.h"
@@ -28,9 +28,8 @@ static const char HELP[] = "usage: flawgate bench NAME.fgb|BACKBONE [--device NA
                            "BACKBONE is resnet18, resnet34, resnet50 or wide_resnet50_2.\n";
 
 struct bench {
-    const char *subject, *device;
-    uint32_t threads;
-    bool json;
+    struct fg_arguments common;
+    const char *subject;
     struct fg_backend *backend;
     double p50_ms, p99_ms, max_ms, images_per_second;
     double training_images_per_second; /* 0: not measured */
@@ -38,35 +37,14 @@ struct bench {
 };
 
 static enum fg_status read_arguments(int argc, char **argv, struct bench *b, struct fg_message *message) {
-    enum { DEVICE = 256, THREADS, JSON };
-    static const struct option names[] = {
-        {"device", required_argument, NULL, DEVICE},
-        {"threads", required_argument, NULL, THREADS},
-        {"json", no_argument, NULL, JSON},
-        {NULL, 0, NULL, 0},
-    };
-    *b = (struct bench){.device = "auto"};
-    opterr = 0;
-    optind = 1;
+    static const struct option names[] = {FG_COMMON_OPTIONS, {NULL, 0, NULL, 0}};
+    memset(b, 0, sizeof *b);
+    fg_arguments_begin(&b->common);
     int option;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        char *end;
-        switch (option) {
-        case DEVICE:
-            b->device = optarg;
-            break;
-        case THREADS:
-            b->threads = (uint32_t)strtoul(optarg, &end, 10);
-            if (*end || b->threads < 1 || b->threads > 64)
-                return fg_fail(message, FG_USAGE, "--threads %.50s: must be a whole number from 1 to 64",
-                               optarg);
-            break;
-        case JSON:
-            b->json = true;
-            break;
-        default:
-            return fg_fail(message, FG_USAGE, "unknown option or missing value: %.100s", argv[optind - 1]);
-        }
+        enum fg_status status = fg_arguments_take(&b->common, option, argv, message);
+        if (status != FG_OK)
+            return status;
     }
     if (argc - optind != 1)
         return fg_fail(message, FG_USAGE, "one bundle or backbone is needed");
@@ -220,7 +198,7 @@ static enum fg_status bench_backbone(struct bench *b, enum fg_backbone backbone,
 
 static void print(const struct bench *b) {
     const struct fg_device *device = &b->backend->device;
-    if (b->json) {
+    if (b->common.json) {
         printf("{\"subject\": ");
         fg_json_text(stdout, b->subject);
         printf(", \"backend\": \"%s\", \"device\": ", b->backend->name);
@@ -250,7 +228,7 @@ int fg_tool_bench(int argc, char **argv) {
         fprintf(stderr, "flawgate bench: %s\n%s", message.text, HELP);
         return fg_exit_status(status);
     }
-    status = fg_device_open(b.device, b.threads, &b.backend, &message);
+    status = fg_device_open(b.common.device, b.common.threads, &b.backend, &message);
     if (status == FG_OK) {
         const enum fg_backbone backbone = fg_backbone_find(b.subject);
         status =

@@ -1,6 +1,5 @@
 /* flawgate eval NAME.fgb DIR: every figure of the metrics on a category's test pictures, judged by the
  * engine. */
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/device.h"
 #include "runtime/station.h"
+#include "tools/arguments.h"
 #include "tools/json.h"
 #include "tools/tool.h"
 #include "trainer/calibrate.h"
@@ -23,9 +23,8 @@ static const char HELP[] =
 #define MOST_GROUPS 255
 
 struct eval {
-    const char *bundle, *folder, *device;
-    uint32_t threads;
-    bool json;
+    struct fg_arguments common;
+    const char *bundle, *folder;
     struct fg_backend *backend;
     struct fg_station station;
     struct fg_test_set set;
@@ -39,35 +38,14 @@ struct eval {
 };
 
 static enum fg_status read_arguments(int argc, char **argv, struct eval *e, struct fg_message *message) {
-    enum { JSON = 256, DEVICE, THREADS };
-    static const struct option names[] = {
-        {"json", no_argument, NULL, JSON},
-        {"device", required_argument, NULL, DEVICE},
-        {"threads", required_argument, NULL, THREADS},
-        {NULL, 0, NULL, 0},
-    };
-    *e = (struct eval){.device = "auto"};
-    opterr = 0;
-    optind = 1;
+    static const struct option names[] = {FG_COMMON_OPTIONS, {NULL, 0, NULL, 0}};
+    memset(e, 0, sizeof *e);
+    fg_arguments_begin(&e->common);
     int option;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        char *end;
-        switch (option) {
-        case JSON:
-            e->json = true;
-            break;
-        case DEVICE:
-            e->device = optarg;
-            break;
-        case THREADS:
-            e->threads = (uint32_t)strtoul(optarg, &end, 10);
-            if (*end || e->threads < 1 || e->threads > 64)
-                return fg_fail(message, FG_USAGE, "--threads %.50s: must be a whole number from 1 to 64",
-                               optarg);
-            break;
-        default:
-            return fg_fail(message, FG_USAGE, "unknown option or missing value: %.100s", argv[optind - 1]);
-        }
+        enum fg_status status = fg_arguments_take(&e->common, option, argv, message);
+        if (status != FG_OK)
+            return status;
     }
     if (argc - optind != 2)
         return fg_fail(message, FG_USAGE, "a bundle and a folder are needed");
@@ -176,7 +154,7 @@ static enum fg_status print(struct eval *e, struct fg_message *message) {
     const struct fg_calibration *calibration = &fg_bundle_header(e->station.bundle)->calibration;
     char sentence[512];
     fg_calibration_sentence(calibration, sentence, sizeof sentence);
-    if (e->json) {
+    if (e->common.json) {
         printf("{");
         print_json_figures(&figures);
         printf(", \"seconds\": %.3f, \"threshold\": ", e->seconds);
@@ -195,7 +173,7 @@ static enum fg_status print(struct eval *e, struct fg_message *message) {
         status = fg_metrics_figures(e->metrics, (uint8_t)g, &figures, message);
         if (status != FG_OK)
             break;
-        if (e->json) {
+        if (e->common.json) {
             printf("%s", g > 1 ? ", " : "");
             fg_json_text(stdout, e->group[g]);
             printf(": {");
@@ -205,7 +183,7 @@ static enum fg_status print(struct eval *e, struct fg_message *message) {
             print_row(e->group[g], &figures);
         }
     }
-    if (e->json)
+    if (e->common.json)
         printf("}}\n");
     else
         printf("%s\nAt this threshold: %u of %u good pictures rejected, %u of %u defective ones detected. "
@@ -224,7 +202,7 @@ int fg_tool_eval(int argc, char **argv) {
     }
     status = fg_test_set_open(&e.set, e.folder, &message);
     if (status == FG_OK)
-        status = fg_device_open(e.device, e.threads, &e.backend, &message);
+        status = fg_device_open(e.common.device, e.common.threads, &e.backend, &message);
     if (status == FG_OK)
         status = fg_station_open(&e.station, e.bundle, e.backend, true, &message);
     if (status == FG_OK)

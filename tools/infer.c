@@ -1,5 +1,4 @@
 /* flawgate infer NAME.fgb IMAGE...: judges picture files as the line would. */
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 
 #include "runtime/device.h"
 #include "runtime/station.h"
+#include "tools/arguments.h"
 #include "tools/json.h"
 #include "tools/overlay.h"
 #include "tools/tool.h"
@@ -25,59 +25,38 @@ static const char HELP[] = "usage: flawgate infer NAME.fgb IMAGE... [options]\n"
                            "when any picture is not PASS.\n";
 
 struct infer {
-    const char *bundle, *map, *level_maps, *overlay, *device;
+    struct fg_arguments common;
+    const char *bundle, *map, *level_maps, *overlay;
     char *const *images;
     int count;
-    uint32_t threads;
-    bool json;
     struct fg_station station;
     float threshold;
 };
 
 static enum fg_status read_arguments(int argc, char **argv, struct infer *o, struct fg_message *message) {
-    enum { MAP = 256, LEVEL_MAPS, OVERLAY, JSON, DEVICE, THREADS };
+    enum { MAP = FG_OPTION_OWN, LEVEL_MAPS, OVERLAY };
     static const struct option names[] = {
+        FG_COMMON_OPTIONS,
         {"map", required_argument, NULL, MAP},
         {"level-maps", required_argument, NULL, LEVEL_MAPS},
         {"overlay", required_argument, NULL, OVERLAY},
-        {"json", no_argument, NULL, JSON},
-        {"device", required_argument, NULL, DEVICE},
-        {"threads", required_argument, NULL, THREADS},
         {NULL, 0, NULL, 0},
     };
-    *o = (struct infer){.device = "auto"};
-    opterr = 0;
-    optind = 1;
+    *o = (struct infer){.map = NULL};
+    fg_arguments_begin(&o->common);
     int option;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        switch (option) {
-        case MAP:
+        enum fg_status status = FG_OK;
+        if (option == MAP)
             o->map = optarg;
-            break;
-        case LEVEL_MAPS:
+        else if (option == LEVEL_MAPS)
             o->level_maps = optarg;
-            break;
-        case OVERLAY:
+        else if (option == OVERLAY)
             o->overlay = optarg;
-            break;
-        case JSON:
-            o->json = true;
-            break;
-        case DEVICE:
-            o->device = optarg;
-            break;
-        case THREADS: {
-            char *end;
-            const long threads = strtol(optarg, &end, 10);
-            if (*end || threads < 1 || threads > 64)
-                return fg_fail(message, FG_USAGE, "--threads %.50s: must be a whole number from 1 to 64",
-                               optarg);
-            o->threads = (uint32_t)threads;
-            break;
-        }
-        default:
-            return fg_fail(message, FG_USAGE, "unknown option or missing value: %.100s", argv[optind - 1]);
-        }
+        else
+            status = fg_arguments_take(&o->common, option, argv, message);
+        if (status != FG_OK)
+            return status;
     }
     if (argc - optind < 2)
         return fg_fail(message, FG_USAGE, "a bundle and at least one picture are needed");
@@ -93,7 +72,7 @@ static enum fg_status read_arguments(int argc, char **argv, struct infer *o, str
 static void print_judgement(const struct infer *o, const char *file, const struct fg_judgement *j) {
     const char *verdict = !j->finite ? "INOPERATIVE" : j->score > o->threshold ? "DEFECT" : "PASS";
     const double ms = (double)j->inference_ns / 1e6;
-    if (!o->json) {
+    if (!o->common.json) {
         printf("%s: %s, score %.4f, threshold %.4f", file, verdict, (double)j->score, (double)o->threshold);
         if (j->box.w)
             printf(", defect at %d,%d %dx%d, %d pixels", j->box.x, j->box.y, j->box.w, j->box.h, j->box.area);
@@ -168,7 +147,7 @@ int fg_tool_infer(int argc, char **argv) {
         return fg_exit_status(status);
     }
     bool all_pass = false;
-    status = fg_device_open(o.device, o.threads, &backend, &message);
+    status = fg_device_open(o.common.device, o.common.threads, &backend, &message);
     if (status == FG_OK)
         status = fg_station_open(&o.station, o.bundle, backend, true, &message);
     if (status != FG_OK) {
