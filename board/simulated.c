@@ -182,7 +182,7 @@ static enum fg_status allocate(struct fg_simulated **board, struct fg_message *m
 
 static enum fg_status map(struct fg_simulated *board, const char *path, struct fg_message *message) {
     void *memory = mmap(NULL, sizeof *board->shared, PROT_READ | PROT_WRITE, MAP_SHARED, board->file, 0);
-    if (memory == MAP_FAILED)
+    if (memory == MAP_FAILED || !memory)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "board: cannot map %s", path);
     board->shared = memory;
     return FG_OK;

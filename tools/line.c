@@ -36,7 +36,7 @@ static enum fg_status drive(struct fg_simulated *board, uint32_t line, const cha
                             struct fg_message *message) {
     if (!strcmp(level, "0") || !strcmp(level, "1"))
         return fg_simulated_drive(board, line, *level == '1', message);
-    if (strcmp(level, "pulse"))
+    if (strcmp(level, "pulse") != 0)
         return fg_fail(message, FG_USAGE, "a line is set to 0, 1 or pulse, not %.50s", level);
     enum fg_status status = fg_simulated_drive(board, line, true, message);
     return status == FG_OK ? fg_simulated_drive(board, line, false, message) : status;
