@@ -1,6 +1,9 @@
 #include "runtime/setup.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "runtime/line.h"
 
@@ -11,6 +14,11 @@ enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *
                                     .line = fg_line_memory() + fg_size_align(sizeof(struct fg_rejects)),
                                     .banks = config->bundles > 1 ? FG_JUDGE_BANKS : 1};
     plan->fixed = plan->camera + plan->line;
+    if (*config->camera.path && access(config->camera.path, R_OK | X_OK)) {
+        char reason[128];
+        fg_report_add(report, "camera.path = %.200s: %s", config->camera.path,
+                      strerror_r(errno, reason, sizeof reason));
+    }
     for (uint32_t i = 0; i < config->bundles; i++) {
         struct fg_message message;
         struct fg_bundle *bundle = NULL;

@@ -20,7 +20,7 @@ struct fg_memory_plan {
 };
 
 /* Opens the head of every bundle. A line in the report for each that cannot be used, or whose contract the
- * camera cannot keep; FG_INPUT when there is one. */
+ * camera cannot keep, and for a camera that is not there; FG_INPUT when there is one. */
 enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
                              struct fg_memory_plan *plan, struct fg_report *report);
 

@@ -222,6 +222,75 @@ static void test_camera_without_pictures(void **state) {
     stop();
 }
 
+/* The PLC names the slot, even the one in use, before anything is judged. */
+static void test_job_required(void **state) {
+    (void)state;
+    start("one.fgb", "}\n" ENABLED "job { require = true }\n");
+    assert_false(status_bit(READY));
+    pulse_trigger();
+    assert_int_equal(wait_result(1).reason, FG_REASON_NOT_READY);
+    holding(0, 0);
+    wait_bit(READY, true);
+    pulse_trigger();
+    assert_int_equal(wait_result(2).reason, 0);
+    stop();
+}
+
+static void test_inoperative_stops_the_line(void **state) {
+    (void)state;
+    start("slow.fgb",
+          "}\n" ENABLED REJECT "deadline_ms = 1\nreject { delay_ms = 50 }\non_inoperative = stop\n");
+    wait_bit(READY, true);
+    pulse_trigger();
+    wait_bit(FAULT, true);
+    assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
+    assert_false(status_bit(0));
+    while (fg_simulated_level(board, line_of("READY")))
+        wait_change("READY");
+    coil_pulse(3);
+    wait_bit(READY, true);
+    stop();
+}
+
+/* 64 parts are on their way to the reject point; the next cannot be queued. */
+static void test_missed_reject_stops_the_line(void **state) {
+    (void)state;
+    start("one.fgb", "}\n" ENABLED REJECT "reject { delay_ms = 600000 }\n");
+    for (uint32_t part = 1; part <= 65; part++) {
+        wait_bit(READY, true);
+        pulse_trigger();
+        wait_result(part);
+        assert_int_equal(status_bit(FAULT), part == 65);
+    }
+    assert_false(status_bit(READY) || status_bit(0));
+    assert_int_equal(input_u32(58), 1);
+    stop();
+}
+
+static void test_heartbeat(void **state) {
+    (void)state;
+    start("one.fgb", "}\n");
+    const struct fg_simulated_change first = wait_change("HEARTBEAT"), second = wait_change("HEARTBEAT");
+    assert_int_not_equal(first.level, second.level);
+    wait_bit(15, true);
+    wait_bit(15, false);
+    stop();
+}
+
+/* SIGTERM in the middle of a part: it still gets its verdict. */
+static void test_end_finishes_the_part(void **state) {
+    (void)state;
+    start("slow.fgb", "}\n" ENABLED "deadline_ms = 60000\nreject { delay_ms = 60000 }\n");
+    wait_bit(READY, true);
+    pulse_trigger();
+    while (input_u32(42) != 1)
+        ;
+    kill(appliance, SIGTERM);
+    wait_log("part 1: ");
+    assert_int_equal(ended(appliance), 0);
+    disconnect();
+}
+
 static void test_plc_watchdog_stops_the_line(void **state) {
     (void)state;
     start("one.fgb", "}\n" ENABLED "plc_watchdog_ms = 300\n");
@@ -288,6 +357,11 @@ int main(void) {
         cmocka_unit_test_teardown(test_self_test, kill_appliance),
         cmocka_unit_test_teardown(test_results_wait_for_acknowledgement, kill_appliance),
         cmocka_unit_test_teardown(test_camera_without_pictures, kill_appliance),
+        cmocka_unit_test_teardown(test_job_required, kill_appliance),
+        cmocka_unit_test_teardown(test_inoperative_stops_the_line, kill_appliance),
+        cmocka_unit_test_teardown(test_missed_reject_stops_the_line, kill_appliance),
+        cmocka_unit_test_teardown(test_heartbeat, kill_appliance),
+        cmocka_unit_test_teardown(test_end_finishes_the_part, kill_appliance),
         cmocka_unit_test_teardown(test_plc_watchdog_stops_the_line, kill_appliance),
         cmocka_unit_test_teardown(test_end_leaves_outputs_safe, kill_appliance),
         cmocka_unit_test_teardown(test_crash_leaves_outputs_safe, kill_appliance),
