@@ -114,7 +114,7 @@ static void backward(struct fg_backend *backend, const char *name, struct fg_ste
 
 static void conv(void **state) {
     (void)state;
-    for (uint32_t r = 0; r < 6 * ROUNDS; r++) {
+    for (uint32_t r = 0; r < 4 * ROUNDS; r++) {
         struct fg_backend *backend = begin(FG_CONV, r);
         const int32_t sizes[] = {1, 3, 3, 3, 7}, kernel = sizes[fg_bench_pick(&bench, 0, 4)];
         const int32_t stride = fg_bench_pick(&bench, 1, 2), groups = fg_bench_pick(&bench, 1, 2);
@@ -145,8 +145,8 @@ static void conv(void **state) {
 /* Shapes that are worth Winograd's tiles, with prepared weights and without. */
 static void large_conv(void **state) {
     (void)state;
-    for (uint32_t r = 0; r < ROUNDS; r++) {
-        struct fg_backend *backend = begin(FG_CONV, 6 * ROUNDS + r);
+    for (uint32_t r = 0; r < ROUNDS / 2; r++) {
+        struct fg_backend *backend = begin(FG_CONV, 4 * ROUNDS + r);
         const int32_t groups = fg_bench_pick(&bench, 1, 2), n = fg_bench_pick(&bench, 1, 2),
                       h = fg_bench_pick(&bench, 14, 18), w = fg_bench_pick(&bench, 14, 18),
                       c = groups * fg_bench_pick(&bench, 16, 20), oc = groups * fg_bench_pick(&bench, 16, 20);
@@ -191,7 +191,7 @@ static void batch_norm(void **state) {
     for (uint32_t r = 0; r < 2 * ROUNDS; r++) {
         struct fg_backend *backend = begin(FG_BATCH_NORM, r);
         const int32_t n = fg_bench_pick(&bench, 1, 4), h = fg_bench_pick(&bench, 1, 17),
-                      w = fg_bench_pick(&bench, 2, 17), c = fg_bench_pick(&bench, 1, 40);
+                      w = fg_bench_pick(&bench, 3, 17), c = fg_bench_pick(&bench, 1, 40);
         struct fg_step step = {.op = FG_BATCH_NORM, .relu = coin()};
         step.in[0] = fg_bench_values(&bench, n, h, w, c, -1, r % 2 ? 3 : 1);
         step.in[1] = coin() ? values(n, h, w, c) : NULL;
@@ -366,8 +366,15 @@ static void cosine_and_distill(void **state) {
         struct fg_step step = {.op = FG_COSINE};
         step.in[0] = values(n, h, w, c);
         step.in[1] = values(n, h, w, c);
+        /* Vectors all alike have a distance of nothing but rounding: the first two differ. */
+        *(float *)fg_bench_narrow(&bench, step.in[0]) = 0.5f;
+        *(float *)fg_bench_narrow(&bench, step.in[1]) = -0.5f;
         step.out[0] = fg_bench_empty(&bench, n, h, w, 1);
         forward(backend, "cosine", &step, DIRECT);
+        if (c == 1) { /* one number has no direction to change: so is the gradient */
+            fg_bench_close(&bench);
+            continue;
+        }
         step.op = FG_DISTILL;
         step.global_loss = coin();
         step.out[0] = fg_bench_empty(&bench, n, 1, 1, 1);

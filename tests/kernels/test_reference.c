@@ -14,18 +14,16 @@
 #define BOUND 1e-6 /* of the largest difference */
 #define PLACES 40  /* elements tried in each tensor */
 
-/* sum of out * d_out: its gradient by any input is what backward gives. */
+/* sum of out * d_out, whose gradient by any input is what backward gives. DISTILL has no d_out: its gradient
+ * is that of the mean over images. */
 static double objective(const struct fg_bench *bench, const struct fg_step *step) {
     fg_bench_run_reference(bench, step);
     double sum = 0;
     for (int i = 0; i < FG_MAX_OUT; i++) {
-        for (size_t k = 0; step->out[i] && step->d_out[i] && k < fg_tensor_count(step->out[i]); k++) {
-            sum += fg_bench_wide(bench, step->out[i])[k] * fg_bench_wide(bench, step->d_out[i])[k];
-        }
-    }
-    if (step->op == FG_DISTILL) { /* has no d_out: the mean over images */
-        for (int32_t n = 0; n < step->out[0]->n; n++) {
-            sum += fg_bench_wide(bench, step->out[0])[n] / step->out[0]->n;
+        for (size_t k = 0; step->out[i] && k < fg_tensor_count(step->out[i]); k++) {
+            const double mean = step->op == FG_DISTILL ? 1.0 / step->out[i]->n : 0;
+            const double weight = step->d_out[i] ? fg_bench_wide(bench, step->d_out[i])[k] : mean;
+            sum += weight * fg_bench_wide(bench, step->out[i])[k];
         }
     }
     return sum;

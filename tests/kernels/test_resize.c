@@ -18,7 +18,7 @@ struct size {
 };
 
 static size_t pitch_of(struct size s) {
-    return (size_t)(s.w * s.c + s.spare);
+    return (size_t)s.w * (size_t)s.c + (size_t)s.spare;
 }
 
 static uint8_t *make(size_t bytes) {

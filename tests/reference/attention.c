@@ -37,9 +37,14 @@ static void split(double r, bool soft, double *first, double *second) {
     }
 }
 
+/* Channel k of x pairs with this channel of either half. */
+static int32_t in_half(int32_t k, int32_t half) {
+    return k < half ? k : k - half;
+}
+
 static double sum_of(struct array v) {
-    double sum = 0;
-    for (int32_t k = 0; k < v.c; k++)
+    double sum = *entry(v, 0);
+    for (int32_t k = 1; k < v.c; k++)
         sum += *entry(v, k);
     return sum;
 }
@@ -49,10 +54,10 @@ static enum fg_status sru_forward(struct fg_backend *backend, const struct fg_st
     (void)backend;
     (void)message;
     const struct array x = array_of(step->in[0], memory), gamma = array_of(step->param[0], memory),
-                       beta = array_of(step->param[1], memory),
-                       upper = gradient_of(step->out[0], false, memory),
-                       lower = gradient_of(step->out[1], false, memory);
+                       beta = array_of(step->param[1], memory);
     const double gamma_sum = sum_of(gamma);
+    const struct array upper = gradient_of(step->out[0], false, memory),
+                       lower = gradient_of(step->out[1], false, memory);
     for (int32_t n = 0; n < x.n; n++)
         for (int32_t k = 0; k < x.c; k++) {
             double mean, inverse;
@@ -65,8 +70,8 @@ static enum fg_status sru_forward(struct fg_backend *backend, const struct fg_st
                     const double norm = (value - mean) * inverse * *entry(gamma, k) + *entry(beta, k);
                     double first, second;
                     split(sigmoid(*entry(gamma, k) / gamma_sum * norm), step->soft_gate, &first, &second);
-                    give(informative, n, y, i, k % upper.c, first * value);
-                    give(rest, n, y, i, k % upper.c, second * value);
+                    give(informative, n, y, i, in_half(k, upper.c), first * value);
+                    give(rest, n, y, i, in_half(k, upper.c), second * value);
                 }
         }
     return FG_OK;
@@ -103,10 +108,11 @@ static void soft_backward(const struct fg_step *step, const struct fg_memory *me
                     for (int32_t i = 0; i < x.w; i++)
                         for (int32_t k = group * size; k < (group + 1) * size; k++) {
                             const double value = *at(x, n, y, i, k), normal = (value - mean) * inverse;
-                            const struct gate_slopes s = slopes_of(
-                                value, normal, *entry(gamma, k), *entry(beta, k),
-                                *entry(gamma, k) / gamma_sum,
-                                *at(d_upper, n, y, i, k % d_upper.c) + *at(d_lower, n, y, i, k % d_upper.c));
+                            const struct gate_slopes s =
+                                slopes_of(value, normal, *entry(gamma, k), *entry(beta, k),
+                                          *entry(gamma, k) / gamma_sum,
+                                          *at(d_upper, n, y, i, in_half(k, d_upper.c)) +
+                                              *at(d_lower, n, y, i, in_half(k, d_upper.c)));
                             if (round == 0) {
                                 sum += s.normal;
                                 product += s.normal * normal;
@@ -143,8 +149,8 @@ static enum fg_status sru_backward(struct fg_backend *backend, const struct fg_s
                     double first, second;
                     split(sigmoid(*entry(gamma, k) / gamma_sum * norm), step->soft_gate, &first, &second);
                     give(d_x, n, y, i, k,
-                         first * *at(informative, n, y, i, k % d_upper.c) +
-                             second * *at(rest, n, y, i, k % d_upper.c));
+                         first * *at(informative, n, y, i, in_half(k, d_upper.c)) +
+                             second * *at(rest, n, y, i, in_half(k, d_upper.c)));
                 }
         }
     if (!step->soft_gate)

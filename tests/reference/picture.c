@@ -42,7 +42,7 @@ static enum fg_status resize_forward(struct fg_backend *backend, const struct fg
     (void)backend;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
     const size_t channels = (size_t)in->c, width = (size_t)out->w, height = (size_t)out->h;
-    uint8_t *middle = malloc((size_t)in->h * width); /* one channel */
+    uint8_t *middle = calloc((size_t)in->h, width); /* one channel */
     if (!middle) {
         return fg_fail(message, FG_ENVIRONMENT, "no memory for a picture");
     }

@@ -102,16 +102,16 @@ static enum fg_status adam_forward(struct fg_backend *backend, const struct fg_s
                                    const struct fg_memory *memory, struct fg_message *message) {
     (void)backend;
     (void)message;
-    const struct array schedule = array_of(step->in[0], memory), theta = array_of(step->param[0], memory),
-                       m = array_of(step->param[1], memory), v = array_of(step->param[2], memory),
-                       gradient = array_of(step->d_param[0], memory);
-    const double rate = *entry(schedule, 0), c1 = *entry(schedule, 1), c2 = *entry(schedule, 2),
-                 l2 = *entry(schedule, 3);
+    const double *schedule = fg_tensor_data(step->in[0], memory),
+                 *gradient = fg_tensor_data(step->d_param[0], memory);
+    double *theta = fg_tensor_data(step->param[0], memory), *m = fg_tensor_data(step->param[1], memory),
+           *v = fg_tensor_data(step->param[2], memory);
+    const double rate = schedule[0], c1 = schedule[1], c2 = schedule[2], l2 = schedule[3];
     for (size_t i = 0; i < fg_tensor_count(step->param[0]); i++) {
-        const double g = gradient.value[i] + 2 * l2 * theta.value[i];
-        m.value[i] = 0.9 * m.value[i] + (1 - 0.9) * g;
-        v.value[i] = 0.999 * v.value[i] + (1 - 0.999) * g * g;
-        theta.value[i] -= rate * (m.value[i] * c1) / (sqrt(v.value[i] * c2) + 1e-8);
+        const double g = gradient[i] + 2 * l2 * theta[i];
+        m[i] = 0.9 * m[i] + (1 - 0.9) * g;
+        v[i] = 0.999 * v[i] + (1 - 0.999) * g * g;
+        theta[i] -= rate * (m[i] * c1) / (sqrt(v[i] * c2) + 1e-8);
     }
     return FG_OK;
 }
