@@ -131,6 +131,9 @@ void fg_line_publish(struct fg_line *l) {
     show->busy = l->part.state != FG_PART_NONE;
     show->online =
         l->engine && !l->halted && !l->lost_at_ns && !((show->coils & FG_COIL_OFFLINE) && !show->busy);
+    /* After a job change that failed: the bundle of before is in use. */
+    show->degraded =
+        l->engine && !show->updating && !l->slot_waiting && show->active_slot != show->holding.slot;
     show->result_valid = l->results.valid;
     show->result_expired = l->results.expired;
     show->result_sequence = l->results.sequence;

@@ -162,9 +162,13 @@ static void test_job_change_that_fails(void **state) {
     wait_bit(FAULT, true);
     assert_true(input(45) >= 16);
     assert_int_equal(input(44), 0);
+    assert_true(status_bit(13)); /* degraded */
     wait_bit(READY, true);
     pulse_trigger();
     assert_int_equal(wait_result(1).slot, 0);
+    holding(0, 0);
+    assert_int_equal(input(45), FG_OUTCOME_DONE);
+    assert_false(status_bit(13));
     stop();
 }
 
