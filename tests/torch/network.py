@@ -1,7 +1,10 @@
-"""The network in PyTorch, from network.md alone: the independent check of what the program computes, and its peer in
-training. The state dict's keys are the public tensor names."""
+"""The network in PyTorch, from its description alone: the independent check of what the program computes, and its peer in
+training. The state dict's keys are the public tensor names. "Section" is the description's."""
+import numpy
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 BACKBONES = {  # blocks of each stage, expansion, inner width of a bottleneck block
@@ -11,6 +14,19 @@ BACKBONES = {  # blocks of each stage, expansion, inner width of a bottleneck bl
     "wide_resnet50_2": ((3, 4, 6, 3), 4, 2),
 }
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class BatchNorm(nn.Module):
+    """nn.BatchNorm2d without its counter of batches, which is no public name."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(c)), nn.Parameter(torch.zeros(c))
+        self.register_buffer("running_mean", torch.zeros(c))
+        self.register_buffer("running_var", torch.ones(c))
+
+    def forward(self, x):
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training, 0.1, 1e-5)
 
 
 def conv(cin, cout, k, stride=1, bias=False, groups=1):
@@ -31,12 +47,12 @@ class Block(nn.Module):
             self.conv1 = conv(cin, inner, 1)
             self.conv2 = up(inner, inner) if grow else conv(inner, inner, 3, stride)
             self.conv3 = conv(inner, cout, 1)
-            self.bn3 = nn.BatchNorm2d(cout)
-        self.bn1, self.bn2 = nn.BatchNorm2d(inner), nn.BatchNorm2d(inner if expansion == 4 else cout)
+            self.bn3 = BatchNorm(cout)
+        self.bn1, self.bn2 = BatchNorm(inner), BatchNorm(inner if expansion == 4 else cout)
         self.downsample = None
         if stride != 1 or grow or cin != cout:
             self.downsample = nn.Sequential(up(cin, cout) if grow else nn.Conv2d(cin, cout, 1, stride, bias=False),
-                                            nn.BatchNorm2d(cout))
+                                            BatchNorm(cout))
 
     def forward(self, x):
         shortcut = self.downsample(x) if self.downsample else x
@@ -54,7 +70,7 @@ def stage(cin, planes, blocks, expansion, width, stride=1, grow=False):
 class Teacher(nn.Module):
     def __init__(self, blocks, expansion, width):
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
+        self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), BatchNorm(64)
         self.layer1 = stage(64, 64, blocks[0], expansion, width)
         self.layer2 = stage(64 * expansion, 128, blocks[1], expansion, width, 2)
         self.layer3 = stage(128 * expansion, 256, blocks[2], expansion, width, 2)
@@ -74,17 +90,12 @@ class SCConv(nn.Module):
         self.squeeze1, self.squeeze2 = conv(c // 2, c // 4, 1), conv(c // 2, c // 4, 1)
         self.gwc, self.pwc1 = conv(c // 4, c, 3, bias=True, groups=2), conv(c // 4, c, 1)
         self.pwc2 = conv(c // 4, 3 * c // 4, 1)
-        self.forced = None  # decisions of the gate given from outside (compare.py)
-
-    def gate_logit(self, x):
-        weight = self.gn.weight / self.gn.weight.sum()
-        return weight.view(1, -1, 1, 1) * self.gn(x)
 
     def forward(self, x):
         h = x.shape[1] // 2
-        z = self.gate_logit(x)
-        r = torch.sigmoid(z)
-        informative = r > 0.5 if self.forced is None else self.forced
+        weight = self.gn.weight / self.gn.weight.sum()
+        r = torch.sigmoid(weight.view(1, -1, 1, 1) * self.gn(x))
+        informative = r > 0.5
         if self.soft:
             x1, x2 = torch.where(informative, 1.0, r) * x, torch.where(informative, 0.0, r) * x
         else:
@@ -108,13 +119,13 @@ class Bottleneck(nn.Module):
         c = 256 * expansion
         self.levels, self.simam = levels, use_simam
         if 1 in levels:
-            self.down1a, self.bn1a = conv(c // 4, c // 2, 3, 2), nn.BatchNorm2d(c // 2)
-            self.down1b, self.bn1b = conv(c // 2, c, 3, 2), nn.BatchNorm2d(c)
+            self.down1a, self.bn1a = conv(c // 4, c // 2, 3, 2), BatchNorm(c // 2)
+            self.down1b, self.bn1b = conv(c // 2, c, 3, 2), BatchNorm(c)
         if 2 in levels:
-            self.down2, self.bn2 = conv(c // 2, c, 3, 2), nn.BatchNorm2d(c)
-        self.fuse, self.bnf = conv(len(levels) * c, c, 1), nn.BatchNorm2d(c)
+            self.down2, self.bn2 = conv(c // 2, c, 3, 2), BatchNorm(c)
+        self.fuse, self.bnf = conv(len(levels) * c, c, 1), BatchNorm(c)
         self.scconv = SCConv(c, soft) if scconv else None
-        self.point, self.bnp = conv(c, c, 1), nn.BatchNorm2d(c)
+        self.point, self.bnp = conv(c, c, 1), BatchNorm(c)
         self.oce = stage(c, 512, blocks[3], expansion, width, 2)
 
     def forward(self, f):
@@ -205,7 +216,7 @@ def distance(e, g):
 
 def anomaly_map(level_maps, height, width):
     total = sum(F.interpolate(m[:, None], (height, width), mode="bilinear", align_corners=True) for m in level_maps)
-    t = torch.arange(-16, 17, dtype=total.dtype)
+    t = torch.arange(-16, 17, dtype=total.dtype, device=total.device)
     tap = torch.exp(-t * t / 32)
     tap = tap / tap.sum()
     total = F.conv2d(F.pad(total, (16, 16, 0, 0), "reflect"), tap.view(1, 1, 1, -1))
@@ -213,28 +224,59 @@ def anomaly_map(level_maps, height, width):
 
 
 def picture(path, height, width):
-    """A file as the network's input: {1, 3, height, width}."""
-    import numpy
-    from PIL import Image
-
-    image = Image.open(path).convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
-    x = torch.from_numpy(numpy.asarray(image).copy()).permute(2, 0, 1)[None].float() / 255
+    """A file as the network's input, {1, 3, height, width} (section 1)."""
+    image = Image.open(path)
+    if image.mode.startswith("I"):  # 16 bit
+        image = Image.fromarray(numpy.rint(numpy.asarray(image) / 257).astype(numpy.uint8))
+    image = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    x = torch.from_numpy(numpy.array(image)).permute(2, 0, 1)[None].float() / 255
     return (x - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(DEVIATION).view(1, 3, 1, 1)
 
 
 def load_teacher(network, path):
-    """A teacher file with torchvision's names."""
-    from safetensors.torch import load_file
-
-    state = {k: v.float() for k, v in load_file(path).items()
-             if not k.startswith(("layer4.", "fc.")) and not k.endswith("num_batches_tracked")}
-    missing, extra = network.teacher.load_state_dict(state, strict=False)
-    assert not extra and all(k.endswith("num_batches_tracked") for k in missing), (missing, extra)
+    """A teacher file with torchvision's names, in which layer4, classifier and counters are skipped."""
+    skipped = lambda name: name.startswith(("layer4.", "fc.")) or name.endswith("num_batches_tracked")
+    network.teacher.load_state_dict({k: v for k, v in load_file(path).items() if not skipped(k)})
 
 
 def load(network, path):
-    """A whole network as exported."""
-    from safetensors.torch import load_file
+    """A whole network. A name that is missing, extra or wrongly shaped is an error that says so."""
+    network.load_state_dict(load_file(path))
 
-    missing, extra = network.load_state_dict(load_file(path), strict=False)
-    assert not extra and all(k.endswith("num_batches_tracked") for k in missing), (missing, extra)
+
+def save(network, path):
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, path)
+
+
+def add_switches(parser):
+    """The options that say which network it is, as flawgate-train has them."""
+    parser.add_argument("--backbone", default="resnet18", choices=BACKBONES)
+    parser.add_argument("--gate", default="hard", choices=("hard", "soft"))
+    parser.add_argument("--without", default="", help="of scconv,simam,fmm")
+    parser.add_argument("--levels", default="1,2,3")
+
+
+def switched(options):
+    """The network of these options, with drawn weights."""
+    off = options.without.split(",")
+    return Network(options.backbone, [int(i) for i in options.levels.split(",")], "scconv" not in off,
+                   "simam" not in off, "fmm" not in off, options.gate == "soft")
+
+
+PAIRS = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1"), ("down1a", "bn1a"), ("down1b", "bn1b"),
+         ("down2", "bn2"), ("fuse", "bnf"), ("point", "bnp"))
+
+
+@torch.no_grad()
+def fold(network):
+    """Every batch norm goes into the convolution before it, for inference."""
+    for parent in list(network.modules()):
+        for before, after in PAIRS:
+            convolution, norm = getattr(parent, before, None), getattr(parent, after, None)
+            if isinstance(norm, BatchNorm) and convolution is not None:
+                scale = norm.weight / (norm.running_var + 1e-5).sqrt()
+                transposed = isinstance(convolution, nn.ConvTranspose2d)
+                convolution.weight *= scale.view(1, -1, 1, 1) if transposed else scale.view(-1, 1, 1, 1)
+                convolution.bias = nn.Parameter(norm.bias - norm.running_mean * scale, requires_grad=False)
+                setattr(parent, after, nn.Identity())
+    return network
