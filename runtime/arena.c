@@ -1,3 +1,6 @@
+/* The guarantee: a bank's pieces lie one behind the other and none is given back alone, so nothing fragments.
+ * A take fails only when its bytes, rounded up to FG_ALIGNMENT, exceed size - used; a plan that sums rounded
+ * pieces always fits. No take calls the system. */
 #include "runtime/arena.h"
 
 #include <assert.h>
@@ -6,8 +9,19 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Debug builds fill what is given back, so that a use after it shows. */
-#define POISON 0xa5
+/* Debug builds fill what is given back, so that a use after it shows: as float32 it is a NaN, which reaches
+ * the score. */
+#define POISON 0xff
+
+/* Under the address sanitizer what is not taken may not be touched, up to the byte. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define FORBID(memory, bytes) __asan_poison_memory_region(memory, bytes)
+#define ALLOW(memory, bytes) __asan_unpoison_memory_region(memory, bytes)
+#else
+#define FORBID(memory, bytes) ((void)(memory), (void)(bytes))
+#define ALLOW(memory, bytes) ((void)(memory), (void)(bytes))
+#endif
 
 struct fg_arena {
     void *block;
@@ -19,11 +33,14 @@ struct fg_arena {
 enum fg_status fg_arena_open(size_t fixed, size_t bank_size, uint32_t banks, struct fg_arena **arena,
                              struct fg_message *message) {
     assert(banks <= FG_MAX_BANKS);
+    *arena = NULL;
+    size_t size = 0;
+    if (fixed > SIZE_MAX / 2 || bank_size > SIZE_MAX / 2 ||
+        !fg_size_mul(fg_size_align(bank_size), banks, &size) ||
+        !fg_size_add(size, fg_size_align(fixed), &size) || !size)
+        return fg_fail(message, FG_USAGE, "arena: %zu + %u * %zu bytes is no size", fixed, banks, bank_size);
     fixed = fg_size_align(fixed);
     bank_size = fg_size_align(bank_size);
-    size_t size;
-    if (!fg_size_mul(bank_size, banks, &size) || !fg_size_add(size, fixed, &size) || !size)
-        return fg_fail(message, FG_USAGE, "arena: %zu + %u * %zu bytes is no size", fixed, banks, bank_size);
     struct fg_arena *a = calloc(1, sizeof *a);
     if (!a)
         return fg_fail(message, FG_ENVIRONMENT, "arena: no memory");
@@ -41,6 +58,7 @@ enum fg_status fg_arena_open(size_t fixed, size_t bank_size, uint32_t banks, str
     for (uint32_t i = 0; i < banks; i++)
         a->bank[i] = (struct fg_bank){
             .memory = (unsigned char *)a->block + fixed + i * bank_size, .size = bank_size, .name = "bank"};
+    FORBID(a->block, size);
     *arena = a;
     return FG_OK;
 }
@@ -48,6 +66,7 @@ enum fg_status fg_arena_open(size_t fixed, size_t bank_size, uint32_t banks, str
 void fg_arena_close(struct fg_arena *arena) {
     if (!arena)
         return;
+    ALLOW(arena->block, arena->size);
     munmap(arena->block, arena->size);
     free(arena);
 }
@@ -74,6 +93,7 @@ size_t fg_arena_high_water(const struct fg_arena *arena) {
 
 enum fg_status fg_bank_take(struct fg_bank *bank, size_t bytes, const char *what, void **piece,
                             struct fg_message *message) {
+    *piece = NULL;
     if (bank->sealed)
         return fg_fail(message, FG_ENVIRONMENT, "arena: %zu bytes for %s, but %s is sealed", bytes, what,
                        bank->name);
@@ -82,6 +102,7 @@ enum fg_status fg_bank_take(struct fg_bank *bank, size_t bytes, const char *what
         return fg_fail(message, FG_ENVIRONMENT, "arena: %zu bytes for %s, but %s has %zu of %zu left", bytes,
                        what, bank->name, left, bank->size);
     *piece = bank->memory + bank->used;
+    ALLOW(*piece, bytes);
     memset(*piece, 0, bytes);
     bank->used += fg_size_align(bytes);
     if (bank->used > bank->high_water)
@@ -95,8 +116,10 @@ void fg_bank_seal(struct fg_bank *bank) {
 
 void fg_bank_empty(struct fg_bank *bank) {
 #ifndef NDEBUG
+    ALLOW(bank->memory, bank->used);
     memset(bank->memory, POISON, bank->used);
 #endif
+    FORBID(bank->memory, bank->size);
     bank->used = 0;
     bank->sealed = false;
 }

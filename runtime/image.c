@@ -1,34 +1,39 @@
 #include "runtime/image.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/image_codec.h"
 
 #include <jpeglib.h>
-#include <png.h>
-#include <tiffio.h>
 
-/* Takes memory for a picture whose size a file claims. */
-static enum fg_status take(struct fg_image *image, const char *path, size_t height, size_t width,
-                           size_t channels, struct fg_message *message) {
+#include <jerror.h>
+#include <png.h>
+
+/* A progressive JPEG of a few bytes can ask for thousands of passes over its pixels; cameras and editors
+ * write at most a dozen. */
+#define MOST_SCANS 200
+
+enum fg_status fg_image_take(const struct fg_image_source *source, struct fg_image *image, size_t height,
+                             size_t width, size_t channels, struct fg_message *message) {
     if (!height || !width || height > FG_IMAGE_MAX_SIDE || width > FG_IMAGE_MAX_SIDE ||
         height * width > FG_IMAGE_MAX_PIXELS)
         return fg_fail(message, FG_INPUT, "%.300s: %zux%zu pixels; at most %d a side and %zu in all are read",
-                       path, width, height, FG_IMAGE_MAX_SIDE, FG_IMAGE_MAX_PIXELS);
+                       source->path, width, height, FG_IMAGE_MAX_SIDE, FG_IMAGE_MAX_PIXELS);
     image->height = (int32_t)height;
     image->width = (int32_t)width;
     image->channels = (int32_t)channels;
-    image->pixels = malloc(height * width * channels);
-    if (!image->pixels)
-        return fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory for %zux%zu pixels", path, width, height);
+    image->pixels = source->size_only ? NULL : malloc(height * width * channels);
+    if (!image->pixels && !source->size_only)
+        return fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory for %zux%zu pixels", source->path, width,
+                       height);
     return FG_OK;
-}
-
-static uint8_t from_16_bit(unsigned value) {
-    return (uint8_t)((value + 128) / 257);
 }
 
 /* What a codec's error handler jumps back with. */
@@ -48,8 +53,9 @@ static void png_warned(png_structp png, png_const_charp text) {
     (void)text;
 }
 
-static enum fg_status read_png(FILE *file, const char *path, struct fg_image *image,
+static enum fg_status read_png(const struct fg_image_source *source, struct fg_image *image,
                                struct fg_message *message) {
+    const char *path = source->path;
     struct failure failure;
     enum fg_status status = FG_OK;
     png_bytep *volatile rows = NULL;
@@ -64,7 +70,7 @@ static enum fg_status read_png(FILE *file, const char *path, struct fg_image *im
         status = fg_fail(message, FG_INPUT, "%.300s: damaged PNG: %s", path, failure.text);
         goto out;
     }
-    png_init_io(png, file);
+    png_init_io(png, source->file);
     png_read_info(png, info);
     const size_t height = png_get_image_height(png, info), width = png_get_image_width(png, info);
     const int type = png_get_color_type(png, info), depth = png_get_bit_depth(png, info);
@@ -76,8 +82,8 @@ static enum fg_status read_png(FILE *file, const char *path, struct fg_image *im
     png_set_interlace_handling(png);
     png_read_update_info(png, info);
     const size_t channels = png_get_channels(png, info), bytes = depth == 16 ? 2 : 1;
-    status = take(image, path, height, width, channels, message);
-    if (status != FG_OK)
+    status = fg_image_take(source, image, height, width, channels, message);
+    if (status != FG_OK || source->size_only)
         goto out;
     rows = malloc(height * sizeof *rows);
     wide = bytes == 2 ? malloc(height * width * channels * 2) : NULL;
@@ -91,7 +97,7 @@ static enum fg_status read_png(FILE *file, const char *path, struct fg_image *im
     png_read_image(png, rows);
     png_read_end(png, NULL);
     for (size_t i = 0; wide && i < height * width * channels; i++)
-        image->pixels[i] = from_16_bit((unsigned)wide[2 * i] << 8 | wide[2 * i + 1]);
+        image->pixels[i] = fg_image_from_16_bit((unsigned)wide[2 * i] << 8 | wide[2 * i + 1]);
 out:
     free(rows);
     free(wide);
@@ -101,6 +107,7 @@ out:
 
 struct jpeg_failure {
     struct jpeg_error_mgr base; /* first: libjpeg hands back a pointer to it */
+    struct jpeg_progress_mgr progress;
     struct failure failure;
 };
 
@@ -112,14 +119,25 @@ static void jpeg_failed(j_common_ptr jpeg) {
     longjmp(f->failure.back, 1);
 }
 
-/* libjpeg fills a cut picture with grey and warns: here a warning about the data is an error. */
+/* libjpeg fills a cut or damaged picture with grey and warns: here that is an error. Filling bytes before a
+ * marker and headers that contradict each other leave the pixels as they were written. */
 static void jpeg_warned(j_common_ptr jpeg, int level) {
-    if (level < 0)
+    const int code = jpeg->err->msg_code;
+    if (level < 0 && code != JWRN_EXTRANEOUS_DATA && code != JWRN_ADOBE_XFORM && code != JWRN_JFIF_MAJOR)
         jpeg_failed(jpeg);
 }
 
-static enum fg_status read_jpeg(FILE *file, const char *path, struct fg_image *image,
+static void jpeg_went_on(j_common_ptr jpeg) {
+    struct failure *failure = &((struct jpeg_failure *)jpeg->err)->failure;
+    if (((j_decompress_ptr)jpeg)->input_scan_number <= MOST_SCANS)
+        return;
+    snprintf(failure->text, sizeof failure->text, "more than %d scans", MOST_SCANS);
+    longjmp(failure->back, 1);
+}
+
+static enum fg_status read_jpeg(const struct fg_image_source *source, struct fg_image *image,
                                 struct fg_message *message) {
+    const char *path = source->path;
     struct jpeg_failure f;
     struct jpeg_decompress_struct jpeg;
     enum fg_status status = FG_OK;
@@ -131,7 +149,9 @@ static enum fg_status read_jpeg(FILE *file, const char *path, struct fg_image *i
         return fg_fail(message, FG_INPUT, "%.300s: damaged JPEG: %s", path, f.failure.text);
     }
     jpeg_create_decompress(&jpeg);
-    jpeg_stdio_src(&jpeg, file);
+    f.progress.progress_monitor = jpeg_went_on;
+    jpeg.progress = &f.progress;
+    jpeg_stdio_src(&jpeg, source->file);
     jpeg_read_header(&jpeg, TRUE);
     if (jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK) {
         status = fg_fail(message, FG_INPUT, "%.300s: a CMYK picture; save it as RGB or grey", path);
@@ -139,8 +159,8 @@ static enum fg_status read_jpeg(FILE *file, const char *path, struct fg_image *i
     }
     jpeg.out_color_space = jpeg.jpeg_color_space == JCS_GRAYSCALE ? JCS_GRAYSCALE : JCS_RGB;
     const size_t channels = jpeg.out_color_space == JCS_GRAYSCALE ? 1 : 3;
-    status = take(image, path, jpeg.image_height, jpeg.image_width, channels, message);
-    if (status != FG_OK)
+    status = fg_image_take(source, image, jpeg.image_height, jpeg.image_width, channels, message);
+    if (status != FG_OK || source->size_only)
         goto out;
     jpeg_start_decompress(&jpeg);
     while (jpeg.output_scanline < jpeg.output_height) {
@@ -153,85 +173,52 @@ out:
     return status;
 }
 
-static enum fg_status read_tiff(const char *path, struct fg_image *image, struct fg_message *message) {
-    TIFFSetErrorHandler(NULL);
-    TIFFSetWarningHandler(NULL);
-    TIFF *tiff = TIFFOpen(path, "rm");
-    if (!tiff)
-        return fg_fail(message, FG_INPUT, "%.300s: damaged TIFF", path);
-    enum fg_status status = FG_OK;
-    unsigned char *row = NULL;
-    uint32_t height = 0, width = 0;
-    uint16_t depth = 1, samples = 1, kind = PHOTOMETRIC_MINISBLACK, planes = PLANARCONFIG_CONTIG;
-    TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, &height);
-    TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &width);
-    TIFFGetFieldDefaulted(tiff, TIFFTAG_BITSPERSAMPLE, &depth);
-    TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &samples);
-    TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &kind);
-    TIFFGetFieldDefaulted(tiff, TIFFTAG_PLANARCONFIG, &planes);
-    const size_t channels = kind == PHOTOMETRIC_RGB ? 3 : 1, bytes = depth / 8;
-    if ((depth != 8 && depth != 16) || samples < channels || samples > 8 || planes != PLANARCONFIG_CONTIG ||
-        (kind != PHOTOMETRIC_RGB && kind != PHOTOMETRIC_MINISBLACK) || TIFFIsTiled(tiff)) {
-        status = fg_fail(
-            message, FG_INPUT,
-            "%.300s: this kind of TIFF is not read; save it as 8- or 16-bit grey or RGB in strips", path);
-        goto out;
-    }
-    status = take(image, path, height, width, channels, message);
+/* A pipe or a device would keep the reader waiting; only files are pictures. */
+static enum fg_status open_file(const char *path, FILE **file, struct fg_message *message) {
+    const int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0)
+        return fg_fail_errno(message, FG_INPUT, errno, "%.300s: cannot open", path);
+    struct stat info;
+    const bool regular = !fstat(descriptor, &info) && S_ISREG(info.st_mode);
+    *file = regular ? fdopen(descriptor, "rb") : NULL;
+    if (*file)
+        return FG_OK;
+    close(descriptor);
+    return fg_fail(message, FG_INPUT, "%.300s: %s", path, regular ? "cannot open" : "not a file");
+}
+
+static enum fg_status read_image(const char *path, bool size_only, struct fg_image *image,
+                                 struct fg_message *message) {
+    memset(image, 0, sizeof *image);
+    struct fg_image_source source = {.path = path, .size_only = size_only};
+    enum fg_status status = open_file(path, &source.file, message);
     if (status != FG_OK)
-        goto out;
-    const size_t line = (size_t)width * samples * bytes;
-    row = (size_t)TIFFScanlineSize(tiff) == line ? malloc(line) : NULL;
-    if (!row) {
-        status = fg_fail(message, FG_INPUT, "%.300s: damaged TIFF: its rows have another length", path);
-        goto out;
-    }
-    for (uint32_t y = 0; y < height; y++) {
-        if (TIFFReadScanline(tiff, row, y, 0) != 1) {
-            status = fg_fail(message, FG_INPUT, "%.300s: damaged TIFF: row %u cannot be read", path, y);
-            goto out;
-        }
-        for (size_t x = 0; x < width; x++)
-            for (size_t k = 0; k < channels; k++) {
-                const size_t i = x * samples + k;
-                uint8_t value = row[i];
-                if (bytes == 2) {
-                    uint16_t wide;
-                    memcpy(&wide, row + 2 * i, sizeof wide);
-                    value = from_16_bit(wide);
-                }
-                image->pixels[((size_t)y * width + x) * channels + k] = value;
-            }
-    }
-out:
-    free(row);
-    TIFFClose(tiff);
+        return status;
+    unsigned char magic[8] = {0};
+    const size_t read = fread(magic, 1, sizeof magic, source.file);
+    rewind(source.file);
+    if (read == 0)
+        status = fg_fail(message, FG_INPUT, "%.300s: empty", path);
+    else if (read == sizeof magic && !png_sig_cmp(magic, 0, sizeof magic))
+        status = read_png(&source, image, message);
+    else if (magic[0] == 0xff && magic[1] == 0xd8)
+        status = read_jpeg(&source, image, message);
+    else if (!memcmp(magic, "II*\0", 4) || !memcmp(magic, "MM\0*", 4))
+        status = fg_image_read_tiff(&source, image, message);
+    else
+        status = fg_fail(message, FG_INPUT, "%.300s: not a PNG, JPEG or TIFF picture", path);
+    fclose(source.file);
+    if (status != FG_OK)
+        fg_image_free(image);
     return status;
 }
 
 enum fg_status fg_image_read(const char *path, struct fg_image *image, struct fg_message *message) {
-    memset(image, 0, sizeof *image);
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return fg_fail_errno(message, FG_INPUT, errno, "%.300s: cannot open", path);
-    unsigned char magic[8] = {0};
-    const size_t read = fread(magic, 1, sizeof magic, file);
-    rewind(file);
-    enum fg_status status;
-    if (read == 0)
-        status = fg_fail(message, FG_INPUT, "%.300s: empty", path);
-    else if (read == sizeof magic && !png_sig_cmp(magic, 0, sizeof magic))
-        status = read_png(file, path, image, message);
-    else if (magic[0] == 0xff && magic[1] == 0xd8)
-        status = read_jpeg(file, path, image, message);
-    else if (!memcmp(magic, "II*\0", 4) || !memcmp(magic, "MM\0*", 4))
-        status = read_tiff(path, image, message);
-    else
-        status = fg_fail(message, FG_INPUT, "%.300s: not a PNG, JPEG or TIFF picture", path);
-    fclose(file);
-    if (status != FG_OK)
-        fg_image_free(image);
-    return status;
+    return read_image(path, false, image, message);
+}
+
+enum fg_status fg_image_size(const char *path, struct fg_image *image, struct fg_message *message) {
+    return read_image(path, true, image, message);
 }
 
 void fg_image_free(struct fg_image *image) {

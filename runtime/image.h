@@ -26,6 +26,10 @@ struct fg_image {
 enum fg_status fg_image_read(const char *path, struct fg_image *image, struct fg_message *message);
 void fg_image_free(struct fg_image *image);
 
+/* Only the extents and channels that a picture's header claims; pixels stay NULL. Fails as fg_image_read does
+ * where the header alone shows why. */
+enum fg_status fg_image_size(const char *path, struct fg_image *image, struct fg_message *message);
+
 /* Whether a file's name ends like one of the formats read (.png .jpg .jpeg .tif .tiff, any case). */
 bool fg_image_name(const char *path);
 
