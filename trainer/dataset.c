@@ -57,17 +57,22 @@ void fg_dataset_size(double aspect, int32_t *height, int32_t *width) {
         }
 }
 
-/* Decoding: threads take the next file until none is left; each result has its own place, so order is the
- * files'. */
+/* Threads take the next file until none is left: they decode at the same time and resize one by one, since a
+ * backend runs one program at a time. So there is never more than one decoded picture a thread. Each result
+ * has its own place, so order is the files'. */
 struct decoding {
-    const struct fg_paths *files;
-    struct fg_image *image;        /* [files], pixels NULL where reading failed */
-    struct fg_message *reason;     /* [files] */
+    struct fg_dataset *dataset;
+    struct fg_backend *backend;
+    struct fg_image *image;        /* [files]: extents only */
+    bool *read;                    /* [files] */
+    struct fg_message *reason;     /* [files], where not read */
     uint8_t (*hash)[FG_HASH_SIZE]; /* [files] of the contents */
     fg_dataset_function *progress;
     void *argument;
     pthread_mutex_t lock;
     uint32_t next, done;
+    enum fg_status status; /* the first failure that is not a file's, which ends the reading */
+    struct fg_message message;
 };
 
 static enum fg_status hash_file(const char *path, uint8_t hash[FG_HASH_SIZE], struct fg_message *message) {
@@ -85,22 +90,41 @@ static enum fg_status hash_file(const char *path, uint8_t hash[FG_HASH_SIZE], st
     return FG_OK;
 }
 
+/* Picture i at the network's size, into its place. FG_INPUT is the picture's fault, all else the machine's.
+ */
+static void keep(struct decoding *d, uint32_t i, enum fg_status status, struct fg_image *image) {
+    const struct fg_dataset *set = d->dataset;
+    if (status == FG_OK)
+        status = fg_picture_resize(d->backend, image, set->height, set->width,
+                                   set->pixels + i * fg_dataset_picture_bytes(set), &d->reason[i]);
+    d->read[i] = status == FG_OK;
+    d->image[i] = (struct fg_image){NULL, image->height, image->width, image->channels};
+    if (status != FG_OK && status != FG_INPUT && d->status == FG_OK) {
+        d->status = status;
+        d->message = d->reason[i];
+    }
+}
+
 static void *decode(void *argument) {
     struct decoding *d = argument;
+    const struct fg_paths *files = &d->dataset->files;
     for (;;) {
         pthread_mutex_lock(&d->lock);
-        const uint32_t i = d->next < d->files->count ? d->next++ : d->files->count;
+        const uint32_t i = d->next < files->count && d->status == FG_OK ? d->next++ : files->count;
         pthread_mutex_unlock(&d->lock);
-        if (i == d->files->count)
+        if (i == files->count)
             return NULL;
-        const char *path = d->files->path[i];
-        if (hash_file(path, d->hash[i], &d->reason[i]) == FG_OK)
-            fg_image_read(path, &d->image[i], &d->reason[i]);
+        struct fg_image image = {0};
+        enum fg_status status = hash_file(files->path[i], d->hash[i], &d->reason[i]);
+        if (status == FG_OK)
+            status = fg_image_read(files->path[i], &image, &d->reason[i]);
         pthread_mutex_lock(&d->lock);
+        keep(d, i, status, &image);
         d->done++;
         if (d->progress)
-            d->progress(d->argument, d->done, d->files->count);
+            d->progress(d->argument, d->done, files->count);
         pthread_mutex_unlock(&d->lock);
+        fg_image_free(&image);
     }
 }
 
@@ -117,24 +141,24 @@ static void decode_all(struct decoding *d, uint32_t threads) {
     pthread_mutex_destroy(&d->lock);
 }
 
-/* Moves what could not be read from files to skipped; images and hashes move along. */
+/* Moves what could not be read from files to skipped; the others close ranks. */
 static enum fg_status part_skipped(struct fg_dataset *dataset, struct decoding *d,
                                    struct fg_message *message) {
     const uint32_t count = dataset->files.count;
-    dataset->skipped = calloc(count ? count : 1, sizeof *dataset->skipped);
+    const size_t size = fg_dataset_picture_bytes(dataset);
+    dataset->skipped = calloc(count + 1, sizeof *dataset->skipped);
     if (!dataset->skipped)
         return fg_fail(message, FG_ENVIRONMENT, "data set: no memory");
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (!d->image[i].pixels) {
+        if (!d->read[i]) {
             dataset->skipped[dataset->skips++] = (struct fg_skipped){dataset->files.path[i], d->reason[i]};
             continue;
         }
         dataset->files.path[kept] = dataset->files.path[i];
+        memmove(dataset->pixels + kept * size, dataset->pixels + i * size, size);
         memmove(d->hash[kept], d->hash[i], FG_HASH_SIZE);
-        const struct fg_image image = d->image[i];
-        d->image[i] = (struct fg_image){0};
-        d->image[kept++] = image;
+        d->image[kept++] = d->image[i];
     }
     dataset->files.count = kept;
     return FG_OK;
@@ -145,15 +169,20 @@ static int by_double(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-static enum fg_status choose_size(struct fg_dataset *dataset, const struct fg_image *image,
-                                  struct fg_message *message) {
-    double *aspect = malloc(dataset->files.count * sizeof *aspect);
+/* From the headers alone, so that each picture can be decoded once and resized at once. */
+static enum fg_status choose_size(struct fg_dataset *dataset, struct fg_message *message) {
+    double *aspect = malloc((dataset->files.count + 1) * sizeof *aspect);
     if (!aspect)
         return fg_fail(message, FG_ENVIRONMENT, "data set: no memory");
-    for (uint32_t i = 0; i < dataset->files.count; i++)
-        aspect[i] = (double)image[i].width / image[i].height;
-    qsort(aspect, dataset->files.count, sizeof *aspect, by_double);
-    fg_dataset_size(aspect[dataset->files.count / 2], &dataset->height, &dataset->width);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < dataset->files.count; i++) {
+        struct fg_image size;
+        if (fg_image_size(dataset->files.path[i], &size, NULL) == FG_OK)
+            aspect[count++] = (double)size.width / size.height;
+    }
+    aspect[count] = 1; /* where no header can be read nothing will be trained */
+    qsort(aspect, count, sizeof *aspect, by_double);
+    fg_dataset_size(aspect[count / 2], &dataset->height, &dataset->width);
     free(aspect);
     return FG_OK;
 }
@@ -173,22 +202,6 @@ static struct fg_contract contract_of(const struct fg_image *image, uint32_t cou
              : contract.channels == 3 ? "rgb8"
                                       : "any8");
     return contract;
-}
-
-static enum fg_status resize_all(struct fg_dataset *dataset, const struct fg_image *image,
-                                 struct fg_backend *backend, struct fg_message *message) {
-    const size_t size = (size_t)dataset->height * (size_t)dataset->width * 3;
-    dataset->pixels = malloc(dataset->files.count * size);
-    if (!dataset->pixels)
-        return fg_fail(message, FG_ENVIRONMENT, "data set: no memory for %u pictures of %dx%d",
-                       dataset->files.count, dataset->width, dataset->height);
-    for (uint32_t i = 0; i < dataset->files.count; i++) {
-        enum fg_status status = fg_picture_resize(backend, &image[i], dataset->height, dataset->width,
-                                                  dataset->pixels + i * size, message);
-        if (status != FG_OK)
-            return status;
-    }
-    return FG_OK;
 }
 
 static const char *base_name(const char *path) {
@@ -248,6 +261,29 @@ static enum fg_status list_good(struct fg_paths *paths, const char *folder, stru
     return fg_paths_list(paths, stat(category, &info) ? folder : category, message);
 }
 
+static enum fg_status read_all(struct fg_dataset *dataset, struct decoding *d, const char *folder,
+                               struct fg_message *message) {
+    const size_t size = fg_dataset_picture_bytes(dataset), room = (size_t)dataset->files.count + 1;
+    dataset->pixels = malloc(room * size);
+    d->image = calloc(room, sizeof *d->image);
+    d->read = calloc(room, sizeof *d->read);
+    d->reason = calloc(room, sizeof *d->reason);
+    d->hash = calloc(room, sizeof *d->hash);
+    if (!dataset->pixels || !d->image || !d->read || !d->reason || !d->hash)
+        return fg_fail(message, FG_ENVIRONMENT, "data set: no memory for %u pictures of %dx%d",
+                       dataset->files.count, dataset->width, dataset->height);
+    decode_all(d, d->backend->device.threads);
+    if (d->status != FG_OK)
+        return fg_fail(message, d->status, "%s", d->message.text);
+    enum fg_status status = part_skipped(dataset, d, message);
+    if (status == FG_OK && dataset->files.count < FG_DATASET_LEAST)
+        return fg_fail(message, FG_INPUT,
+                       "%.300s: %u good pictures could be read, but training takes at least %d; add "
+                       "pictures of good parts (PNG, JPEG or TIFF)",
+                       folder, dataset->files.count, FG_DATASET_LEAST);
+    return status;
+}
+
 enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, int32_t height, int32_t width,
                                uint64_t seed, struct fg_backend *backend, fg_dataset_function *progress,
                                void *argument, struct fg_message *message) {
@@ -255,40 +291,19 @@ enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, i
     dataset->height = height;
     dataset->width = width;
     enum fg_status status = list_good(&dataset->files, folder, message);
+    if (status == FG_OK && !height)
+        status = choose_size(dataset, message);
     if (status != FG_OK)
         return status;
-    const size_t room = dataset->files.count + 1;
-    struct decoding d = {.files = &dataset->files,
-                         .image = calloc(room, sizeof *d.image),
-                         .reason = calloc(room, sizeof *d.reason),
-                         .hash = calloc(room, sizeof *d.hash),
-                         .progress = progress,
-                         .argument = argument};
-    if (!d.image || !d.reason || !d.hash) {
-        status = fg_fail(message, FG_ENVIRONMENT, "data set: no memory for %u files", dataset->files.count);
-        goto out;
-    }
-    decode_all(&d, backend->device.threads);
-    status = part_skipped(dataset, &d, message);
-    if (status == FG_OK && dataset->files.count < FG_DATASET_LEAST)
-        status =
-            fg_fail(message, FG_INPUT,
-                    "%.300s: %u good pictures could be read, but training takes at least %d; add pictures of "
-                    "good parts (PNG, JPEG or TIFF)",
-                    folder, dataset->files.count, FG_DATASET_LEAST);
-    if (status == FG_OK && !height)
-        status = choose_size(dataset, d.image, message);
-    if (status == FG_OK)
-        status = resize_all(dataset, d.image, backend, message);
+    struct decoding d = {.dataset = dataset, .backend = backend, .progress = progress, .argument = argument};
+    status = read_all(dataset, &d, folder, message);
     if (status == FG_OK) {
         dataset->contract = contract_of(d.image, dataset->files.count);
         hash_all(dataset, d.hash);
         status = split(dataset, seed, message);
     }
-out:
-    for (size_t i = 0; d.image && i < room; i++)
-        fg_image_free(&d.image[i]);
     free(d.image);
+    free(d.read);
     free(d.reason);
     free(d.hash);
     return status;

@@ -1,8 +1,9 @@
 /* The pictures to train with: a category in MVTec layout (DIR/train/good) or a flat folder of good pictures;
  * and the test pictures of a category (DIR/test/DEFECT, DIR/ground_truth/DEFECT).
  *
- * Every picture is decoded once, in parallel, and kept at the network's size as RESIZE makes it: 8-bit RGB. A
- * picture that cannot be read is listed with its reason and skipped. */
+ * Every picture is decoded once, in parallel, and kept at the network's size as RESIZE makes it: 8-bit RGB;
+ * no more than one decoded picture a thread is in memory. A picture that cannot be read is listed with its
+ * reason and skipped. */
 #ifndef FG_TRAINER_DATASET_H
 #define FG_TRAINER_DATASET_H
 
@@ -37,12 +38,18 @@ struct fg_dataset {
     uint8_t hash[FG_HASH_SIZE]; /* BLAKE2b-256 over names and contents, in order */
 };
 
+/* Bytes of one picture at the network's size. */
+static inline size_t fg_dataset_picture_bytes(const struct fg_dataset *dataset) {
+    return (size_t)dataset->height * (size_t)dataset->width * 3;
+}
+
 /* Called from one thread at a time, after each picture. */
 typedef void fg_dataset_function(void *argument, uint32_t done, uint32_t count);
 
-/* Reads the good pictures of a folder. height and width 0: the size for their median aspect
- * (fg_dataset_size). The seed draws which are held out. FG_INPUT: no such folder, or fewer than
- * FG_DATASET_LEAST good pictures; the dataset then still lists what was skipped and must be closed. */
+/* Reads the good pictures of a folder. height and width 0: the size for their median aspect, as
+ * their headers say it (fg_dataset_size). The seed draws which are held out. FG_INPUT: no such folder, or
+ * fewer than FG_DATASET_LEAST good pictures; the dataset then still lists what was skipped and must be
+ * closed. */
 enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, int32_t height, int32_t width,
                                uint64_t seed, struct fg_backend *backend, fg_dataset_function *progress,
                                void *argument, struct fg_message *message);
