@@ -10,31 +10,40 @@
 #define PRO_LIMIT 0.3
 #define RD4AD_THRESHOLDS 200
 
-/* A score as a key whose order is the score's, and which pixel (or picture) it is of. */
-struct entry {
-    uint32_t key, of;
+/* A series of pictures of one group, added one after the other: its pixels are sorted together. */
+struct run {
+    uint8_t group;
+    size_t good, goods;           /* first and number in good[] */
+    size_t defective, defectives; /* likewise in slot[], once sorted is true; until then from its end */
+    uint32_t regions;
 };
 
+/* Good pixels are keys (key_of), from the front of slot; defective ones are key << 32 | bits of their weight,
+ * 1 / pixels of their region, from its end. They never meet, and what neither reaches is never touched. */
 struct fg_metrics {
-    uint32_t room, images;
+    uint32_t room, images, runs;
     int32_t height, width;
-    size_t pixels; /* of one picture */
+    size_t pixels, slots; /* of one picture; of all */
     bool sorted;
-    struct entry *entry, *spare; /* [room * pixels]; by pixel until sorted, then by descending score */
-    float *weight;               /* [room * pixels]: 1 / pixels of the defect region there, 0 where good */
+    uint64_t *slot; /* [slots] */
+    uint32_t *good; /* the same memory */
+    size_t goods, defectives;
+    struct run *run; /* [room] */
     struct picture {
         float score;
         uint8_t group;
-        uint32_t regions;
         double rd4ad; /* NaN where it has none */
     } * picture;
     int32_t *stack, *label; /* [pixels] */
+    uint32_t *size;         /* [pixels]: of each region of a picture */
+    float *weight;          /* [pixels] of one picture: 1 / pixels of the region there, 0 where good */
 };
 
 /* Floats in an order-preserving coding; what is not finite is the largest. */
 static uint32_t key_of(float score) {
     if (!isfinite(score))
         return UINT32_MAX;
+    score = score == 0 ? 0 : score; /* -0 is 0 */
     uint32_t bits;
     memcpy(&bits, &score, sizeof bits);
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
@@ -49,16 +58,18 @@ enum fg_status fg_metrics_open(uint32_t images, int32_t height, int32_t width, s
     m->height = height;
     m->width = width;
     m->pixels = (size_t)height * (size_t)width;
-    size_t all;
-    if (fg_size_mul(images, m->pixels, &all) && all < UINT32_MAX) {
-        m->entry = malloc((all + 1) * sizeof *m->entry);
-        m->spare = malloc((all + 1) * sizeof *m->spare);
-        m->weight = malloc((all + 1) * sizeof *m->weight);
+    size_t bytes;
+    if (fg_size_mul(images, m->pixels, &m->slots) && fg_size_mul(m->slots, sizeof *m->slot, &bytes)) {
+        m->slot = malloc(bytes ? bytes : 1);
+        m->good = (uint32_t *)m->slot;
+        m->run = malloc((images + 1) * sizeof *m->run);
         m->picture = malloc((images + 1) * sizeof *m->picture);
         m->stack = malloc(m->pixels * sizeof *m->stack);
         m->label = malloc(m->pixels * sizeof *m->label);
+        m->size = malloc(m->pixels * sizeof *m->size);
+        m->weight = malloc(m->pixels * sizeof *m->weight);
     }
-    if (!m->entry || !m->spare || !m->weight || !m->picture || !m->stack || !m->label) {
+    if (!m->slot || !m->run || !m->picture || !m->stack || !m->label || !m->size || !m->weight) {
         fg_metrics_close(m);
         return fg_fail(message, FG_ENVIRONMENT, "metrics: no memory for %u pictures of %dx%d", images, width,
                        height);
@@ -70,12 +81,13 @@ enum fg_status fg_metrics_open(uint32_t images, int32_t height, int32_t width, s
 void fg_metrics_close(struct fg_metrics *metrics) {
     if (!metrics)
         return;
-    free(metrics->entry);
-    free(metrics->spare);
-    free(metrics->weight);
+    free(metrics->slot);
+    free(metrics->run);
     free(metrics->picture);
     free(metrics->stack);
     free(metrics->label);
+    free(metrics->size);
+    free(metrics->weight);
     free(metrics);
 }
 
@@ -100,89 +112,156 @@ static uint32_t fill(struct fg_metrics *m, const uint8_t *mask, int32_t start, i
     return size;
 }
 
-/* Weights of one picture's pixels; returns how many regions there are. */
-static uint32_t weigh(struct fg_metrics *m, const uint8_t *mask, float *weight) {
-    memset(weight, 0, m->pixels * sizeof *weight);
+/* Fills weight for one picture; returns how many regions there are. */
+static uint32_t weigh(struct fg_metrics *m, const uint8_t *mask) {
+    memset(m->weight, 0, m->pixels * sizeof *m->weight);
     if (!mask)
         return 0;
     int32_t regions = 0;
     memset(m->label, 0xff, m->pixels * sizeof *m->label);
-    for (int32_t i = 0; i < (int32_t)m->pixels; i++) {
-        if (!mask[i] || m->label[i] >= 0)
-            continue;
-        const uint32_t size = fill(m, mask, i, regions);
-        for (int32_t k = i; k < (int32_t)m->pixels; k++)
-            if (m->label[k] == regions)
-                weight[k] = 1 / (float)size;
-        regions++;
-    }
+    for (int32_t i = 0; i < (int32_t)m->pixels; i++)
+        if (mask[i] && m->label[i] < 0) {
+            m->size[regions] = fill(m, mask, i, regions);
+            regions++;
+        }
+    for (size_t i = 0; i < m->pixels; i++)
+        if (mask[i])
+            m->weight[i] = 1 / (float)m->size[m->label[i]];
     return (uint32_t)regions;
 }
 
-static double rd4ad(const struct fg_metrics *m, const float *map, const float *weight, uint32_t regions) {
+/* The least t whose threshold the value is not above. */
+static int first_not_above(double value, double low, double step) {
+    int t = (int)((value - low) / step);
+    while (t > 0 && !(value > low + (t - 1) * step))
+        t--;
+    while (t < RD4AD_THRESHOLDS && value > low + t * step)
+        t++;
+    return t;
+}
+
+static double rd4ad(const struct fg_metrics *m, const float *map, uint32_t regions) {
     float low = INFINITY, high = -INFINITY;
-    double background = 0;
+    size_t background = 0;
     for (size_t i = 0; i < m->pixels; i++) {
+        if (!isfinite(map[i]))
+            return NAN;
         low = fminf(low, map[i]);
         high = fmaxf(high, map[i]);
-        background += weight[i] == 0;
+        background += m->weight[i] == 0;
     }
-    if (!regions || !(high > low) || !isfinite(high) || background == 0)
+    if (!regions || !(high > low) || background == 0)
         return NAN;
-    /* Rates fall as the threshold rises: the first row kept has the largest. */
-    double area = 0, largest = NAN, last_rate = 0, last_overlap = 0;
-    for (int t = 0; t < RD4AD_THRESHOLDS; t++) {
-        const double threshold = low + (double)t * ((double)high - low) / RD4AD_THRESHOLDS;
-        double overlap = 0, false_pixels = 0;
-        for (size_t i = 0; i < m->pixels; i++)
-            if (map[i] > threshold) {
-                overlap += weight[i];
-                false_pixels += weight[i] == 0;
-            }
-        const double rate = false_pixels / background;
+    /* What stops being above at each threshold; from the highest down these sums are the rows. */
+    double hits[RD4AD_THRESHOLDS + 1] = {0}, alarms[RD4AD_THRESHOLDS + 1] = {0};
+    const double step = ((double)high - low) / RD4AD_THRESHOLDS;
+    for (size_t i = 0; i < m->pixels; i++) {
+        const int t = first_not_above(map[i], low, step);
+        hits[t] += m->weight[i];
+        alarms[t] += m->weight[i] == 0;
+    }
+    double area = 0, last_rate = 0, last_overlap = 0, hit = 0, alarm = 0;
+    for (int t = RD4AD_THRESHOLDS - 1; t >= 0; t--) {
+        hit += hits[t + 1];
+        alarm += alarms[t + 1];
+        const double overlap = hit / regions, rate = alarm / (double)background;
         if (rate >= PRO_LIMIT)
-            continue;
-        overlap /= regions;
-        if (isnan(largest))
-            largest = rate;
-        else
-            area += (last_rate - rate) * (last_overlap + overlap) / 2;
+            break;
+        if (t < RD4AD_THRESHOLDS - 1)
+            area += (rate - last_rate) * (last_overlap + overlap) / 2;
         last_rate = rate;
         last_overlap = overlap;
     }
-    return largest > 0 ? area / largest : NAN;
+    return last_rate > 0 ? area / last_rate : NAN;
 }
 
 void fg_metrics_add(struct fg_metrics *metrics, const float *map, float score, uint8_t group,
                     const uint8_t *mask) {
     assert(metrics->images < metrics->room && !metrics->sorted);
     struct fg_metrics *m = metrics;
-    const size_t at = m->images * m->pixels;
-    struct picture *p = &m->picture[m->images++];
-    *p = (struct picture){.score = score, .group = group, .regions = weigh(m, mask, m->weight + at)};
-    p->rd4ad = rd4ad(m, map, m->weight + at, p->regions);
-    for (size_t i = 0; i < m->pixels; i++)
-        m->entry[at + i] = (struct entry){key_of(map[i]), (uint32_t)(at + i)};
+    if (!m->runs || m->run[m->runs - 1].group != group)
+        m->run[m->runs++] = (struct run){.group = group, .good = m->goods, .defective = m->defectives};
+    struct run *run = &m->run[m->runs - 1];
+    const uint32_t regions = weigh(m, mask);
+    run->regions += regions;
+    m->picture[m->images++] = (struct picture){score, group, rd4ad(m, map, regions)};
+    for (size_t i = 0; i < m->pixels; i++) {
+        const uint32_t key = key_of(map[i]);
+        if (m->weight[i] > 0) {
+            uint32_t bits;
+            memcpy(&bits, &m->weight[i], sizeof bits);
+            m->slot[m->slots - ++m->defectives] = (uint64_t)key << 32 | bits;
+        } else {
+            m->good[m->goods++] = key;
+        }
+    }
+    run->goods = m->goods - run->good;
+    run->defectives = m->defectives - run->defective;
 }
 
-/* Radix sort by descending key, a byte at a time. Stable, so the result does not depend on anything else. */
-static void sort(struct entry *entry, struct entry *spare, size_t count) {
-    for (int shift = 0; shift < 32; shift += 8) {
-        size_t start[256] = {0}, sum = 0;
-        for (size_t i = 0; i < count; i++)
-            start[255 - (entry[i].key >> shift & 255)]++;
-        for (int b = 0; b < 256; b++) {
-            const size_t size = start[b];
-            start[b] = sum;
-            sum += size;
-        }
-        for (size_t i = 0; i < count; i++)
-            spare[start[255 - (entry[i].key >> shift & 255)]++] = entry[i];
-        struct entry *swap = entry;
-        entry = spare;
-        spare = swap;
+/* Descending, in place: each key goes to the bin of its leading byte, then each bin is sorted by the next. */
+static void sort_keys(uint32_t *key, size_t count, int shift) {
+    size_t next[256] = {0}, end[256], sum = 0;
+    for (size_t i = 0; i < count; i++)
+        next[255 - (key[i] >> shift & 255)]++;
+    for (int b = 0; b < 256; b++) {
+        sum += next[b];
+        end[b] = sum;
+        next[b] = sum - next[b];
     }
-    /* Four passes: the result is back where it began. */
+    for (int b = 0; b < 256; b++)
+        while (next[b] < end[b]) {
+            const uint32_t k = key[next[b]];
+            const uint32_t bin = 255 - (k >> shift & 255);
+            key[next[b]] = key[next[bin]];
+            key[next[bin]++] = k;
+        }
+    for (int b = 0; b < 256 && shift; b++) {
+        const size_t begin = b ? end[b - 1] : 0;
+        if (end[b] - begin > 1)
+            sort_keys(key + begin, end[b] - begin, shift - 8);
+    }
+}
+
+static int by_slot(const void *a, const void *b) {
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x > y ? -1 : x < y;
+}
+
+static void sort_all(struct fg_metrics *m) {
+    for (uint32_t i = 0; i < m->runs; i++) {
+        struct run *run = &m->run[i];
+        run->defective = m->slots - run->defective - run->defectives;
+        sort_keys(m->good + run->good, run->goods, 24);
+        qsort(m->slot + run->defective, run->defectives, sizeof *m->slot, by_slot);
+    }
+    m->sorted = true;
+}
+
+/* The next pixel of one sorted series; a heap of these gives the pixels of all series in order. */
+struct cursor {
+    uint32_t key;
+    bool defective;
+    size_t next, end;
+};
+
+static void look(const struct fg_metrics *m, struct cursor *c) {
+    c->key = c->defective ? (uint32_t)(m->slot[c->next] >> 32) : m->good[c->next];
+}
+
+static void sift(struct cursor *heap, size_t count, size_t at) {
+    for (;;) {
+        size_t largest = at;
+        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < count; child++)
+            if (heap[child].key > heap[largest].key)
+                largest = child;
+        if (largest == at)
+            return;
+        const struct cursor swap = heap[at];
+        heap[at] = heap[largest];
+        heap[largest] = swap;
+        at = largest;
+    }
 }
 
 /* Walks thresholds from the highest down. */
@@ -223,43 +302,64 @@ static void finish_curve(struct curve *c) {
         c->ap = c->f1max = NAN;
 }
 
-static bool counts(const struct picture *p, uint8_t group) {
-    return !group || !p->group || p->group == group;
+static bool counts(uint8_t of, uint8_t group) {
+    return !group || !of || of == group;
 }
 
-static struct curve pixel_curve(const struct fg_metrics *m, uint8_t group) {
+static size_t open_heap(const struct fg_metrics *m, uint8_t group, struct cursor *heap, struct curve *c) {
+    size_t count = 0;
+    for (uint32_t i = 0; i < m->runs; i++) {
+        const struct run *run = &m->run[i];
+        if (!counts(run->group, group))
+            continue;
+        c->regions += run->regions;
+        c->positives += (double)run->defectives;
+        c->negatives += (double)run->goods;
+        if (run->goods)
+            heap[count++] = (struct cursor){.next = run->good, .end = run->good + run->goods};
+        if (run->defectives)
+            heap[count++] = (struct cursor){
+                .defective = true, .next = run->defective, .end = run->defective + run->defectives};
+    }
+    for (size_t i = 0; i < count; i++)
+        look(m, &heap[i]);
+    for (size_t i = count / 2; i-- > 0;)
+        sift(heap, count, i);
+    return count;
+}
+
+/* heap: room for 2 * runs. */
+static struct curve pixel_curve(const struct fg_metrics *m, uint8_t group, struct cursor *heap) {
     struct curve c = {0};
-    const size_t all = m->images * m->pixels;
-    for (uint32_t i = 0; i < m->images; i++) {
-        if (!counts(&m->picture[i], group))
-            continue;
-        c.regions += m->picture[i].regions;
-        for (size_t k = 0; k < m->pixels; k++) {
-            const bool defective = m->weight[i * m->pixels + k] > 0;
-            c.positives += defective;
-            c.negatives += !defective;
+    size_t count = open_heap(m, group, heap, &c);
+    while (count) {
+        const uint32_t key = heap[0].key;
+        while (count && heap[0].key == key) {
+            if (heap[0].defective) {
+                const uint32_t bits = (uint32_t)m->slot[heap[0].next];
+                float weight;
+                memcpy(&weight, &bits, sizeof weight);
+                c.overlap += weight;
+                c.hits++;
+            } else {
+                c.alarms++;
+            }
+            if (++heap[0].next == heap[0].end)
+                heap[0] = heap[--count];
+            else
+                look(m, &heap[0]);
+            sift(heap, count, 0);
         }
-    }
-    uint32_t key = 0;
-    bool open = false;
-    for (size_t i = 0; i < all; i++) {
-        const struct entry e = m->entry[i];
-        if (!counts(&m->picture[e.of / m->pixels], group))
-            continue;
-        if (open && e.key != key)
-            close_threshold(&c);
-        open = true;
-        key = e.key;
-        const float weight = m->weight[e.of];
-        c.overlap += weight;
-        c.hits += weight > 0;
-        c.alarms += !(weight > 0);
-    }
-    if (open)
         close_threshold(&c);
+    }
     finish_curve(&c);
     return c;
 }
+
+/* A picture's score as a key, and which it is. */
+struct entry {
+    uint32_t key, of;
+};
 
 static int by_key(const void *a, const void *b) {
     const uint32_t x = ((const struct entry *)a)->key, y = ((const struct entry *)b)->key;
@@ -270,7 +370,7 @@ static struct curve image_curve(const struct fg_metrics *m, uint8_t group, struc
     struct curve c = {0};
     uint32_t count = 0;
     for (uint32_t i = 0; i < m->images; i++) {
-        if (!counts(&m->picture[i], group))
+        if (!counts(m->picture[i].group, group))
             continue;
         entry[count++] = (struct entry){key_of(m->picture[i].score), i};
         c.positives += m->picture[i].group != 0;
@@ -292,17 +392,21 @@ enum fg_status fg_metrics_figures(struct fg_metrics *metrics, uint8_t group, str
                                   struct fg_message *message) {
     struct fg_metrics *m = metrics;
     if (!m->sorted)
-        sort(m->entry, m->spare, m->images * m->pixels);
-    m->sorted = true;
+        sort_all(m);
     struct entry *entry = malloc((m->images + 1) * sizeof *entry);
-    if (!entry)
+    struct cursor *heap = malloc((2 * (size_t)m->runs + 1) * sizeof *heap);
+    if (!entry || !heap) {
+        free(entry);
+        free(heap);
         return fg_fail(message, FG_ENVIRONMENT, "metrics: no memory");
-    const struct curve image = image_curve(m, group, entry), pixel = pixel_curve(m, group);
+    }
+    const struct curve image = image_curve(m, group, entry), pixel = pixel_curve(m, group, heap);
     free(entry);
+    free(heap);
     double sum = 0;
     uint32_t number = 0, images = 0;
     for (uint32_t i = 0; i < m->images; i++) {
-        if (!counts(&m->picture[i], group))
+        if (!counts(m->picture[i].group, group))
             continue;
         images++;
         if (isnan(m->picture[i].rd4ad))

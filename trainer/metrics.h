@@ -7,8 +7,11 @@
  * pro_rd4ad, as most papers report: for each defective picture 200 thresholds over its own range and its own
  * background; rows with a rate below 0.3 are kept, their rates divided by the largest; the mean of the areas.
  *
- * A value that is not finite counts as the largest. A figure that has no definition (no defective picture, no
- * region) is NaN. Takes 21 bytes a pixel and sorts once. */
+ * A value that is not finite counts as the largest; pro_rd4ad leaves such a picture out. A figure that has no
+ * definition (no defective picture, no region) is NaN.
+ *
+ * Memory: 4 bytes for each good pixel and 8 for each defective one (8 a pixel are reserved, the rest is never
+ * touched). Each series of pictures of one group is sorted once, in place, and the series are merged. */
 #ifndef FG_TRAINER_METRICS_H
 #define FG_TRAINER_METRICS_H
 
@@ -24,7 +27,7 @@ struct fg_figures {
     uint32_t images;
 };
 
-/* Room for so many pictures of one size (images * height * width below 2^32). */
+/* Room for so many pictures of one size. */
 enum fg_status fg_metrics_open(uint32_t images, int32_t height, int32_t width, struct fg_metrics **metrics,
                                struct fg_message *message);
 void fg_metrics_close(struct fg_metrics *metrics);

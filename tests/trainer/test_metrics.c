@@ -216,12 +216,112 @@ static void test_not_finite_is_the_largest(void **state) {
     close_to("image AUROC", figures_of(0).image_auroc, 1);
 }
 
+static void test_minus_zero_is_zero(void **state) {
+    (void)state;
+    make(3, 50);
+    for (int i = 0; i < IMAGES; i++) {
+        score[i] = group[i] ? 0.0f : -0.0f;
+        for (int p = 0; p < PIXELS; p++)
+            map[i][p] = mask[i][p] ? 0.0f : -0.0f;
+    }
+    close_to("image AUROC", figures_of(0).image_auroc, 0.5);
+    close_to("pixel AUROC", figures_of(0).pixel_auroc, 0.5);
+}
+
+/* By its definition: a row for each of 200 thresholds over the picture's own range. */
+static double slow_rd4ad(int i) {
+    float low = INFINITY, high = -INFINITY;
+    for (int p = 0; p < PIXELS; p++) {
+        low = fminf(low, map[i][p]);
+        high = fmaxf(high, map[i][p]);
+    }
+    double rates[200], overlaps[200], area = 0;
+    int rows = 0;
+    for (int t = 0; t < 200; t++) {
+        const double threshold = low + t * ((double)high - low) / 200;
+        double alarms = 0, good = 0, overlap = 0;
+        int own = 0;
+        for (int r = 1; r <= regions; r++) {
+            double size = 0, above = 0;
+            for (int p = 0; p < PIXELS; p++)
+                if (region[i][p] == r) {
+                    size++;
+                    above += map[i][p] > threshold;
+                }
+            own += size > 0;
+            overlap += size > 0 ? above / size : 0;
+        }
+        for (int p = 0; p < PIXELS; p++)
+            if (!mask[i][p]) {
+                good++;
+                alarms += map[i][p] > threshold;
+            }
+        if (alarms / good >= 0.3)
+            continue;
+        rates[rows] = alarms / good;
+        overlaps[rows++] = overlap / own;
+    }
+    for (int k = 1; k < rows; k++)
+        area += (rates[k - 1] - rates[k]) / rates[0] * (overlaps[k - 1] + overlaps[k]) / 2;
+    return area;
+}
+
+static void test_rd4ad(void **state) {
+    (void)state;
+    for (uint32_t seed = 1; seed <= 4; seed++) {
+        make(seed, 100000);
+        double sum = 0;
+        int count = 0;
+        for (int i = 0; i < IMAGES; i++)
+            if (group[i]) {
+                sum += slow_rd4ad(i);
+                count++;
+            }
+        close_to("PRO as RD4AD has it", figures_of(0).pro_rd4ad, sum / count);
+    }
+}
+
+/* Regions of one pixel everywhere, touching only at corners: one region; apart by one pixel: each its own. */
+static void test_regions(void **state) {
+    (void)state;
+    for (int apart = 0; apart < 2; apart++) {
+        memset(mask, 0, sizeof mask);
+        memset(map, 0, sizeof map);
+        memset(group, 0, sizeof group);
+        group[0] = 1;
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++)
+                mask[0][y * W + x] = apart ? y % 2 == 0 && x % 2 == 0 : (y + x) % 2 == 0;
+        map[0][0] = 1; /* one pixel of one region is found without an alarm, then everything alarms */
+        const double first = 1.0 / (apart ? ((H + 1) / 2) * ((W + 1) / 2) : (H * W + 1) / 2);
+        /* The overlap rises in one line from first at rate 0 to 1 at rate 1. */
+        close_to("PRO", figures_of(0).pro, first + (1 - first) * 0.3 / 2);
+    }
+}
+
+/* A defective picture whose mask is empty counts as a picture, and its pixels as good ones. */
+static void test_empty_mask(void **state) {
+    (void)state;
+    make(5, 1000);
+    memset(mask[1], 0, sizeof mask[1]);
+    memset(region[1], 0, sizeof region[1]);
+    const struct fg_figures f = figures_of(0);
+    close_to("PRO", f.pro, slow_curves(0).pro);
+    close_to("pixel AUROC", f.pixel_auroc, slow_auroc(0));
+    assert_true(f.pro_rd4ad >= 0); /* the mean of those that have a region */
+    assert_true(f.image_auroc >= 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_definitions),
         cmocka_unit_test(test_images),
         cmocka_unit_test(test_degenerate),
         cmocka_unit_test(test_not_finite_is_the_largest),
+        cmocka_unit_test(test_minus_zero_is_zero),
+        cmocka_unit_test(test_rd4ad),
+        cmocka_unit_test(test_regions),
+        cmocka_unit_test(test_empty_mask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
