@@ -4,21 +4,22 @@
  * operands are NULL. All values are float32 NHWC (float64 in the tests' reference backend) unless the table
  * says otherwise.
  *
- *   operator       in                          param                      out
- *   RESIZE         frame u8 {n,h,w,1|3}        -                          picture u8 {n,H,W,3}
- *   NORMALISE      picture u8 {n,H,W,3}        -                          {n,H,W,3}
- *   CONV           x, residual?                weight, bias?              relu?(conv(x) + bias + residual)
- *   DECONV         x                           weight, bias?              relu?(2x2 stride 2 transposed conv
- * + bias) BATCH_NORM     x, residual?                gamma, beta, mean, var     relu?(bn(x) + residual),
- * statistics {1,1,2,c} MAX_POOL       x                           -                          3x3, stride 2,
- * padding 1 CONCAT         a, b?, c?                   -                          along channels SRU x gamma,
- * beta                upper {c/2}, lower {c/2} halves of X^w CRU            Y1 {C}, P {3C/4}, L {C/4}   -
- * beta1 * Y1 + beta2 * concat(P, L) SIMAM          x                           -                          x *
- * sigmoid(...) MASK           x, draw                     -                          x, or 0 where the draw
- * says so COSINE         F_E, F_G                    -                          M {n,h,w,1} = 1 - cos over
- * channels DISTILL        F_E, F_G                    -                          loss of each image {n,1,1,1}
- *   ANOMALY_MAP    M^a, M^b?, M^c?             -                          map {n,H,W,1}, score {n,1,1,1}
- *   ADAM           schedule                    theta, m, v                -
+ *   operator     in                    param                  out
+ *   RESIZE       frame u8 {n,h,w,1|3}  -                      picture u8 {n,H,W,3}
+ *   NORMALISE    picture u8 {n,H,W,3}  -                      {n,H,W,3}
+ *   CONV         x, residual?          weight, bias?          relu?(conv(x) + bias + residual)
+ *   DECONV       x                     weight, bias?          relu?(2x2 stride 2 transposed conv + bias)
+ *   BATCH_NORM   x, residual?          gamma, beta, mean, var relu?(bn(x) + residual), statistics {1,1,2,c}
+ *   MAX_POOL     x                     -                      3x3, stride 2, padding 1
+ *   CONCAT       a, b?, c?             -                      along channels
+ *   SRU          x                     gamma, beta            upper {c/2}, lower {c/2} halves of X^w
+ *   CRU          Y1 {C}, P {3C/4}, L {C/4}  -                 beta1 * Y1 + beta2 * concat(P, L)
+ *   SIMAM        x                     -                      x * sigmoid(...)
+ *   MASK         x, draw               -                      x, times 0 where the draw says so
+ *   COSINE       F_E, F_G              -                      M {n,h,w,1} = 1 - cos over channels
+ *   DISTILL      F_E, F_G              -                      loss of each image {n,1,1,1}
+ *   ANOMALY_MAP  M^a, M^b?, M^c?       -                      map {n,H,W,1}, score {n,1,1,1}
+ *   ADAM         schedule              theta, m, v            -
  *
  * RESIZE is Pillow's BILINEAR with its own integer arithmetic and rounding (bit-exact, horizontal pass
  * first); grey is repeated three times. The frame's h, w, c and the step's pitch may change between runs, up
@@ -35,9 +36,9 @@
  *
  * Backward reads in, param, out and d_out, and writes d_in and d_param where they are given. Bit i of
  * accumulate says that d_in[i] already holds another consumer's gradient, to be added to. d_param is always
- * written, never added to. DISTILL's backward takes no d_out: it is the gradient of the mean over images.
- * COSINE, ANOMALY_MAP, RESIZE, NORMALISE and ADAM have no backward. The hard SRU gate passes no gradient to
- * gamma and beta: they are written as zero.
+ * written, never added to. DISTILL's backward takes no d_out: it is the gradient of the mean over images, for
+ * F_G; the target F_E has none. COSINE, ANOMALY_MAP, RESIZE, NORMALISE and ADAM have no backward. The hard
+ * SRU gate passes no gradient to gamma and beta: they are written as zero.
  *
  * ReLU, max pool and every maximum keep NaN (x > 0 ? x : 0 does not). */
 #ifndef FG_KERNELS_STEP_H

@@ -6,17 +6,20 @@
 #define RADIUS FG_BLUR_RADIUS
 #define TAPS (2 * RADIUS + 1)
 
-struct anomaly {
-    const struct fg_tensor *m[FG_MAX_IN], *map;
-    const float *level[FG_MAX_IN];
-    float *sum, *across, *out, *row_max;
-    float tap[TAPS];
-};
-
 /* Where an output place lies between two places of a level map, corners aligned. */
 struct between {
     size_t first, second;
     float share; /* of the second */
+};
+
+struct anomaly {
+    const struct fg_tensor *m[FG_MAX_IN], *map;
+    const float *level[FG_MAX_IN];
+    struct between *column[FG_MAX_IN]; /* [width] */
+    float *across, *out, *row_max;
+    float *scratch; /* [threads][row_scratch]: a row with its mirrored ends, and a row of a level map */
+    size_t row_scratch;
+    float tap[TAPS];
 };
 
 static struct between locate(size_t i, int32_t out, int32_t in) {
@@ -35,7 +38,8 @@ static size_t mirror(int32_t i, int32_t length) {
     return (size_t)i;
 }
 
-static void sum_row(const struct anomaly *a, size_t n, size_t y, float *row) {
+/* One row of the sum of the level maps; line is room for a row of the widest. */
+static void sum_row(const struct anomaly *a, size_t n, size_t y, float *row, float *line) {
     const int32_t height = a->map->h, width = a->map->w;
     for (int32_t x = 0; x < width; x++)
         row[x] = 0;
@@ -46,33 +50,34 @@ static void sum_row(const struct anomaly *a, size_t n, size_t y, float *row) {
         const struct between v = locate(y, height, (int32_t)h);
         const float *top = a->level[l] + (n * h + v.first) * w,
                     *bottom = a->level[l] + (n * h + v.second) * w;
+        for (size_t x = 0; x < w; x++)
+            line[x] = top[x] * (1 - v.share) + bottom[x] * v.share;
         for (int32_t x = 0; x < width; x++) {
-            const struct between u = locate((size_t)x, width, (int32_t)w);
-            const float upper = top[u.first] * (1 - u.share) + top[u.second] * u.share;
-            const float lower = bottom[u.first] * (1 - u.share) + bottom[u.second] * u.share;
-            row[x] += upper * (1 - v.share) + lower * v.share;
+            const struct between u = a->column[l][x];
+            row[x] += line[u.first] * (1 - u.share) + line[u.second] * u.share;
         }
-    }
-}
-
-static void across_row(void *argument, uint32_t task, uint32_t thread) {
-    (void)thread;
-    const struct anomaly *a = argument;
-    const int32_t width = a->map->w;
-    float *row = a->sum + (size_t)task * (size_t)width, *out = a->across + (size_t)task * (size_t)width;
-    sum_row(a, task / (uint32_t)a->map->h, task % (uint32_t)a->map->h, row);
-    for (int32_t x = 0; x < width; x++) {
-        const bool inside = x >= RADIUS && x + RADIUS < width;
-        float sum = 0;
-        for (int32_t t = -RADIUS; t <= RADIUS; t++)
-            sum += a->tap[t + RADIUS] * row[inside ? (size_t)(x + t) : mirror(x + t, width)];
-        out[x] = sum;
     }
 }
 
 FG_CPU_CLONES static void add_row(float *sum, const float *row, float tap, size_t width) {
     for (size_t x = 0; x < width; x++)
         sum[x] += tap * row[x];
+}
+
+static void across_row(void *argument, uint32_t task, uint32_t thread) {
+    const struct anomaly *a = argument;
+    const int32_t width = a->map->w;
+    float *ends = a->scratch + thread * a->row_scratch, *row = ends + RADIUS, *line = row + width + RADIUS;
+    float *out = a->across + (size_t)task * (size_t)width;
+    sum_row(a, task / (uint32_t)a->map->h, task % (uint32_t)a->map->h, row, line);
+    for (int32_t i = 1; i <= RADIUS; i++) {
+        ends[RADIUS - i] = row[mirror(-i, width)];
+        row[width - 1 + i] = row[mirror(width - 1 + i, width)];
+    }
+    for (int32_t x = 0; x < width; x++)
+        out[x] = 0;
+    for (int32_t t = 0; t < TAPS; t++)
+        add_row(out, ends + t, a->tap[t], (size_t)width);
 }
 
 static void down_row(void *argument, uint32_t task, uint32_t thread) {
@@ -102,23 +107,41 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
     return right;
 }
 
-/* The sum, its blur along rows, and each row's largest value. */
+static size_t widest_level(const struct fg_step *step) {
+    int32_t widest = 0;
+    for (int l = 0; l < FG_MAX_IN; l++)
+        widest = step->in[l] && step->in[l]->w > widest ? step->in[l]->w : widest;
+    return (size_t)widest;
+}
+
+static size_t row_scratch(const struct fg_step *step) {
+    return (size_t)step->out[0]->w + 2 * RADIUS + widest_level(step);
+}
+
+/* Where columns lie, the sum's blur along rows, each row's largest value, and each thread's rows. */
 static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
-    (void)backend;
     const struct fg_tensor *map = step->out[0];
-    return (2 * fg_tensor_count(map) + (size_t)map->n * (size_t)map->h) * sizeof(float);
+    return FG_MAX_IN * (size_t)map->w * sizeof(struct between) +
+           (fg_tensor_count(map) + (size_t)map->n * (size_t)map->h +
+            fg_cpu_threads(backend) * row_scratch(step)) *
+               sizeof(float);
 }
 
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
                               const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
     const struct fg_tensor *map = step->out[0];
-    struct anomaly a = {.map = map, .out = fg_cpu_values(map, memory), .sum = fg_cpu_workspace(step, memory)};
-    a.across = a.sum + fg_tensor_count(map);
+    struct anomaly a = {.map = map, .out = fg_cpu_values(map, memory), .row_scratch = row_scratch(step)};
+    struct between *columns = (struct between *)(void *)fg_cpu_workspace(step, memory);
+    a.across = (float *)(columns + (size_t)FG_MAX_IN * (size_t)map->w);
     a.row_max = a.across + fg_tensor_count(map);
+    a.scratch = a.row_max + (size_t)map->n * (size_t)map->h;
     for (int l = 0; l < FG_MAX_IN; l++) {
         a.m[l] = step->in[l];
         a.level[l] = fg_cpu_values(step->in[l], memory);
+        a.column[l] = columns + (size_t)l * (size_t)map->w;
+        for (int32_t x = 0; x < map->w && a.m[l]; x++)
+            a.column[l][x] = locate((size_t)x, map->w, a.m[l]->w);
     }
     double total = 0, tap[TAPS];
     for (int t = -RADIUS; t <= RADIUS; t++)

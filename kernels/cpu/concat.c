@@ -30,11 +30,8 @@ static void scatter(void *argument, uint32_t task, uint32_t thread) {
     for (size_t r = range.begin; r < range.end; r++) {
         const float *from = a->whole + r * a->channels;
         for (int i = 0; i < FG_MAX_IN; from += a->part[i], i++) {
-            if (!a->in[i])
-                continue;
-            float *to = a->in[i] + r * a->part[i];
-            for (size_t k = 0; k < a->part[i]; k++)
-                to[k] = a->accumulate >> i & 1 ? to[k] + from[k] : from[k];
+            if (a->in[i])
+                fg_cpu_give(from, a->part[i], a->accumulate >> i & 1, a->in[i] + r * a->part[i]);
         }
     }
 }

@@ -174,7 +174,8 @@ static void gradient_image(void *argument, uint32_t task, uint32_t thread) {
 static bool distill_supports(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *loss = step->out[0];
-    return same(step->in[0], step->in[1]) && loss && fg_tensor_count(loss) == (size_t)step->in[0]->n;
+    return same(step->in[0], step->in[1]) && loss && fg_tensor_count(loss) == (size_t)step->in[0]->n &&
+           !step->d_in[0];
 }
 
 static enum fg_status distill_forward(struct fg_backend *backend, const struct fg_step *step,

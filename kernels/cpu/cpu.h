@@ -44,6 +44,16 @@ static inline float *fg_cpu_values(const struct fg_tensor *t, const struct fg_me
     return t ? fg_tensor_data(t, memory) : NULL;
 }
 
+/* Writes gradients, or adds them to another consumer's, as the step's accumulate says. */
+static inline void fg_cpu_give(const float *value, size_t count, bool add, float *gradient) {
+    if (add)
+        for (size_t k = 0; k < count; k++)
+            gradient[k] += value[k];
+    else
+        for (size_t k = 0; k < count; k++)
+            gradient[k] = value[k];
+}
+
 /* The step's own scratch, of the size that its workspace function gave. */
 static inline float *fg_cpu_workspace(const struct fg_step *step, const struct fg_memory *memory) {
     return step->workspace_bytes > 0

@@ -1,71 +1,108 @@
 /* CRU's fusion (network.md section 3; the paper's equations 6 to 8): two maps weighed per channel by the
- * softmax of their spatial means. One task an image. */
+ * softmax of their spatial means. One task a block of channels of one image; a block lies in P or in L. */
 #include <math.h>
 
 #include "kernels/cpu/cpu.h"
 
+#define BLOCK 32 /* channels */
+
 struct cru {
     size_t positions, c, split; /* split: channels of P, 3/4 of c */
+    uint32_t first_blocks, blocks;
     const float *y1, *p, *l, *g;
     float *y, *d_y1, *d_p, *d_l;
     uint32_t accumulate;
 };
 
-/* Channel k of Y2 = concat(P, L) at one position of one image. */
-static float second(const struct cru *a, size_t row, size_t k) {
-    return k < a->split ? a->p[row * a->split + k] : a->l[row * (a->c - a->split) + k - a->split];
+/* Where a block's channels lie: in tensors of c channels, and in P or L, which is Y2 there. */
+struct block {
+    size_t width, at, second_at, second_stride;
+    bool in_l;
+};
+
+static struct block block_of(const struct cru *a, uint32_t task) {
+    const size_t image = task / a->blocks, b = task % a->blocks, rows = image * a->positions;
+    struct block k = {.in_l = b >= a->first_blocks};
+    const size_t channel = (k.in_l ? b - a->first_blocks : b) * BLOCK;
+    k.second_stride = k.in_l ? a->c - a->split : a->split;
+    k.second_at = rows * k.second_stride + channel;
+    k.at = rows * a->c + channel + (k.in_l ? a->split : 0);
+    k.width = k.second_stride - channel < BLOCK ? k.second_stride - channel : BLOCK;
+    return k;
 }
 
-/* beta1 of a channel; beta2 = 1 - beta1. */
-static double first_share(const struct cru *a, size_t image, size_t k) {
-    double difference = 0;
-    for (size_t i = 0; i < a->positions; i++) {
-        const size_t row = image * a->positions + i;
-        difference += (double)a->y1[row * a->c + k] - (double)second(a, row, k);
+/* Sums over the positions of (y1 - y2), or of g (y1 - y2) where g is given. */
+FG_CPU_CLONES static void sum_differences(const float *y1, size_t stride, const float *y2,
+                                          size_t second_stride, const float *g, size_t rows, size_t width,
+                                          double *sum) {
+    for (size_t r = 0; r < rows; r++)
+        for (size_t k = 0; k < width; k++) {
+            const double d = (double)y1[r * stride + k] - (double)y2[r * second_stride + k];
+            sum[k] += g ? (double)g[r * stride + k] * d : d;
+        }
+}
+
+/* beta1 of each channel of a block; beta2 = 1 - beta1. */
+static void first_shares(const struct cru *a, const struct block *b, const float *y2, double *share) {
+    double sum[BLOCK] = {0};
+    sum_differences(a->y1 + b->at, a->c, y2, b->second_stride, NULL, a->positions, b->width, sum);
+    for (size_t k = 0; k < b->width; k++)
+        share[k] = 1 / (1 + exp(-sum[k] / (double)a->positions));
+}
+
+FG_CPU_CLONES static void mix(const float *y1, size_t stride, const float *y2, size_t second_stride,
+                              const double *share, size_t rows, size_t width, float *y) {
+    float first[BLOCK], second[BLOCK];
+    for (size_t k = 0; k < width; k++) {
+        first[k] = (float)share[k];
+        second[k] = (float)(1 - share[k]);
     }
-    return 1 / (1 + exp(-difference / (double)a->positions));
+    for (size_t r = 0; r < rows; r++)
+        for (size_t k = 0; k < width; k++)
+            y[r * stride + k] = first[k] * y1[r * stride + k] + second[k] * y2[r * second_stride + k];
 }
 
-static void forward_image(void *argument, uint32_t task, uint32_t thread) {
+static void forward_block(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct cru *a = argument;
-    for (size_t k = 0; k < a->c; k++) {
-        const float share = (float)first_share(a, task, k);
-        for (size_t i = 0; i < a->positions; i++) {
-            const size_t row = task * a->positions + i;
-            a->y[row * a->c + k] = share * a->y1[row * a->c + k] + (1 - share) * second(a, row, k);
-        }
+    const struct block b = block_of(a, task);
+    const float *y2 = (b.in_l ? a->l : a->p) + b.second_at;
+    double share[BLOCK];
+    first_shares(a, &b, y2, share);
+    mix(a->y1 + b.at, a->c, y2, b.second_stride, share, a->positions, b.width, a->y + b.at);
+}
+
+/* d = factor g + each, written or added. */
+FG_CPU_CLONES static void give(const float *g, size_t g_stride, const double *factor, const double *each,
+                               size_t rows, size_t width, bool add, float *d, size_t stride) {
+    for (size_t r = 0; r < rows; r++) {
+        float value[BLOCK];
+        for (size_t k = 0; k < width; k++)
+            value[k] = (float)factor[k] * g[r * g_stride + k] + (float)each[k];
+        fg_cpu_give(value, width, add, d + r * stride);
     }
 }
 
-static void put(float *d, size_t i, double value, bool add) {
-    if (d)
-        d[i] = add ? d[i] + (float)value : (float)value;
-}
-
-static void backward_image(void *argument, uint32_t task, uint32_t thread) {
+static void backward_block(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct cru *a = argument;
-    for (size_t k = 0; k < a->c; k++) {
-        const double share = first_share(a, task, k);
-        double d_share = 0;
-        for (size_t i = 0; i < a->positions; i++) {
-            const size_t row = task * a->positions + i;
-            d_share +=
-                (double)a->g[row * a->c + k] * ((double)a->y1[row * a->c + k] - (double)second(a, row, k));
-        }
-        /* Through the softmax and the means: the same to every position, with opposite signs. */
-        const double each = d_share * share * (1 - share) / (double)a->positions;
-        for (size_t i = 0; i < a->positions; i++) {
-            const size_t row = task * a->positions + i;
-            const double g = (double)a->g[row * a->c + k], d_second = (1 - share) * g - each;
-            put(a->d_y1, row * a->c + k, share * g + each, a->accumulate & 1);
-            if (k < a->split)
-                put(a->d_p, row * a->split + k, d_second, a->accumulate >> 1 & 1);
-            else
-                put(a->d_l, row * (a->c - a->split) + k - a->split, d_second, a->accumulate >> 2 & 1);
-        }
+    const struct block b = block_of(a, task);
+    const float *y2 = (b.in_l ? a->l : a->p) + b.second_at, *g = a->g + b.at;
+    double share[BLOCK], rest[BLOCK], each[BLOCK], opposite[BLOCK], d_share[BLOCK] = {0};
+    first_shares(a, &b, y2, share);
+    sum_differences(a->y1 + b.at, a->c, y2, b.second_stride, g, a->positions, b.width, d_share);
+    /* Through the softmax and the means: the same to every position, with opposite signs. */
+    for (size_t k = 0; k < b.width; k++) {
+        rest[k] = 1 - share[k];
+        each[k] = d_share[k] * share[k] * rest[k] / (double)a->positions;
+        opposite[k] = -each[k];
     }
+    if (a->d_y1)
+        give(g, a->c, share, each, a->positions, b.width, a->accumulate & 1, a->d_y1 + b.at, a->c);
+    float *d_second = b.in_l ? a->d_l : a->d_p;
+    if (d_second)
+        give(g, a->c, rest, opposite, a->positions, b.width, a->accumulate >> (b.in_l ? 2 : 1) & 1,
+             d_second + b.second_at, b.second_stride);
 }
 
 static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
@@ -78,9 +115,12 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
 
 static struct cru describe(const struct fg_step *step, const struct fg_memory *memory) {
     const struct fg_tensor *y1 = step->in[0];
+    const uint32_t first_blocks = ((uint32_t)step->in[1]->c + BLOCK - 1) / BLOCK;
     return (struct cru){.positions = (size_t)y1->h * (size_t)y1->w,
                         .c = (size_t)y1->c,
                         .split = (size_t)step->in[1]->c,
+                        .first_blocks = first_blocks,
+                        .blocks = first_blocks + ((uint32_t)step->in[2]->c + BLOCK - 1) / BLOCK,
                         .y1 = fg_cpu_values(y1, memory),
                         .p = fg_cpu_values(step->in[1], memory),
                         .l = fg_cpu_values(step->in[2], memory),
@@ -92,7 +132,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     (void)message;
     struct cru a = describe(step, memory);
     a.y = fg_cpu_values(step->out[0], memory);
-    fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n, forward_image, &a);
+    fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n * a.blocks, forward_block, &a);
     return FG_OK;
 }
 
@@ -104,7 +144,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
     a.d_y1 = fg_cpu_values(step->d_in[0], memory);
     a.d_p = fg_cpu_values(step->d_in[1], memory);
     a.d_l = fg_cpu_values(step->d_in[2], memory);
-    fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n, backward_image, &a);
+    fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n * a.blocks, backward_block, &a);
     return FG_OK;
 }
 

@@ -7,7 +7,9 @@
 
 #include "kernels/cpu/cpu.h"
 
-#define PRECISION 22
+#define PRECISION 22                /* bits of a weight behind the point */
+#define HALF (1 << (PRECISION - 1)) /* rounds a sum */
+#define BLOCK 256                   /* bytes of a row whose sums are kept */
 
 /* The weights of one side: for each output place, its first source, their number, and size numbers. */
 struct filter {
@@ -65,23 +67,54 @@ struct resize {
     bool is_across, is_down;
 };
 
+/* The same of grey and of RGB pixels, each with its sums in registers. */
+static void across_grey(const struct filter *f, const uint8_t *in, uint8_t *out) {
+    for (int32_t x = 0; x < f->out; x++) {
+        const int32_t *weight = f->weight + (size_t)x * (size_t)f->size;
+        const uint8_t *from = in + f->first[x];
+        int32_t sum = HALF;
+        for (int32_t i = 0; i < f->count[x]; i++)
+            sum += from[i] * weight[i];
+        out[x] = clip(sum);
+    }
+}
+
+static void across_colour(const struct filter *f, const uint8_t *in, uint8_t *out) {
+    for (int32_t x = 0; x < f->out; x++, out += 3) {
+        const int32_t *weight = f->weight + (size_t)x * (size_t)f->size;
+        const uint8_t *from = in + (size_t)f->first[x] * 3;
+        int32_t red = HALF, green = HALF, blue = HALF;
+        for (int32_t i = 0; i < f->count[x]; i++, from += 3) {
+            red += from[0] * weight[i];
+            green += from[1] * weight[i];
+            blue += from[2] * weight[i];
+        }
+        out[0] = clip(red);
+        out[1] = clip(green);
+        out[2] = clip(blue);
+    }
+}
+
 /* One row of the frame becomes one row of the middle picture {frame rows, picture columns, channels}. */
 static void across_row(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct resize *r = argument;
-    const size_t channels = (size_t)r->frame->c, width = (size_t)r->picture->w;
     const uint8_t *in = r->in + task * r->pitch;
-    uint8_t *out = r->middle + task * width * channels;
-    for (size_t x = 0; x < width; x++) {
-        const int32_t *weight = r->across.weight + x * (size_t)r->across.size;
-        const uint8_t *from = in + (size_t)r->across.first[x] * channels;
-        for (size_t k = 0; k < channels; k++) {
-            int32_t sum = 1 << (PRECISION - 1);
-            for (size_t i = 0; i < (size_t)r->across.count[x]; i++)
-                sum += from[i * channels + k] * weight[i];
-            out[x * channels + k] = clip(sum);
-        }
-    }
+    uint8_t *out = r->middle + task * (size_t)r->picture->w * (size_t)r->frame->c;
+    (r->frame->c == 3 ? across_colour : across_grey)(&r->across, in, out);
+}
+
+/* Weighted sums of rows, for up to BLOCK bytes side by side. */
+FG_CPU_CLONES static void sum_rows(const uint8_t *from, size_t pitch, const int32_t *weight, int32_t rows,
+                                   size_t width, uint8_t *out) {
+    int32_t sum[BLOCK];
+    for (size_t i = 0; i < width; i++)
+        sum[i] = HALF;
+    for (int32_t k = 0; k < rows; k++, from += pitch)
+        for (size_t i = 0; i < width; i++)
+            sum[i] += from[i] * weight[k];
+    for (size_t i = 0; i < width; i++)
+        out[i] = clip(sum[i]);
 }
 
 /* One row of the picture from rows of the middle one (or of the frame, where its width is kept). */
@@ -91,22 +124,20 @@ static void down_row(void *argument, uint32_t task, uint32_t thread) {
     const size_t channels = (size_t)r->frame->c, count = (size_t)r->picture->w * channels;
     const uint8_t *from = r->is_across ? r->middle : r->in;
     const size_t pitch = r->is_across ? count : r->pitch;
+    const struct filter *f = &r->down;
     uint8_t *out = r->out + (size_t)task * (size_t)r->picture->w * 3;
-    for (size_t i = 0; i < count; i++) {
-        uint8_t value;
-        if (r->is_down) {
-            const int32_t *weight = r->down.weight + (size_t)task * (size_t)r->down.size;
-            int32_t sum = 1 << (PRECISION - 1);
-            for (size_t k = 0; k < (size_t)r->down.count[task]; k++)
-                sum += from[((size_t)r->down.first[task] + k) * pitch + i] * weight[k];
-            value = clip(sum);
-        } else {
-            value = from[task * pitch + i];
-        }
-        if (channels == 3)
-            out[i] = value;
+    for (size_t begin = 0; begin < count; begin += BLOCK) {
+        const size_t width = count - begin < BLOCK ? count - begin : BLOCK;
+        uint8_t value[BLOCK];
+        if (r->is_down)
+            sum_rows(from + (size_t)f->first[task] * pitch + begin, pitch,
+                     f->weight + (size_t)task * (size_t)f->size, f->count[task], width, value);
         else
-            out[i * 3] = out[i * 3 + 1] = out[i * 3 + 2] = value;
+            memcpy(value, from + task * pitch + begin, width);
+        if (channels == 3)
+            memcpy(out + begin, value, width);
+        for (size_t i = 0; i < width && channels == 1; i++)
+            memset(out + (begin + i) * 3, value[i], 3);
     }
 }
 

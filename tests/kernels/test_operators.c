@@ -282,8 +282,10 @@ static void sru(void **state) {
     (void)state;
     for (uint32_t r = 0; r < 2 * ROUNDS; r++) {
         struct fg_backend *backend = begin(FG_SRU, r);
-        const int32_t n = fg_bench_pick(&bench, 1, 3), h = fg_bench_pick(&bench, 1, 7),
-                      w = fg_bench_pick(&bench, 1, 7), c = FG_GROUP_NORM_GROUPS * fg_bench_pick(&bench, 1, 4);
+        const int32_t most = r % 6 < 4 ? 4 : 80; /* small groups, and some wider than what is kept at once */
+        const int32_t n = fg_bench_pick(&bench, 1, 3), h = fg_bench_pick(&bench, 1, most == 4 ? 7 : 3),
+                      w = fg_bench_pick(&bench, 1, most == 4 ? 7 : 3),
+                      c = FG_GROUP_NORM_GROUPS * fg_bench_pick(&bench, 1, most);
         struct fg_step step = {.op = FG_SRU, .soft_gate = r % 2};
         step.in[0] = values(n, h, w, c);
         step.param[0] = fg_bench_values(&bench, 1, 1, 1, c, 0.5f, 1.5f);
@@ -305,7 +307,7 @@ static void cru(void **state) {
     for (uint32_t r = 0; r < ROUNDS; r++) {
         struct fg_backend *backend = begin(FG_CRU, r);
         const int32_t n = fg_bench_pick(&bench, 1, 3), h = fg_bench_pick(&bench, 1, 9),
-                      w = fg_bench_pick(&bench, 1, 9), quarter = fg_bench_pick(&bench, 1, 9);
+                      w = fg_bench_pick(&bench, 1, 9), quarter = fg_bench_pick(&bench, 1, r % 2 ? 40 : 9);
         struct fg_step step = {.op = FG_CRU};
         step.in[0] = values(n, h, w, 4 * quarter);
         step.in[1] = values(n, h, w, 3 * quarter);
@@ -323,7 +325,7 @@ static void simam(void **state) {
     for (uint32_t r = 0; r < ROUNDS; r++) {
         struct fg_backend *backend = begin(FG_SIMAM, r);
         const int32_t n = fg_bench_pick(&bench, 1, 3), h = fg_bench_pick(&bench, 1, 9),
-                      w = fg_bench_pick(&bench, 2, 9), c = fg_bench_pick(&bench, 1, 20);
+                      w = fg_bench_pick(&bench, 2, 9), c = fg_bench_pick(&bench, 1, 70);
         struct fg_step step = {.op = FG_SIMAM};
         step.in[0] = values(n, h, w, c);
         step.out[0] = fg_bench_empty(&bench, n, h, w, c);

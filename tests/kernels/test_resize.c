@@ -111,7 +111,7 @@ static void drawn_sizes_equal_the_reference(void **state) {
         const struct size s = {fg_bench_pick(&draw, 1, most), fg_bench_pick(&draw, 1, most), r % 3 ? 3 : 1,
                                fg_bench_pick(&draw, 0, 9)};
         const int32_t h = r % 5 == 0 ? s.h : fg_bench_pick(&draw, 1, 40),
-                      w = r % 5 == 1 ? s.w : fg_bench_pick(&draw, 1, 40);
+                      w = r % 5 == 1 ? s.w : fg_bench_pick(&draw, 1, r % 7 ? 40 : 120);
         const bool constant = r % 4 == 0; /* stays constant */
         uint8_t *frame = make((size_t)s.h * pitch_of(s));
         const uint8_t level = (uint8_t)fg_bench_pick(&draw, 0, 255);
