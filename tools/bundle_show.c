@@ -38,7 +38,10 @@ static void print_contract(const struct fg_contract *contract) {
         printf("%d x %d pixels (width x height)", contract->width, contract->height);
     else
         printf("of any size");
-    printf(", %s, %s\n", contract->channels == 1 ? "grey" : "colour",
+    printf(", %s, %s\n",
+           contract->channels == 1   ? "grey"
+           : contract->channels == 3 ? "colour"
+                                     : "grey and colour",
            contract->format[0] ? contract->format : "of any format");
 }
 
