@@ -228,7 +228,9 @@ def picture(path, height, width):
     image = Image.open(path)
     if image.mode.startswith("I"):  # 16 bit
         image = Image.fromarray(numpy.rint(numpy.asarray(image) / 257).astype(numpy.uint8))
-    image = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    image = image.convert("RGB")
+    for size in (width, image.height), (width, height):  # rows first, as Pillow to 11; 13 takes the cheaper order
+        image = image.resize(size, Image.Resampling.BILINEAR)
     x = torch.from_numpy(numpy.array(image)).permute(2, 0, 1)[None].float() / 255
     return (x - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(DEVIATION).view(1, 3, 1, 1)
 
