@@ -5,12 +5,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/event.h"
 
 #define HALF_BEAT (500 * FG_MS)
 #define LINE_MAY_SLEEP (1500 * FG_MS) /* after that the heartbeat stops */
@@ -41,13 +40,6 @@ static void put(struct fg_actuator *a, int out, int32_t line, bool level) {
     if (line >= 0 &&
         a->settings.outputs->set(a->settings.outputs, (uint32_t)line, level, 0, &message) != FG_OK)
         atomic_store(&a->failed, true);
-}
-
-static void notify(const struct fg_actuator *a) {
-    const uint64_t one = 1;
-    /* The counter cannot overflow before the line has read it. */
-    if (write(a->settings.notify, &one, sizeof one) < 0)
-        return;
 }
 
 /* Both sides of the beat depend on the line's own proof of life. */
@@ -88,7 +80,7 @@ static int64_t act(struct fg_actuator *a) {
         news = true;
     }
     if (news || atomic_load(&a->failed))
-        notify(a);
+        fg_event_signal(s->notify);
     return a->state.next_ns < a->next_beat_ns ? a->state.next_ns : a->next_beat_ns;
 }
 
@@ -104,20 +96,11 @@ static void *run(void *argument) {
         const struct timespec timeout = {.tv_sec = left > 0 ? left / FG_S : 0,
                                          .tv_nsec = left > 0 ? left % FG_S : 0};
         struct pollfd descriptor = {.fd = a->wake, .events = POLLIN};
-        if (ppoll(&descriptor, 1, &timeout, NULL) > 0) {
-            uint64_t count;
-            if (read(a->wake, &count, sizeof count) < 0)
-                continue;
-        }
+        if (ppoll(&descriptor, 1, &timeout, NULL) > 0)
+            fg_event_take(a->wake);
     }
     a->settings.outputs->safe(a->settings.outputs);
     return NULL;
-}
-
-static void wake(struct fg_actuator *a) {
-    const uint64_t one = 1;
-    if (write(a->wake, &one, sizeof one) < 0)
-        return;
 }
 
 enum fg_status fg_actuator_open(const struct fg_actuation_settings *settings, struct fg_actuator **actuator,
@@ -144,7 +127,7 @@ void fg_actuator_close(struct fg_actuator *actuator) {
     if (!actuator)
         return;
     atomic_store(&actuator->quit, true);
-    wake(actuator);
+    fg_event_signal(actuator->wake);
     pthread_join(actuator->thread, NULL);
     close(actuator->wake);
     free(actuator);
@@ -152,7 +135,7 @@ void fg_actuator_close(struct fg_actuator *actuator) {
 
 void fg_actuator_want(struct fg_actuator *actuator, uint32_t wanted) {
     atomic_store(&actuator->wanted, wanted);
-    wake(actuator);
+    fg_event_signal(actuator->wake);
 }
 
 void fg_actuator_alive(struct fg_actuator *actuator, int64_t now_ns) {

@@ -1,4 +1,6 @@
-/* fg_setup_run: opens everything in order, serves, closes everything in reverse. */
+/* Opens everything in order, serves, closes everything in reverse. */
+#include "runtime/daemon.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -249,7 +251,7 @@ static void close_all(struct daemon *d) {
     fg_report_free(&d->report);
 }
 
-int fg_setup_run(const char *config_path) {
+int fg_daemon_run(const char *config_path) {
     static struct daemon d;
     struct fg_message message = {{0}};
     enum fg_status status = fg_config_read(config_path, &d.config, &d.report);

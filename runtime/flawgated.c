@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runtime/setup.h"
+#include "runtime/daemon.h"
 
 int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "-c"))
-        return fg_setup_run(argv[2]);
+        return fg_daemon_run(argv[2]);
     fprintf(stderr, "usage: flawgated -c CONFIG\n");
     return 2;
 }

@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
+
+#include "runtime/event.h"
 
 struct fg_judge {
     struct fg_judge_settings settings;
@@ -47,22 +47,10 @@ static enum fg_status load(struct fg_judge *j) {
     return FG_OK;
 }
 
-static void signal_event(int descriptor) {
-    const uint64_t one = 1;
-    while (write(descriptor, &one, sizeof one) < 0 && errno == EINTR)
-        ;
-}
-
-static void wait_event(int descriptor) {
-    uint64_t count;
-    while (read(descriptor, &count, sizeof count) < 0 && errno == EINTR)
-        ;
-}
-
 static void *run(void *argument) {
     struct fg_judge *j = argument;
     for (;;) {
-        wait_event(j->start);
+        fg_event_take(j->start);
         if (j->quit)
             return NULL;
         j->result = (struct fg_job_result){.kind = j->job.kind, .part = j->job.part};
@@ -77,7 +65,7 @@ static void *run(void *argument) {
             j->result.status = fg_engine_self_test(j->engine, &j->result.message);
             break;
         }
-        signal_event(j->done);
+        fg_event_signal(j->done);
     }
 }
 
@@ -104,7 +92,7 @@ void fg_judge_close(struct fg_judge *judge) {
     if (!judge)
         return;
     judge->quit = true;
-    signal_event(judge->start);
+    fg_event_signal(judge->start);
     pthread_join(judge->thread, NULL);
     fg_engine_close(judge->engine);
     close(judge->start);
@@ -118,12 +106,11 @@ int fg_judge_descriptor(const struct fg_judge *judge) {
 
 void fg_judge_start(struct fg_judge *judge, const struct fg_job *job) {
     judge->job = *job;
-    signal_event(judge->start);
+    fg_event_signal(judge->start);
 }
 
 bool fg_judge_result(struct fg_judge *judge, struct fg_job_result *result) {
-    uint64_t count;
-    if (read(judge->done, &count, sizeof count) != sizeof count)
+    if (!fg_event_take(judge->done))
         return false;
     *result = judge->result;
     return true;

@@ -2,16 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <poll.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/event.h"
 #include "runtime/line_state.h"
 #include "runtime/log.h"
 
@@ -19,17 +14,6 @@
 #define APPLY_TIMEOUT_MS 1000
 #define STUCK (2 * FG_S) /* past a part's deadline: inference or actuation has missed its own */
 #define ANSWER_AFTER_LOSS (2 * FG_S)
-
-static void signal_event(int descriptor) {
-    const uint64_t one = 1;
-    while (write(descriptor, &one, sizeof one) < 0 && errno == EINTR)
-        ;
-}
-
-static bool take_event(int descriptor) {
-    uint64_t count;
-    return read(descriptor, &count, sizeof count) == sizeof count;
-}
 
 size_t fg_line_memory(void) {
     return fg_size_align(sizeof(struct fg_line));
@@ -82,12 +66,12 @@ struct fg_snapshot_cell *fg_line_cell(struct fg_line *line) {
 enum fg_modbus_exception fg_line_apply(void *context, const struct fg_commands *commands) {
     struct fg_line *l = context;
     l->commands = *commands;
-    signal_event(l->asked);
+    fg_event_signal(l->asked);
     struct pollfd answered = {.fd = l->answered, .events = POLLIN};
     /* Taken back before the line has seen them, they are refused; else the answer is on its way. */
-    if (poll(&answered, 1, APPLY_TIMEOUT_MS) <= 0 && take_event(l->asked))
+    if (poll(&answered, 1, APPLY_TIMEOUT_MS) <= 0 && fg_event_take(l->asked))
         return FG_MODBUS_BUSY;
-    while (!take_event(l->answered))
+    while (!fg_event_take(l->answered))
         poll(&answered, 1, -1);
     return l->exception;
 }
@@ -126,7 +110,7 @@ static void judged(struct fg_line *l, const struct fg_job_result *r) {
     l->s.camera->release(l->s.camera, &l->frame);
     if (l->part.state != FG_PART_JUDGED || l->part.id != r->part)
         return; /* its deadline came first */
-    struct fg_result result = {.threshold = l->part.threshold};
+    struct fg_result result = {.reason = FG_REASON_NONE};
     if (r->status != FG_OK) {
         fg_log(FG_LOG_ERROR, "part %u: %s", r->part, r->message.text);
         fg_line_fault(l, r->status == FG_DEVICE_LOST ? FG_ERROR_DEVICE_LOST : FG_ERROR_INFERENCE);
@@ -383,13 +367,13 @@ static void carry_out(struct fg_line *l, const struct fg_command *c) {
 }
 
 static void take_commands(struct fg_line *l) {
-    if (!take_event(l->asked))
+    if (!fg_event_take(l->asked))
         return;
     l->exception = refuse_commands(l, &l->commands);
     for (uint32_t i = 0; i < l->commands.count && l->exception == FG_MODBUS_DONE; i++)
         carry_out(l, &l->commands.command[i]);
     fg_line_publish(l); /* effects come before the reply */
-    signal_event(l->answered);
+    fg_event_signal(l->answered);
 }
 
 /* ---- Time ---- */
@@ -414,7 +398,7 @@ static void watch_plc(struct fg_line *l, int64_t now) {
 }
 
 static void watch_actuation(struct fg_line *l) {
-    take_event(l->s.actuation_descriptor);
+    fg_event_take(l->s.actuation_descriptor);
     if (fg_actuator_stopped(l->s.actuator)) {
         fg_line_fault(l, FG_ERROR_INOPERATIVE);
         l->halted = true;
@@ -468,7 +452,7 @@ static void wait_for_events(struct fg_line *l) {
 
 static void round_once(struct fg_line *l) {
     wait_for_events(l);
-    l->stopping = take_event(l->stop) || l->stopping;
+    l->stopping = fg_event_take(l->stop) || l->stopping;
     watch_deadline(l, fg_clock_ns()); /* before a verdict that came too late is taken */
     take_job_result(l);
     take_edges(l);
@@ -516,5 +500,5 @@ int fg_line_run(struct fg_line *line) {
 }
 
 void fg_line_stop(struct fg_line *line) {
-    signal_event(line->stop);
+    fg_event_signal(line->stop);
 }

@@ -1,4 +1,4 @@
-/* From a configuration to a running line: what flawgated does, and what flawgate check says of it beforehand.
+/* What a configuration takes, for flawgated and flawgate check.
  *
  * The plan is known before anything is loaded: the arena to the byte, and a named allowance for what
  * libraries take (OpenBLAS's buffers, the C library, libmodbus, stacks). */
@@ -26,9 +26,5 @@ enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *
 
 /* The plan as people read it, to standard output. */
 void fg_setup_print(const struct fg_config *config, const struct fg_memory_plan *plan);
-
-/* Everything: checks, prints the plan, takes the memory, opens camera and board, serves until SIGTERM. The
- * exit status. Whatever is wrong is said on standard error, all of it. */
-int fg_setup_run(const char *config_path);
 
 #endif

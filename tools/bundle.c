@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "runtime/bundle.h"
+#include "runtime/json.h"
 #include "tools/bundle_command.h"
-#include "tools/json.h"
 #include "tools/tool.h"
 
 static const char HELP[] =

@@ -3,8 +3,8 @@
 #include <time.h>
 
 #include "runtime/bundle.h"
+#include "runtime/json.h"
 #include "tools/bundle_command.h"
-#include "tools/json.h"
 #include "trainer/calibrate.h"
 
 static size_t count_values(const struct fg_bundle *bundle, uint32_t i) {

@@ -8,7 +8,7 @@
 #include "runtime/device.h"
 #include "tools/tool.h"
 #include "trainer/calibrate.h"
-#include "trainer/dataset.h"
+#include "trainer/files.h"
 
 static const char HELP[] = "usage: flawgate calibrate NAME.fgb DIR [--false-rejects P]\n"
                            "DIR is a folder of pictures of good parts; the bundle is rewritten in place.\n";

@@ -8,12 +8,12 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/device.h"
+#include "runtime/json.h"
 #include "runtime/station.h"
 #include "tools/arguments.h"
-#include "tools/json.h"
 #include "tools/tool.h"
 #include "trainer/calibrate.h"
-#include "trainer/dataset.h"
+#include "trainer/files.h"
 #include "trainer/metrics.h"
 
 static const char HELP[] =

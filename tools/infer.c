@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "runtime/device.h"
+#include "runtime/json.h"
 #include "runtime/station.h"
 #include "tools/arguments.h"
-#include "tools/json.h"
 #include "tools/overlay.h"
 #include "tools/tool.h"
 

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "runtime/base/status.h"
+#include "runtime/json.h"
 #include "runtime/modbus_map.h"
-#include "tools/json.h"
 #include "tools/tool.h"
 
 #define REFRESH_NS 500000000

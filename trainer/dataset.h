@@ -1,5 +1,4 @@
-/* The pictures to train with: a category in MVTec layout (DIR/train/good) or a flat folder of good pictures;
- * and the test pictures of a category (DIR/test/DEFECT, DIR/ground_truth/DEFECT).
+/* The pictures to train with: a category in MVTec layout (DIR/train/good) or a flat folder of good pictures.
  *
  * Every picture is decoded once, in parallel, and kept at the network's size as RESIZE makes it: 8-bit RGB;
  * no more than one decoded picture a thread is in memory. A picture that cannot be read is listed with its
@@ -10,16 +9,11 @@
 #include "kernels/backend.h"
 #include "runtime/bundle.h"
 #include "runtime/image.h"
+#include "trainer/files.h"
 
 #define FG_DATASET_LEAST 8 /* good pictures */
 #define FG_HELD_OUT_LEAST 4
 #define FG_HELD_OUT_SHARE 10 /* one in so many */
-
-/* A list of files, sorted by name. */
-struct fg_paths {
-    char **path;
-    uint32_t count;
-};
 
 struct fg_skipped {
     char *path;
@@ -62,29 +56,5 @@ void fg_dataset_size(double aspect, int32_t *height, int32_t *width);
 /* A decoded picture at another size, through the backend's RESIZE: out is height * width * 3 bytes. */
 enum fg_status fg_picture_resize(struct fg_backend *backend, const struct fg_image *image, int32_t height,
                                  int32_t width, uint8_t *out, struct fg_message *message);
-
-/* All pictures of one folder by their endings, sorted by name, with the folder in front. */
-enum fg_status fg_paths_list(struct fg_paths *paths, const char *folder, struct fg_message *message);
-void fg_paths_free(struct fg_paths *paths);
-
-/* The test pictures of a category, by defect, then by name. */
-struct fg_test_picture {
-    char *path, *mask; /* mask NULL: none, a good part */
-    char defect[FG_NAME_SIZE];
-};
-
-struct fg_test_set {
-    struct fg_test_picture *picture;
-    uint32_t count;
-};
-
-/* FG_INPUT: no test folder, or a defective picture without its mask, which is named. */
-enum fg_status fg_test_set_open(struct fg_test_set *set, const char *folder, struct fg_message *message);
-void fg_test_set_close(struct fg_test_set *set);
-
-/* A mask at another size by nearest neighbour (Pillow's NEAREST: source floor((i + 0.5) * in / out)); 1 where
- * above 127, else 0. */
-enum fg_status fg_mask_read(const char *path, int32_t height, int32_t width, uint8_t *mask,
-                            struct fg_message *message);
 
 #endif

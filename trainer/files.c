@@ -1,4 +1,5 @@
-/* Folders of pictures: lists by name, the test set's layout, masks. */
+#include "trainer/files.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -6,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "trainer/dataset.h"
+#include "runtime/image.h"
 
 static int by_name(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/file.h"
 #include "runtime/device.h"
+#include "runtime/json.h"
 #include "runtime/safetensors.h"
 #include "trainer/dataset.h"
 #include "trainer/finish.h"
@@ -236,17 +238,30 @@ static enum fg_status finish(struct run *run, struct fg_message *message) {
     char sentence[512];
     fg_calibration_sentence(&calibration, sentence, sizeof sentence);
     fprintf(stderr, "%s\n%s is written.\n", sentence, run->options.out);
-    if (run->options.json)
-        printf(
-            "{\"bundle\": \"%s\", \"threshold\": %.9g, \"held_out\": %u, \"rate_bound\": %.9g, \"sentence\": "
-            "\"%s\"}\n",
-            header.provenance.name, (double)calibration.threshold, calibration.pictures,
-            (double)calibration.rate_bound, sentence);
+    if (run->options.json) {
+        printf("{\"bundle\": ");
+        fg_json_text(stdout, header.provenance.name);
+        printf(", \"threshold\": %.9g, \"held_out\": %u, \"rate_bound\": %.9g, \"sentence\": ",
+               (double)calibration.threshold, calibration.pictures, (double)calibration.rate_bound);
+        fg_json_text(stdout, sentence);
+        printf("}\n");
+    }
     return FG_OK;
+}
+
+/* An hour of training must not end at a folder that is not there. */
+static enum fg_status try_output(const struct run *run, struct fg_message *message) {
+    struct fg_file file;
+    enum fg_status status = fg_file_create(&file, run->options.out, message);
+    if (status == FG_OK)
+        fg_file_abandon(&file);
+    return status;
 }
 
 static enum fg_status run_all(struct run *run, struct fg_message *message) {
     enum fg_status status = name_state(run, message);
+    if (status == FG_OK)
+        status = try_output(run, message);
     if (status == FG_OK)
         status = fg_device_open("auto", run->options.threads, &run->backend, message);
     if (status == FG_OK)

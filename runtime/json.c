@@ -1,4 +1,4 @@
-#include "tools/json.h"
+#include "runtime/json.h"
 
 #include <math.h>
 

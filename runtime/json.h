@@ -1,6 +1,6 @@
-/* The little JSON that the tools print. */
-#ifndef FG_TOOLS_JSON_H
-#define FG_TOOLS_JSON_H
+/* The little JSON that programs print. */
+#ifndef FG_RUNTIME_JSON_H
+#define FG_RUNTIME_JSON_H
 
 #include <stdio.h>
 
