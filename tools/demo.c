@@ -17,12 +17,12 @@
 #include "tools/tool.h"
 
 #define SIZE 128
-#define TRAIN 120
+#define TRAIN 240
 #define GOOD 100
 #define OF_EACH_DEFECT 25
 #define PARTS (GOOD + 4 * OF_EACH_DEFECT)
-#define EPOCHS "60"
-#define RANDOM_EPOCHS "20"
+#define EPOCHS "36"
+#define RANDOM_EPOCHS "12"
 #define LEAST_AUROC 0.97
 #define MOST_FALSE_REJECTS 0.02
 #define LEAST_DETECTION 0.90
