@@ -176,6 +176,21 @@ class Line(unittest.TestCase):
         self.assertEqual(counted, (12, passed, 12 - passed, 0))
         self.assertEqual(daemon.end(), 0)
 
+    def test_a_trigger_clears_the_previous_result(self):
+        """When the answer to a trigger is on the wire no previous part's verdict can be read."""
+        daemon = self.start()
+        seen_busy = 0
+        for part in range(1, 21):
+            wait("ready", lambda: daemon.bits()[1])
+            self.assertFalse(daemon.coil(1).isError())
+            bits = daemon.bits()
+            if bits[2]:  # else the part was judged before this read
+                seen_busy += 1
+                self.assertFalse(any(bits[3:7]), bits)
+            daemon.result(part)
+        self.assertGreater(seen_busy, 0, "every part was judged before one read")
+        self.assertEqual(daemon.end(), 0)
+
     def test_reject_pulses_for_a_defect_only(self):
         daemon = self.start(deadline=500, delay=600)
         for part in 1, 2:

@@ -94,6 +94,19 @@ static void test_pulses_merge(void **state) {
     assert_false(actuation.reject);
 }
 
+/* A PLC may shorten the pulse between two parts: the longer one is not cut. */
+static void test_short_pulse_inside_a_long_one(void **state) {
+    (void)state;
+    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 100 * MS, 50 * MS, 0), FG_DEFECT);
+    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 110 * MS, 5 * MS, 0), FG_DEFECT);
+    at(100 * MS, FG_RULE_REJECT);
+    at(110 * MS, FG_RULE_REJECT);
+    at(149 * MS, FG_RULE_REJECT);
+    assert_true(actuation.reject);
+    at(150 * MS, FG_RULE_REJECT);
+    assert_false(actuation.reject);
+}
+
 static void test_missed(void **state) {
     (void)state;
     assert_int_equal(fg_rejects_add(&rejects, 100 * MS, 10 * MS, 100 * MS), -1);
@@ -164,6 +177,7 @@ int main(void) {
         cmocka_unit_test_setup(test_late_verdict_changes_nothing, fresh),
         cmocka_unit_test_setup(test_rules_for_inoperative, fresh),
         cmocka_unit_test_setup(test_pulses_merge, fresh),
+        cmocka_unit_test_setup(test_short_pulse_inside_a_long_one, fresh),
         cmocka_unit_test_setup(test_missed, fresh),
         cmocka_unit_test(test_block_replaced),
         cmocka_unit_test(test_block_buffered),
