@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/device.h"
@@ -134,13 +135,23 @@ static enum fg_status bench_judging(struct bench *b, const struct fg_weights *we
     return status;
 }
 
-static void no_progress(void *argument, uint32_t pictures) {
-    (void)argument;
-    (void)pictures;
+/* On a terminal only; a training step of a large backbone takes many seconds. */
+static void show(const char *what, uint32_t done, uint32_t of) {
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r%s: %u of %u pictures  %s", what, done, of, done == of ? "\n" : "");
 }
 
-/* Epochs of one full batch each, whose validation is of one picture: its share
- * is taken off. */
+static void show_warm_up(void *argument, uint32_t pictures) {
+    (void)argument;
+    show("training, to warm up", pictures, BATCH * TRAINING_STEPS);
+}
+
+static void show_timed(void *argument, uint32_t pictures) {
+    (void)argument;
+    show("training, timed", pictures, BATCH * TRAINING_STEPS);
+}
+
+/* Two epochs, the second timed. Validation is of one picture. */
 static enum fg_status bench_training(struct bench *b, struct fg_weights *weights, const uint8_t *pixels,
                                      struct fg_message *message) {
     uint32_t train[BATCH * TRAINING_STEPS], held_out = 0;
@@ -157,10 +168,10 @@ static enum fg_status bench_training(struct bench *b, struct fg_weights *weights
     enum fg_status status = fg_trainer_open(&training, weights, &pictures, b->backend, &trainer, message);
     if (status != FG_OK)
         return status;
-    status = fg_trainer_epoch(trainer, no_progress, NULL, message);
+    status = fg_trainer_epoch(trainer, show_warm_up, NULL, message);
     if (status == FG_OK) {
         const int64_t start = fg_clock_ns();
-        status = fg_trainer_epoch(trainer, no_progress, NULL, message);
+        status = fg_trainer_epoch(trainer, show_timed, NULL, message);
         b->training_images_per_second = BATCH * TRAINING_STEPS / ((double)(fg_clock_ns() - start) / 1e9);
     }
     fg_trainer_close(trainer);
@@ -187,6 +198,8 @@ static enum fg_status bench_backbone(struct bench *b, enum fg_backbone backbone,
         status = fg_weights_open(&weights, &network, message);
     if (status == FG_OK) {
         fg_weights_draw(&weights, 0, true);
+        if (isatty(STDERR_FILENO))
+            fprintf(stderr, "judging for about %d s\n", (int)(BUDGET_NS / FG_S));
         status = bench_judging(b, &weights, pixels, message);
     }
     if (status == FG_OK)
