@@ -41,10 +41,12 @@ struct fg_provenance {
     float learning_rate, l2, mask_rate;
     bool global_loss;
     uint64_t seed;
-    uint64_t unix_time;         /* seconds */
-    float held_out_loss;        /* of the best epoch */
-    char program[FG_TEXT_SIZE]; /* "flawgate-train 0.1" */
-    char name[FG_NAME_SIZE];    /* the bundle's name: 64 ASCII bytes of the Modbus map */
+    uint64_t unix_time;                  /* seconds */
+    float held_out_loss;                 /* of the best epoch */
+    uint32_t test_pictures;              /* of the category's test set, 0: it had none, or was not judged; */
+    float image_auroc, pixel_auroc, pro; /* on them (network.md section 8), 0 to 1; 0 where undefined */
+    char program[FG_TEXT_SIZE];          /* "flawgate-train 0.1" */
+    char name[FG_NAME_SIZE];             /* the bundle's name: 64 ASCII bytes of the Modbus map */
 };
 
 struct fg_bundle_header {
@@ -106,7 +108,8 @@ enum fg_status fg_bundle_write(const char *path, const struct fg_bundle_header *
                                const float *self_test_map, struct fg_message *message);
 
 /* Writes the same tensors (streams copied as they are) under a new header, of the same network, and
- * self-test: what calibration does. path may be the bundle's own. */
+ * self-test: what calibration does. Without a new self-test (NULL, NULL) a calibrated bundle keeps its own.
+ * path may be the bundle's own. */
 enum fg_status fg_bundle_rewrite(const struct fg_bundle *bundle, const char *path,
                                  const struct fg_bundle_header *header, const uint8_t *self_test_input,
                                  const float *self_test_map, struct fg_message *message);

@@ -99,6 +99,13 @@ static enum fg_status check(const struct fg_bundle_header *header, struct fg_mes
     return FG_OK;
 }
 
+/* Past the fields before id that only inform: they may be absent, as in a bundle of an older program. */
+static size_t skip_optional(size_t next, uint32_t id) {
+    while (next < COUNT && FIELDS[next].id < id && !(FIELDS[next].flags & FG_BUNDLE_MUST))
+        next++;
+    return next;
+}
+
 enum fg_status fg_bundle_fields_read(const unsigned char *bytes, size_t size, struct fg_bundle_header *header,
                                      struct fg_message *message) {
     memset(header, 0, sizeof *header);
@@ -119,6 +126,7 @@ enum fg_status fg_bundle_fields_read(const unsigned char *bytes, size_t size, st
         if (flags & ~FG_BUNDLE_MUST)
             return fg_fail(message, FG_INPUT, "field %u: unknown flags %u", id, flags);
         last = id;
+        next = skip_optional(next, id);
         if (next < COUNT && id == FIELDS[next].id) {
             const struct field *field = &FIELDS[next++];
             if (type != field->type)
@@ -136,6 +144,7 @@ enum fg_status fg_bundle_fields_read(const unsigned char *bytes, size_t size, st
         }
         at += length;
     }
+    next = skip_optional(next, UINT32_MAX);
     if (next < COUNT)
         return fg_fail(message, FG_INPUT, "field %s is missing", FIELDS[next].name);
     return check(header, message);

@@ -16,18 +16,20 @@
  *
  *   fields, each 8 bytes and its value; ids strictly ascending
  *       0   2  u16 id (the list is FG_BUNDLE_FIELDS below)
- *       2   1  type: 1 u32, 2 u64, 3 f32, 4 switch (u32 0 or 1), 5 text (printable ASCII, no end mark), 6
- * bytes 3   1  bit 0: must be understood. A reader skips an unknown field without it and refuses the file for
+ *       2   1  type: 1 u32, 2 u64, 3 f32, 4 switch (u32 0 or 1), 5 text (printable ASCII, no end mark), 6 bytes
+ *       3   1  bit 0: must be understood. A reader skips an unknown field without it and refuses the file for
  *              an unknown field with it. The other bits are 0
  *       4   4  u32 bytes of the value: 4, 8, 4, 4; a text's and bytes' own
  *
  *   table, entries of 132 bytes
  *       0  64  name, ASCII, filled up with zeros, of which there is at least one
  *      64  16  u32 extents n, h, w, c, each 1 or more; channels c are innermost. A convolution's weight is
- *              {output channels, kernel, kernel, input channels / groups}, a transposed one's {input
- * channels, 2, 2, output channels}, a vector {1, 1, 1, channels} 80   4  u32 element type: 1 float32, 2
- * float16, 3 u8 84   8  u64 offset of the stream in the file: where the one before ends, the first behind the
- * table 92   8  u64 bytes of the stream, at least 1 100  32  BLAKE2b-256 (no key) over the stream
+ *              {output channels, kernel, kernel, input channels / groups}, a transposed one's
+ *              {input channels, 2, 2, output channels}, a vector {1, 1, 1, channels}
+ *      80   4  u32 element type: 1 float32, 2 float16, 3 u8
+ *      84   8  u64 offset of the stream in the file: where the one before ends, the first behind the table
+ *      92   8  u64 bytes of the stream, at least 1
+ *     100  32  BLAKE2b-256 (no key) over the stream
  *
  * Entries are the network's folded parameters under the names of network.md (a batch norm's bias is what is
  * left of it; its weight, mean and variance are in the convolution before it), all and no other, in any
@@ -71,9 +73,10 @@ enum fg_bundle_type {
 
 enum fg_bundle_element { FG_BUNDLE_FLOAT32 = 1, FG_BUNDLE_FLOAT16, FG_BUNDLE_BYTE };
 
-/* All fields of version 1, each present once: FIELD(id, type, flags, member of struct fg_bundle_header,
- * largest value or 0 for the type's own). A text's largest length is its member's size less one. The
- * backbones are 0 resnet18, 1 resnet34, 2 resnet50, 3 wide_resnet50_2. */
+/* All fields of version 1: FIELD(id, type, flags, member of struct fg_bundle_header, largest value or 0 for
+ * the type's own). Those with FG_BUNDLE_MUST are present; others may be absent, as in a bundle of an older
+ * program, and are then 0 or empty. A text's largest length is its member's size less one. The backbones are
+ * 0 resnet18, 1 resnet34, 2 resnet50, 3 wide_resnet50_2. */
 #define FG_BUNDLE_FIELDS(FIELD)                                                                              \
     FIELD(1, U32, FG_BUNDLE_MUST, spec.backbone, 3)                                                          \
     FIELD(2, U32, FG_BUNDLE_MUST, spec.height, 1024)                                                         \
@@ -113,6 +116,10 @@ enum fg_bundle_element { FG_BUNDLE_FLOAT32 = 1, FG_BUNDLE_FLOAT16, FG_BUNDLE_BYT
     FIELD(76, F32, 0, provenance.held_out_loss, 0)                                                           \
     FIELD(77, TEXT, 0, provenance.program, 0)                                                                \
     FIELD(78, TEXT, 0, provenance.name, 0)                                                                   \
+    FIELD(79, U32, 0, provenance.test_pictures, 0)                                                           \
+    FIELD(80, F32, 0, provenance.image_auroc, 0)                                                             \
+    FIELD(81, F32, 0, provenance.pixel_auroc, 0)                                                             \
+    FIELD(82, F32, 0, provenance.pro, 0)                                                                     \
     FIELD(96, TEXT, FG_BUNDLE_MUST, compatible, 0)                                                           \
     FIELD(97, U32, FG_BUNDLE_MUST, security_counter, 0)
 

@@ -202,8 +202,8 @@ out:
 
 /* One stream as it is, refused when it is damaged: a new table would hide it. */
 static enum fg_status copy_stream(struct writer *w, const struct fg_bundle *bundle,
-                                  const struct fg_bundle_tensor *tensor) {
-    const struct fg_param *param = &bundle->network.param[tensor->param];
+                                  const struct fg_bundle_tensor *tensor, const char *name,
+                                  const struct fg_tensor *t) {
     crypto_generichash_state hash;
     crypto_generichash_init(&hash, NULL, 0, FG_HASH_SIZE);
     for (uint64_t done = 0; done < tensor->stored;) {
@@ -221,10 +221,30 @@ static enum fg_status copy_stream(struct writer *w, const struct fg_bundle *bund
     if (memcmp(digest, tensor->hash, sizeof digest) != 0)
         return fg_fail(w->message, FG_INPUT,
                        "%.250s: %s is damaged: its checksum does not match; copy the bundle again",
-                       bundle->path, param->name);
-    const struct fg_tensor t = fg_param_tensor(param);
-    put_entry(w, param->name, &t, tensor->dtype, tensor->stored, digest);
+                       bundle->path, name);
+    put_entry(w, name, t, tensor->dtype, tensor->stored, digest);
     return FG_OK;
+}
+
+static enum fg_status copy_tensors(struct writer *w, const struct fg_bundle *bundle) {
+    enum fg_status status = FG_OK;
+    for (uint32_t i = 0; i < bundle->tensors && status == FG_OK; i++) {
+        const struct fg_param *param = &bundle->network.param[bundle->tensor[i].param];
+        const struct fg_tensor t = fg_param_tensor(param);
+        status = copy_stream(w, bundle, &bundle->tensor[i], param->name, &t);
+    }
+    return status;
+}
+
+static enum fg_status copy_self_test(struct writer *w, const struct fg_bundle *bundle) {
+    static const char *const NAMES[] = {
+        [FG_SELF_TEST_INPUT] = FG_BUNDLE_INPUT, [FG_SELF_TEST_MAP] = FG_BUNDLE_MAP};
+    enum fg_status status = FG_OK;
+    for (int i = 0; i < FG_SELF_TESTS && status == FG_OK; i++) {
+        const struct fg_tensor t = fg_bundle_self_test_tensor(&bundle->header.spec, i);
+        status = copy_stream(w, bundle, &bundle->self_test[i], NAMES[i], &t);
+    }
+    return status;
 }
 
 enum fg_status fg_bundle_rewrite(const struct fg_bundle *bundle, const char *path,
@@ -235,9 +255,11 @@ enum fg_status fg_bundle_rewrite(const struct fg_bundle *bundle, const char *pat
         return FG_ENVIRONMENT;
     enum fg_status status =
         begin(w, path, header, bundle->tensors + (header->calibrated ? FG_SELF_TESTS : 0));
-    for (uint32_t i = 0; i < bundle->tensors && status == FG_OK; i++)
-        status = copy_stream(w, bundle, &bundle->tensor[i]);
     if (status == FG_OK)
+        status = copy_tensors(w, bundle);
+    if (status == FG_OK && header->calibrated && !self_test_input)
+        status = copy_self_test(w, bundle);
+    else if (status == FG_OK)
         status = put_self_test(w, header, self_test_input, self_test_map);
     if (status == FG_OK)
         status = commit(w);

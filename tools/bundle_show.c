@@ -51,6 +51,10 @@ static void print_provenance(const struct fg_provenance *p) {
     printf("recipe       batch %u, learning rate %g, l2 %g, mask rate %g, %s loss, seed %" PRIu64 "\n",
            p->batch, (double)p->learning_rate, (double)p->l2, (double)p->mask_rate,
            p->global_loss ? "global" : "position", p->seed);
+    if (p->test_pictures)
+        printf("evaluation   %u test pictures: image AUROC %.2f %%, pixel AUROC %.2f %%, PRO %.2f %%\n",
+               p->test_pictures, 100 * (double)p->image_auroc, 100 * (double)p->pixel_auroc,
+               100 * (double)p->pro);
     char when[32] = "?";
     const time_t seconds = (time_t)p->unix_time;
     struct tm utc;
@@ -145,8 +149,12 @@ static void print_json_provenance(const struct fg_provenance *p) {
     json_number("mask_rate", (double)p->mask_rate);
     json_switch("global_loss", p->global_loss);
     json_number("held_out_loss", (double)p->held_out_loss);
+    json_number("image_auroc", (double)p->image_auroc);
+    json_number("pixel_auroc", (double)p->pixel_auroc);
+    json_number("pro", (double)p->pro);
     json_text("program", p->program);
-    printf("\"seed\":%" PRIu64 ",\"unix_time\":%" PRIu64 "},", p->seed, p->unix_time);
+    printf("\"test_pictures\":%u,\"seed\":%" PRIu64 ",\"unix_time\":%" PRIu64 "},", p->test_pictures, p->seed,
+           p->unix_time);
 }
 
 static void print_json_tensors(const struct fg_bundle *bundle) {

@@ -17,12 +17,13 @@
 #include "tools/tool.h"
 
 #define SIZE 128
-#define TRAIN 240
+#define TRAIN 600
 #define GOOD 100
 #define OF_EACH_DEFECT 25
 #define PARTS (GOOD + 4 * OF_EACH_DEFECT)
-#define EPOCHS "36"
-#define RANDOM_EPOCHS "12"
+#define EPOCHS "14"
+#define BATCH "8" /* more steps in the same time */
+#define RANDOM_EPOCHS "5"
 #define LEAST_AUROC 0.97
 #define MOST_FALSE_REJECTS 0.02
 #define LEAST_DETECTION 0.90
@@ -91,8 +92,9 @@ static enum fg_status make_pictures(struct demo *d, struct fg_message *message) 
 static enum fg_status train(const char *category, const char *bundle, const char *teacher, const char *epochs,
                             struct fg_message *message) {
     /* A random teacher needs to be told which network; the demo's is a ResNet-18. */
-    const char *const arguments[] = {category,   "--out",  bundle, "--teacher", teacher, "--backbone",
-                                     "resnet18", "--size", "128",  "--epochs",  epochs,  NULL};
+    const char *const arguments[] = {category,     "--out",    bundle,   "--teacher", teacher,
+                                     "--backbone", "resnet18", "--size", "128",       "--batch",
+                                     BATCH,        "--epochs", epochs,   NULL};
     return fg_process_run("flawgate-train", arguments, NULL, 0, message);
 }
 

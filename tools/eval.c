@@ -9,32 +9,22 @@
 #include "runtime/base/clock.h"
 #include "runtime/device.h"
 #include "runtime/json.h"
-#include "runtime/station.h"
 #include "tools/arguments.h"
 #include "tools/tool.h"
 #include "trainer/calibrate.h"
-#include "trainer/files.h"
-#include "trainer/metrics.h"
+#include "trainer/evaluate.h"
 
 static const char HELP[] =
     "usage: flawgate eval NAME.fgb DIR [--json] [--device NAME] [--threads N]\n"
     "DIR is a category in MVTec layout: test/good, test/DEFECT and ground_truth/DEFECT.\n";
-
-#define MOST_GROUPS 255
 
 struct eval {
     struct fg_arguments common;
     const char *bundle, *folder;
     struct fg_backend *backend;
     struct fg_station station;
-    struct fg_test_set set;
-    struct fg_metrics *metrics;
-    uint8_t *mask;
-    const char *group[MOST_GROUPS + 1]; /* names of the kinds of defect, from 1 */
-    uint32_t groups;
-    float threshold;
-    uint32_t good, rejected_good, defective, detected;
-    double seconds;
+    struct fg_evaluation evaluation;
+    int64_t started_ns;
 };
 
 static enum fg_status read_arguments(int argc, char **argv, struct eval *e, struct fg_message *message) {
@@ -54,71 +44,12 @@ static enum fg_status read_arguments(int argc, char **argv, struct eval *e, stru
     return FG_OK;
 }
 
-/* The number of a kind of defect; 0 is good. */
-static enum fg_status find_group(struct eval *e, const char *defect, uint8_t *group,
-                                 struct fg_message *message) {
-    *group = 0;
-    if (!strcmp(defect, "good"))
-        return FG_OK;
-    for (uint32_t i = 1; i <= e->groups; i++)
-        if (!strcmp(e->group[i], defect)) {
-            *group = (uint8_t)i;
-            return FG_OK;
-        }
-    if (e->groups == MOST_GROUPS)
-        return fg_fail(message, FG_INPUT, "%.300s: more than %d kinds of defect", e->folder, MOST_GROUPS);
-    e->group[++e->groups] = defect;
-    *group = (uint8_t)e->groups;
-    return FG_OK;
-}
-
-static enum fg_status judge_picture(struct eval *e, const struct fg_test_picture *picture,
-                                    struct fg_message *message) {
-    const struct fg_network_spec *spec = &fg_bundle_header(e->station.bundle)->spec;
-    struct fg_image image;
-    struct fg_judgement judgement;
-    uint8_t group;
-    enum fg_status status = find_group(e, picture->defect, &group, message);
-    if (status == FG_OK)
-        status = fg_image_read(picture->path, &image, message);
-    if (status != FG_OK)
-        return status;
-    status = fg_station_judge(&e->station, picture->path, &image, e->threshold, &judgement, message);
-    fg_image_free(&image);
-    if (status == FG_OK && picture->mask)
-        status = fg_mask_read(picture->mask, spec->height, spec->width, e->mask, message);
-    if (status != FG_OK)
-        return status;
-    fg_metrics_add(e->metrics, fg_engine_map(e->station.engine), judgement.score, group,
-                   picture->mask ? e->mask : NULL);
-    const bool rejected = !judgement.finite || judgement.score > e->threshold;
-    if (group) {
-        e->defective++;
-        e->detected += rejected;
-    } else {
-        e->good++;
-        e->rejected_good += rejected;
-    }
-    return FG_OK;
-}
-
-static enum fg_status judge_all(struct eval *e, struct fg_message *message) {
-    const struct fg_network_spec *spec = &fg_bundle_header(e->station.bundle)->spec;
-    e->threshold = fg_bundle_header(e->station.bundle)->calibration.threshold;
-    e->mask = malloc((size_t)spec->height * (size_t)spec->width);
-    if (!e->mask)
-        return fg_fail(message, FG_ENVIRONMENT, "no memory for a mask");
-    enum fg_status status = fg_metrics_open(e->set.count, spec->height, spec->width, &e->metrics, message);
-    const int64_t start = fg_clock_ns();
-    for (uint32_t i = 0; i < e->set.count && status == FG_OK; i++) {
-        status = judge_picture(e, &e->set.picture[i], message);
-        const double spent = (double)(fg_clock_ns() - start) / 1e9;
-        if (isatty(STDERR_FILENO))
-            fprintf(stderr, "\rpicture %u of %u, %.0f s left  %s", i + 1, e->set.count,
-                    spent / (i + 1) * (e->set.count - i - 1), i + 1 == e->set.count ? "\n" : "");
-    }
-    e->seconds = (double)(fg_clock_ns() - start) / 1e9;
-    return status;
+static void show(void *argument, uint32_t done, uint32_t count) {
+    const struct eval *e = argument;
+    const double spent = (double)(fg_clock_ns() - e->started_ns) / 1e9;
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\rpicture %u of %u, %.0f s left  %s", done, count, spent / done * (count - done),
+                done == count ? "\n" : "");
 }
 
 static void print_json_figures(const struct fg_figures *f) {
@@ -146,19 +77,20 @@ static void print_row(const char *name, const struct fg_figures *f) {
     printf("\n");
 }
 
-static enum fg_status print(struct eval *e, struct fg_message *message) {
+static enum fg_status print(struct eval *eval, struct fg_message *message) {
+    struct fg_evaluation *e = &eval->evaluation;
     struct fg_figures figures;
     enum fg_status status = fg_metrics_figures(e->metrics, 0, &figures, message);
     if (status != FG_OK)
         return status;
-    const struct fg_calibration *calibration = &fg_bundle_header(e->station.bundle)->calibration;
+    const struct fg_calibration *calibration = &fg_bundle_header(eval->station.bundle)->calibration;
     char sentence[512];
     fg_calibration_sentence(calibration, sentence, sizeof sentence);
-    if (e->common.json) {
+    if (eval->common.json) {
         printf("{");
         print_json_figures(&figures);
         printf(", \"seconds\": %.3f, \"threshold\": ", e->seconds);
-        fg_json_number(stdout, (double)e->threshold);
+        fg_json_number(stdout, (double)calibration->threshold);
         printf(
             ", \"good\": %u, \"false_rejects\": %u, \"defective\": %u, \"detected\": %u, \"calibration\": ",
             e->good, e->rejected_good, e->defective, e->detected);
@@ -173,7 +105,7 @@ static enum fg_status print(struct eval *e, struct fg_message *message) {
         status = fg_metrics_figures(e->metrics, (uint8_t)g, &figures, message);
         if (status != FG_OK)
             break;
-        if (e->common.json) {
+        if (eval->common.json) {
             printf("%s", g > 1 ? ", " : "");
             fg_json_text(stdout, e->group[g]);
             printf(": {");
@@ -183,7 +115,7 @@ static enum fg_status print(struct eval *e, struct fg_message *message) {
             print_row(e->group[g], &figures);
         }
     }
-    if (e->common.json)
+    if (eval->common.json)
         printf("}}\n");
     else
         printf("%s\nAt this threshold: %u of %u good pictures rejected, %u of %u defective ones detected. "
@@ -200,21 +132,18 @@ int fg_tool_eval(int argc, char **argv) {
         fprintf(stderr, "flawgate eval: %s\n%s", message.text, HELP);
         return fg_exit_status(status);
     }
-    status = fg_test_set_open(&e.set, e.folder, &message);
-    if (status == FG_OK)
-        status = fg_device_open(e.common.device, e.common.threads, &e.backend, &message);
+    status = fg_device_open(e.common.device, e.common.threads, &e.backend, &message);
     if (status == FG_OK)
         status = fg_station_open(&e.station, e.bundle, e.backend, true, &message);
+    e.started_ns = fg_clock_ns();
     if (status == FG_OK)
-        status = judge_all(&e, &message);
+        status = fg_evaluate(&e.evaluation, &e.station, e.folder, show, &e, &message);
     if (status == FG_OK)
         status = print(&e, &message);
     if (status != FG_OK)
         fprintf(stderr, "flawgate eval: %s\n", message.text);
-    fg_metrics_close(e.metrics);
-    free(e.mask);
+    fg_evaluation_close(&e.evaluation);
     fg_station_close(&e.station);
-    fg_test_set_close(&e.set);
     if (e.backend)
         e.backend->close(e.backend);
     return fg_exit_status(status);

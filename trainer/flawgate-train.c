@@ -1,4 +1,5 @@
 /* flawgate-train DIR --out NAME.fgb --teacher FILE|random: from pictures of good parts to a bundle. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "runtime/json.h"
 #include "runtime/safetensors.h"
 #include "trainer/dataset.h"
+#include "trainer/evaluate.h"
 #include "trainer/finish.h"
 #include "trainer/options.h"
 #include "trainer/state.h"
@@ -42,6 +44,12 @@ static void show_calibration(void *argument, uint32_t done, uint32_t count) {
     const struct run *run = argument;
     if (run->terminal)
         fprintf(stderr, "\rcalibrating: picture %u of %u%s", done, count, done == count ? "\n" : "");
+}
+
+static void show_evaluation(void *argument, uint32_t done, uint32_t count) {
+    const struct run *run = argument;
+    if (run->terminal)
+        fprintf(stderr, "\revaluating: picture %u of %u%s", done, count, done == count ? "\n" : "");
 }
 
 /* NAME.fgb is trained in NAME.state. */
@@ -221,26 +229,75 @@ static struct fg_bundle_header header_of(const struct run *run) {
     return h;
 }
 
-static enum fg_status finish(struct run *run, struct fg_message *message) {
+static enum fg_status calibrate(struct run *run, struct fg_calibration *calibration,
+                                struct fg_message *message) {
     const char **held_out = calloc(run->data.held_outs, sizeof *held_out);
     if (!held_out)
         return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory");
     for (uint32_t i = 0; i < run->data.held_outs; i++)
         held_out[i] = run->data.files.path[run->data.held_out[i]];
     const struct fg_bundle_header header = header_of(run);
-    struct fg_calibration calibration;
     enum fg_status status =
         fg_finish(run->options.out, fg_trainer_best(run->trainer), &header, held_out, run->data.held_outs,
-                  run->options.false_rejects, run->backend, show_calibration, run, &calibration, message);
+                  run->options.false_rejects, run->backend, show_calibration, run, calibration, message);
     free(held_out);
+    return status;
+}
+
+static bool has_test_pictures(const struct run *run) {
+    char test[4096];
+    struct stat found;
+    return (size_t)snprintf(test, sizeof test, "%s/test", run->options.folder) < sizeof test &&
+           !stat(test, &found) && S_ISDIR(found.st_mode);
+}
+
+/* Enters in the bundle how well it does on the category's test pictures. */
+static enum fg_status evaluate(struct run *run, struct fg_figures *figures, struct fg_message *message) {
+    struct fg_evaluation evaluation = {.groups = 0};
+    struct fg_station station;
+    enum fg_status status = fg_station_open(&station, run->options.out, run->backend, true, message);
+    if (status != FG_OK)
+        return status;
+    status = fg_evaluate(&evaluation, &station, run->options.folder, show_evaluation, run, message);
+    if (status == FG_OK)
+        status = fg_metrics_figures(evaluation.metrics, 0, figures, message);
+    if (status == FG_OK) {
+        struct fg_bundle_header header = *fg_bundle_header(station.bundle);
+        header.provenance.test_pictures = figures->images;
+        header.provenance.image_auroc = isnan(figures->image_auroc) ? 0 : (float)figures->image_auroc;
+        header.provenance.pixel_auroc = isnan(figures->pixel_auroc) ? 0 : (float)figures->pixel_auroc;
+        header.provenance.pro = isnan(figures->pro) ? 0 : (float)figures->pro;
+        status = fg_bundle_rewrite(station.bundle, run->options.out, &header, NULL, NULL, message);
+    }
+    fg_evaluation_close(&evaluation);
+    fg_station_close(&station);
+    return status;
+}
+
+static enum fg_status finish(struct run *run, struct fg_message *message) {
+    struct fg_calibration calibration;
+    enum fg_status status = calibrate(run, &calibration, message);
     if (status != FG_OK)
         return status;
     char sentence[512];
     fg_calibration_sentence(&calibration, sentence, sizeof sentence);
-    fprintf(stderr, "%s\n%s is written.\n", sentence, run->options.out);
+    fprintf(stderr, "%s\n", sentence);
+    if (has_test_pictures(run)) {
+        /* The bundle is there and good: what is wrong with the test pictures takes nothing from it. */
+        struct fg_figures figures;
+        struct fg_message why;
+        if (evaluate(run, &figures, &why) == FG_OK)
+            fprintf(stderr, "On %u test pictures: image AUROC %.2f %%, pixel AUROC %.2f %%, PRO %.2f %%.\n",
+                    figures.images, 100 * figures.image_auroc, 100 * figures.pixel_auroc, 100 * figures.pro);
+        else
+            fprintf(stderr, "The test pictures were not judged: %s\n", why.text);
+    }
+    fprintf(stderr, "%s is written.\n", run->options.out);
     if (run->options.json) {
+        char name[FG_NAME_SIZE];
+        name_bundle(run->options.out, name);
         printf("{\"bundle\": ");
-        fg_json_text(stdout, header.provenance.name);
+        fg_json_text(stdout, name);
         printf(", \"threshold\": %.9g, \"held_out\": %u, \"rate_bound\": %.9g, \"sentence\": ",
                (double)calibration.threshold, calibration.pictures, (double)calibration.rate_bound);
         fg_json_text(stdout, sentence);

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from common import BUILD, bad_part, good_part, lines, main, run
+from common import BUILD, bad_part, good_part, lines, main, png, run
 
 FAST = ["--teacher", "random", "--backbone", "resnet18", "--size", "64", "--batch", "8"]
 
@@ -79,6 +79,34 @@ class Training(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         for name in "empty.png", "text.jpg", "cut.png":
             self.assertIn(name, done.stderr)
+
+    def test_category_is_evaluated(self):
+        """A bundle says how well it does on the test pictures of its category, as eval finds it."""
+        category = self.folder / "category"
+        shutil.copytree(self.parts, category / "train" / "good")
+        for kind in "test/good", "test/patch", "ground_truth/patch":
+            (category / kind).mkdir(parents=True)
+        for i in range(6):
+            good_part(category / f"test/good/{i:03}.png", 40 + i)
+            bad_part(category / f"test/patch/{i:03}.png", i)
+            png(category / f"ground_truth/patch/{i:03}_mask.png", 64, 64,
+                lambda y, x, i=i: (255,) * 3 if 16 + i <= y < 46 + i and 12 + i <= x < 42 + i else (0,) * 3)
+        done = self.train("judged.fgb", "--epochs", "4", parts=category)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("On 12 test pictures", done.stderr)
+        shown = lines(run("flawgate", "bundle", "show", self.folder / "judged.fgb", "--json").stdout)[0]["provenance"]
+        found = lines(run("flawgate", "eval", self.folder / "judged.fgb", category, "--json").stdout)[0]
+        self.assertEqual(shown["test_pictures"], 12)
+        for figure in "image_auroc", "pixel_auroc", "pro":
+            self.assertAlmostEqual(shown[figure], found[figure], places=5)
+        self.assertGreater(shown["pixel_auroc"], 0)
+        # A mask that is missing is named, and takes nothing from the bundle.
+        (category / "ground_truth/patch/003_mask.png").unlink()
+        done = self.train("unjudged.fgb", "--epochs", "1", parts=category)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("003", done.stderr)
+        shown = lines(run("flawgate", "bundle", "show", self.folder / "unjudged.fgb", "--json").stdout)[0]
+        self.assertEqual(shown["provenance"]["test_pictures"], 0)
 
     def test_too_few(self):
         for count in 0, 7:

@@ -181,6 +181,7 @@ static inline void start(const char *bundles, const char *more) {
     snprintf(path, sizeof path, "%s/board", folder);
     OK(fg_simulated_join(path, &board, &message));
     plc = modbus_new_tcp("127.0.0.1", port);
+    modbus_set_response_timeout(plc, 60, 0);
     assert_int_equal(modbus_connect(plc), 0);
     seen = fg_simulated_changes(board);
 }

@@ -26,6 +26,7 @@
 #include "runtime/bundle_file.h"
 
 #define SIDE 64
+#define DRAWN_PLACES 10000
 #define PIXELS ((size_t)SIDE * SIDE)
 
 static char folder[64], path[128], other[128];
@@ -88,6 +89,7 @@ static int set_up(void **state) {
     snprintf(header.provenance.program, FG_TEXT_SIZE, "flawgate-train test");
     memset(header.provenance.name, 'n', FG_NAME_SIZE - 1);
     header.provenance.data_hash[31] = 0xee;
+    header.provenance.pro = 0.5f;
     if (fg_network_init(&network, &header.spec, &message) != FG_OK)
         return -1;
     for (uint32_t i = 0; i < network.params; i++) {
@@ -153,6 +155,7 @@ static void test_round_trip(void **state) {
     assert_true(h->calibration.threshold == 1.5f && h->calibration.log_mean == -0.25f);
     assert_int_equal(h->calibration.pictures, 20);
     assert_true(h->provenance.seed == UINT64_MAX - 1 && h->provenance.global_loss);
+    assert_true(h->provenance.pro == 0.5f);
     assert_memory_equal(h->provenance.data_hash, header.provenance.data_hash, FG_HASH_SIZE);
     assert_string_equal(h->provenance.name, header.provenance.name);
     assert_string_equal(h->compatible, "press 4");
@@ -242,27 +245,32 @@ static bool loads(const struct fg_bundle *bundle, uint64_t byte, float *loaded, 
                                &message) == FG_OK;
 }
 
+/* Flips one bit of the byte, has it noticed, and puts it back. */
+static void flip(int file, off_t at, const char *from, const struct fg_bundle *bundle, float *loaded,
+                 void *scratch) {
+    unsigned char byte, flipped;
+    assert_int_equal(pread(file, &byte, 1, at), 1);
+    flipped = (unsigned char)(byte ^ 1 << at % 8);
+    assert_int_equal(pwrite(file, &flipped, 1, at), 1);
+    const bool head = (uint64_t)at < bundle->tensor[0].offset;
+    if (head ? opens(from) : loads(bundle, (uint64_t)at, loaded, scratch))
+        fail_msg("byte %lld: the flip was not noticed", (long long)at);
+    assert_int_equal(pwrite(file, &byte, 1, at), 1);
+}
+
 static void test_every_byte(void **state) {
     (void)state;
     write_bundle(path);
     struct fg_bundle *bundle = open_bundle(path);
-    const uint64_t first = bundle->tensor[0].offset;
     float *loaded = malloc(((size_t)1 << 20) * sizeof(float));
     void *scratch = malloc(fg_bundle_scratch());
     int file = open(path, O_RDWR);
     struct stat info;
     assert_int_equal(fstat(file, &info), 0);
-    for (off_t at = 0; at < info.st_size; at++) {
-        unsigned char byte, flipped;
-        assert_int_equal(pread(file, &byte, 1, at), 1);
-        flipped = (unsigned char)(byte ^ 1 << at % 8);
-        assert_int_equal(pwrite(file, &flipped, 1, at), 1);
-        if ((uint64_t)at < first ? opens(path) : loads(bundle, (uint64_t)at, loaded, scratch))
-            fail_msg("byte %lld: the flip was not noticed", (long long)at);
-        assert_int_equal(pwrite(file, &byte, 1, at), 1);
-    }
+    for (off_t at = 0; at < info.st_size; at++)
+        flip(file, at, path, bundle, loaded, scratch);
     printf("%lld bytes flipped, of them %llu of head, fields and table\n", (long long)info.st_size,
-           (unsigned long long)first);
+           (unsigned long long)bundle->tensor[0].offset);
     assert_true(opens(path));
     for (off_t size = info.st_size; size-- > 0;) {
         assert_int_equal(ftruncate(file, size), 0);
@@ -278,6 +286,57 @@ static void test_every_byte(void **state) {
     assert_int_equal(write(file, "", 1), 1);
     close(file);
     assert_false(opens(path));
+}
+
+/* A ResNet-18 of full size: every byte of head, fields and table, and places drawn from all of it. */
+static void test_full_size(void **state) {
+    (void)state;
+    static struct fg_network full;
+    struct fg_bundle_header whole = header;
+    whole.spec.base = 64;
+    whole.spec.height = whole.spec.width = 256;
+    assert_int_equal(fg_network_init(&full, &whole.spec, &message), FG_OK);
+    const float *drawn[FG_NETWORK_PARAMS] = {NULL};
+    size_t most = 0;
+    for (uint32_t i = 0; i < full.params; i++) {
+        const struct fg_tensor t = fg_param_tensor(&full.param[i]);
+        const size_t count = fg_tensor_count(&t);
+        float *made = fg_param_folded(&full.param[i]) ? malloc(count * sizeof(float)) : NULL;
+        for (size_t k = 0; made && k < count; k++)
+            made[k] = draw(i, (uint32_t)k);
+        most = count > most ? count : most;
+        drawn[i] = made;
+    }
+    const size_t pixels = (size_t)256 * 256;
+    uint8_t *large_picture = calloc(pixels, 3);
+    float *large_map = calloc(pixels, sizeof(float));
+    assert_int_equal(fg_bundle_write(path, &whole, drawn, large_picture, large_map, &message), FG_OK);
+    for (uint32_t i = 0; i < full.params; i++)
+        free((void *)drawn[i]);
+    struct fg_bundle *bundle = open_bundle(path);
+    float *loaded = malloc(most * sizeof(float));
+    void *scratch = malloc(fg_bundle_scratch());
+    int file = open(path, O_RDWR);
+    struct stat info;
+    assert_int_equal(fstat(file, &info), 0);
+    const off_t first = (off_t)bundle->tensor[0].offset;
+    for (off_t at = 0; at < first; at++)
+        flip(file, at, path, bundle, loaded, scratch);
+    for (uint32_t k = 0; k < DRAWN_PLACES; k++) {
+        const struct fg_philox r = fg_philox(7, k, 0, 0, 0);
+        const uint64_t wide = (uint64_t)r.word[0] << 32 | r.word[1];
+        flip(file, (off_t)(wide % (uint64_t)info.st_size), path, bundle, loaded, scratch);
+    }
+    printf("%lld bytes of head, fields and table and %d of all %lld flipped\n", (long long)first,
+           DRAWN_PLACES, (long long)info.st_size);
+    struct fg_bundle_facts facts;
+    assert_int_equal(fg_bundle_verify(path, &facts, &message), FG_OK);
+    close(file);
+    free(scratch);
+    free(loaded);
+    free(large_map);
+    free(large_picture);
+    fg_bundle_close(bundle);
 }
 
 /* A bundle in memory, to be changed and sealed again: no checksum gives a hostile file away. */
@@ -451,6 +510,22 @@ static void test_hostile_fields(void **state) {
     assert_non_null(strstr(message.text, "calibration.threshold: not a finite number"));
 }
 
+/* What an older program did not know yet is 0; what a newer one has added is skipped. */
+static void test_other_versions(void **state) {
+    (void)state;
+    struct forge f = forge_begin();
+    size_t at = FG_BUNDLE_HEAD;
+    while (fg_get_u16(f.bytes + at) != 82)
+        at += FG_BUNDLE_FIELD + fg_get_u32(f.bytes + at + 4);
+    fg_put_u16(f.bytes + at, 83);
+    forge_end(&f, other);
+    struct fg_bundle *bundle = open_bundle(other);
+    assert_true(fg_bundle_header(bundle)->provenance.pro == 0);
+    assert_string_equal(fg_bundle_header(bundle)->provenance.name, header.provenance.name);
+    assert_string_equal(fg_bundle_header(bundle)->compatible, "press 4");
+    fg_bundle_close(bundle);
+}
+
 /* Streams with the right checksum and the wrong content. */
 static void test_hostile_streams(void **state) {
     (void)state;
@@ -508,6 +583,20 @@ static void test_rewrite(void **state) {
     assert_int_equal(fg_bundle_checksum(bundle), fg_bundle_checksum(direct));
     fg_bundle_close(direct);
 
+    /* A new header alone: weights and self-test stay. */
+    struct fg_bundle_header judged = header;
+    judged.provenance.test_pictures = 83;
+    judged.provenance.pro = 0.95f;
+    assert_int_equal(fg_bundle_rewrite(bundle, path, &judged, NULL, NULL, &message), FG_OK);
+    fg_bundle_close(bundle);
+    bundle = open_bundle(path);
+    assert_true(fg_bundle_header(bundle)->provenance.pro == 0.95f);
+    static float map_back[PIXELS];
+    void *scratch = malloc(fg_bundle_scratch());
+    assert_int_equal(fg_bundle_self_test(bundle, NULL, map_back, scratch, &message), FG_OK);
+    free(scratch);
+    assert_memory_equal(map_back, map, sizeof map_back);
+
     /* Damage is not sealed in, and leaves what was there. */
     const off_t at = (off_t)fg_bundle_tensor(bundle, 3)->offset;
     int file = open(path, O_WRONLY);
@@ -543,9 +632,11 @@ int main(void) {
         cmocka_unit_test(test_half),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_full_size),
         cmocka_unit_test(test_float32_exceptions),
         cmocka_unit_test(test_hostile_table),
         cmocka_unit_test(test_hostile_fields),
+        cmocka_unit_test(test_other_versions),
         cmocka_unit_test(test_hostile_streams),
         cmocka_unit_test(test_not_a_bundle),
         cmocka_unit_test(test_rewrite),

@@ -4,11 +4,12 @@ usage: compare.py FLAWGATE NAME.fgb IMAGE... [--state NAME.state] [--without scc
 
 PyTorch computes in float64. Two programs may still take a decision of SRU's gate differently where the group norm is
 within rounding of 0, and everything behind it then differs a little. So a picture that is apart by more than the bound is
-computed again with the decisions nearest to 0 flipped, one after the other, each kept that brings the maps closer: those
-are the decisions that differ. They must explain the whole difference, be at most 1 in 10,000, and have moved the maps and
+computed again with each of the decisions nearest to 0 flipped; the one that brings the maps closest is kept, and so on:
+those are the decisions that differ. They must explain the whole difference, be at most 1 in 10,000, and have moved the maps and
 the score by no more than the wider bounds.
 
-With --state the weights are those of training, folded and rounded to float16 here instead of by the program."""
+With --state both take the float32 weights of training: the program in a bundle that holds them unrounded, PyTorch with
+batch norm not folded. The bound is then 1e-4."""
 import argparse
 import json
 import subprocess
@@ -18,18 +19,10 @@ from pathlib import Path
 import numpy
 import torch
 
-from network import add_switches, anomaly_map, fold, load, picture, switched
+from bundle import with_state
+from network import add_switches, anomaly_map, load, picture, switched
 
 WIDE_MAPS, WIDE_SCORE = 5e-3, 1e-2
-
-
-@torch.no_grad()
-def as_bundled(network):
-    """What a bundle stores: folded, float16 unless that overflows or has a relative error above 1e-3."""
-    for p in fold(network).parameters():
-        half = p.half().to(p.dtype)
-        if half.isfinite().all() and (half - p).norm() <= 1e-3 * p.norm():
-            p.copy_(half)
 
 
 @torch.inference_mode()
@@ -63,12 +56,13 @@ def compare(network, x, maps, score, bound):
     first, first_score = apart(maps, theirs), abs(score - their_score)
     if first <= bound and first_score <= bound:
         return first, first_score, 0, True
-    allowed, flipped, rest = -(-len(distances) // 10000), [], first
-    for i in distances.argsort()[: 4 * allowed].tolist():
-        if len(flipped) < allowed and rest > bound:
-            theirs, their_score, _ = judge(network, x, flipped + [i])
-            if apart(maps, theirs) < rest:
-                flipped, rest = flipped + [i], apart(maps, theirs)
+    allowed, flipped, rest = max(1, len(distances) // 10000), [], first
+    nearest = distances.argsort()[: 4 * allowed].tolist()
+    while rest > bound and len(flipped) < allowed:
+        closer, i = min((apart(maps, judge(network, x, flipped + [i])[0]), i) for i in nearest if i not in flipped)
+        if closer >= rest:
+            break
+        flipped, rest = flipped + [i], closer
     explained = bool(flipped) and rest <= bound and first <= WIDE_MAPS and first_score <= WIDE_SCORE
     return first, first_score, len(flipped), explained
 
@@ -99,10 +93,12 @@ def main():
         subprocess.run([options.flawgate, "bundle", "export", options.state or options.bundle, weights], check=True)
         load(network, weights)
         network.double()
+        bundle = options.bundle
         if options.state:
-            as_bundled(network)
+            bundle = folder / "float32.fgb"
+            with_state(options.bundle, weights, bundle)
         for image in options.images:
-            maps, score = run_flawgate(options.flawgate, options.bundle, image, network.levels, folder)
+            maps, score = run_flawgate(options.flawgate, bundle, image, network.levels, folder)
             x = picture(image, *maps[-1].shape).double()
             off_maps, off_score, decisions, good = compare(network, x, maps, score, bound)
             print(f"{image}: maps {off_maps:.2e}, score {off_score:.2e}"
