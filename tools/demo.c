@@ -24,6 +24,7 @@
 #define EPOCHS "14"
 #define BATCH "8" /* more steps in the same time */
 #define RANDOM_EPOCHS "5"
+#define FALSE_REJECTS "0.005"
 #define LEAST_AUROC 0.97
 #define MOST_FALSE_REJECTS 0.02
 #define LEAST_DETECTION 0.90
@@ -92,9 +93,9 @@ static enum fg_status make_pictures(struct demo *d, struct fg_message *message) 
 static enum fg_status train(const char *category, const char *bundle, const char *teacher, const char *epochs,
                             struct fg_message *message) {
     /* A random teacher needs to be told which network; the demo's is a ResNet-18. */
-    const char *const arguments[] = {category,     "--out",    bundle,   "--teacher", teacher,
-                                     "--backbone", "resnet18", "--size", "128",       "--batch",
-                                     BATCH,        "--epochs", epochs,   NULL};
+    const char *const arguments[] = {
+        category, "--out",   bundle, "--teacher", teacher, "--backbone",      "resnet18",    "--size",
+        "128",    "--batch", BATCH,  "--epochs",  epochs,  "--false-rejects", FALSE_REJECTS, NULL};
     return fg_process_run("flawgate-train", arguments, NULL, 0, message);
 }
 

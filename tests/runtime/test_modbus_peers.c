@@ -56,7 +56,7 @@ static void mbpoll_reads_and_writes(void **state) {
 
 static void pymodbus_reads_and_writes(void **state) {
     (void)state;
-    need("/usr/bin/python3 -c 'import pymodbus.client' 2>/dev/null", "python3-pymodbus");
+    need("/usr/bin/python3 -c 'import pymodbus' 2>/dev/null", "python3-pymodbus");
     struct bench bench = bench_ready();
     bench_start(&bench);
     char command[128], output[4096];
