@@ -26,7 +26,8 @@ static struct {
     struct fg_report *syntax;           /* of all passes: what libconfuse refuses */
     struct fg_report values;            /* of this pass: what we refuse */
     int32_t given[64][FG_CONFIG_LINES]; /* line where each key was given; 0: not yet */
-    uint32_t entries[64];               /* of lists: how many have been put */
+    uint32_t entries[64];               /* of lists: how many have been put, */
+    bool ended[64];                     /* and that its end was reported, by a call with no new entry */
     int32_t stopped_line;               /* where libconfuse gave up, and at which word */
     char stopped_word[64];
 } pass;
@@ -68,11 +69,14 @@ static int on_value(cfg_t *cfg, cfg_opt_t *option) {
         return 0;
     const struct fg_key_place place = {pass.config, &pass.values, &FG_KEYS[key], line, cfg->line};
     int32_t *given = &pass.given[key][line];
-    const bool list = option->flags & CFGF_LIST;
-    if (list && pass.entries[key] == option->nvalues)
-        return 0; /* the end of the list */
+    const bool list = option->flags & CFGF_LIST, first = option->nvalues == 1;
+    if (list && pass.entries[key] == option->nvalues && !pass.ended[key]) {
+        pass.ended[key] = true;
+        return 0;
+    }
     pass.entries[key] = option->nvalues;
-    if (*given && !list)
+    pass.ended[key] = false;
+    if (*given && (!list || first))
         fg_report_add(&pass.values, "%s:%d: %s is given twice, first in line %d", pass.config->path,
                       cfg->line, option->name, (int)*given);
     *given = cfg->line;
@@ -232,6 +236,7 @@ static bool read_once(const char *text, struct fg_config *config) {
     put_defaults(config);
     memset(pass.given, 0, sizeof pass.given);
     memset(pass.entries, 0, sizeof pass.entries);
+    memset(pass.ended, 0, sizeof pass.ended);
     pass.stopped_line = 0;
     pass.stopped_word[0] = 0;
     fg_report_free(&pass.values);
@@ -267,6 +272,8 @@ static void check_lines(const struct fg_config *config, struct fg_report *report
             path);
     if (config->line[FG_LINE_READY].active_low)
         fg_report_add(report, "%s: line ready is active_low: a dead appliance would be ready", path);
+    if (config->line[FG_LINE_PASS].active_low)
+        fg_report_add(report, "%s: line pass is active_low: a dead appliance would pass every part", path);
 }
 
 static void check_together(const struct fg_config *config, struct fg_report *report) {

@@ -22,12 +22,12 @@ struct fg_actuator {
     struct fg_actuation_settings settings;
     pthread_t thread;
     int wake;
-    _Atomic uint32_t wanted;
+    _Atomic uint32_t wanted, missed;
     _Atomic bool quit, rejecting, stopped, failed;
     _Atomic int64_t line_seen_ns, seen_ns;
     /* The thread's own. */
-    int level[OUTS]; /* as last set; UNKNOWN after safe(), whose level is the wire's */
-    bool beat, safe;
+    int level[OUTS]; /* as last set */
+    bool beat;
     int64_t next_beat_ns;
     struct fg_actuation state;
 };
@@ -59,22 +59,15 @@ static int64_t act(struct fg_actuator *a) {
     atomic_store(&a->seen_ns, now);
     fg_rejects_decide(s->rejects, s->rule, now, &a->state);
     beat(a, now);
-    const bool safe = wanted & FG_WANT_SAFE;
-    if (safe && !a->safe) {
-        s->outputs->safe(s->outputs);
-        for (int i = 0; i < OUTS; i++)
-            a->level[i] = UNKNOWN;
-    }
-    a->safe = safe;
-    if (!safe) {
-        put(a, OUT_REJECT, s->reject, a->state.reject);
-        put(a, OUT_PASS, s->pass, wanted & FG_WANT_PASS);
-        put(a, OUT_READY, s->ready, wanted & FG_WANT_READY);
+    const bool halted = wanted & FG_WANT_HALT, rejecting = a->state.reject || (halted && s->reject_all);
+    put(a, OUT_REJECT, s->reject, rejecting);
+    put(a, OUT_PASS, s->pass, (wanted & FG_WANT_PASS) && !halted);
+    put(a, OUT_READY, s->ready, (wanted & FG_WANT_READY) && !halted);
+    put(a, OUT_FAULT, s->fault, wanted & FG_WANT_FAULT);
+    if (!halted)
         put(a, OUT_HEARTBEAT, s->heartbeat, a->beat);
-    }
-    put(a, OUT_FAULT, s->fault, wanted & FG_WANT_FAULT); /* in the safe state too: it says why */
-    const bool rejecting = a->state.reject && !safe;
-    bool news = atomic_exchange(&a->rejecting, rejecting) != rejecting;
+    bool news = (atomic_exchange(&a->rejecting, rejecting) != rejecting) | a->state.decided;
+    atomic_fetch_add(&a->missed, a->state.missed);
     if (a->state.stop) {
         atomic_store(&a->stopped, true);
         news = true;
@@ -144,6 +137,10 @@ void fg_actuator_alive(struct fg_actuator *actuator, int64_t now_ns) {
 
 bool fg_actuator_rejecting(const struct fg_actuator *actuator) {
     return atomic_load(&actuator->rejecting);
+}
+
+uint32_t fg_actuator_missed(struct fg_actuator *actuator) {
+    return atomic_exchange(&actuator->missed, 0);
 }
 
 bool fg_actuator_stopped(struct fg_actuator *actuator) {

@@ -11,17 +11,19 @@ enum fg_wanted {
     FG_WANT_PASS = 1 << 0,
     FG_WANT_READY = 1 << 1,
     FG_WANT_FAULT = 1 << 2,
-    FG_WANT_SAFE = 1 << 3, /* release everything but fault and keep it so: the line has stopped */
+    FG_WANT_HALT = 1 << 3, /* the line has stopped: no pass, not ready, no heartbeat; see reject_all */
 };
 
 struct fg_actuation_settings {
     struct fg_outputs *outputs;
     struct fg_rejects *rejects;
     enum fg_inoperative_rule rule;
+    bool
+        reject_all; /* while halted everything is rejected; else parts under way still are, at their points */
     /* Indices for outputs->set; -1: there is no such line. */
     int32_t reject, pass, ready, fault, heartbeat;
     int notify; /* eventfd that is written when the line should look: a stop, a failed output, the reject's
-                   level */
+                   level, a part decided */
 };
 
 struct fg_actuator;
@@ -37,7 +39,9 @@ void fg_actuator_want(struct fg_actuator *actuator, uint32_t wanted);
 void fg_actuator_alive(struct fg_actuator *actuator, int64_t now_ns);
 
 /* What the line reads. */
-bool fg_actuator_rejecting(const struct fg_actuator *actuator);
+bool fg_actuator_rejecting(const struct fg_actuator *actuator); /* the reject output is on */
+uint32_t
+fg_actuator_missed(struct fg_actuator *actuator); /* rejects that came too late; cleared by reading */
 bool fg_actuator_stopped(
     struct fg_actuator *actuator); /* on_inoperative = stop has met a part; cleared by reading */
 bool fg_actuator_failed(struct fg_actuator *actuator); /* an output could not be set; cleared by reading */

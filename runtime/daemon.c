@@ -43,6 +43,8 @@ struct daemon {
     bool serving;
 };
 
+static const int CRASHES[] = {SIGSEGV, SIGBUS, SIGABRT};
+
 /* What signal handlers reach. Set before they are installed. */
 static struct fg_line *signal_line;
 static struct fg_outputs *signal_outputs;
@@ -67,9 +69,8 @@ static void install_signals(struct daemon *d) {
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
-    static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT};
-    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
-        sigaction(crashes[i], &crash, NULL);
+    for (size_t i = 0; i < sizeof CRASHES / sizeof *CRASHES; i++)
+        sigaction(CRASHES[i], &crash, NULL);
 }
 
 /* The directory camera's decoder is ours. */
@@ -137,6 +138,7 @@ static enum fg_status open_actuator(struct daemon *d, struct fg_message *message
     const struct fg_actuation_settings settings = {.outputs = fg_simulated_outputs(d->board),
                                                    .rejects = d->rejects,
                                                    .rule = (enum fg_inoperative_rule)d->config.on_inoperative,
+                                                   .reject_all = d->config.fail_safe == FG_REJECT_ALL,
                                                    .reject = d->line_index[FG_LINE_REJECT],
                                                    .pass = d->line_index[FG_LINE_PASS],
                                                    .ready = d->line_index[FG_LINE_READY],
@@ -231,7 +233,11 @@ static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
     return error ? fg_fail_errno(message, FG_ENVIRONMENT, error, "Modbus: cannot start its thread") : FG_OK;
 }
 
+/* Signals go before what their handlers reach: those that end the process first, those of a crash once the outputs
+ * are safe. */
 static void close_all(struct daemon *d) {
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
     if (d->serving) {
         fg_modbus_server_stop(d->server);
         pthread_join(d->server_thread, NULL);
@@ -239,6 +245,8 @@ static void close_all(struct daemon *d) {
     fg_modbus_server_close(d->server);
     fg_judge_close(d->judge);
     fg_actuator_close(d->actuator);
+    for (size_t i = 0; i < sizeof CRASHES / sizeof *CRASHES; i++)
+        signal(CRASHES[i], SIG_DFL);
     fg_line_close(d->line);
     if (d->notify > 0)
         close(d->notify);

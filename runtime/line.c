@@ -12,7 +12,8 @@
 
 #define HALF_BEAT (500 * FG_MS)
 #define APPLY_TIMEOUT_MS 1000
-#define STUCK (2 * FG_S) /* past a part's deadline: inference or actuation has missed its own */
+#define LOAD_LIMIT (60 * FG_S) /* of a load or a self-test: its deadline */
+#define ACTUATION_LIMIT FG_S   /* the actuation goes around twice as often at least */
 #define ANSWER_AFTER_LOSS (2 * FG_S)
 
 size_t fg_line_memory(void) {
@@ -41,7 +42,6 @@ enum fg_status fg_line_open(const struct fg_line_settings *settings, struct fg_l
     show->configuration_checksum = config->checksum;
     show->arena_size_mib = (uint32_t)(fg_arena_size(settings->arena) >> 20);
     show->version = FG_LINE_VERSION;
-    l->job_given = !config->job.require;
     *line = l;
     fg_line_publish(l);
     return FG_OK;
@@ -82,7 +82,7 @@ static void start_load(struct fg_line *l, uint16_t slot) {
     l->show.updating = true;
     l->show.outcome = FG_OUTCOME_RUNNING;
     l->judging = true;
-    l->judge_deadline_ns = INT64_MAX;
+    l->judge_deadline_ns = fg_clock_ns() + LOAD_LIMIT;
     fg_judge_start(l->s.judge,
                    &(struct fg_job){.kind = FG_JOB_LOAD, .path = l->s.config->bundle[slot], .slot = slot});
 }
@@ -113,7 +113,7 @@ static void judged(struct fg_line *l, const struct fg_job_result *r) {
     struct fg_result result = {.reason = FG_REASON_NONE};
     if (r->status != FG_OK) {
         fg_log(FG_LOG_ERROR, "part %u: %s", r->part, r->message.text);
-        fg_line_fault(l, r->status == FG_DEVICE_LOST ? FG_ERROR_DEVICE_LOST : FG_ERROR_INFERENCE);
+        fg_line_fault(l, FG_ERROR_INFERENCE);
         fg_line_inoperative(l, &l->part,
                             r->status == FG_DEVICE_LOST ? FG_REASON_DEVICE_LOST
                             : r->status == FG_INPUT     ? FG_REASON_BAD_FRAME
@@ -143,8 +143,11 @@ static void take_job_result(struct fg_line *l) {
     if (!fg_judge_result(l->s.judge, &r))
         return;
     l->judging = false;
-    if (r.status == FG_DEVICE_LOST && l->lost_at_ns == 0)
+    if (r.status == FG_DEVICE_LOST && l->lost_at_ns == 0) {
         l->lost_at_ns = fg_clock_ns();
+        fg_line_fault(l, FG_ERROR_DEVICE_LOST); /* before what follows from it */
+        fg_log(FG_LOG_ERROR, "device lost: %s", r.message.text);
+    }
     switch (r.kind) {
     case FG_JOB_JUDGE:
         judged(l, &r);
@@ -160,11 +163,14 @@ static void take_job_result(struct fg_line *l) {
         }
         break;
     }
-    /* A job change that was asked for while a frame was judged takes effect between parts: now. */
-    if (!l->judging && l->slot_waiting) {
-        l->slot_waiting = false;
-        start_load(l, l->show.holding.slot);
-    }
+}
+
+/* A job change that was asked for during a part takes effect between parts: now. */
+static void start_waiting_load(struct fg_line *l) {
+    if (!l->slot_waiting || l->judging || l->stopping || l->part.state != FG_PART_NONE)
+        return;
+    l->slot_waiting = false;
+    start_load(l, l->show.holding.slot);
 }
 
 /* ---- Triggers and frames ---- */
@@ -185,12 +191,10 @@ static struct fg_line_part make_part(struct fg_line *l, int64_t trigger_ns) {
     const int64_t point = trigger_ns + ((int64_t)holding->reject - l->s.config->reject.lead) * (FG_MS / 10);
     part.reject_place = fg_rejects_add(l->s.rejects, point, holding->pulse * (FG_MS / 10), now);
     fg_count(&l->show.counters.triggers);
-    if (part.reject_place < 0) {
-        fg_count(&l->show.counters.late);
-        fg_line_fault(l, FG_ERROR_MISSED_REJECT);
-        l->halted = l->halted || l->s.config->missed_reject == FG_MISSED_STOP;
-        fg_log(FG_LOG_ERROR, "part %u: its reject point had passed before it could be queued", part.id);
-    }
+    if (part.reject_place < 0)
+        fg_line_missed_reject(l, fg_rejects_room(l->s.rejects)
+                                     ? "a part's reject point had passed at its trigger"
+                                     : "64 parts were on their way to the reject point");
     return part;
 }
 
@@ -278,6 +282,7 @@ static void take_frames(struct fg_line *l) {
 /* Whether the whole list may be carried out now. coils: as they will be. */
 static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct fg_commands *commands) {
     uint8_t coils = l->show.coils;
+    bool triggered = false; /* by this list */
     for (uint32_t i = 0; i < commands->count; i++) {
         const struct fg_command *c = &commands->command[i];
         if (c->kind == FG_COMMAND_COILS)
@@ -287,11 +292,13 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
             fg_line_missed_trigger(l);
             return FG_MODBUS_BUSY;
         }
+        triggered |= c->kind == FG_COMMAND_TRIGGER && listening;
         /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
         const bool new_job = c->kind == FG_COMMAND_SLOT && c->value != l->show.holding.slot;
         if ((new_job || c->kind == FG_COMMAND_RUN) && (l->show.outcome == FG_OUTCOME_RUNNING || l->stopping))
             return FG_MODBUS_BUSY;
-        if (c->kind == FG_COMMAND_RUN && (l->judging || l->part.state != FG_PART_NONE || !l->engine))
+        if (c->kind == FG_COMMAND_RUN &&
+            (triggered || l->judging || l->part.state != FG_PART_NONE || !l->engine))
             return FG_MODBUS_BUSY;
     }
     return FG_MODBUS_DONE;
@@ -299,7 +306,7 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
 
 static void change_job(struct fg_line *l, uint16_t slot) {
     l->show.holding.slot = slot;
-    l->job_given = true;
+    l->slot_written = true;
     if (l->show.outcome == FG_OUTCOME_RUNNING)
         return; /* the job change under way, or a self-test of the slot in use */
     if (l->engine && slot == l->show.active_slot) {
@@ -337,7 +344,7 @@ static void carry_out(struct fg_line *l, const struct fg_command *c) {
     case FG_COMMAND_RUN: /* the map lets the self-test through, and nothing else yet */
         l->show.outcome = FG_OUTCOME_RUNNING;
         l->judging = true;
-        l->judge_deadline_ns = INT64_MAX;
+        l->judge_deadline_ns = fg_clock_ns() + LOAD_LIMIT;
         fg_judge_start(l->s.judge, &(struct fg_job){.kind = FG_JOB_SELF_TEST});
         break;
     case FG_COMMAND_SLOT:
@@ -399,6 +406,8 @@ static void watch_plc(struct fg_line *l, int64_t now) {
 
 static void watch_actuation(struct fg_line *l) {
     fg_event_take(l->s.actuation_descriptor);
+    for (uint32_t missed = fg_actuator_missed(l->s.actuator); missed; missed--)
+        fg_line_missed_reject(l, "a reject came later than its pulse is long: this machine was too busy");
     if (fg_actuator_stopped(l->s.actuator)) {
         fg_line_fault(l, FG_ERROR_INOPERATIVE);
         l->halted = true;
@@ -413,8 +422,8 @@ static void watch_actuation(struct fg_line *l) {
  * deadlines.
  */
 static void beat(struct fg_line *l, int64_t now) {
-    const bool judge_stuck = l->judging && l->judge_deadline_ns < now - STUCK;
-    const bool well = !judge_stuck && now - fg_actuator_seen_ns(l->s.actuator) < STUCK;
+    const bool judge_late = l->judging && l->judge_deadline_ns < now;
+    const bool well = !judge_late && now - fg_actuator_seen_ns(l->s.actuator) < ACTUATION_LIMIT;
     if (well)
         fg_actuator_alive(l->s.actuator, now);
     if (now < l->next_beat_ns)
@@ -458,6 +467,7 @@ static void round_once(struct fg_line *l) {
     take_edges(l);
     take_commands(l);
     take_frames(l);
+    start_waiting_load(l);
     const int64_t now = fg_clock_ns();
     if (fg_results_expire(&l->results, now)) {
         l->show.result_overrun = true;
@@ -480,6 +490,11 @@ int fg_line_run(struct fg_line *line) {
     start_load(l, l->show.holding.slot);
     while (!l->engine || l->judging) {
         round_once(l);
+        if (l->lost_at_ns) {
+            if (fg_clock_ns() - l->lost_at_ns > ANSWER_AFTER_LOSS)
+                return 70;
+            continue;
+        }
         if (!l->judging && !l->engine)
             return 3;
         if (l->stopping && !l->judging)

@@ -11,9 +11,14 @@ bool fg_line_listening(const struct fg_line *l) {
     return (l->show.coils & FG_COIL_TRIGGER_ENABLE) && !(l->show.coils & FG_COIL_OFFLINE);
 }
 
+/* With job.require the PLC must have named the slot in use. */
+static bool job_given(const struct fg_line *l) {
+    return !l->s.config->job.require || (l->slot_written && l->show.active_slot == l->show.holding.slot);
+}
+
 bool fg_line_able(const struct fg_line *l) {
-    return l->part.state == FG_PART_NONE && !l->judging && !l->slot_waiting && l->job_given && !l->halted &&
-           !l->stopping && !l->lost_at_ns && l->engine;
+    return l->part.state == FG_PART_NONE && !l->judging && !l->slot_waiting && job_given(l) && !l->halted &&
+           !l->stopping && !l->lost_at_ns && l->engine && fg_rejects_room(l->s.rejects);
 }
 
 void fg_line_fault(struct fg_line *l, enum fg_line_error error) {
@@ -32,6 +37,13 @@ void fg_line_clear_fault(struct fg_line *l) {
 void fg_line_missed_trigger(struct fg_line *l) {
     l->show.missed_trigger = true;
     fg_count(&l->show.counters.missed_triggers);
+}
+
+void fg_line_missed_reject(struct fg_line *l, const char *why) {
+    fg_count(&l->show.counters.late);
+    fg_line_fault(l, FG_ERROR_MISSED_REJECT);
+    l->halted = l->halted || l->s.config->missed_reject == FG_MISSED_STOP;
+    fg_log(FG_LOG_ERROR, "missed reject: %s", why);
 }
 
 void fg_line_reset_counters(struct fg_line *l) {
@@ -143,6 +155,6 @@ void fg_line_publish(struct fg_line *l) {
     fg_snapshot_publish(&l->cell, show);
     const uint32_t wanted =
         (l->last_pass ? FG_WANT_PASS : 0u) | (show->able && fg_line_listening(l) ? FG_WANT_READY : 0u) |
-        (show->fault ? FG_WANT_FAULT : 0u) | (l->halted || l->lost_at_ns ? FG_WANT_SAFE : 0u);
+        (show->fault ? FG_WANT_FAULT : 0u) | (l->halted || l->lost_at_ns ? FG_WANT_HALT : 0u);
     fg_actuator_want(l->s.actuator, wanted);
 }

@@ -19,9 +19,9 @@ struct fg_line {
     struct fg_line_part part;       /* the one between trigger and verdict */
     struct fg_camera_frame frame;   /* lent to the inference thread while judging a part */
     bool judging;                   /* the inference thread has a job */
-    int64_t judge_deadline_ns;      /* of that job, when it judges a part; else INT64_MAX */
-    bool slot_waiting;              /* a job change waits for it to end */
-    bool job_given;                 /* the slot was written, or need not be */
+    int64_t judge_deadline_ns;      /* of that job */
+    bool slot_waiting;              /* a job change waits for the part to end */
+    bool slot_written;              /* by the PLC */
     bool halted;                    /* a fault that stops the line, until it is cleared */
     bool stopping;
     bool last_pass;     /* level of the pass output */
@@ -47,6 +47,8 @@ bool fg_line_able(const struct fg_line *l);
 void fg_line_fault(struct fg_line *l, enum fg_line_error error);
 void fg_line_clear_fault(struct fg_line *l);
 void fg_line_missed_trigger(struct fg_line *l);
+/* A part was not rejected in time, or cannot be; why is for the log. */
+void fg_line_missed_reject(struct fg_line *l, const char *why);
 void fg_line_reset_counters(struct fg_line *l);
 
 /* Gives a part its verdict: counts, rejects, shows, logs. result has verdict, score, box and inference time;

@@ -15,6 +15,13 @@ int32_t fg_rejects_add(struct fg_rejects *rejects, int64_t point_ns, int64_t pul
     return -1;
 }
 
+bool fg_rejects_room(const struct fg_rejects *rejects) {
+    for (int32_t i = 0; i < FG_REJECTS; i++)
+        if (atomic_load_explicit(&rejects->part[i].permission, memory_order_relaxed) == FG_PERMISSION_FREE)
+            return true;
+    return false;
+}
+
 bool fg_rejects_permit(struct fg_rejects *rejects, int32_t place, enum fg_verdict verdict) {
     struct fg_reject *r = &rejects->part[place];
     const uint32_t permission = verdict == FG_PASS     ? FG_PERMISSION_PASS
@@ -30,8 +37,8 @@ bool fg_rejects_permit(struct fg_rejects *rejects, int32_t place, enum fg_verdic
 }
 
 /* One part at its point. */
-static void act(struct fg_reject *r, enum fg_inoperative_rule rule, int64_t point_ns, int64_t pulse_ns,
-                struct fg_actuation *a) {
+static void act(struct fg_reject *r, enum fg_inoperative_rule rule, int64_t now_ns, struct fg_actuation *a) {
+    const int64_t pulse_ns = r->pulse_ns, late_ns = now_ns - r->point_ns;
     uint32_t none = FG_PERMISSION_NONE;
     uint32_t permission = FG_PERMISSION_NONE;
     if (!atomic_compare_exchange_strong(&r->permission, &none, FG_PERMISSION_TAKEN)) {
@@ -44,13 +51,16 @@ static void act(struct fg_reject *r, enum fg_inoperative_rule rule, int64_t poin
         return;
     if (permission != FG_PERMISSION_DEFECT && rule == FG_RULE_STOP)
         a->stop = true;
-    const int64_t off_ns = point_ns + pulse_ns;
+    if (late_ns > pulse_ns && late_ns > FG_REJECT_TARDY)
+        a->missed++;
+    const int64_t off_ns = now_ns + pulse_ns;
     a->off_ns = off_ns > a->off_ns ? off_ns : a->off_ns;
 }
 
 void fg_rejects_decide(struct fg_rejects *rejects, enum fg_inoperative_rule rule, int64_t now_ns,
                        struct fg_actuation *actuation) {
-    actuation->stop = false;
+    actuation->stop = actuation->decided = false;
+    actuation->missed = 0;
     actuation->next_ns = INT64_MAX;
     for (int i = 0; i < FG_REJECTS; i++) {
         struct fg_reject *r = &rejects->part[i];
@@ -58,10 +68,12 @@ void fg_rejects_decide(struct fg_rejects *rejects, enum fg_inoperative_rule rule
         if (permission == FG_PERMISSION_FREE || permission == FG_PERMISSION_TAKEN)
             continue;
         const int64_t point_ns = r->point_ns;
-        if (now_ns >= point_ns)
-            act(r, rule, point_ns, r->pulse_ns, actuation);
-        else if (point_ns < actuation->next_ns)
+        if (now_ns >= point_ns) {
+            act(r, rule, now_ns, actuation);
+            actuation->decided = true;
+        } else if (point_ns < actuation->next_ns) {
             actuation->next_ns = point_ns;
+        }
     }
     actuation->reject = now_ns < actuation->off_ns;
     if (actuation->reject && actuation->off_ns < actuation->next_ns)

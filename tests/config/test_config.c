@@ -126,7 +126,7 @@ static void test_each_value_is_bounded(void **state) {
     refused(LEAST "trigger { enable_at_start = yes }\n", 1, 3, "true or false");
     refused(LEAST "fail_safe = never\n", 1, 3, "stop-line|reject-all");
     refused(LEAST "line trigger { name = a123456789012345678901234567890123456789 }\n", 1, 3, "at most 31");
-    refused(LEAST "bundles = {0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16}\n", 1, 3, "full");
+    refused("camera { path = p }\nbundles = {0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16}\n", 1, 2, "full");
 }
 
 static void test_unknown_is_refused(void **state) {
@@ -135,6 +135,9 @@ static void test_unknown_is_refused(void **state) {
     refused("camera { path = p colour = red }\n\nbundles = {a}", 1, 1, "colour");
     refused(LEAST "line nozzle { name = N }\n", 1, 3, "nozzle");
     refused(LEAST "camera { memory_mib = 1\nmemory_mib = 2 }\n", 1, 4, "twice");
+    refused(LEAST "bundles = {b}\n", 1, 3, "twice");
+    refused(LEAST "bundles = {b, c}\n", 1, 3, "twice");
+    refused("camera { path = p }\nbundles = {a, b}\nbundles = {c}\n", 1, 3, "twice");
 }
 
 /* Errors of syntax and of values, in sections, behind comments, before and after each other: each is told. */
@@ -166,6 +169,7 @@ static void test_what_must_agree(void **state) {
     refused(LEAST "fail_safe = reject-all\n", 1, 0, "active_low");
     refused(LEAST "line reject { name = R active_low = true }\n", 1, 0, "reject-all");
     refused(LEAST "line ready { name = R active_low = true }\n", 1, 0, "ready");
+    refused(LEAST "line pass { name = R active_low = true }\n", 1, 0, "pass");
 }
 
 static void test_hostile_text(void **state) {

@@ -253,6 +253,9 @@ static void test_inoperative_stops_the_line(void **state) {
     wait_bit(FAULT, true);
     assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
     assert_false(status_bit(0));
+    /* The part itself is rejected, by a whole pulse. */
+    const struct fg_simulated_change on = wait_change("REJECT"), off = wait_change("REJECT");
+    assert_true(on.level && !off.level && off.time_ns - on.time_ns >= 10 * FG_MS);
     while (fg_simulated_level(board, line_of("READY")))
         wait_change("READY");
     coil_pulse(3);
@@ -260,17 +263,41 @@ static void test_inoperative_stops_the_line(void **state) {
     stop();
 }
 
-/* 64 parts are on their way to the reject point; the next cannot be queued. */
+/* A trigger and a self-test in one request: both or none. */
+static void test_trigger_and_command_at_once(void **state) {
+    (void)state;
+    start("one.fgb", "}\n" ENABLED);
+    wait_bit(READY, true);
+    holding(2, 1);
+    const uint8_t coils[] = {1, 0, 0, 0, 0, 1}; /* 1 to 6 */
+    assert_int_equal(modbus_write_bits(plc, 1, 6, coils), -1);
+    assert_int_equal(errno, EMBXSBUSY);
+    assert_int_equal(input_u32(48), 0);
+    assert_true(status_bit(READY));
+    coil(1, true);
+    assert_int_equal(wait_result(1).reason, 0);
+    stop();
+}
+
+/* 64 parts are on their way to the reject point: the line is not ready, and one that comes all the same is a part
+ * without verdict and a missed reject. */
 static void test_missed_reject_stops_the_line(void **state) {
     (void)state;
     start("one.fgb", "}\n" TRIGGERS REJECT "deadline_ms = 20000\nreject { delay_ms = 600000 }\n");
-    for (uint32_t part = 1; part <= 65; part++) {
+    for (uint32_t part = 1; part <= 64; part++) {
         wait_bit(READY, true);
         pulse_trigger();
-        wait_result(part);
-        assert_int_equal(status_bit(FAULT), part == 65);
+        assert_int_equal(wait_result(part).reason, 0);
     }
-    assert_false(status_bit(READY) || status_bit(0));
+    assert_false(status_bit(READY) || status_bit(FAULT));
+    assert_int_equal(modbus_write_bit(plc, 1, true), -1);
+    assert_int_equal(errno, EMBXSBUSY);
+    assert_int_equal(input_u32(48), 64);
+    pulse_trigger();
+    assert_int_equal(wait_result(65).reason, FG_REASON_NOT_READY);
+    assert_true(status_bit(FAULT));
+    assert_int_equal(input(1), 18);
+    assert_false(status_bit(0));
     assert_int_equal(input_u32(58), 1);
     stop();
 }
@@ -327,6 +354,38 @@ static void test_end_leaves_outputs_safe(void **state) {
     disconnect();
 }
 
+/* While the line is halted everything is rejected, and the PLC is told so. */
+static void test_halt_rejects_all(void **state) {
+    (void)state;
+    start("one.fgb", "}\n" ENABLED "line reject { name = REJECT active_low = true }\nfail_safe = reject-all\n"
+                     "plc_watchdog_ms = 2000\n");
+    assert_false(status_bit(14));
+    wait_bit(FAULT, true);
+    wait_bit(14, true);
+    assert_false(fg_simulated_level(board, line_of("REJECT"))); /* the wire */
+    assert_false(fg_simulated_level(board, line_of("READY")));
+    coil_pulse(3);
+    wait_bit(14, false);
+    stop();
+}
+
+/* systemd and an operator may both end it, more than once. */
+static void test_ended_more_than_once(void **state) {
+    (void)state;
+    for (int round = 0; round < 8; round++) {
+        start("one.fgb", "}\n" ENABLED);
+        int status;
+        pid_t gone;
+        do {
+            kill(appliance, round % 2 ? SIGTERM : SIGINT);
+            gone = waitpid(appliance, &status, WNOHANG);
+        } while (gone == 0);
+        appliance = 0;
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        disconnect();
+    }
+}
+
 static void test_crash_leaves_outputs_safe(void **state) {
     (void)state;
     start("one.fgb", "}\n" ENABLED);
@@ -367,11 +426,14 @@ int main(void) {
         cmocka_unit_test_teardown(test_camera_without_pictures, kill_appliance),
         cmocka_unit_test_teardown(test_job_required, kill_appliance),
         cmocka_unit_test_teardown(test_inoperative_stops_the_line, kill_appliance),
+        cmocka_unit_test_teardown(test_trigger_and_command_at_once, kill_appliance),
         cmocka_unit_test_teardown(test_missed_reject_stops_the_line, kill_appliance),
         cmocka_unit_test_teardown(test_heartbeat, kill_appliance),
         cmocka_unit_test_teardown(test_end_finishes_the_part, kill_appliance),
         cmocka_unit_test_teardown(test_plc_watchdog_stops_the_line, kill_appliance),
         cmocka_unit_test_teardown(test_end_leaves_outputs_safe, kill_appliance),
+        cmocka_unit_test_teardown(test_halt_rejects_all, kill_appliance),
+        cmocka_unit_test_teardown(test_ended_more_than_once, kill_appliance),
         cmocka_unit_test_teardown(test_crash_leaves_outputs_safe, kill_appliance),
         cmocka_unit_test_teardown(test_safe_after_kill, kill_appliance),
     };

@@ -107,16 +107,38 @@ static void test_short_pulse_inside_a_long_one(void **state) {
     assert_false(actuation.reject);
 }
 
+/* A thread that sleeps over a reject point still pulses for the whole width, and a point that is long past is told. */
+static void test_late_call(void **state) {
+    (void)state;
+    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 100 * MS, 20 * MS, 0), FG_DEFECT);
+    at(119 * MS, FG_RULE_REJECT);
+    assert_true(actuation.reject && actuation.decided);
+    assert_int_equal(actuation.missed, 0);
+    assert_int_equal(actuation.next_ns, 139 * MS);
+    at(139 * MS, FG_RULE_REJECT);
+    assert_false(actuation.reject || actuation.decided);
+    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 200 * MS, 20 * MS, 0), FG_DEFECT);
+    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 200 * MS, 20 * MS, 0), FG_PASS);
+    at(230 * MS, FG_RULE_REJECT);
+    assert_true(actuation.reject);
+    assert_int_equal(actuation.missed, 1);
+    assert_int_equal(actuation.next_ns, 250 * MS);
+    at(250 * MS, FG_RULE_REJECT);
+    assert_int_equal(actuation.missed, 0);
+}
+
 static void test_missed(void **state) {
     (void)state;
     assert_int_equal(fg_rejects_add(&rejects, 100 * MS, 10 * MS, 100 * MS), -1);
     for (int i = 0; i < FG_REJECTS; i++)
         assert_int_equal(fg_rejects_add(&rejects, 100 * MS, 10 * MS, 0), i);
     assert_int_equal(fg_rejects_add(&rejects, 100 * MS, 10 * MS, 0), -1);
+    assert_false(fg_rejects_room(&rejects));
     /* Places come back only once both sides are done with them. */
     at(100 * MS, FG_RULE_REJECT);
     assert_int_equal(fg_rejects_add(&rejects, 200 * MS, 10 * MS, 101 * MS), -1);
     fg_rejects_permit(&rejects, 5, FG_PASS);
+    assert_true(fg_rejects_room(&rejects));
     assert_int_equal(fg_rejects_add(&rejects, 200 * MS, 10 * MS, 101 * MS), 5);
 }
 
@@ -178,6 +200,7 @@ int main(void) {
         cmocka_unit_test_setup(test_rules_for_inoperative, fresh),
         cmocka_unit_test_setup(test_pulses_merge, fresh),
         cmocka_unit_test_setup(test_short_pulse_inside_a_long_one, fresh),
+        cmocka_unit_test_setup(test_late_call, fresh),
         cmocka_unit_test_setup(test_missed, fresh),
         cmocka_unit_test(test_block_replaced),
         cmocka_unit_test(test_block_buffered),
