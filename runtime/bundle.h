@@ -44,7 +44,7 @@ struct fg_provenance {
     uint64_t unix_time;                  /* seconds */
     float held_out_loss;                 /* of the best epoch */
     uint32_t test_pictures;              /* of the category's test set, 0: it had none, or was not judged; */
-    float image_auroc, pixel_auroc, pro; /* on them (network.md section 8), 0 to 1; 0 where undefined */
+    float image_auroc, pixel_auroc, pro; /* on them (network.md section 8), 0 to 1; -1 where undefined */
     char program[FG_TEXT_SIZE];          /* "flawgate-train 0.1" */
     char name[FG_NAME_SIZE];             /* the bundle's name: 64 ASCII bytes of the Modbus map */
 };

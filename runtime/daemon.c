@@ -15,10 +15,8 @@
 #include <systemd/sd-daemon.h>
 #endif
 
-#include "board/directory.h"
 #include "board/simulated.h"
 #include "runtime/device.h"
-#include "runtime/image.h"
 #include "runtime/line.h"
 #include "runtime/log.h"
 #include "runtime/modbus_server.h"
@@ -73,19 +71,6 @@ static void install_signals(struct daemon *d) {
         sigaction(CRASHES[i], &crash, NULL);
 }
 
-/* The directory camera's decoder is ours. */
-static enum fg_status decode(const char *path, struct fg_decoded *picture, struct fg_message *message) {
-    struct fg_image image;
-    enum fg_status status = fg_image_read(path, &image, message);
-    if (status == FG_OK)
-        *picture = (struct fg_decoded){image.pixels, image.width, image.height, image.channels};
-    return status;
-}
-
-static void free_decoded(struct fg_decoded *picture) {
-    free(picture->pixels);
-}
-
 static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **line_memory,
                                  struct fg_message *message) {
     const struct fg_memory_plan *plan = &d->plan;
@@ -102,17 +87,6 @@ static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **
     d->rejects = rejects;
     fg_bank_seal(fixed);
     return status;
-}
-
-static enum fg_status open_camera(struct daemon *d, void *memory, struct fg_message *message) {
-    static const struct fg_decoder decoder = {fg_image_name, decode, free_decoded};
-    const struct fg_directory_settings settings = {.folder = d->config.camera.path,
-                                                   .cycle = d->config.camera.cycle,
-                                                   .max_width = (int32_t)d->config.camera.max_width,
-                                                   .max_height = (int32_t)d->config.camera.max_height,
-                                                   .memory = memory,
-                                                   .memory_bytes = d->plan.camera};
-    return fg_directory_open(&settings, &decoder, &d->camera, message);
 }
 
 static enum fg_status open_board(struct daemon *d, struct fg_message *message) {
@@ -214,7 +188,7 @@ static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
     void *camera_memory = NULL, *line_memory = NULL;
     enum fg_status status = take_arena(d, &camera_memory, &line_memory, message);
     if (status == FG_OK)
-        status = open_camera(d, camera_memory, message);
+        status = fg_setup_camera(&d->config, camera_memory, &d->camera, message);
     if (status == FG_OK)
         status = open_board(d, message);
     if (status == FG_OK)

@@ -502,6 +502,8 @@ int fg_line_run(struct fg_line *line) {
     }
     l->show.outcome = FG_OUTCOME_NONE;
     l->watchdog_ns = fg_clock_ns();
+    if (!fg_line_listening(l))
+        fg_log(FG_LOG_INFO, "triggers are ignored until coil 0, trigger_enable, is set");
     l->s.ready();
     while (!(l->stopping && l->part.state == FG_PART_NONE)) {
         round_once(l);

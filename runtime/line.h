@@ -27,6 +27,9 @@ enum fg_line_error {
     FG_ERROR_DEVICE_LOST = 25, /* only a new process can mend it */
 };
 
+/* What has happened, for the log and for people; "" for FG_ERROR_NONE, NULL for no code of this list. */
+const char *fg_line_error_text(uint32_t error);
+
 /* What the line lives on; all is borrowed. */
 struct fg_line_settings {
     const struct fg_config *config;

@@ -21,9 +21,28 @@ bool fg_line_able(const struct fg_line *l) {
            !l->stopping && !l->lost_at_ns && l->engine && fg_rejects_room(l->s.rejects);
 }
 
+const char *fg_line_error_text(uint32_t error) {
+    static const char *const texts[] = {
+        [FG_ERROR_NONE] = "",
+        [FG_ERROR_CAMERA] = "the camera gave no frame in time",
+        [FG_ERROR_INFERENCE] = "a frame could not be judged",
+        [FG_ERROR_MISSED_REJECT] = "a part was not rejected in time",
+        [FG_ERROR_INOPERATIVE] = "on_inoperative = stop met a part",
+        [FG_ERROR_WATCHDOG] = "the PLC's watchdog register stood still",
+        [FG_ERROR_JOB] = "a bundle could not be loaded; the old one stays in use",
+        [FG_ERROR_SELF_TEST] = "the self-test failed",
+        [FG_ERROR_EDGES_LOST] = "edges of the trigger were lost",
+        [FG_ERROR_OUTPUT] = "an output could not be set",
+        [FG_ERROR_DEVICE_LOST] = "the compute device is lost",
+    };
+    return error < sizeof texts / sizeof *texts ? texts[error] : NULL;
+}
+
 void fg_line_fault(struct fg_line *l, enum fg_line_error error) {
-    if (!l->show.fault)
+    if (!l->show.fault) {
         l->show.error = (uint16_t)error;
+        fg_log(FG_LOG_ERROR, "fault %u: %s", (unsigned)error, fg_line_error_text(error));
+    }
     l->show.fault = true;
 }
 

@@ -406,6 +406,15 @@ static void drop_unused(struct fg_network *net) {
     net->nodes = kept;
 }
 
+static void list_folds(struct fg_network *net) {
+    for (uint32_t n = 0; n < net->nodes; n++) {
+        const struct fg_node *node = &net->node[n];
+        if (node->bn >= 0)
+            net->fold[net->folds++] =
+                (struct fg_fold){(uint32_t)node->weight, (uint32_t)node->bn, node->part};
+    }
+}
+
 static enum fg_status check_spec(const struct fg_network_spec *spec, struct fg_message *message) {
     if (spec->backbone < 0 || spec->backbone >= FG_BACKBONES)
         return fg_fail(message, FG_INPUT, "network: backbone %d is unknown", (int)spec->backbone);
@@ -446,6 +455,7 @@ enum fg_status fg_network_init(struct fg_network *network, const struct fg_netwo
         network->teacher[network->levels] = feature[i];
         network->student[network->levels++] = generated[i];
     }
+    list_folds(network);
     drop_unused(network);
     return FG_OK;
 }

@@ -70,6 +70,13 @@ struct fg_node {
     enum fg_part part;
 };
 
+/* A batch norm and the convolution before it, which it is folded into. */
+struct fg_fold {
+    uint32_t weight,
+        bn; /* params: the convolution's weight; first of weight, bias, running_mean, running_var */
+    enum fg_part part;
+};
+
 struct fg_network {
     struct fg_network_spec spec;
     struct fg_param param[FG_NETWORK_PARAMS];
@@ -78,6 +85,8 @@ struct fg_network {
     uint32_t values;
     struct fg_node node[FG_NETWORK_NODES]; /* without resize and normalise, with FMM's masks, up to F_G^i */
     uint32_t nodes;
+    struct fg_fold fold[FG_NETWORK_NODES]; /* of all params, those that no used level needs too */
+    uint32_t folds;
     int32_t input;                      /* value 0: the normalised picture */
     uint32_t levels;                    /* how many are used, and for each: */
     uint32_t level[FG_NETWORK_LEVELS];  /* i of F^i, ascending */

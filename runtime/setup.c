@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "board/directory.h"
+#include "runtime/image.h"
 #include "runtime/line.h"
 
 enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
@@ -46,6 +49,31 @@ enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *
         fg_bundle_close(bundle);
     }
     return report->lines == before ? FG_OK : FG_INPUT;
+}
+
+/* The directory camera's decoder is ours. */
+static enum fg_status decode(const char *path, struct fg_decoded *picture, struct fg_message *message) {
+    struct fg_image image;
+    enum fg_status status = fg_image_read(path, &image, message);
+    if (status == FG_OK)
+        *picture = (struct fg_decoded){image.pixels, image.width, image.height, image.channels};
+    return status;
+}
+
+static void free_decoded(struct fg_decoded *picture) {
+    free(picture->pixels);
+}
+
+enum fg_status fg_setup_camera(const struct fg_config *config, void *memory, struct fg_camera **camera,
+                               struct fg_message *message) {
+    static const struct fg_decoder decoder = {fg_image_name, decode, free_decoded};
+    const struct fg_directory_settings settings = {.folder = config->camera.path,
+                                                   .cycle = config->camera.cycle,
+                                                   .max_width = (int32_t)config->camera.max_width,
+                                                   .max_height = (int32_t)config->camera.max_height,
+                                                   .memory = memory,
+                                                   .memory_bytes = (size_t)config->camera.memory_mib << 20};
+    return fg_directory_open(&settings, &decoder, camera, message);
 }
 
 static void row(const char *what, size_t bytes) {

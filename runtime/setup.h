@@ -5,6 +5,7 @@
 #ifndef FG_RUNTIME_SETUP_H
 #define FG_RUNTIME_SETUP_H
 
+#include "board/camera.h"
 #include "config/config.h"
 #include "runtime/engine.h"
 
@@ -23,6 +24,10 @@ struct fg_memory_plan {
  * camera cannot keep, and for a camera that is not there; FG_INPUT when there is one. */
 enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
                              struct fg_memory_plan *plan, struct fg_report *report);
+
+/* Opens the configured camera. memory: the plan's camera bytes, borrowed until it is closed. */
+enum fg_status fg_setup_camera(const struct fg_config *config, void *memory, struct fg_camera **camera,
+                               struct fg_message *message);
 
 /* The plan as people read it, to standard output. */
 void fg_setup_print(const struct fg_config *config, const struct fg_memory_plan *plan);

@@ -9,8 +9,7 @@ static enum fg_status load(struct fg_station *s, int32_t max_width, int32_t max_
     fg_arena_close(s->arena);
     s->engine = NULL;
     s->arena = NULL;
-    s->max_width = max_width;
-    s->max_height = max_height;
+    s->max_width = s->max_height = 0;
     struct fg_engine_need need;
     enum fg_status status = fg_engine_need(s->bundle, s->backend, max_width, max_height, &need, message);
     if (status == FG_OK)
@@ -18,6 +17,10 @@ static enum fg_status load(struct fg_station *s, int32_t max_width, int32_t max_
     if (status == FG_OK)
         status = fg_engine_open(s->bundle, s->backend, fg_arena_bank(s->arena, 0), max_width, max_height,
                                 s->self_test, &s->engine, message);
+    if (status == FG_OK) {
+        s->max_width = max_width;
+        s->max_height = max_height;
+    }
     return status;
 }
 
@@ -51,8 +54,9 @@ enum fg_status fg_station_judge(struct fg_station *station, const char *name, co
                                    .channels = image->channels,
                                    .pitch = (size_t)image->width * (size_t)image->channels};
     enum fg_status status = FG_OK;
-    if (!fg_bundle_header(station->bundle)->contract.width &&
-        (image->width > station->max_width || image->height > station->max_height))
+    /* No engine: there was no memory for the last picture's; this one may be smaller. */
+    if (!station->engine || (!fg_bundle_header(station->bundle)->contract.width &&
+                             (image->width > station->max_width || image->height > station->max_height)))
         status = load(station, image->width > station->max_width ? image->width : station->max_width,
                       image->height > station->max_height ? image->height : station->max_height, message);
     if (status == FG_OK)

@@ -24,9 +24,9 @@
 #define BUDGET_NS (15 * FG_S)
 #define TRAINING_STEPS 5
 
-static const char HELP[] = "usage: flawgate bench NAME.fgb|BACKBONE [--device NAME] [--threads N] "
-                           "[--json]\n"
-                           "BACKBONE is resnet18, resnet34, resnet50 or wide_resnet50_2.\n";
+const char fg_help_bench[] = "usage: flawgate bench NAME.fgb|BACKBONE [--device NAME] [--threads N] "
+                             "[--json]\n"
+                             "BACKBONE is resnet18, resnet34, resnet50 or wide_resnet50_2.\n";
 
 struct bench {
     struct fg_arguments common;
@@ -63,6 +63,8 @@ static enum fg_status time_runs(struct bench *b, enum fg_status (*run)(void *, s
                                 void *argument, struct fg_message *message) {
     double ms[MOST_RUNS], sum = 0;
     enum fg_status status = FG_OK;
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "judging for about %d s\n", (int)(BUDGET_NS / FG_S));
     for (int i = 0; i < WARM_UP && status == FG_OK; i++)
         status = run(argument, message);
     const int64_t begin = fg_clock_ns();
@@ -198,8 +200,6 @@ static enum fg_status bench_backbone(struct bench *b, enum fg_backbone backbone,
         status = fg_weights_open(&weights, &network, message);
     if (status == FG_OK) {
         fg_weights_draw(&weights, 0, true);
-        if (isatty(STDERR_FILENO))
-            fprintf(stderr, "judging for about %d s\n", (int)(BUDGET_NS / FG_S));
         status = bench_judging(b, &weights, pixels, message);
     }
     if (status == FG_OK)
@@ -238,7 +238,7 @@ int fg_tool_bench(int argc, char **argv) {
     struct fg_message message;
     enum fg_status status = read_arguments(argc, argv, &b, &message);
     if (status != FG_OK) {
-        fprintf(stderr, "flawgate bench: %s\n%s", message.text, HELP);
+        fprintf(stderr, "flawgate bench: %s\n%s", message.text, fg_help_bench);
         return fg_exit_status(status);
     }
     status = fg_device_open(b.common.device, b.common.threads, &b.backend, &message);

@@ -10,7 +10,7 @@
 #include "tools/bundle_command.h"
 #include "tools/tool.h"
 
-static const char HELP[] =
+const char fg_help_bundle[] =
     "usage: flawgate bundle show NAME.fgb [--json]      what it was made from and for\n"
     "       flawgate bundle verify NAME.fgb [--json]    reads every byte; exit status 1 when it is not "
     "intact\n"
@@ -24,8 +24,9 @@ static void print_facts(const char *path, const struct fg_bundle_facts *facts) {
     if (!facts->header)
         return;
     printf("  streams    %u, of them %u damaged\n", facts->streams, facts->damaged);
-    printf("  values     %s\n",
-           facts->infinite ? "not all finite: every part will be INOPERATIVE" : "all finite");
+    printf("  values     %s\n", facts->infinite  ? "not all finite: every part will be INOPERATIVE"
+                                : facts->damaged ? "not known of what is damaged; all others finite"
+                                                 : "all finite");
     printf("  calibrated %s\n", facts->calibrated ? "yes" : "no: it has no threshold and no self-test");
     printf("  signature  %s\n", facts->has_signature ? "there, not checked" : "none");
 }
@@ -37,7 +38,10 @@ static void print_facts_json(const char *path, const struct fg_bundle_facts *fac
     printf(",\"intact\":%s,\"header\":%s", intact ? "true" : "false", facts->header ? "true" : "false");
     if (facts->header)
         printf(",\"streams\":%u,\"damaged\":%u,\"finite\":%s,\"calibrated\":%s,\"signature\":%s",
-               facts->streams, facts->damaged, facts->infinite ? "false" : "true",
+               facts->streams, facts->damaged,
+               facts->infinite  ? "false"
+               : facts->damaged ? "null"
+                                : "true",
                facts->calibrated ? "true" : "false", facts->has_signature ? "true" : "false");
     if (!intact) {
         printf(",\"why\":");
@@ -84,6 +88,6 @@ int fg_tool_bundle(int argc, char **argv) {
         return verify(argv[optind + 1], json);
     if (!wrong && !json && !strcmp(command, "export") && left == 3)
         return fg_bundle_export(argv[optind + 1], argv[optind + 2]);
-    fputs(HELP, stderr);
+    fputs(fg_help_bundle, stderr);
     return 2;
 }

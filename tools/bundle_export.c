@@ -93,7 +93,9 @@ int fg_bundle_export(const char *path, const char *out) {
         : ends_in(path, FG_STATE_ENDING)
             ? export_state(path, out, &message)
             : fg_fail(&message, FG_USAGE, "%.300s: must be a NAME.fgb or a NAME.state", path);
-    if (status != FG_OK)
+    if (status == FG_OK)
+        fprintf(stderr, "%s is written.\n", out);
+    else
         fprintf(stderr, "flawgate bundle: %s\n", message.text);
     return fg_exit_status(status);
 }

@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -45,16 +46,26 @@ static void print_contract(const struct fg_contract *contract) {
            contract->format[0] ? contract->format : "of any format");
 }
 
+static void print_figure(const char *name, float figure) {
+    if (figure < 0)
+        printf(", no %s", name);
+    else
+        printf(", %s %.2f %%", name, 100 * (double)figure);
+}
+
 static void print_provenance(const struct fg_provenance *p) {
     printf("training     %u pictures and %u held out; %u epochs, the best is %u with loss %g held out\n",
            p->train_pictures, p->held_out_pictures, p->epochs, p->best_epoch, (double)p->held_out_loss);
     printf("recipe       batch %u, learning rate %g, l2 %g, mask rate %g, %s loss, seed %" PRIu64 "\n",
            p->batch, (double)p->learning_rate, (double)p->l2, (double)p->mask_rate,
            p->global_loss ? "global" : "position", p->seed);
-    if (p->test_pictures)
-        printf("evaluation   %u test pictures: image AUROC %.2f %%, pixel AUROC %.2f %%, PRO %.2f %%\n",
-               p->test_pictures, 100 * (double)p->image_auroc, 100 * (double)p->pixel_auroc,
-               100 * (double)p->pro);
+    if (p->test_pictures) {
+        printf("evaluation   %u test pictures", p->test_pictures);
+        print_figure("image AUROC", p->image_auroc);
+        print_figure("pixel AUROC", p->pixel_auroc);
+        print_figure("PRO", p->pro);
+        putchar('\n');
+    }
     char when[32] = "?";
     const time_t seconds = (time_t)p->unix_time;
     struct tm utc;
@@ -111,6 +122,10 @@ static void json_number(const char *key, double value) {
     putchar(',');
 }
 
+static void json_figure(const char *key, const struct fg_provenance *p, float figure) {
+    json_number(key, p->test_pictures && figure >= 0 ? (double)figure : NAN);
+}
+
 static void json_text(const char *key, const char *value) {
     printf("\"%s\":", key);
     fg_json_text(stdout, value);
@@ -149,9 +164,9 @@ static void print_json_provenance(const struct fg_provenance *p) {
     json_number("mask_rate", (double)p->mask_rate);
     json_switch("global_loss", p->global_loss);
     json_number("held_out_loss", (double)p->held_out_loss);
-    json_number("image_auroc", (double)p->image_auroc);
-    json_number("pixel_auroc", (double)p->pixel_auroc);
-    json_number("pro", (double)p->pro);
+    json_figure("image_auroc", p, p->image_auroc);
+    json_figure("pixel_auroc", p, p->pixel_auroc);
+    json_figure("pro", p, p->pro);
     json_text("program", p->program);
     printf("\"test_pictures\":%u,\"seed\":%" PRIu64 ",\"unix_time\":%" PRIu64 "},", p->test_pictures, p->seed,
            p->unix_time);

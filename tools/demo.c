@@ -29,7 +29,7 @@
 #define MOST_FALSE_REJECTS 0.02
 #define LEAST_DETECTION 0.90
 
-static const char HELP[] =
+const char fg_help_demo[] =
     "usage: flawgate demo [DIR] [--teacher FILE.safetensors]\n"
     "DIR (flawgate-demo) keeps everything that is made; the teacher is the demo's own.\n";
 
@@ -307,13 +307,13 @@ int fg_tool_demo(int argc, char **argv) {
     int option;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         if (option != 't') {
-            fputs(HELP, stderr);
+            fputs(fg_help_demo, stderr);
             return 2;
         }
         snprintf(demo.teacher, sizeof demo.teacher, "%s", optarg);
     }
     if (argc - optind > 1) {
-        fputs(HELP, stderr);
+        fputs(fg_help_demo, stderr);
         return 2;
     }
     if (optind < argc)

@@ -14,7 +14,7 @@
 #include "trainer/calibrate.h"
 #include "trainer/evaluate.h"
 
-static const char HELP[] =
+const char fg_help_eval[] =
     "usage: flawgate eval NAME.fgb DIR [--json] [--device NAME] [--threads N]\n"
     "DIR is a category in MVTec layout: test/good, test/DEFECT and ground_truth/DEFECT.\n";
 
@@ -129,7 +129,7 @@ int fg_tool_eval(int argc, char **argv) {
     struct fg_message message;
     enum fg_status status = read_arguments(argc, argv, &e, &message);
     if (status != FG_OK) {
-        fprintf(stderr, "flawgate eval: %s\n%s", message.text, HELP);
+        fprintf(stderr, "flawgate eval: %s\n%s", message.text, fg_help_eval);
         return fg_exit_status(status);
     }
     status = fg_device_open(e.common.device, e.common.threads, &e.backend, &message);

@@ -11,18 +11,18 @@
 #include "tools/overlay.h"
 #include "tools/tool.h"
 
-static const char HELP[] = "usage: flawgate infer NAME.fgb IMAGE... [options]\n"
-                           "  --map FILE          write the anomaly map (.npy, .tiff: float32; .png: "
-                           "16 bit over its range)\n"
-                           "  --level-maps PREFIX write the level maps M^i to PREFIX1.npy, "
-                           "PREFIX2.npy, PREFIX3.npy\n"
-                           "  --overlay FILE.png  write the picture with the map and the defect's box "
-                           "over it\n"
-                           "  --json              one object a line for each picture\n"
-                           "  --device NAME       auto or cpu (auto)\n"
-                           "  --threads N         processors to use (all)\n"
-                           "--map, --level-maps and --overlay take exactly one IMAGE. Exit status 1 "
-                           "when any picture is not PASS.\n";
+const char fg_help_infer[] = "usage: flawgate infer NAME.fgb IMAGE... [options]\n"
+                             "  --map FILE          write the anomaly map (.npy, .tiff: float32; .png: "
+                             "16 bit over its range)\n"
+                             "  --level-maps PREFIX write the level maps M^i to PREFIX1.npy, "
+                             "PREFIX2.npy, PREFIX3.npy\n"
+                             "  --overlay FILE.png  write the picture with the map and the defect's box "
+                             "over it\n"
+                             "  --json              one object a line for each picture\n"
+                             "  --device NAME       auto or cpu (auto)\n"
+                             "  --threads N         processors to use (all)\n"
+                             "--map, --level-maps and --overlay take exactly one IMAGE. Exit status 1 "
+                             "when any picture is not PASS.\n";
 
 struct infer {
     struct fg_arguments common;
@@ -58,6 +58,8 @@ static enum fg_status read_arguments(int argc, char **argv, struct infer *o, str
         if (status != FG_OK)
             return status;
     }
+    if (o->overlay && (strlen(o->overlay) < 4 || strcmp(o->overlay + strlen(o->overlay) - 4, ".png")))
+        return fg_fail(message, FG_USAGE, "--overlay %.100s: must end in .png", o->overlay);
     if (argc - optind < 2)
         return fg_fail(message, FG_USAGE, "a bundle and at least one picture are needed");
     o->bundle = argv[optind];
@@ -87,6 +89,17 @@ static void print_judgement(const struct infer *o, const char *file, const struc
     fg_json_number(stdout, (double)o->threshold);
     printf(", \"box\": [%d, %d, %d, %d], \"area\": %d, \"inference_ms\": %.3f}\n", j->box.x, j->box.y,
            j->box.w, j->box.h, j->box.area, ms);
+}
+
+/* One object for each picture, even one that is none. */
+static void print_unjudged(const struct infer *o, const char *file) {
+    if (!o->common.json)
+        return;
+    printf("{\"file\": ");
+    fg_json_text(stdout, file);
+    printf(", \"verdict\": \"INOPERATIVE\", \"score\": null, \"threshold\": ");
+    fg_json_number(stdout, (double)o->threshold);
+    printf(", \"box\": [0, 0, 0, 0], \"area\": 0, \"inference_ms\": null}\n");
 }
 
 static enum fg_status write_maps(const struct infer *o, const struct fg_image *image,
@@ -123,7 +136,9 @@ static enum fg_status judge_all(struct infer *o, bool *all_pass, struct fg_messa
         enum fg_status status = fg_image_read(o->images[i], &image, message);
         if (status == FG_OK)
             status = fg_station_judge(&o->station, o->images[i], &image, o->threshold, &judgement, message);
-        if (status == FG_OK) {
+        if (status != FG_OK) {
+            print_unjudged(o, o->images[i]);
+        } else {
             print_judgement(o, o->images[i], &judgement);
             *all_pass = *all_pass && judgement.finite && judgement.score <= o->threshold;
             status = write_maps(o, &image, &judgement, message);
@@ -143,7 +158,7 @@ int fg_tool_infer(int argc, char **argv) {
     struct fg_backend *backend = NULL;
     enum fg_status status = read_arguments(argc, argv, &o, &message);
     if (status != FG_OK) {
-        fprintf(stderr, "flawgate infer: %s\n%s", message.text, HELP);
+        fprintf(stderr, "flawgate infer: %s\n%s", message.text, fg_help_infer);
         return fg_exit_status(status);
     }
     bool all_pass = false;

@@ -8,7 +8,7 @@
 #include "runtime/base/clock.h"
 #include "tools/tool.h"
 
-static const char HELP[] =
+const char fg_help_line[] =
     "usage: flawgate line CONFIG [LINE[=0|1|pulse]] [--safe]\n"
     "LINE is trigger, reject, pass, ready, fault or heartbeat. Without one, all are shown.\n";
 
@@ -72,7 +72,7 @@ int fg_tool_line(int argc, char **argv) {
     const char *path = argc < 2 ? NULL : safe_first ? argv[2] : argv[1];
     const char *what = argc < 3 ? NULL : safe_first ? argv[1] : argv[2];
     if (!path || argc > 3) {
-        fputs(HELP, stderr);
+        fputs(fg_help_line, stderr);
         return 2;
     }
     if (fg_config_read(path, &config, &report) != FG_OK) {

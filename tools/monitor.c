@@ -9,15 +9,17 @@
 
 #include "runtime/base/status.h"
 #include "runtime/json.h"
+#include "runtime/line.h"
 #include "runtime/modbus_map.h"
 #include "tools/tool.h"
 
 #define REFRESH_NS 500000000
 #define ANY_UNIT 255 /* the server answers it whatever its own is */
 
-static const char USAGE[] = "usage: flawgate monitor [--host H] [--port P] [--json]\n"
-                            "  Shows state, last result and counters: again and again on a terminal, once\n"
-                            "  where the output is no terminal or with --json.\n";
+const char fg_help_monitor[] =
+    "usage: flawgate monitor [--host H] [--port P] [--json]\n"
+    "  Shows state, last result and counters: again and again on a terminal, once\n"
+    "  where the output is no terminal or with --json.\n";
 
 static const char *const BITS[FG_MODBUS_DISCRETE_INPUTS] = {
     "online",         "trigger_ready",  "busy",     "result_valid",      "pass",
@@ -39,6 +41,7 @@ static const char *const COUNTERS[] = {
 /* One reading of the map. The server's word order is told by its constant. */
 struct view {
     uint16_t input[FG_MODBUS_INPUT_REGISTERS], holding[FG_MODBUS_HOLDING_REGISTERS];
+    uint8_t coil[FG_MODBUS_COILS];
     bool low_first;
 };
 
@@ -47,7 +50,8 @@ static enum fg_status read_view(modbus_t *modbus, struct view *view, struct fg_m
     if (modbus_read_input_registers(modbus, 0, FIRST, view->input) != FIRST ||
         modbus_read_input_registers(modbus, FIRST, REST, view->input + FIRST) != REST ||
         modbus_read_registers(modbus, 0, FG_MODBUS_HOLDING_REGISTERS, view->holding) !=
-            FG_MODBUS_HOLDING_REGISTERS)
+            FG_MODBUS_HOLDING_REGISTERS ||
+        modbus_read_bits(modbus, 0, FG_MODBUS_COILS, view->coil) != FG_MODBUS_COILS)
         return fg_fail(message, FG_ENVIRONMENT, "no answer from the line: %s", modbus_strerror(errno));
     view->low_first = view->input[4] == 0x5678;
     if (view->input[4 + view->low_first] != 0x1234 || view->input[5 - view->low_first] != 0x5678)
@@ -160,7 +164,10 @@ static void print_text(const struct view *view) {
     for (uint32_t i = 0; i < COUNT(BITS); i++)
         if (in[0] >> i & 1)
             printf(" %s", BITS[i]);
-    printf("\nerror        %u\n", in[1]);
+    if (!view->coil[0])
+        printf(" (triggers are ignored: coil 0, trigger_enable, is 0)");
+    const char *error = fg_line_error_text(in[1]);
+    printf("\nerror        %u %s\n", in[1], error ? error : "");
     printf("up           %u s\n", pair(view, 2));
     printf("bundle       %s  slot %u, checksum %08x\n", name, in[44], pair(view, 82));
     text_result(view);
@@ -176,7 +183,7 @@ static void print_text(const struct view *view) {
 
 struct options {
     const char *host, *port;
-    bool json, help;
+    bool json;
 };
 
 static enum fg_status read_options(int argc, char **argv, struct options *options,
@@ -185,7 +192,6 @@ static enum fg_status read_options(int argc, char **argv, struct options *option
         {"host", required_argument, NULL, 'h'},
         {"port", required_argument, NULL, 'p'},
         {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, '?'},
         {0},
     };
     int option;
@@ -204,9 +210,6 @@ static enum fg_status read_options(int argc, char **argv, struct options *option
         case ':':
             return fg_fail(message, FG_USAGE, "%.50s needs a value", argv[optind - 1]);
         default:
-            options->help = !strcmp(argv[optind - 1], "--help");
-            if (options->help)
-                return FG_OK;
             return fg_fail(message, FG_USAGE, "unknown option %.50s; see --help", argv[optind - 1]);
         }
     if (optind < argc)
@@ -244,10 +247,6 @@ int fg_tool_monitor(int argc, char **argv) {
     enum fg_status status = read_options(argc, argv, &options, &message);
     if (status != FG_OK)
         goto out;
-    if (options.help) {
-        fputs(USAGE, stdout);
-        goto out;
-    }
     modbus = modbus_new_tcp_pi(options.host, options.port);
     if (!modbus || modbus_set_slave(modbus, ANY_UNIT) != 0) {
         status = fg_fail(&message, FG_USAGE, "--host %.100s is no host", options.host);

@@ -3,6 +3,10 @@
 #ifndef FG_TOOLS_TOOL_H
 #define FG_TOOLS_TOOL_H
 
+/* What --help prints. */
+extern const char fg_help_infer[], fg_help_eval[], fg_help_calibrate[], fg_help_bench[], fg_help_bundle[],
+    fg_help_monitor[], fg_help_check[], fg_help_line[], fg_help_demo[], fg_help_version[];
+
 int fg_tool_infer(int argc, char **argv);
 int fg_tool_bench(int argc, char **argv);
 int fg_tool_eval(int argc, char **argv);

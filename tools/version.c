@@ -2,6 +2,8 @@
 
 #include "tools/tool.h"
 
+const char fg_help_version[] = "usage: flawgate version\n";
+
 int fg_tool_version(int argc, char **argv) {
     (void)argc;
     (void)argv;

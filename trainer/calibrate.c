@@ -28,7 +28,7 @@ enum fg_status fg_calibrate_scores(const float *scores, uint32_t count, float fa
         return fg_fail(message, FG_INPUT, "calibration: %u good pictures, but it takes at least %d", count,
                        FG_CALIBRATION_LEAST);
     double sum = 0, squares = 0;
-    float largest = 0;
+    float largest = 0, smallest = INFINITY;
     for (uint32_t i = 0; i < count; i++) {
         if (!isfinite(scores[i]) || scores[i] <= 0)
             return fg_fail(message, FG_INPUT,
@@ -38,12 +38,13 @@ enum fg_status fg_calibrate_scores(const float *scores, uint32_t count, float fa
                            i + 1, (double)scores[i]);
         sum += log(scores[i]);
         largest = fmaxf(largest, scores[i]);
+        smallest = fminf(smallest, scores[i]);
     }
     const double mean = sum / count;
     for (uint32_t i = 0; i < count; i++)
         squares += (log(scores[i]) - mean) * (log(scores[i]) - mean);
     const double deviation = sqrt(squares / (count - 1));
-    if (!(deviation > 0))
+    if (smallest == largest || !(deviation > 0)) /* rounding leaves a deviation of equal scores */
         return fg_fail(message, FG_INPUT,
                        "calibration: all %u scores are the same; are the pictures "
                        "copies of one?",
@@ -67,11 +68,8 @@ enum fg_status fg_calibrate_scores(const float *scores, uint32_t count, float fa
 void fg_calibration_sentence(const struct fg_calibration *c, char *text, size_t size) {
     snprintf(text, size,
              "Threshold %.4f (tail quantile %.4f for %g %% false rejects, "
-             "largest score %.4f) from %u held-out "
-             "good "
-             "pictures, none of which exceeds it: that number supports a "
-             "false-reject rate below %.1f %% (95 %% "
-             "confidence).",
+             "largest score %.4f) from %u good pictures, none of which exceeds it: that number supports a "
+             "false-reject rate below %.1f %% (95 %% confidence).",
              (double)c->threshold, (double)c->tail_quantile, 100 * (double)c->false_rejects,
              (double)c->largest_score, c->pictures, 100 * (double)c->rate_bound);
 }
@@ -82,7 +80,8 @@ struct job {
     uint8_t *picture; /* of the self-test */
     float *scores;
     const char *const *paths;
-    uint32_t count;
+    uint32_t count, scored;
+    struct fg_report *skipped;
     fg_calibrate_function *progress;
     void *argument;
 };
@@ -91,17 +90,21 @@ static enum fg_status score_pictures(struct job *job, struct fg_message *message
     for (uint32_t i = 0; i < job->count; i++) {
         struct fg_image image;
         enum fg_status status = fg_image_read(job->paths[i], &image, message);
+        if (status == FG_INPUT && job->skipped) {
+            fg_report_add(job->skipped, "skipped: %s", message->text);
+            continue;
+        }
         if (status != FG_OK)
             return status;
         struct fg_judgement judgement;
         status = fg_station_judge(&job->station, job->paths[i], &image, INFINITY, &judgement, message);
-        if (status == FG_OK && i == 0)
+        if (status == FG_OK && job->scored == 0)
             status = fg_picture_resize(job->station.backend, &image, job->header.spec.height,
                                        job->header.spec.width, job->picture, message);
         fg_image_free(&image);
         if (status != FG_OK)
             return status;
-        job->scores[i] = judgement.score;
+        job->scores[job->scored++] = judgement.score;
         if (job->progress)
             job->progress(job->argument, i + 1, job->count);
     }
@@ -110,9 +113,10 @@ static enum fg_status score_pictures(struct job *job, struct fg_message *message
 
 enum fg_status fg_calibrate_bundle(const char *bundle_path, const char *path, const char *const *pictures,
                                    uint32_t count, float false_rejects, struct fg_backend *backend,
-                                   fg_calibrate_function *progress, void *argument,
+                                   fg_calibrate_function *progress, void *argument, struct fg_report *skipped,
                                    struct fg_calibration *calibration, struct fg_message *message) {
-    struct job job = {.paths = pictures, .count = count, .progress = progress, .argument = argument};
+    struct job job = {
+        .paths = pictures, .count = count, .skipped = skipped, .progress = progress, .argument = argument};
     enum fg_status status = fg_station_open(&job.station, bundle_path, backend, false, message);
     if (status != FG_OK)
         return status;
@@ -124,7 +128,7 @@ enum fg_status fg_calibrate_bundle(const char *bundle_path, const char *path, co
     if (status == FG_OK)
         status = score_pictures(&job, message);
     if (status == FG_OK)
-        status = fg_calibrate_scores(job.scores, count, false_rejects, calibration, message);
+        status = fg_calibrate_scores(job.scores, job.scored, false_rejects, calibration, message);
     struct fg_judgement judgement;
     if (status == FG_OK)
         status = fg_engine_judge_picture(job.station.engine, job.picture, &judgement, message);

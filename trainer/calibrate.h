@@ -6,6 +6,7 @@
 #ifndef FG_TRAINER_CALIBRATE_H
 #define FG_TRAINER_CALIBRATE_H
 
+#include "runtime/base/report.h"
 #include "runtime/engine.h"
 
 #define FG_CALIBRATION_LEAST 4 /* pictures */
@@ -22,10 +23,11 @@ typedef void fg_calibrate_function(void *argument, uint32_t done, uint32_t count
 
 /* Opens a bundle (calibrated or not), judges good pictures as the line will (decode, contract, network), sets
  * the threshold, makes the self-test from the first of them, and writes the result to path (which may be the
- * bundle's own). A picture that cannot be read or breaks the contract is an error that names it. */
+ * bundle's own). A picture that cannot be read is listed in skipped, and an error where skipped is NULL; one that
+ * breaks the contract is an error that names it. */
 enum fg_status fg_calibrate_bundle(const char *bundle_path, const char *path, const char *const *pictures,
                                    uint32_t count, float false_rejects, struct fg_backend *backend,
-                                   fg_calibrate_function *progress, void *argument,
+                                   fg_calibrate_function *progress, void *argument, struct fg_report *skipped,
                                    struct fg_calibration *calibration, struct fg_message *message);
 
 #endif

@@ -86,8 +86,9 @@ static enum fg_status hash_file(const char *path, uint8_t hash[FG_HASH_SIZE], st
     while ((read = fread(block, 1, sizeof block, file)) > 0)
         crypto_generichash_update(&state, block, read);
     crypto_generichash_final(&state, hash, FG_HASH_SIZE);
+    const bool whole = !ferror(file);
     fclose(file);
-    return FG_OK;
+    return whole ? FG_OK : fg_fail(message, FG_INPUT, "%.300s: cannot be read to its end", path);
 }
 
 /* Picture i at the network's size, into its place. FG_INPUT is the picture's fault, all else the machine's.
@@ -115,9 +116,10 @@ static void *decode(void *argument) {
         if (i == files->count)
             return NULL;
         struct fg_image image = {0};
-        enum fg_status status = hash_file(files->path[i], d->hash[i], &d->reason[i]);
+        /* First as a picture: that refuses pipes and devices, which have no end. */
+        enum fg_status status = fg_image_read(files->path[i], &image, &d->reason[i]);
         if (status == FG_OK)
-            status = fg_image_read(files->path[i], &image, &d->reason[i]);
+            status = hash_file(files->path[i], d->hash[i], &d->reason[i]);
         pthread_mutex_lock(&d->lock);
         keep(d, i, status, &image);
         d->done++;

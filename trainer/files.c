@@ -84,6 +84,13 @@ static enum fg_status find_mask(struct fg_test_picture *picture, const char *fol
     return FG_OK;
 }
 
+/* Without a folder ground_truth there are no masks; with one, each defective picture has its own. */
+static bool has_masks(const char *folder) {
+    char path[4096];
+    struct stat info;
+    return (size_t)snprintf(path, sizeof path, "%s/ground_truth", folder) < sizeof path && !stat(path, &info);
+}
+
 static enum fg_status add_defect(struct fg_test_set *set, const char *folder, const char *test,
                                  struct fg_message *message) {
     const char *defect = strrchr(test, '/') + 1;
@@ -100,13 +107,14 @@ static enum fg_status add_defect(struct fg_test_set *set, const char *folder, co
         status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory", folder);
     else
         set->picture = grown;
+    const bool masked = strcmp(defect, "good") && has_masks(folder);
     for (uint32_t i = 0; i < paths.count && status == FG_OK; i++) {
         struct fg_test_picture *picture = &set->picture[set->count++];
         memset(picture, 0, sizeof *picture);
         picture->path = paths.path[i];
         paths.path[i] = NULL;
         snprintf(picture->defect, sizeof picture->defect, "%s", defect);
-        if (strcmp(defect, "good"))
+        if (masked)
             status = find_mask(picture, folder, message);
     }
     fg_paths_free(&paths);

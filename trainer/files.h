@@ -18,9 +18,10 @@ struct fg_paths {
 enum fg_status fg_paths_list(struct fg_paths *paths, const char *folder, struct fg_message *message);
 void fg_paths_free(struct fg_paths *paths);
 
-/* The test pictures of a category, by defect, then by name. */
+/* The test pictures of a category, by defect, then by name. A category without ground_truth has no masks: its figures
+ * are those of whole pictures. */
 struct fg_test_picture {
-    char *path, *mask; /* mask NULL: none, a good part */
+    char *path, *mask; /* mask NULL: none */
     char defect[FG_NAME_SIZE];
 };
 

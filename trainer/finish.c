@@ -50,7 +50,7 @@ enum fg_status fg_finish(const char *path, const struct fg_weights *weights,
     if (status != FG_OK)
         return status;
     status = fg_calibrate_bundle(uncalibrated, path, held_out, held_outs, false_rejects, backend, progress,
-                                 argument, calibration, message);
+                                 argument, NULL, calibration, message);
     unlink(uncalibrated);
     return status;
 }

@@ -1,5 +1,7 @@
 /* flawgate-train DIR --out NAME.fgb --teacher FILE|random: from pictures of good parts to a bundle. */
+#include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,26 +32,38 @@ struct run {
     struct fg_trainer *trainer;
     struct fg_report report;
     bool terminal;
-    int64_t started_ns;       /* of this process's epochs */
+    int64_t started_ns;       /* of this process's epochs, */
+    int64_t part_ns;          /* of reading, calibrating, evaluating */
     uint64_t pictures_before; /* trained in this process, before this epoch */
 };
 
+/* "12 min" or "40 s". */
+static void print_left(double seconds) {
+    if (seconds >= 120)
+        fprintf(stderr, "%.0f min left", seconds / 60);
+    else
+        fprintf(stderr, "%.0f s left", seconds);
+}
+
+static void show_part(const struct run *run, const char *what, uint32_t done, uint32_t count) {
+    if (!run->terminal)
+        return;
+    const double spent = (double)(fg_clock_ns() - run->part_ns) / 1e9;
+    fprintf(stderr, "\r%s: picture %u of %u, ", what, done, count);
+    print_left(spent / done * (count - done));
+    fputs(done == count ? "  \n" : "  ", stderr);
+}
+
 static void show_decoding(void *argument, uint32_t done, uint32_t count) {
-    const struct run *run = argument;
-    if (run->terminal)
-        fprintf(stderr, "\rreading pictures: %u of %u%s", done, count, done == count ? "\n" : "");
+    show_part(argument, "reading", done, count);
 }
 
 static void show_calibration(void *argument, uint32_t done, uint32_t count) {
-    const struct run *run = argument;
-    if (run->terminal)
-        fprintf(stderr, "\rcalibrating: picture %u of %u%s", done, count, done == count ? "\n" : "");
+    show_part(argument, "calibrating", done, count);
 }
 
 static void show_evaluation(void *argument, uint32_t done, uint32_t count) {
-    const struct run *run = argument;
-    if (run->terminal)
-        fprintf(stderr, "\revaluating: picture %u of %u%s", done, count, done == count ? "\n" : "");
+    show_part(argument, "evaluating", done, count);
 }
 
 /* NAME.fgb is trained in NAME.state. */
@@ -93,6 +107,7 @@ static void list_skipped(const struct run *run) {
 
 static enum fg_status open_data(struct run *run, struct fg_message *message) {
     const struct fg_options *o = &run->options;
+    run->part_ns = fg_clock_ns();
     enum fg_status status = fg_dataset_open(&run->data, o->folder, o->height, o->width, o->training.seed,
                                             run->backend, show_decoding, run, message);
     list_skipped(run);
@@ -144,14 +159,6 @@ static void show_start(const struct run *run) {
         fprintf(stderr, "going on after epoch %u\n", c->epoch);
 }
 
-/* "12 min" or "40 s". */
-static void print_left(double seconds) {
-    if (seconds >= 120)
-        fprintf(stderr, "%.0f min left", seconds / 60);
-    else
-        fprintf(stderr, "%.0f s left", seconds);
-}
-
 static double rate(const struct run *run, uint32_t pictures) {
     return (double)(run->pictures_before + pictures) / ((double)(fg_clock_ns() - run->started_ns) / 1e9);
 }
@@ -184,9 +191,30 @@ static void show_epoch(struct run *run) {
     fputs("\n", stderr);
 }
 
+/* What Ctrl-C leaves behind, for a handler that may do little more than write. */
+static char stopped[4200];
+
+static void on_stop(int number) {
+    if (write(STDERR_FILENO, stopped, strlen(stopped)) >= 0)
+        _exit(128 + number);
+    _exit(128 + number);
+}
+
+static void tell_when_stopped(const struct run *run) {
+    const struct fg_progress *c = fg_trainer_counters(run->trainer);
+    if (c->epoch)
+        snprintf(stopped, sizeof stopped, "\nStopped. %.4000s holds epoch %u: go on with --resume.\n",
+                 run->state_path, c->epoch);
+    else
+        snprintf(stopped, sizeof stopped, "\nStopped before the first epoch was done.\n");
+}
+
 static enum fg_status train(struct run *run, struct fg_message *message) {
     const struct fg_progress *c = fg_trainer_counters(run->trainer);
     run->started_ns = fg_clock_ns();
+    tell_when_stopped(run);
+    signal(SIGINT, on_stop);
+    signal(SIGTERM, on_stop);
     while (!c->finished) {
         enum fg_status status = fg_trainer_epoch(run->trainer, show_step, run, message);
         if (status != FG_OK)
@@ -195,15 +223,19 @@ static enum fg_status train(struct run *run, struct fg_message *message) {
         status = fg_trainer_save(run->trainer, run->state_path, run->data.hash, message);
         if (status != FG_OK)
             return status;
+        tell_when_stopped(run);
         show_epoch(run);
     }
     return FG_OK;
 }
 
-/* The bundle's name is the file's, without folder and ending. */
+/* The bundle's name is the file's, without folder and ending; the Modbus map shows it in ASCII. */
 static void name_bundle(const char *path, char name[FG_NAME_SIZE]) {
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
     snprintf(name, FG_NAME_SIZE, "%.*s", (int)(strlen(base) - strlen(FG_BUNDLE_ENDING)), base);
+    for (char *c = name; *c; c++)
+        if (*c < 0x20 || *c > 0x7e)
+            *c = '_';
 }
 
 static struct fg_bundle_header header_of(const struct run *run) {
@@ -237,6 +269,7 @@ static enum fg_status calibrate(struct run *run, struct fg_calibration *calibrat
     for (uint32_t i = 0; i < run->data.held_outs; i++)
         held_out[i] = run->data.files.path[run->data.held_out[i]];
     const struct fg_bundle_header header = header_of(run);
+    run->part_ns = fg_clock_ns();
     enum fg_status status =
         fg_finish(run->options.out, fg_trainer_best(run->trainer), &header, held_out, run->data.held_outs,
                   run->options.false_rejects, run->backend, show_calibration, run, calibration, message);
@@ -251,6 +284,18 @@ static bool has_test_pictures(const struct run *run) {
            !stat(test, &found) && S_ISDIR(found.st_mode);
 }
 
+/* A field holds no NaN. */
+static float or_none(double figure) {
+    return isnan(figure) ? -1 : (float)figure;
+}
+
+static void print_figure(const char *name, double figure) {
+    if (isnan(figure))
+        fprintf(stderr, ", no %s", name);
+    else
+        fprintf(stderr, ", %s %.2f %%", name, 100 * figure);
+}
+
 /* Enters in the bundle how well it does on the category's test pictures. */
 static enum fg_status evaluate(struct run *run, struct fg_figures *figures, struct fg_message *message) {
     struct fg_evaluation evaluation = {.groups = 0};
@@ -258,15 +303,16 @@ static enum fg_status evaluate(struct run *run, struct fg_figures *figures, stru
     enum fg_status status = fg_station_open(&station, run->options.out, run->backend, true, message);
     if (status != FG_OK)
         return status;
+    run->part_ns = fg_clock_ns();
     status = fg_evaluate(&evaluation, &station, run->options.folder, show_evaluation, run, message);
     if (status == FG_OK)
         status = fg_metrics_figures(evaluation.metrics, 0, figures, message);
     if (status == FG_OK) {
         struct fg_bundle_header header = *fg_bundle_header(station.bundle);
         header.provenance.test_pictures = figures->images;
-        header.provenance.image_auroc = isnan(figures->image_auroc) ? 0 : (float)figures->image_auroc;
-        header.provenance.pixel_auroc = isnan(figures->pixel_auroc) ? 0 : (float)figures->pixel_auroc;
-        header.provenance.pro = isnan(figures->pro) ? 0 : (float)figures->pro;
+        header.provenance.image_auroc = or_none(figures->image_auroc);
+        header.provenance.pixel_auroc = or_none(figures->pixel_auroc);
+        header.provenance.pro = or_none(figures->pro);
         status = fg_bundle_rewrite(station.bundle, run->options.out, &header, NULL, NULL, message);
     }
     fg_evaluation_close(&evaluation);
@@ -286,10 +332,13 @@ static enum fg_status finish(struct run *run, struct fg_message *message) {
         /* The bundle is there and good: what is wrong with the test pictures takes nothing from it. */
         struct fg_figures figures;
         struct fg_message why;
-        if (evaluate(run, &figures, &why) == FG_OK)
-            fprintf(stderr, "On %u test pictures: image AUROC %.2f %%, pixel AUROC %.2f %%, PRO %.2f %%.\n",
-                    figures.images, 100 * figures.image_auroc, 100 * figures.pixel_auroc, 100 * figures.pro);
-        else
+        if (evaluate(run, &figures, &why) == FG_OK) {
+            fprintf(stderr, "Of %u test pictures", figures.images);
+            print_figure("image AUROC", figures.image_auroc);
+            print_figure("pixel AUROC", figures.pixel_auroc);
+            print_figure("PRO", figures.pro);
+            fputs("\n", stderr);
+        } else
             fprintf(stderr, "The test pictures were not judged: %s\n", why.text);
     }
     fprintf(stderr, "%s is written.\n", run->options.out);
@@ -308,15 +357,39 @@ static enum fg_status finish(struct run *run, struct fg_message *message) {
 
 /* An hour of training must not end at a folder that is not there. */
 static enum fg_status try_output(const struct run *run, struct fg_message *message) {
-    struct fg_file file;
-    enum fg_status status = fg_file_create(&file, run->options.out, message);
-    if (status == FG_OK)
-        fg_file_abandon(&file);
+    const char *const paths[] = {run->options.out, run->state_path};
+    enum fg_status status = FG_OK;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths && status == FG_OK; i++) {
+        struct fg_file file;
+        status = fg_file_create(&file, paths[i], message);
+        if (status == FG_OK)
+            fg_file_abandon(&file);
+    }
     return status;
+}
+
+/* Epochs that were paid for are not overwritten by a command that forgot --resume. */
+static enum fg_status spare_state(const struct run *run, struct fg_message *message) {
+    struct fg_state state;
+    struct fg_message ignored;
+    const bool there = !access(run->state_path, F_OK);
+    if (run->options.resume && !there)
+        return fg_fail(message, FG_INPUT,
+                       "%.300s: not there, so there is nothing to resume; leave --resume out",
+                       run->state_path);
+    if (run->options.resume || !there || fg_state_peek(run->state_path, &state, &ignored) != FG_OK ||
+        state.switches & FG_STATE_FINISHED)
+        return FG_OK;
+    return fg_fail(
+        message, FG_INPUT,
+        "%.300s: holds a training that is not finished, after epoch %u; go on with --resume, or remove it",
+        run->state_path, state.epoch);
 }
 
 static enum fg_status run_all(struct run *run, struct fg_message *message) {
     enum fg_status status = name_state(run, message);
+    if (status == FG_OK)
+        status = spare_state(run, message);
     if (status == FG_OK)
         status = try_output(run, message);
     if (status == FG_OK)
@@ -344,6 +417,7 @@ int main(int argc, char **argv) {
         return 3;
     }
     bool help;
+    signal(SIGPIPE, SIG_IGN); /* who looks no more at the progress does not want it to end */
     run->terminal = isatty(STDERR_FILENO);
     enum fg_status status = fg_options_read(argc, argv, &run->options, &help, &message);
     if (status == FG_OK && help)
@@ -360,5 +434,9 @@ int main(int argc, char **argv) {
     if (run->backend)
         run->backend->close(run->backend);
     free(run);
+    if (status == FG_OK && (fflush(stdout) || ferror(stdout))) {
+        fprintf(stderr, "flawgate-train: standard output cannot be written: %s\n", strerror(errno));
+        return 3;
+    }
     return fg_exit_status(status);
 }

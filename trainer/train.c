@@ -2,11 +2,13 @@
 
 #include <assert.h>
 #include <math.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/philox.h"
+#include "runtime/bundle.h"
 #include "trainer/state.h"
 
 #define LEAST_STEPS 1000 /* before early stopping */
@@ -322,10 +324,10 @@ enum fg_status fg_trainer_epoch(struct fg_trainer *trainer, fg_step_function *st
     if (status != FG_OK)
         return status;
     if (!isfinite(loss))
-        return fg_fail(
-            message, FG_INPUT,
-            "training: the held-out loss of epoch %u is not finite; lower --lr or look at the pictures",
-            t->counters.epoch);
+        return fg_fail(message, FG_INPUT,
+                       "training: the held-out loss of epoch %u is not finite; start anew with a lower --lr, "
+                       "or look at the pictures",
+                       t->counters.epoch);
     judge_epoch(t, loss);
     return FG_OK;
 }
@@ -411,6 +413,12 @@ static const char *difference(const struct fg_state *stored, const struct fg_sta
     return NULL;
 }
 
+/* The teacher lies behind what moves. */
+static void hash_teacher(const struct fg_trainer *t, uint8_t hash[FG_HASH_SIZE]) {
+    crypto_generichash(hash, FG_HASH_SIZE, (const unsigned char *)t->weights.block + t->weights.moving,
+                       t->weights.bytes - t->weights.moving, NULL, 0);
+}
+
 enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path, const uint8_t *data_hash,
                                  struct fg_message *message) {
     struct fg_trainer *t = trainer;
@@ -424,10 +432,17 @@ enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path, c
             message, FG_INPUT,
             "%.300s: was trained with another value of %s; give the same one, or leave --resume out", path,
             differs);
+    uint8_t given[FG_HASH_SIZE], kept[FG_HASH_SIZE];
+    hash_teacher(t, given);
     const struct fg_state_parts parts = parts_of(t);
     status = fg_state_read(path, &stored, &parts, message);
     if (status != FG_OK)
         return status;
+    hash_teacher(t, kept);
+    if (memcmp(given, kept, sizeof kept))
+        return fg_fail(message, FG_INPUT,
+                       "%.300s: was trained with another --teacher; give the same one, or leave --resume out",
+                       path);
     memcpy(t->best.block + t->best.moving, t->weights.block + t->weights.moving,
            t->weights.bytes - t->weights.moving);
     const uint32_t limit = t->counters.limit;

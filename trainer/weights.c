@@ -97,9 +97,9 @@ void fg_weights_draw(struct fg_weights *weights, uint64_t seed, bool teacher) {
 
 /* w' = w gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps), for each output channel: the
  * first dimension of a convolution's weight, the last of a transposed one's. */
-static void fold_conv(const struct fg_weights *weights, const struct fg_node *node,
+static void fold_conv(const struct fg_weights *weights, const struct fg_fold *fold,
                       const struct fg_tensor *const *frozen, const struct fg_memory *memory) {
-    const uint32_t w = (uint32_t)node->weight, bn = (uint32_t)node->bn;
+    const uint32_t w = fold->weight, bn = fold->bn;
     const struct fg_tensor *t = &weights->param[w];
     const float *weight = fg_weights_values(weights, w), *gamma = fg_weights_values(weights, bn),
                 *beta = fg_weights_values(weights, bn + 1), *mean = fg_weights_values(weights, bn + 2),
@@ -108,12 +108,13 @@ static void fold_conv(const struct fg_weights *weights, const struct fg_node *no
     const bool transposed = weights->network->param[w].transposed;
     const size_t count = fg_tensor_count(t), channels = (size_t)(transposed ? t->c : t->n),
                  row = count / (size_t)t->n;
-    for (size_t i = 0; i < count; i++) {
-        const size_t k = transposed ? i % channels : i / row;
-        folded[i] = (float)(weight[i] * (gamma[k] / sqrt(var[k] + FG_EPSILON)));
+    for (size_t k = 0; k < channels; k++) {
+        const double scale = gamma[k] / sqrt(var[k] + FG_EPSILON);
+        bias[k] = (float)(beta[k] - mean[k] * scale);
+        const size_t first = transposed ? k : k * row, step = transposed ? channels : 1;
+        for (size_t i = 0; i < count / channels; i++)
+            folded[first + i * step] = (float)(weight[first + i * step] * scale);
     }
-    for (size_t k = 0; k < channels; k++)
-        bias[k] = (float)(beta[k] - mean[k] * (gamma[k] / sqrt(var[k] + FG_EPSILON)));
 }
 
 void fg_weights_fold(const struct fg_weights *weights, const struct fg_tensor *const *frozen, int part,
@@ -124,7 +125,7 @@ void fg_weights_fold(const struct fg_weights *weights, const struct fg_tensor *c
         if (frozen[i] && (part < 0 || network->param[i].part == (enum fg_part)part))
             memcpy(fg_tensor_data(frozen[i], &memory), fg_weights_values(weights, i),
                    fg_tensor_bytes(frozen[i]));
-    for (uint32_t n = 0; n < network->nodes; n++)
-        if (network->node[n].bn >= 0 && (part < 0 || network->node[n].part == (enum fg_part)part))
-            fold_conv(weights, &network->node[n], frozen, &memory);
+    for (uint32_t i = 0; i < network->folds; i++)
+        if (frozen[network->fold[i].weight] && (part < 0 || network->fold[i].part == (enum fg_part)part))
+            fold_conv(weights, &network->fold[i], frozen, &memory);
 }

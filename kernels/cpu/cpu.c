@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 
 #include "kernels/cpu/team.h"
 #include "runtime/base/clock.h"
+
+#define BLAS_BUFFER ((size_t)128 << 20) /* of one caller, hardly any of it touched */
 
 /* OpenBLAS keeps one buffer for each call under way, and maps a new one when all are taken. These take and
  * give back a buffer; its headers do not declare them. */
@@ -296,6 +299,13 @@ static void name_device(char *name, size_t size) {
     fclose(file);
 }
 
+/* OpenBLAS asks for a buffer until it gets one, for ever; so it is asked for only where there is room. */
+static bool has_room(size_t bytes) {
+    void *room =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return room != MAP_FAILED && munmap(room, bytes) == 0;
+}
+
 /* One thread a caller, and all the buffers that the lanes can hold at once mapped now. */
 static void set_up_blas(struct fg_cpu *cpu, uint32_t callers) {
     openblas_set_num_threads(1);
@@ -346,6 +356,11 @@ enum fg_status fg_cpu_open(uint32_t threads, uint32_t lanes, struct fg_backend *
     if (threads < 1 || threads > FG_TEAM_THREADS || lanes < 1 || lanes > FG_MAX_LANES) {
         return fg_fail(message, FG_USAGE, "%u threads on %u lanes: give 1 to %d threads and 1 to %d lanes",
                        threads, lanes, FG_TEAM_THREADS, FG_MAX_LANES);
+    }
+    if (!has_room((size_t)threads * lanes * BLAS_BUFFER)) {
+        return fg_fail(message, FG_ENVIRONMENT,
+                       "OpenBLAS needs %zu MiB of address space for %u threads; raise the limit (ulimit -v)",
+                       (size_t)threads * lanes * BLAS_BUFFER >> 20, threads * lanes);
     }
     struct fg_cpu *cpu = calloc(1, sizeof *cpu);
     if (!cpu) {

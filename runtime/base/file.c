@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static enum fg_status fail(const struct fg_file *file, struct fg_message *message, const char *what) {
@@ -15,8 +17,16 @@ static enum fg_status fail(const struct fg_file *file, struct fg_message *messag
 
 enum fg_status fg_file_create(struct fg_file *file, const char *path, struct fg_message *message) {
     file->descriptor = -1;
-    if ((size_t)snprintf(file->path, sizeof file->path, "%s", path) >= sizeof file->path)
+    char *real = realpath(path, NULL); /* NULL: not there yet */
+    const int length = snprintf(file->path, sizeof file->path, "%s", real ? real : path);
+    free(real);
+    if ((size_t)length >= sizeof file->path)
         return fg_fail(message, FG_USAGE, "%.100s...: the path is too long", path);
+    struct stat old;
+    if (!stat(file->path, &old) && S_ISDIR(old.st_mode)) {
+        errno = EISDIR;
+        return fail(file, message, "create");
+    }
     snprintf(file->temporary, sizeof file->temporary, "%s.tmp", file->path);
     file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     return file->descriptor < 0 ? fail(file, message, "create") : FG_OK;
@@ -53,6 +63,15 @@ enum fg_status fg_file_write_at(struct fg_file *file, size_t offset, const void 
     return FG_OK;
 }
 
+/* Owner first: changing it may take bits of the mode away. */
+static void keep_owner_and_mode(const struct fg_file *file) {
+    struct stat old;
+    if (stat(file->path, &old))
+        return;
+    if (fchown(file->descriptor, old.st_uid, old.st_gid) == 0 || errno == EPERM)
+        fchmod(file->descriptor, old.st_mode & 07777);
+}
+
 /* The rename itself is on the disk only when the folder is. */
 static int flush_folder(const char *path) {
     char copy[4096];
@@ -69,6 +88,7 @@ static int flush_folder(const char *path) {
 
 enum fg_status fg_file_commit(struct fg_file *file, struct fg_message *message) {
     enum fg_status status = FG_OK;
+    keep_owner_and_mode(file);
     if (fsync(file->descriptor))
         status = fail(file, message, "flush");
     if (close(file->descriptor) && status == FG_OK)

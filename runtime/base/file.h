@@ -1,5 +1,7 @@
 /* Files that are whole or not there: written beside their place, flushed to the disk, then renamed over it.
  *
+ * What it replaces lends it owner and mode, as far as this user may; a link is followed, and stays one.
+ *
  * A power cut or a full disk at any moment leaves the old file, or the new one; PATH.tmp may stay behind and
  * is overwritten by the next attempt. */
 #ifndef FG_RUNTIME_BASE_FILE_H

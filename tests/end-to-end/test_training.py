@@ -40,7 +40,7 @@ class Training(unittest.TestCase):
         # Of so few pictures the tail is wide: let the largest held-out score decide.
         done = self.train("whole.fgb", "--epochs", "8", "--false-rejects", "0.5")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("held-out good pictures", done.stdout + done.stderr)
+        self.assertIn("good pictures, none of which exceeds it", done.stdout + done.stderr)
         self.assertEqual(run("flawgate", "bundle", "verify", self.folder / "whole.fgb").returncode, 0)
         bad_part(self.folder / "bad.png", 3)
         judged = run("flawgate", "infer", self.folder / "whole.fgb", self.parts / "003.png", self.folder / "bad.png",
@@ -93,7 +93,7 @@ class Training(unittest.TestCase):
                 lambda y, x, i=i: (255,) * 3 if 16 + i <= y < 46 + i and 12 + i <= x < 42 + i else (0,) * 3)
         done = self.train("judged.fgb", "--epochs", "4", parts=category)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("On 12 test pictures", done.stderr)
+        self.assertIn("Of 12 test pictures", done.stderr)
         shown = lines(run("flawgate", "bundle", "show", self.folder / "judged.fgb", "--json").stdout)[0]["provenance"]
         found = lines(run("flawgate", "eval", self.folder / "judged.fgb", category, "--json").stdout)[0]
         self.assertEqual(shown["test_pictures"], 12)

@@ -55,7 +55,7 @@ static void test_sentence(void **state) {
     char text[512];
     assert_int_equal(fg_calibrate_scores(scores, 6, 0.001f, &calibration, &message), FG_OK);
     fg_calibration_sentence(&calibration, text, sizeof text);
-    assert_non_null(strstr(text, "from 6 held-out good pictures"));
+    assert_non_null(strstr(text, "from 6 good pictures"));
     assert_non_null(strstr(text, "below 50.0 %"));
 }
 
