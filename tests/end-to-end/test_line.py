@@ -302,6 +302,20 @@ class Line(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         for what in "wrong.conf:4: modbus.port", "nothing.fgb", "delay_ms":
             self.assertIn(what, done.stderr)
+        # What would be found only at a job change or at the first picture: damage, and pictures of another size.
+        damaged = bytearray((self.folder / "a.fgb").read_bytes())
+        damaged[-1000] ^= 1
+        (self.folder / "damaged.fgb").write_bytes(damaged)
+        others = self.folder / "others"
+        others.mkdir()
+        good_part(others / "large.png", 1, side=96)
+        (others / "text.png").write_text("not a picture")
+        config.write_text(CONFIG.format(bundles='"a.fgb", "damaged.fgb"', port=free_port(), deadline=1000, delay=1200,
+                                        more="").replace('"parts"', '"others"').replace("= 64", "= 96"))
+        done = run("flawgate", "check", config)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        for what in "slot 1: ", "large.png has 96x96", "text.png":
+            self.assertIn(what, done.stderr)
 
     @unittest.skipIf("san" in BUILD.name, "sanitizers have an allocator of their own")
     def test_steady_state_takes_no_memory(self):

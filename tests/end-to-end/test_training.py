@@ -49,6 +49,17 @@ class Training(unittest.TestCase):
         self.assertEqual(judged.returncode, 1, judged.stdout + judged.stderr)
         self.assertEqual(bad["verdict"], "DEFECT")
         self.assertGreater(bad["score"], good["score"])
+        # One object for each picture, even for one that is none; a script never takes a cut file for success.
+        (self.folder / "none.png").write_text("not a picture")
+        judged = run("flawgate", "infer", self.folder / "whole.fgb", self.folder / "none.png", self.parts / "003.png",
+                     "--json")
+        self.assertEqual([j["verdict"] for j in lines(judged.stdout)], ["INOPERATIVE", "PASS"])
+        self.assertIsNone(lines(judged.stdout)[0]["score"])
+        self.assertEqual(judged.returncode, 3)
+        with open("/dev/full", "w") as full:
+            cut = subprocess.run([BUILD / "flawgate", "infer", self.folder / "whole.fgb", self.parts / "003.png", "--json"],
+                                 stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(cut.returncode, 3, cut.stderr)
         x, y, w, h = bad["box"]
         self.assertTrue(0 <= x and 0 <= y and x + w <= 64 and y + h <= 64 and w and h, bad)
 
@@ -63,6 +74,14 @@ class Training(unittest.TestCase):
                     cut.send_signal(signal.SIGKILL)
                     break
         self.assertFalse((self.folder / "cut.fgb").exists())
+        # Who forgets --resume, or gives another teacher with it, loses nothing.
+        forgotten = self.train("cut.fgb", "--epochs", "5")
+        self.assertEqual(forgotten.returncode, 3)
+        self.assertIn("--resume", forgotten.stderr)
+        other = run("flawgate-train", self.parts, "--out", self.folder / "cut.fgb", *FAST, "--epochs", "5", "--resume",
+                    "--teacher", "tools/demo/teacher.safetensors")
+        self.assertEqual(other.returncode, 3)
+        self.assertIn("--teacher", other.stderr)
         resumed = self.train("cut.fgb", "--epochs", "5", "--resume")
         self.assertEqual(resumed.returncode, 0, resumed.stderr)
         self.assertLess(len([e for e in lines(resumed.stdout) if "epoch" in e]), 5)
@@ -75,10 +94,37 @@ class Training(unittest.TestCase):
         (parts / "empty.png").write_bytes(b"")
         (parts / "text.jpg").write_text("not a picture")
         (parts / "cut.png").write_bytes((self.parts / "000.png").read_bytes()[:200])
+        os.mkfifo(parts / "pipe.png")
         done = self.train("skipped.fgb", "--epochs", "1", parts=parts)
         self.assertEqual(done.returncode, 0, done.stderr)
-        for name in "empty.png", "text.jpg", "cut.png":
+        calibrated = run("flawgate", "calibrate", self.folder / "skipped.fgb", parts)
+        self.assertEqual(calibrated.returncode, 0, calibrated.stderr)
+        self.assertIn("from 20 good pictures", calibrated.stdout)
+        for name in "empty.png", "text.jpg", "cut.png", "pipe.png":
             self.assertIn(name, done.stderr)
+            self.assertIn(name, calibrated.stderr)
+
+    def test_output_is_tried_first(self):
+        (self.folder / "folder.fgb").mkdir()
+        done = self.train("folder.fgb", "--epochs", "1")
+        self.assertEqual(done.returncode, 3)
+        self.assertNotIn("epoch", done.stdout)
+        # A name that the Modbus map cannot show does not cost the training.
+        done = self.train("prüf.fgb", "--epochs", "1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(lines(run("flawgate", "bundle", "show", self.folder / "prüf.fgb", "--json").stdout)[0]["name"],
+                         "pr__f")
+
+    def test_interrupted_says_how_to_go_on(self):
+        command = [str(BUILD / "flawgate-train"), str(self.parts), "--out", str(self.folder / "int.fgb"), *FAST,
+                   "--json", "--epochs", "50"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate()
+        self.assertEqual(process.returncode, 130)
+        self.assertIn("int.state", said)
+        self.assertIn("--resume", said)
 
     def test_category_is_evaluated(self):
         """A bundle says how well it does on the test pictures of its category, as eval finds it."""
@@ -100,6 +146,13 @@ class Training(unittest.TestCase):
         for figure in "image_auroc", "pixel_auroc", "pro":
             self.assertAlmostEqual(shown[figure], found[figure], places=5)
         self.assertGreater(shown["pixel_auroc"], 0)
+        # Without any masks the figures of whole pictures are left.
+        (category / "ground_truth").rename(self.folder / "masks")
+        found = run("flawgate", "eval", self.folder / "judged.fgb", category, "--json")
+        self.assertEqual(found.returncode, 0, found.stderr)
+        self.assertAlmostEqual(lines(found.stdout)[0]["image_auroc"], shown["image_auroc"], places=5)
+        self.assertIsNone(lines(found.stdout)[0]["pro"])
+        (self.folder / "masks").rename(category / "ground_truth")
         # A mask that is missing is named, and takes nothing from the bundle.
         (category / "ground_truth/patch/003_mask.png").unlink()
         done = self.train("unjudged.fgb", "--epochs", "1", parts=category)

@@ -162,6 +162,18 @@ static void test_self_test(void **state) {
     assert_int_equal(load(&l, calibrated, true), FG_INPUT);
     assert_non_null(strstr(message.text, "self-test"));
     unload(&l);
+    /* An expected map of NaN is near nothing. */
+    write_bundle(1, 0, 2, any_size);
+    ok(load(&l, calibrated, true));
+    static float nothing[SIDE * SIDE];
+    for (size_t i = 0; i < (size_t)SIDE * SIDE; i++)
+        nothing[i] = NAN;
+    const struct fg_bundle_header header = *fg_bundle_header(l.bundle);
+    ok(fg_bundle_rewrite(l.bundle, raw, &header, grey, nothing, &message));
+    unload(&l);
+    assert_int_equal(load(&l, raw, true), FG_INPUT);
+    assert_non_null(strstr(message.text, "self-test"));
+    unload(&l);
 }
 
 static void test_contract(void **state) {

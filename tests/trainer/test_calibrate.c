@@ -44,6 +44,13 @@ static void test_refused(void **state) {
                 infinite[] = {1, 2, INFINITY, 3};
     refused(few, 3, "at least 4");
     refused(same, 4, "the same");
+    /* However the mean of many equal scores is rounded. */
+    float many[64];
+    for (uint32_t n = 4; n <= 64; n++) {
+        for (uint32_t i = 0; i < n; i++)
+            many[i] = 0.1f + 0.037f * (float)n;
+        refused(many, n, "the same");
+    }
     refused(nan_score, 4, "picture 3");
     refused(zero, 4, "picture 3");
     refused(infinite, 4, "picture 3");

@@ -193,10 +193,34 @@ static void test_fold(void **state) {
     fg_plan_close(plan);
 }
 
+/* Exports hold the folded weights of every name, those that no used level needs too. */
+static void test_every_batch_norm_is_folded(void **state) {
+    (void)state;
+    static struct fg_network some;
+    for (uint32_t levels = 1; levels <= 7; levels++) {
+        struct fg_network_spec spec = network.spec;
+        spec.levels = levels;
+        ok(fg_network_init(&some, &spec, &message));
+        uint32_t norms = 0;
+        for (uint32_t i = 0; i < some.params; i++) {
+            if (some.param[i].kind != FG_PARAM_BN_VAR)
+                continue;
+            norms++;
+            bool found = false;
+            for (uint32_t k = 0; k < some.folds; k++)
+                found = found || some.fold[k].bn + 3 == i;
+            if (!found)
+                fail_msg("levels %u: %s is folded into nothing", levels, some.param[i].name);
+        }
+        assert_int_equal(norms, some.folds);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_draw),
         cmocka_unit_test(test_sections),
+        cmocka_unit_test(test_every_batch_norm_is_folded),
         cmocka_unit_test(test_fold),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
