@@ -21,7 +21,7 @@ check() {
 }
 
 format() {
-  git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+  git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp' | xargs clang-format --dry-run -Werror
 }
 
 tidy() {
@@ -32,7 +32,7 @@ tidy() {
 # The arrows of the folders: who may include whom.
 arrow() {
   local folder=$1 forbidden=$2
-  ! git grep -nE "^#include \"($forbidden)/" -- "$folder/*.c" "$folder/*.h" | grep -v '"runtime/base/'
+  ! git grep -nE "^#include \"($forbidden)/" -- "$folder/*.c" "$folder/*.h" "$folder/*.cu" "$folder/*.cuh" | grep -v '"runtime/base/'
 }
 
 arrows() {
@@ -71,7 +71,9 @@ programs cpu
 check 'clang-tidy' tidy
 programs asan -LE end-to-end
 programs tsan -LE end-to-end
-check 'cuda preset builds' sh -c 'cmake --preset cuda >/dev/null && cmake --build build/cuda >/dev/null'
+check 'cuda preset builds' sh -c 'cmake --preset cuda >/dev/null && cmake --build build/cuda >build/cuda/build.log 2>&1 ||
+  { grep -E "error|FAILED" build/cuda/build.log; false; }'
+check 'kernels for every target' ctest --test-dir build/cuda --output-on-failure -R cuda_targets
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

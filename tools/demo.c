@@ -63,7 +63,8 @@ static enum fg_status make_path(char path[4096], const char *folder, const char 
 /* tools/demo/teacher.safetensors, found from where this program was built (build/PRESET/flawgate). */
 static enum fg_status find_teacher(struct demo *d, struct fg_message *message) {
     if (*d->teacher)
-        return access(d->teacher, R_OK) ? fg_fail_errno(message, FG_INPUT, errno, "%.300s", d->teacher) : FG_OK;
+        return access(d->teacher, R_OK) ? fg_fail_errno(message, FG_INPUT, errno, "%.300s", d->teacher)
+                                        : FG_OK;
     char own[4096];
     const ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
     if (length < 0)

@@ -1,0 +1,231 @@
+/* BATCH_NORM: training's batch norm with the residual and ReLU behind it.
+ *
+ * Rows (positions of all images) are cut into chunks. One kernel sums each chunk, for 32 channels a block; one merges the
+ * chunks, in their order; one applies. A chunk's spread is measured about its own mean, so that a large mean costs no
+ * digits. */
+#include "kernels/cuda/channels.cuh"
+
+#define CHUNK_ROWS 64 /* at least */
+#define MOST_CHUNKS 128
+
+struct rows {
+    int count, c, chunks, chunk; /* chunk: rows of each but the last */
+};
+
+/* Of the batch, and what the steps before it leave. */
+struct norm {
+    const float *gamma, *beta, *mean, *inverse;
+};
+
+struct span {
+    int begin, end;
+};
+
+__device__ static struct span chunk_of(struct rows r) {
+    const int begin = (int)blockIdx.x % r.chunks * r.chunk, end = begin + r.chunk;
+    return {begin, end < r.count ? end : r.count};
+}
+
+/* The thread's channel; the block's may be beyond the last. */
+__device__ static int channel_of(struct rows r) {
+    return (int)blockIdx.x / r.chunks * FG_CHANNELS + fg_lane();
+}
+
+/* first[chunk][channel]: mean; second: sum of squared distances from it. */
+__global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
+    measure_chunk(struct rows r, const float *x, float *first, float *second) {
+    const struct span span = chunk_of(r);
+    const int k = channel_of(r);
+    const bool inside = k < r.c;
+    float sum = 0, squares = 0;
+    for (int i = span.begin + fg_row(); inside && i < span.end; i += FG_ROWS)
+        sum += x[(size_t)i * r.c + k];
+    const float mean = fg_sum_rows(sum) / (float)(span.end - span.begin);
+    for (int i = span.begin + fg_row(); inside && i < span.end; i += FG_ROWS) {
+        const float d = x[(size_t)i * r.c + k] - mean;
+        squares += d * d;
+    }
+    squares = fg_sum_rows(squares);
+    if (inside && fg_row() == 0) {
+        first[blockIdx.x % r.chunks * r.c + k] = mean;
+        second[blockIdx.x % r.chunks * r.c + k] = squares;
+    }
+}
+
+/* Chan, Golub, LeVeque 1979. Writes the batch's statistics and moves the running ones. */
+__global__ static void merge_chunks(struct rows r, const float *first, const float *second, float *mean,
+                                    float *inverse, float *running_mean, float *running_var) {
+    for (int k = (int)fg_thread(); k < r.c; k += (int)fg_threads()) {
+        float count = 0, m = 0, squares = 0;
+        for (int i = 0; i < r.chunks; i++) {
+            const int end = (i + 1) * r.chunk < r.count ? (i + 1) * r.chunk : r.count;
+            const float n = (float)(end - i * r.chunk), d = first[(size_t)i * r.c + k] - m, all = count + n;
+            m += d * (n / all);
+            squares += second[(size_t)i * r.c + k] + d * d * (count * (n / all));
+            count = all;
+        }
+        const float var = squares / count, unbiased = r.count > 1 ? squares / (count - 1) : var;
+        mean[k] = m;
+        inverse[k] = 1 / sqrtf(var + (float)FG_EPSILON);
+        running_mean[k] = (float)(1 - FG_BN_MOMENTUM) * running_mean[k] + (float)FG_BN_MOMENTUM * m;
+        running_var[k] = (float)(1 - FG_BN_MOMENTUM) * running_var[k] + (float)FG_BN_MOMENTUM * unbiased;
+    }
+}
+
+__global__ static void apply(struct rows r, struct norm n, const float *x, const float *residual, bool relu,
+                             float *y) {
+    const size_t count = (size_t)r.count * r.c;
+    for (size_t i = fg_thread(); i < count; i += fg_threads()) {
+        const int k = (int)(i % r.c);
+        float value = (x[i] - n.mean[k]) * (n.gamma[k] * n.inverse[k]) + n.beta[k];
+        if (residual)
+            value += residual[i];
+        y[i] = relu && value < 0 ? 0 : value;
+    }
+}
+
+/* What the ReLU lets through. */
+__device__ static float passed(float g, float out, bool relu) {
+    return relu && out <= 0 ? 0 : g;
+}
+
+/* first[chunk][channel]: sum of the gradient; second: of its product with the normalised x. */
+__global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
+    sum_chunk(struct rows r, struct norm n, const float *x, const float *out, const float *g, bool relu,
+              float *first, float *second) {
+    const struct span span = chunk_of(r);
+    const int k = channel_of(r);
+    const bool inside = k < r.c;
+    const float mean = inside ? n.mean[k] : 0, inverse = inside ? n.inverse[k] : 0;
+    float sum = 0, product = 0;
+    for (int i = span.begin + fg_row(); inside && i < span.end; i += FG_ROWS) {
+        const size_t at = (size_t)i * r.c + k;
+        const float v = passed(g[at], out[at], relu);
+        sum += v;
+        product += v * (x[at] - mean) * inverse;
+    }
+    sum = fg_sum_rows(sum);
+    product = fg_sum_rows(product);
+    if (inside && fg_row() == 0) {
+        first[blockIdx.x % r.chunks * r.c + k] = sum;
+        second[blockIdx.x % r.chunks * r.c + k] = product;
+    }
+}
+
+/* Leaves the sums in the first chunk's place. */
+__global__ static void add_chunks(struct rows r, float *first, float *second, float *d_gamma, float *d_beta) {
+    for (int k = (int)fg_thread(); k < r.c; k += (int)fg_threads()) {
+        float sum = 0, product = 0;
+        for (int i = 0; i < r.chunks; i++) {
+            sum += first[(size_t)i * r.c + k];
+            product += second[(size_t)i * r.c + k];
+        }
+        first[k] = sum;
+        second[k] = product;
+        if (d_gamma)
+            d_gamma[k] = product;
+        if (d_beta)
+            d_beta[k] = sum;
+    }
+}
+
+__global__ static void apply_back(struct rows r, struct norm n, const float *x, const float *out,
+                                  const float *g, bool relu, const float *sum, const float *product,
+                                  float *d_x, float *d_residual, unsigned accumulate) {
+    const size_t count = (size_t)r.count * r.c;
+    for (size_t i = fg_thread(); i < count; i += fg_threads()) {
+        const int k = (int)(i % r.c);
+        const float v = passed(g[i], out[i], relu), normal = (x[i] - n.mean[k]) * n.inverse[k];
+        if (d_x)
+            fg_give(d_x + i,
+                    n.gamma[k] * n.inverse[k] * (v - (sum[k] + normal * product[k]) / (float)r.count),
+                    accumulate & 1);
+        if (d_residual)
+            fg_give(d_residual + i, v, accumulate >> 1 & 1);
+    }
+}
+
+static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
+    (void)backend;
+    const struct fg_tensor *x = step->in[0], *y = step->out[0], *statistics = step->out[1];
+    bool right = x && y && statistics && x->dtype == FG_F32 && y->dtype == FG_F32 && x->c == y->c &&
+                 fg_tensor_count(x) == fg_tensor_count(y) &&
+                 fg_tensor_count(statistics) == 2 * (size_t)x->c &&
+                 fg_tensor_count(x) / (size_t)x->c <= INT32_MAX;
+    for (int i = 0; i < 4; i++)
+        right = right && step->param[i] && fg_tensor_count(step->param[i]) == (size_t)x->c;
+    return right && (!step->in[1] || fg_tensor_count(step->in[1]) == fg_tensor_count(x));
+}
+
+static struct rows rows_of(const struct fg_step *step) {
+    const struct fg_tensor *x = step->in[0];
+    struct rows r = {(int)(fg_tensor_count(x) / (size_t)x->c), x->c, 0, 0};
+    int chunks = (r.count + CHUNK_ROWS - 1) / CHUNK_ROWS;
+    chunks = chunks > MOST_CHUNKS ? MOST_CHUNKS : chunks;
+    r.chunk = (r.count + chunks - 1) / chunks;
+    r.chunks = (r.count + r.chunk - 1) / r.chunk;
+    return r;
+}
+
+/* Two sums of each chunk. */
+static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
+    (void)backend;
+    const struct rows r = rows_of(step);
+    return 2 * (size_t)r.chunks * r.c * sizeof(float);
+}
+
+static dim3 chunk_blocks(struct rows r) {
+    return dim3((unsigned)(r.chunks * fg_channel_blocks(r.c)));
+}
+
+static struct norm norm_of(const struct fg_cuda_call *call) {
+    const struct fg_step *step = call->step;
+    const float *mean = fg_values<const float>(call, step->out[1]);
+    return {fg_values<const float>(call, step->param[0]), fg_values<const float>(call, step->param[1]), mean,
+            mean + step->in[0]->c};
+}
+
+static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
+                              const struct fg_memory *memory, struct fg_message *message) {
+    const struct fg_cuda_call call = {backend, step, memory, message};
+    const struct rows r = rows_of(step);
+    const float *x = fg_values<const float>(&call, step->in[0]);
+    float *first = static_cast<float *>(fg_workspace(&call)), *second = first + (size_t)r.chunks * r.c;
+    float *mean = fg_values<float>(&call, step->out[1]);
+    enum fg_status status =
+        fg_launch(&call, chunk_blocks(r), FG_CHANNEL_BLOCK, measure_chunk, r, x, first, second);
+    if (status == FG_OK)
+        status = fg_launch(&call, fg_blocks((size_t)r.c), FG_BLOCK, merge_chunks, r, first, second, mean,
+                           mean + r.c, fg_values<float>(&call, step->param[2]),
+                           fg_values<float>(&call, step->param[3]));
+    if (status == FG_OK)
+        status = fg_launch(&call, fg_blocks((size_t)r.count * r.c), FG_BLOCK, apply, r, norm_of(&call), x,
+                           fg_values<const float>(&call, step->in[1]), step->relu,
+                           fg_values<float>(&call, step->out[0]));
+    return status;
+}
+
+static enum fg_status backward(struct fg_backend *backend, const struct fg_step *step,
+                               const struct fg_memory *memory, struct fg_message *message) {
+    const struct fg_cuda_call call = {backend, step, memory, message};
+    const struct rows r = rows_of(step);
+    const struct norm n = norm_of(&call);
+    const float *x = fg_values<const float>(&call, step->in[0]),
+                *out = fg_values<const float>(&call, step->out[0]),
+                *g = fg_values<const float>(&call, step->d_out[0]);
+    float *first = static_cast<float *>(fg_workspace(&call)), *second = first + (size_t)r.chunks * r.c;
+    enum fg_status status = fg_launch(&call, chunk_blocks(r), FG_CHANNEL_BLOCK, sum_chunk, r, n, x, out, g,
+                                      step->relu, first, second);
+    if (status == FG_OK)
+        status =
+            fg_launch(&call, fg_blocks((size_t)r.c), FG_BLOCK, add_chunks, r, first, second,
+                      fg_values<float>(&call, step->d_param[0]), fg_values<float>(&call, step->d_param[1]));
+    if (status == FG_OK && (step->d_in[0] || step->d_in[1]))
+        status = fg_launch(&call, fg_blocks((size_t)r.count * r.c), FG_BLOCK, apply_back, r, n, x, out, g,
+                           step->relu, first, second, fg_values<float>(&call, step->d_in[0]),
+                           fg_values<float>(&call, step->d_in[1]), step->accumulate);
+    return status;
+}
+
+const struct fg_kernel fg_cuda_batch_norm = {
+    .supports = supports, .workspace = workspace, .forward = forward, .backward = backward};

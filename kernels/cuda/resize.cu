@@ -1,0 +1,140 @@
+/* RESIZE: Pillow's antialiased BILINEAR with its own integer arithmetic, bit-exact with the CPU's: coefficients of 22
+ * fractional bits, made on the device in double; a horizontal pass rounded to 8 bits, then a vertical one. */
+#include "kernels/cuda/device.cuh"
+
+#define PRECISION 22                /* bits of a weight behind the point */
+#define HALF (1 << (PRECISION - 1)) /* rounds a sum */
+
+/* The weights of one side: for each output place its first source, their number, and size numbers. */
+struct filter {
+    int in, out, size;
+    int *first, *count, *weight;
+};
+
+struct picture {
+    const uint8_t *values;
+    size_t pitch; /* bytes of a row, */
+    size_t image; /* of an image */
+    int h, w, c;
+};
+
+__device__ static double triangle(double x) {
+    x = fabs(x);
+    return x < 1 ? 1 - x : 0;
+}
+
+__global__ static void make_filter(struct filter f) {
+    const double scale = (double)f.in / f.out, stretch = scale < 1 ? 1 : scale;
+    for (int i = (int)fg_thread(); i < f.out; i += (int)fg_threads()) {
+        const double centre = (i + 0.5) * scale;
+        int begin = (int)(centre - stretch + 0.5), end = (int)(centre + stretch + 0.5);
+        begin = begin < 0 ? 0 : begin;
+        end = end > f.in ? f.in : end;
+        double sum = 0;
+        for (int k = begin; k < end; k++)
+            sum += triangle((k - centre + 0.5) / stretch);
+        for (int k = begin; k < end; k++)
+            f.weight[(size_t)i * f.size + k - begin] =
+                (int)(0.5 + triangle((k - centre + 0.5) / stretch) / sum * (1 << PRECISION));
+        f.first[i] = begin;
+        f.count[i] = end - begin;
+    }
+}
+
+__device__ static uint8_t clip(int sum) {
+    const int value = sum >> PRECISION;
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+/* Frames {n, h, w, c} to {n, h, columns, c}. One thread a value. */
+__global__ static void across(struct picture p, int n, struct filter f, uint8_t *out) {
+    const size_t count = (size_t)n * p.h * f.out * p.c;
+    for (size_t i = fg_thread(); i < count; i += fg_threads()) {
+        const int k = (int)(i % p.c), x = (int)(i / p.c % f.out), y = (int)(i / p.c / f.out % p.h);
+        const uint8_t *from =
+            p.values + i / p.c / f.out / p.h * p.image + y * p.pitch + (size_t)f.first[x] * p.c + k;
+        int sum = HALF;
+        for (int t = 0; t < f.count[x]; t++)
+            sum += from[(size_t)t * p.c] * f.weight[(size_t)x * f.size + t];
+        out[i] = clip(sum);
+    }
+}
+
+/* To {n, rows, w, 3}; grey three times. f.count NULL: the height is kept. */
+__global__ static void down(struct picture p, int n, struct filter f, uint8_t *out) {
+    const size_t count = (size_t)n * f.out * p.w * 3;
+    for (size_t i = fg_thread(); i < count; i += fg_threads()) {
+        const int k = p.c == 3 ? (int)(i % 3) : 0, x = (int)(i / 3 % p.w), y = (int)(i / 3 / p.w % f.out);
+        const uint8_t *from = p.values + i / 3 / p.w / f.out * p.image + (size_t)x * p.c + k;
+        if (!f.count) {
+            out[i] = from[y * p.pitch];
+            continue;
+        }
+        int sum = HALF;
+        for (int t = 0; t < f.count[y]; t++)
+            sum += from[(size_t)(f.first[y] + t) * p.pitch] * f.weight[(size_t)y * f.size + t];
+        out[i] = clip(sum);
+    }
+}
+
+static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
+    (void)backend;
+    const struct fg_tensor *in = step->in[0], *out = step->out[0];
+    return in && out && in->dtype == FG_U8 && out->dtype == FG_U8 && in->n == out->n && out->c == 3 &&
+           (in->c == 1 || in->c == 3);
+}
+
+static int filter_size(int in, int out) {
+    const double scale = (double)in / out, support = scale < 1 ? 1 : scale;
+    return (int)ceil(support) * 2 + 1;
+}
+
+static size_t filter_bytes(int in, int out) {
+    return fg_size_align((size_t)out * (size_t)(filter_size(in, out) + 2) * sizeof(int));
+}
+
+/* Both filters and the picture between the passes. */
+static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
+    (void)backend;
+    const struct fg_tensor *in = step->in[0], *out = step->out[0];
+    return filter_bytes(in->w, out->w) + filter_bytes(in->h, out->h) + (size_t)in->n * in->h * out->w * 3;
+}
+
+static struct filter filter_of(int in, int out, void *memory) {
+    struct filter f = {in, out, filter_size(in, out), static_cast<int *>(memory), nullptr, nullptr};
+    f.count = f.first + out;
+    f.weight = f.count + out;
+    return f;
+}
+
+static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
+                              const struct fg_memory *memory, struct fg_message *message) {
+    const struct fg_cuda_call call = {backend, step, memory, message};
+    const struct fg_tensor *in = step->in[0], *out = step->out[0];
+    char *scratch = static_cast<char *>(fg_workspace(&call));
+    const struct filter columns = filter_of(in->w, out->w, scratch);
+    scratch += filter_bytes(in->w, out->w);
+    struct filter rows = filter_of(in->h, out->h, scratch);
+    scratch += filter_bytes(in->h, out->h);
+    uint8_t *middle = reinterpret_cast<uint8_t *>(scratch);
+    struct picture p = {
+        fg_values<const uint8_t>(&call, in), step->pitch, in->h * step->pitch, in->h, in->w, in->c};
+    enum fg_status status = FG_OK;
+    if (in->w != out->w) {
+        status = fg_launch(&call, fg_blocks((size_t)out->w), FG_BLOCK, make_filter, columns);
+        if (status == FG_OK)
+            status = fg_launch(&call, fg_blocks((size_t)in->n * in->h * out->w * in->c), FG_BLOCK, across, p,
+                               in->n, columns, middle);
+        p = {middle, (size_t)out->w * in->c, (size_t)in->h * out->w * in->c, in->h, out->w, in->c};
+    }
+    if (in->h == out->h)
+        rows.count = nullptr;
+    else if (status == FG_OK)
+        status = fg_launch(&call, fg_blocks((size_t)out->h), FG_BLOCK, make_filter, rows);
+    if (status == FG_OK)
+        status = fg_launch(&call, fg_blocks(fg_tensor_count(out)), FG_BLOCK, down, p, in->n, rows,
+                           fg_values<uint8_t>(&call, out));
+    return status;
+}
+
+const struct fg_kernel fg_cuda_resize = {.supports = supports, .workspace = workspace, .forward = forward};

@@ -1,0 +1,191 @@
+#include <cuda_runtime.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#else /* it alone wants to know when the stack changes */
+#define __sanitizer_start_switch_fiber(fake_stack, bottom, size)                                             \
+    ((void)(fake_stack), (void)(bottom), (void)(size))
+#define __sanitizer_finish_switch_fiber(fake_stack, bottom, size)                                            \
+    ((void)(fake_stack), (void)(bottom), (void)(size))
+#endif
+
+#define MOST_THREADS 1024
+#define WARP 32
+#define STACK ((size_t)64 * 1024)
+
+namespace {
+
+enum state { READY, AT_BARRIER, AT_EXCHANGE, ENDED };
+
+struct fiber {
+    ucontext_t context;
+    struct fg_emulator::place place;
+    enum state state;
+    uint64_t value; /* given to and got from the warp */
+    int lane;       /* whose value is wanted */
+    void *fake_stack;
+};
+
+struct fiber fibers[MOST_THREADS];
+char *stacks;
+ucontext_t scheduler;
+const void *scheduler_stack;
+size_t scheduler_stack_size;
+struct fiber *running;
+unsigned threads;
+void (*body)(void *);
+void *body_context;
+uint64_t order = 1;
+
+[[noreturn]] void refuse(const char *what) {
+    fprintf(stderr, "emulator: %s\n", what);
+    abort();
+}
+
+/* xorshift64*, Vigna 2016. */
+uint32_t draw() {
+    order ^= order >> 12;
+    order ^= order << 25;
+    order ^= order >> 27;
+    return (uint32_t)(order * 2685821657736338717u >> 32);
+}
+
+/* Leaves the fiber in a state; comes back when it is READY again. */
+void leave(enum state state) {
+    struct fiber *self = running;
+    self->state = state;
+    __sanitizer_start_switch_fiber(state == ENDED ? nullptr : &self->fake_stack, scheduler_stack,
+                                   scheduler_stack_size);
+    swapcontext(&self->context, &scheduler);
+    __sanitizer_finish_switch_fiber(self->fake_stack, &scheduler_stack, &scheduler_stack_size);
+}
+
+void begin() {
+    __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_stack_size);
+    body(body_context);
+    leave(ENDED);
+}
+
+void enter(struct fiber *fiber) {
+    running = fiber;
+    void *fake_stack = nullptr;
+    __sanitizer_start_switch_fiber(&fake_stack, fiber->context.uc_stack.ss_sp, STACK);
+    swapcontext(&scheduler, &fiber->context);
+    __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+    running = nullptr;
+}
+
+void make(struct fiber *fiber, unsigned number, dim3 block, dim3 block_size, dim3 grid_size) {
+    fiber->place = {dim3(number % block_size.x, number / block_size.x % block_size.y,
+                         number / block_size.x / block_size.y),
+                    block, block_size, grid_size};
+    fiber->state = READY;
+    getcontext(&fiber->context);
+    fiber->context.uc_stack.ss_sp = stacks + number * STACK;
+    fiber->context.uc_stack.ss_size = STACK;
+    fiber->context.uc_link = nullptr;
+    makecontext(&fiber->context, begin, 0);
+}
+
+/* Runs every READY thread until it waits or ends, each next one drawn. */
+void run_ready() {
+    static unsigned ready[MOST_THREADS];
+    unsigned count = 0;
+    for (unsigned i = 0; i < threads; i++)
+        if (fibers[i].state == READY)
+            ready[count++] = i;
+    while (count) {
+        const unsigned pick = draw() % count;
+        enter(&fibers[ready[pick]]);
+        ready[pick] = ready[--count];
+    }
+}
+
+/* Lets the warps go on all of whose lanes have come to the exchange; false when there is none. */
+bool exchange_warps() {
+    bool any = false;
+    for (unsigned first = 0; first < threads; first += WARP) {
+        unsigned waiting = 0;
+        for (unsigned i = first; i < first + WARP; i++)
+            waiting += i < threads && fibers[i].state == AT_EXCHANGE;
+        if (waiting == 0)
+            continue;
+        if (waiting < WARP)
+            refuse("a lane of the warp does not reach the shuffle");
+        uint64_t values[WARP];
+        for (unsigned i = 0; i < WARP; i++)
+            values[i] = fibers[first + i].value;
+        for (unsigned i = 0; i < WARP; i++) {
+            struct fiber *fiber = &fibers[first + i];
+            fiber->value = values[fiber->lane];
+            fiber->state = READY;
+        }
+        any = true;
+    }
+    return any;
+}
+
+/* Lets the block go on when all its threads have come to the barrier; false when all have ended. */
+bool pass_barrier() {
+    unsigned waiting = 0;
+    for (unsigned i = 0; i < threads; i++)
+        waiting += fibers[i].state == AT_BARRIER;
+    if (waiting && waiting < threads)
+        refuse("a thread of the block does not reach the barrier");
+    for (unsigned i = 0; i < threads && waiting; i++)
+        fibers[i].state = READY;
+    return waiting > 0;
+}
+
+} // namespace
+
+const struct fg_emulator::place *fg_emulator::current() {
+    if (!running)
+        refuse("a thread's place is asked for outside of a kernel");
+    return &running->place;
+}
+
+void fg_emulator::seed(uint64_t value) {
+    order = value * 2 + 1;
+}
+
+void fg_emulator::run(dim3 grid, dim3 block, void (*kernel)(void *), void *context) {
+    if (!stacks)
+        stacks = static_cast<char *>(mmap(nullptr, MOST_THREADS * STACK, PROT_READ | PROT_WRITE,
+                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    if (stacks == MAP_FAILED)
+        refuse("no memory for stacks");
+    threads = block.x * block.y * block.z;
+    body = kernel;
+    body_context = context;
+    for (unsigned z = 0; z < grid.z; z++)
+        for (unsigned y = 0; y < grid.y; y++)
+            for (unsigned x = 0; x < grid.x; x++) {
+                for (unsigned i = 0; i < threads; i++)
+                    make(&fibers[i], i, dim3(x, y, z), block, grid);
+                do
+                    run_ready();
+                while (exchange_warps() || pass_barrier());
+            }
+}
+
+void fg_emulator::barrier() {
+    leave(AT_BARRIER);
+}
+
+uint64_t fg_emulator::exchange(unsigned mask, uint64_t value, int lane) {
+    if (mask != 0xffffffffu)
+        refuse("a shuffle must name all 32 lanes");
+    if (lane < 0 || lane >= WARP)
+        refuse("a shuffle asks for a lane that is not in the warp");
+    running->value = value;
+    running->lane = lane;
+    struct fiber *self = running;
+    leave(AT_EXCHANGE);
+    return self->value;
+}

@@ -1,0 +1,30 @@
+/* Runs kernels on the CPU: blocks one after the other, the threads of a block as fibers in an order that a seed draws
+ * anew between any two barriers, so that a missing barrier gives another result with another seed.
+ *
+ * It refuses (prints and aborts) what has no meaning on a GPU: a barrier that a thread of the block never reaches, a
+ * shuffle that a lane of the warp never reaches or that does not name all 32 lanes. Shared memory is a block's own
+ * only while it runs and is not cleared between blocks. Under the address sanitizer every access is checked. */
+#ifndef FG_TESTS_CUDA_EMULATOR_H
+#define FG_TESTS_CUDA_EMULATOR_H
+
+#include <cstdint>
+
+namespace fg_emulator {
+
+struct place {
+    dim3 thread, block, block_size, grid_size;
+};
+
+/* Of the thread that asks. */
+const struct place *current();
+
+/* The order of threads from here on. */
+void seed(uint64_t value);
+
+void run(dim3 grid, dim3 block, void (*kernel)(void *), void *context);
+void barrier();
+uint64_t exchange(unsigned mask, uint64_t value, int lane);
+
+} // namespace fg_emulator
+
+#endif

@@ -1,0 +1,93 @@
+/* Stands in for the CUDA runtime's header where .cu files are compiled as C++ to run on the CPU: the language of
+ * device code, and the few calls that kernels/cuda makes beside it. What a kernel may do is in emulator.h. */
+#ifndef FG_TESTS_CUDA_RUNTIME_H
+#define FG_TESTS_CUDA_RUNTIME_H
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __shared__ static /* one block runs at a time */
+
+using std::isfinite;
+
+struct dim3 {
+    unsigned x, y, z;
+    constexpr dim3(unsigned in_x = 1, unsigned in_y = 1, unsigned in_z = 1) : x(in_x), y(in_y), z(in_z) {
+    }
+};
+
+typedef struct CUstream_st *cudaStream_t;
+typedef enum { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorInvalidConfiguration = 9 } cudaError_t;
+
+static inline const char *cudaGetErrorString(cudaError_t error) {
+    return error == cudaSuccess             ? "no error"
+           : error == cudaErrorInvalidValue ? "invalid argument"
+                                            : "invalid configuration argument";
+}
+
+#include "tests/cuda/emulator.h"
+
+#define threadIdx (fg_emulator::current()->thread)
+#define blockIdx (fg_emulator::current()->block)
+#define blockDim (fg_emulator::current()->block_size)
+#define gridDim (fg_emulator::current()->grid_size)
+#define warpSize 32
+
+static inline void __syncthreads() {
+    fg_emulator::barrier();
+}
+
+/* mask must name the whole warp. */
+template <typename T> T __shfl_xor_sync(unsigned mask, T value, int lanes) {
+    static_assert(sizeof(T) <= 8);
+    uint64_t bits = 0;
+    memcpy(&bits, &value, sizeof value);
+    bits = fg_emulator::exchange(mask, bits, (int)(threadIdx.x % 32) ^ lanes);
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+template <typename... A, size_t... I>
+void fg_emulator_call(void (*kernel)(A...), void **arguments, std::index_sequence<I...>) {
+    kernel(*static_cast<std::remove_reference_t<A> *>(arguments[I])...);
+}
+
+/* CUDA C++ Programming Guide, technical specifications: a block has at most 1024 threads, a grid at most 65535 blocks
+ * in y and z. Ended when it returns. */
+template <typename... A>
+cudaError_t cudaLaunchKernel(void (*kernel)(A...), dim3 grid, dim3 block, void **arguments, size_t shared,
+                             cudaStream_t stream) {
+    (void)stream;
+    const uint64_t threads = (uint64_t)block.x * block.y * block.z;
+    if (threads == 0 || threads > 1024 || grid.x == 0 || grid.x > 0x7fffffffu || grid.y == 0 ||
+        grid.y > 65535 || grid.z == 0 || grid.z > 65535 || shared > 48 * 1024)
+        return cudaErrorInvalidConfiguration;
+    struct call {
+        void (*kernel)(A...);
+        void **arguments;
+    } call = {kernel, arguments};
+    fg_emulator::run(
+        grid, block,
+        [](void *context) {
+            struct call *c = static_cast<struct call *>(context);
+            fg_emulator_call(c->kernel, c->arguments, std::index_sequence_for<A...>());
+        },
+        &call);
+    return cudaSuccess;
+}
+
+static inline cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream) {
+    (void)stream;
+    memset(memory, value, bytes);
+    return cudaSuccess;
+}
+
+#endif
