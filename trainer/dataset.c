@@ -279,10 +279,11 @@ static enum fg_status read_all(struct fg_dataset *dataset, struct decoding *d, c
         return fg_fail(message, d->status, "%s", d->message.text);
     enum fg_status status = part_skipped(dataset, d, message);
     if (status == FG_OK && dataset->files.count < FG_DATASET_LEAST)
-        return fg_fail(message, FG_INPUT,
-                       "%.300s: %u good pictures could be read, but training takes at least %d; add "
-                       "pictures of good parts (PNG, JPEG or TIFF)",
-                       folder, dataset->files.count, FG_DATASET_LEAST);
+        return fg_fail(
+            message, FG_INPUT,
+            "%.300s: %u good pictures could be read, but training takes at least %d; add pictures of good "
+            "parts (PNG, JPEG or TIFF) to it, or name the folder that has train/good in it",
+            folder, dataset->files.count, FG_DATASET_LEAST);
     return status;
 }
 

@@ -155,6 +155,10 @@ static void show_start(const struct run *run) {
             "%u pictures to train with, %u held out, %u skipped; at most %u epochs; %zu MiB of memory\n",
             run->data.trains, run->data.held_outs, run->data.skips, c->limit,
             fg_trainer_memory(run->trainer) >> 20);
+    if (!run->data.contract.width)
+        fputs("the pictures differ in size: the bundle will take any size\n", stderr);
+    if (!run->data.contract.channels)
+        fputs("some pictures are grey and some are colour: the bundle will take both\n", stderr);
     if (c->epoch)
         fprintf(stderr, "going on after epoch %u\n", c->epoch);
 }
