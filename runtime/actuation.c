@@ -60,7 +60,7 @@ static int64_t act(struct fg_actuator *a) {
     fg_rejects_decide(s->rejects, s->rule, now, &a->state);
     beat(a, now);
     const bool halted = wanted & FG_WANT_HALT, rejecting = a->state.reject || (halted && s->reject_all);
-    const bool rising = rejecting && a->level[OUT_REJECT] != 1;
+    const bool rising = a->state.reject && a->level[OUT_REJECT] != 1;
     put(a, OUT_REJECT, s->reject, rejecting);
     if (rising) /* the pulse is whole however late the output came on */
         a->state.off_ns += fg_clock_ns() - now;

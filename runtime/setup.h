@@ -25,7 +25,7 @@ struct fg_memory_plan {
 enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
                              struct fg_memory_plan *plan, struct fg_report *report);
 
-/* Opens the configured camera. memory: the plan's camera bytes, borrowed until it is closed. */
+/* Opens the configured camera. memory: camera.memory_mib, borrowed until it is closed. */
 enum fg_status fg_setup_camera(const struct fg_config *config, void *memory, struct fg_camera **camera,
                                struct fg_message *message);
 

@@ -62,11 +62,10 @@ static void check_contracts(const struct fg_config *config, struct fg_report *re
 }
 
 /* Decodes the camera's pictures as the daemon will. */
-static void check_camera(const struct fg_config *config, const struct fg_memory_plan *plan,
-                         struct fg_report *report) {
+static void check_camera(const struct fg_config *config, struct fg_report *report) {
     struct fg_message message = {{0}};
     struct fg_camera *camera = NULL;
-    void *memory = malloc(plan->camera ? plan->camera : 1);
+    void *memory = malloc((size_t)config->camera.memory_mib << 20);
     enum fg_status status = memory ? fg_setup_camera(config, memory, &camera, &message)
                                    : fg_fail(&message, FG_ENVIRONMENT, "no memory for the camera's pictures");
     if (status != FG_OK)
@@ -97,7 +96,7 @@ int fg_tool_check(int argc, char **argv) {
             fg_setup_plan(&config, backend, &plan, &report);
         check_bundles(&config, &report);
         if (*config.camera.path && !access(config.camera.path, R_OK | X_OK)) {
-            check_camera(&config, &plan, &report);
+            check_camera(&config, &report);
             check_contracts(&config, &report);
         }
     }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/bundle.h"
 #include "tools/demo_line.h"
 #include "tools/picture_part.h"
 #include "tools/picture_set.h"
@@ -93,6 +94,10 @@ static enum fg_status make_pictures(struct demo *d, struct fg_message *message) 
 
 static enum fg_status train(const char *category, const char *bundle, const char *teacher, const char *epochs,
                             struct fg_message *message) {
+    /* What a demo that was cut short has left is not gone on with. */
+    char state[4096];
+    snprintf(state, sizeof state, "%.*s.state", (int)(strlen(bundle) - strlen(FG_BUNDLE_ENDING)), bundle);
+    unlink(state);
     /* A random teacher needs to be told which network; the demo's is a ResNet-18. */
     const char *const arguments[] = {
         category, "--out",   bundle, "--teacher", teacher, "--backbone",      "resnet18",    "--size",

@@ -199,8 +199,8 @@ static void show_epoch(struct run *run) {
 static char stopped[4200];
 
 static void on_stop(int number) {
-    if (write(STDERR_FILENO, stopped, strlen(stopped)) >= 0)
-        _exit(128 + number);
+    const ssize_t written = write(STDERR_FILENO, stopped, strlen(stopped));
+    (void)written; /* there is no one else to tell */
     _exit(128 + number);
 }
 
@@ -342,8 +342,9 @@ static enum fg_status finish(struct run *run, struct fg_message *message) {
             print_figure("pixel AUROC", figures.pixel_auroc);
             print_figure("PRO", figures.pro);
             fputs("\n", stderr);
-        } else
+        } else {
             fprintf(stderr, "The test pictures were not judged: %s\n", why.text);
+        }
     }
     fprintf(stderr, "%s is written.\n", run->options.out);
     if (run->options.json) {
@@ -382,12 +383,12 @@ static enum fg_status spare_state(const struct run *run, struct fg_message *mess
                        "%.300s: not there, so there is nothing to resume; leave --resume out",
                        run->state_path);
     if (run->options.resume || !there || fg_state_peek(run->state_path, &state, &ignored) != FG_OK ||
-        state.switches & FG_STATE_FINISHED)
+        (state.switches & FG_STATE_FINISHED && !access(run->options.out, F_OK)))
         return FG_OK;
-    return fg_fail(
-        message, FG_INPUT,
-        "%.300s: holds a training that is not finished, after epoch %u; go on with --resume, or remove it",
-        run->state_path, state.epoch);
+    return fg_fail(message, FG_INPUT,
+                   "%.300s: holds a training of %u epochs that has not become a bundle; go on with --resume, "
+                   "or remove it",
+                   run->state_path, state.epoch);
 }
 
 static enum fg_status run_all(struct run *run, struct fg_message *message) {
