@@ -120,6 +120,18 @@ static void test_deadline(void **state) {
     stop();
 }
 
+#define HURRIED 8 /* parts during one job change; all of a test's fit into the reject queue */
+
+/* Every part so far has its verdict. The block need not show the last of them: a part that was refused is
+ * answered before the one that was being judged. */
+static void wait_verdicts(uint32_t parts) {
+    const int64_t end = fg_clock_ns() + PATIENCE;
+    while (input_u32(50) + input_u32(52) + input_u32(54) != parts)
+        if (fg_clock_ns() > end)
+            fail_msg("%u triggers of %u, verdicts %u pass, %u defect, %u inoperative", input_u32(48), parts,
+                     input_u32(50), input_u32(52), input_u32(54));
+}
+
 /* The slot changes between parts; each verdict names the slot that gave it; every edge is a part. */
 static void test_job_change_under_triggers(void **state) {
     (void)state;
@@ -133,14 +145,17 @@ static void test_job_change_under_triggers(void **state) {
         const uint16_t block[] = {slot, ALL_PASS};
         assert_int_equal(modbus_write_registers(plc, 0, 2, block), 2);
         assert_true(input(44) == slot || !status_bit(READY));
+        int hurried = 0;
         do { /* a PLC that repeats its block, and a machine that does not wait */
             assert_int_equal(modbus_write_registers(plc, 0, 2, block), 2);
+            if (hurried++ >= HURRIED)
+                continue;
             pulse_trigger();
             parts++;
         } while (input(45) == FG_OUTCOME_RUNNING);
         assert_int_equal(input(45), FG_OUTCOME_DONE);
         assert_int_equal(input(44), slot);
-        wait_result(parts);
+        wait_verdicts(parts);
         wait_bit(READY, true);
         pulse_trigger();
         const struct block result = wait_result(++parts);
