@@ -31,32 +31,42 @@ struct fg_kernel {
 };
 
 struct fg_device {
-    char name[128];   /* as a person knows it: "AMD EPYC ...", "NVIDIA H100" */
-    uint32_t threads; /* CPU threads, or multiprocessors, for one lane */
-    uint32_t lanes;   /* most lanes a program may have */
-    bool host_memory; /* regions are ordinary memory: upload and download are copies inside it */
+    char name[128];    /* as a person knows it: "AMD EPYC ...", "NVIDIA H100" */
+    uint32_t threads;  /* CPU threads, or multiprocessors, for one lane */
+    uint32_t lanes;    /* most lanes a program may have */
+    uint32_t warm_ups; /* runs of a new program before it is as fast as it will be */
+    bool host_memory;  /* regions are ordinary memory: upload and download are copies inside it */
 };
+
+/* What reserve gives: memory that the device computes in; or memory that the host too reads and writes, at the same
+ * address, for FG_REGION_IO and FG_REGION_FRAME. The same where the device is the host. */
+enum fg_store { FG_STORE_DEVICE, FG_STORE_HOST };
 
 struct fg_backend {
     const char *name; /* "cpu", "cuda", "reference" */
     const char *version;
-    enum fg_dtype compute; /* type of values between steps */
+    enum fg_dtype compute; /* type of weights of convolutions and of values between steps, when judging */
     struct fg_device device;
     const struct fg_kernel *kernel; /* [FG_OPERATORS] */
 
-    /* One block of device memory, aligned to FG_ALIGNMENT and zeroed, given back by release. */
-    enum fg_status (*reserve)(struct fg_backend *backend, size_t bytes, void **block,
+    /* One block of memory, aligned to FG_ALIGNMENT and zeroed, given back by release. */
+    enum fg_status (*reserve)(struct fg_backend *backend, enum fg_store store, size_t bytes, void **block,
                               struct fg_message *message);
     void (*release)(struct fg_backend *backend, void *block);
+    /* Whether FG_REGION_FRAME may lie there. */
+    bool (*reaches)(const struct fg_backend *backend, const void *memory, size_t bytes);
     /* Copies between host and device memory; ended when they return. */
     enum fg_status (*upload)(struct fg_backend *backend, void *device, const void *host, size_t bytes,
                              struct fg_message *message);
     enum fg_status (*download)(struct fg_backend *backend, void *host, const void *device, size_t bytes,
                                struct fg_message *message);
 
-    /* Prepares a planned program whose frozen weights are in place. May allocate and take seconds. */
+    /* Prepares a planned program whose frozen weights are in place. May allocate and take seconds. Again after the
+     * weights have changed. */
     enum fg_status (*prepare)(struct fg_backend *backend, const struct fg_program *program,
                               const struct fg_memory *memory, struct fg_message *message);
+    /* Forgets what prepare and submit keep of a program, before it ends. Not while it runs. */
+    void (*forget)(struct fg_backend *backend, const struct fg_program *program);
     /* Starts a run and returns at once. Program and memory must stay until poll has said that it ended. One
      * run at a time; a second answers FG_TIMEOUT until the first has ended. */
     enum fg_status (*submit)(struct fg_backend *backend, const struct fg_program *program,

@@ -24,14 +24,23 @@
 #endif
 
 struct fg_arena {
+    struct fg_backend *backend; /* that the block is from; NULL: from the system */
     void *block;
     size_t size;
     uint32_t banks;
     struct fg_bank fixed, bank[FG_MAX_BANKS];
 };
 
-enum fg_status fg_arena_open(size_t fixed, size_t bank_size, uint32_t banks, struct fg_arena **arena,
-                             struct fg_message *message) {
+/* Populated now: no page fault and no surprise later. */
+static enum fg_status take_from_system(size_t size, void **block, struct fg_message *message) {
+    *block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    return *block == MAP_FAILED ? fg_fail_errno(message, FG_ENVIRONMENT, errno,
+                                                "arena: cannot take %zu MiB of memory", size >> 20)
+                                : FG_OK;
+}
+
+enum fg_status fg_arena_open(struct fg_backend *backend, enum fg_store store, size_t fixed, size_t bank_size,
+                             uint32_t banks, struct fg_arena **arena, struct fg_message *message) {
     assert(banks <= FG_MAX_BANKS);
     *arena = NULL;
     size_t size = 0;
@@ -44,21 +53,24 @@ enum fg_status fg_arena_open(size_t fixed, size_t bank_size, uint32_t banks, str
     struct fg_arena *a = calloc(1, sizeof *a);
     if (!a)
         return fg_fail(message, FG_ENVIRONMENT, "arena: no memory");
-    /* Populated now: no page fault and no surprise later. */
-    a->block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    if (a->block == MAP_FAILED) {
-        const int error = errno;
+    a->backend = backend->device.host_memory ? NULL : backend;
+    const bool device = a->backend && store == FG_STORE_DEVICE;
+    enum fg_status status = a->backend ? backend->reserve(backend, store, size, &a->block, message)
+                                       : take_from_system(size, &a->block, message);
+    if (status != FG_OK) {
         free(a);
-        return fg_fail_errno(message, FG_ENVIRONMENT, error, "arena: cannot take %zu MiB of memory",
-                             size >> 20);
+        return status;
     }
     a->size = size;
     a->banks = banks;
-    a->fixed = (struct fg_bank){.memory = a->block, .size = fixed, .name = "fixed"};
+    a->fixed = (struct fg_bank){.memory = a->block, .size = fixed, .device = device, .name = "fixed"};
     for (uint32_t i = 0; i < banks; i++)
-        a->bank[i] = (struct fg_bank){
-            .memory = (unsigned char *)a->block + fixed + i * bank_size, .size = bank_size, .name = "bank"};
-    FORBID(a->block, size);
+        a->bank[i] = (struct fg_bank){.memory = (unsigned char *)a->block + fixed + i * bank_size,
+                                      .size = bank_size,
+                                      .device = device,
+                                      .name = "bank"};
+    if (!device)
+        FORBID(a->block, size);
     *arena = a;
     return FG_OK;
 }
@@ -67,7 +79,10 @@ void fg_arena_close(struct fg_arena *arena) {
     if (!arena)
         return;
     ALLOW(arena->block, arena->size);
-    munmap(arena->block, arena->size);
+    if (arena->backend)
+        arena->backend->release(arena->backend, arena->block);
+    else
+        munmap(arena->block, arena->size);
     free(arena);
 }
 
@@ -76,17 +91,17 @@ struct fg_bank *fg_arena_fixed(struct fg_arena *arena) {
 }
 
 struct fg_bank *fg_arena_bank(struct fg_arena *arena, uint32_t i) {
-    assert(i < arena->banks);
-    return &arena->bank[i];
+    assert(!arena || i < arena->banks);
+    return arena ? &arena->bank[i] : NULL;
 }
 
 size_t fg_arena_size(const struct fg_arena *arena) {
-    return arena->size;
+    return arena ? arena->size : 0;
 }
 
 size_t fg_arena_high_water(const struct fg_arena *arena) {
-    size_t sum = arena->fixed.high_water;
-    for (uint32_t i = 0; i < arena->banks; i++)
+    size_t sum = arena ? arena->fixed.high_water : 0;
+    for (uint32_t i = 0; arena && i < arena->banks; i++)
         sum += arena->bank[i].high_water;
     return sum;
 }
@@ -102,8 +117,10 @@ enum fg_status fg_bank_take(struct fg_bank *bank, size_t bytes, const char *what
         return fg_fail(message, FG_ENVIRONMENT, "arena: %zu bytes for %s, but %s has %zu of %zu left", bytes,
                        what, bank->name, left, bank->size);
     *piece = bank->memory + bank->used;
-    ALLOW(*piece, bytes);
-    memset(*piece, 0, bytes);
+    if (!bank->device) {
+        ALLOW(*piece, bytes);
+        memset(*piece, 0, bytes);
+    }
     bank->used += fg_size_align(bytes);
     if (bank->used > bank->high_water)
         bank->high_water = bank->used;
@@ -115,11 +132,13 @@ void fg_bank_seal(struct fg_bank *bank) {
 }
 
 void fg_bank_empty(struct fg_bank *bank) {
+    if (!bank->device) {
 #ifndef NDEBUG
-    ALLOW(bank->memory, bank->used);
-    memset(bank->memory, POISON, bank->used);
+        ALLOW(bank->memory, bank->used);
+        memset(bank->memory, POISON, bank->used);
 #endif
-    FORBID(bank->memory, bank->size);
+        FORBID(bank->memory, bank->size);
+    }
     bank->used = 0;
     bank->sealed = false;
 }

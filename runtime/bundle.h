@@ -87,14 +87,26 @@ const char *fg_bundle_path(const struct fg_bundle *bundle);
  */
 const uint8_t *fg_bundle_key_id(const struct fg_bundle *bundle);
 
-/* Scratch that one call of fg_bundle_load needs: inflate state and window, the compressed chunk, the shuffled
- * block. */
+/* Scratch that one call of fg_bundle_load or fg_bundle_send needs: inflate state and window, the compressed chunk,
+ * a block shuffled and a block of values. */
 size_t fg_bundle_scratch(void);
 
 /* Inflates tensor i to float32 in NHWC order at values (fg_param_tensor's count), checking hash and exact
  * length. Takes no memory but scratch; several threads may load different tensors at once. */
 enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float *values, void *scratch,
                               struct fg_message *message);
+
+/* Where a tensor's values go, a block after the other: count of them, of a type, from position at. */
+struct fg_bundle_sink {
+    enum fg_dtype dtype; /* FG_F32 or FG_F16 */
+    enum fg_status (*put)(void *argument, size_t at, size_t count, const void *values,
+                          struct fg_message *message);
+    void *argument;
+};
+
+/* Like fg_bundle_load, into a sink. FG_INPUT, naming the tensor, also where a value is too large for float16. */
+enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32_t i, const struct fg_bundle_sink *sink,
+                              void *scratch, struct fg_message *message);
 
 /* The self-test's input and expected map (height * width float32), inflated like a tensor; input or map may
  * be NULL. */

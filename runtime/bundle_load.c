@@ -1,3 +1,4 @@
+#include <math.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "runtime/bundle_file.h"
 
 /* Scratch of one load: what inflate asks for (its state is about 7 KiB, its window 32), a piece of the stream
- * as stored, one block still shuffled. */
+ * as stored, one block still shuffled, one of values. */
 #define INFLATE_BYTES ((size_t)64 * 1024)
 #define CHUNK_BYTES ((size_t)64 * 1024)
 #define BLOCK_BYTES (FG_BUNDLE_BLOCK * sizeof(float))
@@ -18,14 +19,16 @@ struct loader {
     const struct fg_bundle_tensor *tensor;
     const char *name;
     struct fg_message *message;
+    const struct fg_bundle_sink *sink;
     unsigned char *pool, *chunk, *block;
+    void *values;
     size_t pool_used;
     uint64_t read; /* bytes of the stream that have been read */
     z_stream z;
 };
 
 size_t fg_bundle_scratch(void) {
-    return INFLATE_BYTES + CHUNK_BYTES + BLOCK_BYTES;
+    return INFLATE_BYTES + CHUNK_BYTES + 2 * BLOCK_BYTES;
 }
 
 static void *pool_take(void *argument, unsigned items, unsigned size) {
@@ -121,19 +124,52 @@ static void unshuffle_float(const unsigned char *block, size_t count, float *val
             fg_bits_float(b0[i] | (uint32_t)b1[i] << 8 | (uint32_t)b2[i] << 16 | (uint32_t)b3[i] << 24);
 }
 
-static enum fg_status inflate_values(struct loader *l, size_t count, void *values) {
+/* The block's count values in the sink's type: in values, or where they had to be narrowed in the block itself. */
+static enum fg_status convert(struct loader *l, size_t count, const void **converted) {
+    float *values = l->values;
+    *converted = l->values;
+    if (l->sink->dtype == FG_U8) {
+        *converted = l->block;
+        return FG_OK;
+    }
+    if (l->tensor->dtype == FG_F16 && l->sink->dtype == FG_F16) {
+        uint16_t *halves = l->values;
+        for (size_t i = 0; i < count; i++)
+            halves[i] = (uint16_t)(l->block[i] | l->block[count + i] << 8);
+        return FG_OK;
+    }
+    if (l->tensor->dtype == FG_F16)
+        unshuffle_half(l->block, count, values);
+    else
+        unshuffle_float(l->block, count, values);
+    if (l->sink->dtype == FG_F32)
+        return FG_OK;
+    for (size_t i = 0; i < count; i++) {
+        const uint16_t half = fg_float_to_half(values[i]);
+        memcpy(l->block + i * sizeof half, &half, sizeof half);
+        if (isfinite(values[i]) && !isfinite(fg_half_to_float(half)))
+            return fg_fail(l->message, FG_INPUT,
+                           "%.250s: %s has the value %g, too large for the float16 that this device computes "
+                           "with; use device = cpu",
+                           l->bundle->path, l->name, (double)values[i]);
+    }
+    *converted = l->block;
+    return FG_OK;
+}
+
+static enum fg_status inflate_values(struct loader *l, size_t count) {
     const size_t width = fg_dtype_size(l->tensor->dtype);
     for (size_t done = 0; done < count;) {
         const size_t n = count - done < FG_BUNDLE_BLOCK ? count - done : FG_BUNDLE_BLOCK;
         enum fg_status status = inflate_block(l, n * width);
         if (status != FG_OK)
             return status;
-        if (l->tensor->dtype == FG_U8)
-            memcpy((uint8_t *)values + done, l->block, n);
-        else if (l->tensor->dtype == FG_F16)
-            unshuffle_half(l->block, n, (float *)values + done);
-        else
-            unshuffle_float(l->block, n, (float *)values + done);
+        const void *values;
+        status = convert(l, n, &values);
+        if (status == FG_OK)
+            status = l->sink->put(l->sink->argument, done, n, values, l->message);
+        if (status != FG_OK)
+            return status;
         done += n;
     }
     enum fg_status status = inflate_block(l, 0);
@@ -142,18 +178,19 @@ static enum fg_status inflate_values(struct loader *l, size_t count, void *value
     return status;
 }
 
-/* count values: floats, or bytes of a u8 stream. */
-static enum fg_status load(const struct fg_bundle *bundle, const struct fg_bundle_tensor *tensor,
-                           const char *name, size_t count, void *values, void *scratch,
+static enum fg_status send(const struct fg_bundle *bundle, const struct fg_bundle_tensor *tensor,
+                           const char *name, size_t count, const struct fg_bundle_sink *sink, void *scratch,
                            struct fg_message *message) {
     unsigned char *memory = scratch;
     struct loader l = {.bundle = bundle,
                        .tensor = tensor,
                        .name = name,
                        .message = message,
+                       .sink = sink,
                        .pool = memory,
                        .chunk = memory + INFLATE_BYTES,
-                       .block = memory + INFLATE_BYTES + CHUNK_BYTES};
+                       .block = memory + INFLATE_BYTES + CHUNK_BYTES,
+                       .values = memory + INFLATE_BYTES + CHUNK_BYTES + BLOCK_BYTES};
     enum fg_status status = check_hash(&l);
     if (status != FG_OK)
         return status;
@@ -161,31 +198,51 @@ static enum fg_status load(const struct fg_bundle *bundle, const struct fg_bundl
     if (inflateInit(&l.z) != Z_OK)
         return fg_fail(message, FG_ENVIRONMENT, "%.250s: zlib does not start: %s", bundle->path,
                        l.z.msg ? l.z.msg : "no memory");
-    status = inflate_values(&l, count, values);
+    status = inflate_values(&l, count);
     inflateEnd(&l.z);
     return status;
 }
 
-enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float *values, void *scratch,
-                              struct fg_message *message) {
+enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32_t i, const struct fg_bundle_sink *sink,
+                              void *scratch, struct fg_message *message) {
     const struct fg_bundle_tensor *tensor = &bundle->tensor[i];
     const struct fg_param *param = &bundle->network.param[tensor->param];
     const struct fg_tensor t = fg_param_tensor(param);
-    return load(bundle, tensor, param->name, fg_tensor_count(&t), values, scratch, message);
+    return send(bundle, tensor, param->name, fg_tensor_count(&t), sink, scratch, message);
+}
+
+static enum fg_status put_floats(void *argument, size_t at, size_t count, const void *values,
+                                 struct fg_message *message) {
+    (void)message;
+    memcpy((float *)argument + at, values, count * sizeof(float));
+    return FG_OK;
+}
+
+static enum fg_status put_bytes(void *argument, size_t at, size_t count, const void *values,
+                                struct fg_message *message) {
+    (void)message;
+    memcpy((uint8_t *)argument + at, values, count);
+    return FG_OK;
+}
+
+enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float *values, void *scratch,
+                              struct fg_message *message) {
+    return fg_bundle_send(bundle, i, &(struct fg_bundle_sink){FG_F32, put_floats, values}, scratch, message);
 }
 
 enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map, void *scratch,
                                    struct fg_message *message) {
-    void *const wanted[FG_SELF_TESTS] = {input, map};
+    const struct fg_bundle_sink sink[FG_SELF_TESTS] = {
+        [FG_SELF_TEST_INPUT] = {FG_U8, put_bytes, input}, [FG_SELF_TEST_MAP] = {FG_F32, put_floats, map}};
     for (int i = 0; i < FG_SELF_TESTS; i++) {
-        if (!wanted[i])
+        if (!sink[i].argument)
             continue;
         if (!bundle->header.calibrated)
             return fg_fail(message, FG_INPUT, "%.300s: not calibrated: it has no self-test", bundle->path);
         const struct fg_tensor t = fg_bundle_self_test_tensor(&bundle->header.spec, i);
         enum fg_status status =
-            load(bundle, &bundle->self_test[i], i == FG_SELF_TEST_INPUT ? FG_BUNDLE_INPUT : FG_BUNDLE_MAP,
-                 fg_tensor_count(&t), wanted[i], scratch, message);
+            send(bundle, &bundle->self_test[i], i == FG_SELF_TEST_INPUT ? FG_BUNDLE_INPUT : FG_BUNDLE_MAP,
+                 fg_tensor_count(&t), &sink[i], scratch, message);
         if (status != FG_OK)
             return status;
     }

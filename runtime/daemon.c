@@ -27,7 +27,7 @@ struct daemon {
     struct fg_report report;
     struct fg_backend *backend;
     struct fg_memory_plan plan;
-    struct fg_arena *arena;
+    struct fg_arena *arena, *device;
     struct fg_camera *camera;
     struct fg_simulated *board;
     int32_t line_index[FG_CONFIG_LINES]; /* on the board; -1: not configured */
@@ -74,7 +74,11 @@ static void install_signals(struct daemon *d) {
 static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **line_memory,
                                  struct fg_message *message) {
     const struct fg_memory_plan *plan = &d->plan;
-    enum fg_status status = fg_arena_open(plan->fixed, plan->bank, plan->banks, &d->arena, message);
+    enum fg_status status =
+        fg_arena_open(d->backend, FG_STORE_HOST, plan->fixed, plan->bank, plan->banks, &d->arena, message);
+    if (status == FG_OK && plan->device)
+        status =
+            fg_arena_open(d->backend, FG_STORE_DEVICE, 0, plan->device, plan->banks, &d->device, message);
     if (status != FG_OK)
         return status;
     struct fg_bank *fixed = fg_arena_fixed(d->arena);
@@ -137,6 +141,7 @@ static void tell_ready(void) {
 static enum fg_status open_line(struct daemon *d, void *memory, struct fg_message *message) {
     const struct fg_judge_settings judge = {.backend = d->backend,
                                             .arena = d->arena,
+                                            .device = d->device,
                                             .max_width = (int32_t)d->config.camera.max_width,
                                             .max_height = (int32_t)d->config.camera.max_height};
     enum fg_status status = fg_judge_open(&judge, &d->judge, message);
@@ -151,6 +156,7 @@ static enum fg_status open_line(struct daemon *d, void *memory, struct fg_messag
                                               .judge = d->judge,
                                               .actuation_descriptor = d->notify,
                                               .arena = d->arena,
+                                              .device = d->device,
                                               .memory = memory,
                                               .ready = tell_ready};
     return fg_line_open(&settings, &d->line, message);
@@ -228,6 +234,7 @@ static void close_all(struct daemon *d) {
     if (d->camera)
         d->camera->close(d->camera);
     fg_arena_close(d->arena);
+    fg_arena_close(d->device);
     if (d->backend)
         d->backend->close(d->backend);
     fg_report_free(&d->report);
@@ -256,8 +263,9 @@ int fg_daemon_run(const char *config_path) {
         fg_log(FG_LOG_INFO, "listening on %s port %u", d.config.modbus.bind, fg_modbus_server_port(d.server));
         result = fg_line_run(d.line);
         tell_systemd("STOPPING=1");
-        fg_log(FG_LOG_INFO, "arena: planned %zu bytes, used %zu", fg_arena_size(d.arena),
-               fg_arena_high_water(d.arena));
+        fg_log(FG_LOG_INFO, "arena: planned %zu bytes, used %zu",
+               fg_arena_size(d.arena) + fg_arena_size(d.device),
+               fg_arena_high_water(d.arena) + fg_arena_high_water(d.device));
     } else {
         fg_log(FG_LOG_ERROR, "flawgated: %s", message.text);
     }

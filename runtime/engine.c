@@ -19,12 +19,13 @@ struct fg_engine {
     uint32_t checksum;
     struct fg_network network;
     struct fg_backend *backend;
-    struct fg_bank *bank;
+    struct fg_engine_bank bank;
     struct fg_inference inference;
     struct fg_memory memory;
     struct fg_engine_need need;
     int32_t max_width, max_height;
 
+    uint8_t *frame;      /* a frame that the device cannot reach where it is */
     uint8_t *test_input; /* height * width * 3 */
     float *test_map;     /* height * width */
     void *search;        /* fg_region_scratch */
@@ -51,11 +52,16 @@ static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *mes
     need->activations = bytes[FG_REGION_ACTIVATIONS];
     need->workspace = bytes[FG_REGION_WORKSPACE];
     need->io = bytes[FG_REGION_IO];
+    need->frame = engine->backend->device.host_memory ? 0 : fg_size_align(bytes[FG_REGION_FRAME]);
     need->load = loaders(engine->backend) * fg_size_align(fg_bundle_scratch());
-    need->host = fg_size_align(pixels * 3) + fg_size_align(pixels * sizeof(float)) +
-                 fg_size_align(fg_region_scratch(height, width));
-    need->total = need->weights + need->prepared + need->activations + need->workspace + need->io +
-                  need->load + need->host;
+    need->search = fg_size_align(pixels * 3) + fg_size_align(pixels * sizeof(float)) +
+                   fg_size_align(fg_region_scratch(height, width));
+    need->device = need->weights + need->prepared + need->activations + need->workspace;
+    need->host = need->io + need->frame + need->load + need->search;
+    if (engine->backend->device.host_memory) {
+        need->host += need->device;
+        need->device = 0;
+    }
     return FG_OK;
 }
 
@@ -63,7 +69,6 @@ static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *mes
 static enum fg_status make(const struct fg_bundle *bundle, struct fg_backend *backend,
                            int32_t max_frame_width, int32_t max_frame_height, struct fg_engine **engine,
                            struct fg_message *message) {
-    assert(backend->device.host_memory);
     struct fg_engine *e = calloc(1, sizeof *e);
     if (!e)
         return fg_fail(message, FG_ENVIRONMENT, "engine: no memory for %zu bytes", sizeof *e);
@@ -110,6 +115,19 @@ struct loading {
     } loader[MAX_LOADERS];
 };
 
+/* The tensor that a loader is at. */
+struct destination {
+    struct fg_backend *backend;
+    char *data;
+    size_t size; /* of a value */
+};
+
+static enum fg_status put_values(void *argument, size_t at, size_t count, const void *values,
+                                 struct fg_message *message) {
+    const struct destination *to = argument;
+    return to->backend->upload(to->backend, to->data + at * to->size, values, count * to->size, message);
+}
+
 static void *load_tensors(void *argument) {
     struct loader *loader = argument;
     struct loading *loading = loader->loading;
@@ -117,10 +135,12 @@ static void *load_tensors(void *argument) {
         uint32_t i = atomic_fetch_add(&loading->next, 1);
         if (i >= fg_bundle_tensors(loading->bundle))
             break;
-        const struct fg_tensor *t =
-            loading->engine->inference.frozen[fg_bundle_tensor(loading->bundle, i)->param];
-        loader->status = fg_bundle_load(loading->bundle, i, fg_tensor_data(t, &loading->engine->memory),
-                                        loader->scratch, &loader->message);
+        const struct fg_engine *engine = loading->engine;
+        const struct fg_tensor *t = engine->inference.frozen[fg_bundle_tensor(loading->bundle, i)->param];
+        struct destination to = {engine->backend, fg_tensor_data(t, &engine->memory),
+                                 fg_dtype_size(t->dtype)};
+        const struct fg_bundle_sink sink = {t->dtype, put_values, &to};
+        loader->status = fg_bundle_send(loading->bundle, i, &sink, loader->scratch, &loader->message);
         if (loader->status != FG_OK)
             atomic_store(&loading->failed, true);
     }
@@ -156,36 +176,61 @@ static enum fg_status load_weights(struct fg_engine *engine, const struct fg_bun
 static enum fg_status take_memory(struct fg_engine *engine, void **scratch, struct fg_message *message) {
     const struct fg_engine_need *need = &engine->need;
     const size_t pixels = (size_t)engine->network.spec.height * (size_t)engine->network.spec.width;
+    struct fg_bank *host = engine->bank.host,
+                   *device = engine->backend->device.host_memory ? host : engine->bank.device;
+    void **region = engine->memory.region;
     const struct {
+        struct fg_bank *bank;
         size_t bytes;
         const char *what;
         void **piece;
     } pieces[] = {
-        {need->weights, "weights", &engine->memory.region[FG_REGION_FROZEN]},
-        {need->prepared, "prepared weights", &engine->memory.region[FG_REGION_PREPARED]},
-        {need->activations, "activations", &engine->memory.region[FG_REGION_ACTIVATIONS]},
-        {need->workspace, "workspace", &engine->memory.region[FG_REGION_WORKSPACE]},
-        {need->io, "results", &engine->memory.region[FG_REGION_IO]},
-        {need->load, "inflate windows", scratch},
-        {fg_size_align(pixels * 3), "self-test picture", (void **)&engine->test_input},
-        {fg_size_align(pixels * sizeof(float)), "self-test map", (void **)&engine->test_map},
-        {fg_size_align(fg_region_scratch(engine->network.spec.height, engine->network.spec.width)),
+        {device, need->weights, "weights", &region[FG_REGION_FROZEN]},
+        {device, need->prepared, "prepared weights", &region[FG_REGION_PREPARED]},
+        {device, need->activations, "activations", &region[FG_REGION_ACTIVATIONS]},
+        {device, need->workspace, "workspace", &region[FG_REGION_WORKSPACE]},
+        {host, need->io, "results", &region[FG_REGION_IO]},
+        {host, need->frame, "a frame", (void **)&engine->frame},
+        {host, need->load, "inflate windows", scratch},
+        {host, fg_size_align(pixels * 3), "self-test picture", (void **)&engine->test_input},
+        {host, fg_size_align(pixels * sizeof(float)), "self-test map", (void **)&engine->test_map},
+        {host, fg_size_align(fg_region_scratch(engine->network.spec.height, engine->network.spec.width)),
          "search for the defect's box", &engine->search},
     };
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         if (!pieces[i].bytes)
             continue;
         enum fg_status status =
-            fg_bank_take(engine->bank, pieces[i].bytes, pieces[i].what, pieces[i].piece, message);
+            fg_bank_take(pieces[i].bank, pieces[i].bytes, pieces[i].what, pieces[i].piece, message);
         if (status != FG_OK)
             return status;
     }
     return FG_OK;
 }
 
+/* Frames of the size that will come, so that the first part is judged as fast as any. */
+static enum fg_status warm_up(struct fg_engine *engine, struct fg_message *message) {
+    const struct fg_contract *contract = &engine->header.contract;
+    const int32_t channels = contract->channels ? contract->channels : 3;
+    const struct fg_frame frame = {.pixels = engine->frame,
+                                   .width = contract->width ? contract->width : engine->max_width,
+                                   .height = contract->height ? contract->height : engine->max_height,
+                                   .channels = channels,
+                                   .pitch = (size_t)frame.width * (size_t)channels};
+    struct fg_judgement judgement;
+    enum fg_status status = FG_OK;
+    for (uint32_t i = 0; i < engine->backend->device.warm_ups && status == FG_OK; i++) {
+        status = fg_engine_submit(engine, &frame, message);
+        if (status == FG_OK)
+            status = fg_engine_finish(engine, INT64_MAX, INFINITY, &judgement, message);
+    }
+    return status;
+}
+
 enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend *backend,
-                              struct fg_bank *bank, int32_t max_frame_width, int32_t max_frame_height,
-                              bool self_test, struct fg_engine **engine, struct fg_message *message) {
+                              const struct fg_engine_bank *bank, int32_t max_frame_width,
+                              int32_t max_frame_height, bool self_test, struct fg_engine **engine,
+                              struct fg_message *message) {
     const struct fg_bundle_header *header = fg_bundle_header(bundle);
     if (self_test && !header->calibrated)
         return fg_fail(
@@ -196,7 +241,7 @@ enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend 
     enum fg_status status = make(bundle, backend, max_frame_width, max_frame_height, &e, message);
     if (status != FG_OK)
         return status;
-    e->bank = bank;
+    e->bank = *bank;
     void *scratch;
     status = take_memory(e, &scratch, message);
     if (status == FG_OK)
@@ -210,6 +255,8 @@ enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend 
         if (status != FG_OK)
             fg_say_in(message, fg_bundle_path(bundle));
     }
+    if (status == FG_OK)
+        status = warm_up(e, message);
     if (status != FG_OK) {
         fg_engine_close(e);
         return status;
@@ -223,9 +270,13 @@ void fg_engine_close(struct fg_engine *engine) {
         return;
     if (engine->running)
         engine->backend->poll(engine->backend, INT64_MAX, NULL);
+    if (engine->inference.program)
+        engine->backend->forget(engine->backend, engine->inference.program);
     fg_inference_close(&engine->inference);
-    if (engine->bank)
-        fg_bank_empty(engine->bank);
+    if (engine->bank.host)
+        fg_bank_empty(engine->bank.host);
+    if (engine->bank.device)
+        fg_bank_empty(engine->bank.device);
     free(engine);
 }
 
@@ -261,9 +312,18 @@ enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg
 
 static enum fg_status submit(struct fg_engine *engine, const struct fg_frame *frame,
                              struct fg_message *message) {
-    fg_inference_set_frame(&engine->inference, &engine->memory, frame->pixels, frame->height, frame->width,
-                           frame->channels, frame->pitch);
     engine->submitted_ns = fg_clock_ns();
+    const size_t row = (size_t)frame->width * (size_t)frame->channels;
+    const uint8_t *pixels = frame->pixels;
+    size_t pitch = frame->pitch;
+    if (!engine->backend->reaches(engine->backend, pixels, (size_t)(frame->height - 1) * pitch + row)) {
+        for (int32_t y = 0; y < frame->height; y++)
+            memcpy(engine->frame + (size_t)y * row, pixels + (size_t)y * pitch, row);
+        pixels = engine->frame;
+        pitch = row;
+    }
+    fg_inference_set_frame(&engine->inference, &engine->memory, pixels, frame->height, frame->width,
+                           frame->channels, pitch);
     enum fg_status status =
         engine->backend->submit(engine->backend, engine->inference.program, &engine->memory, message);
     engine->running = status == FG_OK;
@@ -334,14 +394,26 @@ const float *fg_engine_map(const struct fg_engine *engine) {
     return fg_tensor_data(engine->inference.map, &engine->memory);
 }
 
-const float *fg_engine_level_map(const struct fg_engine *engine, uint32_t level, int32_t *height,
-                                 int32_t *width) {
-    for (uint32_t l = 0; l < engine->network.levels; l++) {
-        if (engine->network.level[l] != level)
-            continue;
-        *height = engine->inference.level[l]->h;
-        *width = engine->inference.level[l]->w;
-        return fg_tensor_data(engine->inference.level[l], &engine->memory);
-    }
-    return NULL;
+/* Index of a used level, or -1. */
+static int32_t find_level(const struct fg_engine *engine, uint32_t level) {
+    for (uint32_t l = 0; l < engine->network.levels; l++)
+        if (engine->network.level[l] == level)
+            return (int32_t)l;
+    return -1;
+}
+
+bool fg_engine_level(const struct fg_engine *engine, uint32_t level, int32_t *height, int32_t *width) {
+    const int32_t l = find_level(engine, level);
+    if (l < 0)
+        return false;
+    *height = engine->inference.level[l]->h;
+    *width = engine->inference.level[l]->w;
+    return true;
+}
+
+enum fg_status fg_engine_level_map(const struct fg_engine *engine, uint32_t level, float *map,
+                                   struct fg_message *message) {
+    const struct fg_tensor *t = engine->inference.level[find_level(engine, level)];
+    return engine->backend->download(engine->backend, map, fg_tensor_data(t, &engine->memory),
+                                     fg_tensor_bytes(t), message);
 }

@@ -1,7 +1,7 @@
 /* The engine: one bundle, loaded into one bank, judging frames.
  *
  * fg_engine_need says what a bundle takes before anything is loaded. fg_engine_open fills a bank: weights
- * inflated in parallel, plan, backend preparation, self-test. After that no call takes memory. Several
+ * inflated in parallel, plan, backend preparation, self-test, the first runs of a device that needs them. After that no call takes memory. Several
  * engines may live at once, each in its own bank; one backend runs one of them at a time. */
 #ifndef FG_RUNTIME_ENGINE_H
 #define FG_RUNTIME_ENGINE_H
@@ -29,11 +29,17 @@ struct fg_judgement {
     int64_t inference_ns;
 };
 
-/* Exact bytes of a bank, part by part (load: inflate windows and staging; host: self-test and search for the
+/* Exact bytes of a bank, part by part (load: inflate windows and staging; search: self-test and search for the
  * box), for one bundle on one backend and frames up to the given size. */
 struct fg_engine_need {
-    size_t weights, prepared, activations, workspace, io, load, host;
-    size_t total;
+    size_t weights, prepared, activations, workspace; /* the device's */
+    size_t io, frame, load, search; /* the host's; frame: where one lies that the device cannot reach */
+    size_t host, device;            /* sums: all is the host's where the device has no memory of its own */
+};
+
+/* What an engine fills. */
+struct fg_engine_bank {
+    struct fg_bank *host, *device; /* device: NULL where it has no memory of its own */
 };
 
 struct fg_engine;
@@ -45,8 +51,9 @@ enum fg_status fg_engine_need(const struct fg_bundle *bundle, struct fg_backend 
 /* The bundle must stay open while the engine opens, not after. self_test false only for the trainer, whose
  * bundle has none yet. FG_INPUT: damaged streams, or the self-test failed (the message has the figures). */
 enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend *backend,
-                              struct fg_bank *bank, int32_t max_frame_width, int32_t max_frame_height,
-                              bool self_test, struct fg_engine **engine, struct fg_message *message);
+                              const struct fg_engine_bank *bank, int32_t max_frame_width,
+                              int32_t max_frame_height, bool self_test, struct fg_engine **engine,
+                              struct fg_message *message);
 /* Empties the bank. */
 void fg_engine_close(struct fg_engine *engine);
 
@@ -74,10 +81,13 @@ enum fg_status fg_engine_judge_picture(struct fg_engine *engine, const uint8_t *
  * FG_INPUT, with both figures in the message, when it does not. Takes one run's time. */
 enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *message);
 
-/* After a finished run: the map (height * width of the network) and the level maps M^i (NULL when level i is
- * not used; height and width are of that level), owned by the engine, valid until the next submit. */
+/* After a finished run: the map (height * width of the network), owned by the engine, valid until the next submit.
+ */
 const float *fg_engine_map(const struct fg_engine *engine);
-const float *fg_engine_level_map(const struct fg_engine *engine, uint32_t level, int32_t *height,
-                                 int32_t *width);
+/* The size of level map M^i; false when level i is not used. */
+bool fg_engine_level(const struct fg_engine *engine, uint32_t level, int32_t *height, int32_t *width);
+/* After a finished run: the map M^i of a used level into the caller's height * width values. */
+enum fg_status fg_engine_level_map(const struct fg_engine *engine, uint32_t level, float *map,
+                                   struct fg_message *message);
 
 #endif

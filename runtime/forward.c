@@ -4,22 +4,25 @@
 #include <string.h>
 
 void fg_forward_begin(struct fg_forward *forward, struct fg_plan *plan, const struct fg_network *network,
-                      int32_t batch) {
+                      int32_t batch, enum fg_dtype dtype) {
     memset(forward, 0, sizeof *forward);
+    forward->dtype = dtype;
     forward->plan = plan;
     forward->network = network;
     forward->batch = batch;
     for (uint32_t i = 0; i < network->params; i++) {
         if (!fg_param_folded(&network->param[i]))
             continue;
-        struct fg_tensor t = fg_param_tensor(&network->param[i]);
-        forward->frozen[i] = fg_plan_tensor(plan, FG_REGION_FROZEN, FG_F32, t.n, t.h, t.w, t.c);
+        const struct fg_tensor t = fg_param_tensor(&network->param[i]);
+        forward->frozen[i] =
+            fg_plan_tensor(plan, FG_REGION_FROZEN, network->param[i].kind == FG_PARAM_CONV ? dtype : FG_F32,
+                           t.n, t.h, t.w, t.c);
     }
 }
 
 void fg_forward_picture(struct fg_forward *forward, const struct fg_tensor *picture) {
-    const struct fg_tensor *x =
-        fg_plan_tensor(forward->plan, FG_REGION_ACTIVATIONS, FG_F32, picture->n, picture->h, picture->w, 3);
+    const struct fg_tensor *x = fg_plan_tensor(forward->plan, FG_REGION_ACTIVATIONS, forward->dtype,
+                                               picture->n, picture->h, picture->w, 3);
     forward->value[forward->network->input] = x;
     fg_plan_step(forward->plan, &(struct fg_step){.op = FG_NORMALISE, .in = {picture}, .out = {x}}, 0);
 }
@@ -50,8 +53,8 @@ void fg_forward_node(struct fg_forward *forward, const struct fg_node *node) {
         if (node->out[i] < 0)
             continue;
         const struct fg_value *v = &network->value[node->out[i]];
-        step.out[i] = forward->value[node->out[i]] =
-            fg_plan_tensor(forward->plan, FG_REGION_ACTIVATIONS, FG_F32, forward->batch, v->h, v->w, v->c);
+        step.out[i] = forward->value[node->out[i]] = fg_plan_tensor(
+            forward->plan, FG_REGION_ACTIVATIONS, forward->dtype, forward->batch, v->h, v->w, v->c);
     }
     fg_plan_step(forward->plan, &step, node->branch);
 }

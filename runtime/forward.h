@@ -15,6 +15,7 @@ struct fg_forward {
     struct fg_plan *plan;
     const struct fg_network *network;
     int32_t batch;
+    enum fg_dtype dtype; /* of convolutions' weights and of values; vectors are float32 */
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters */
     const struct fg_tensor *value[FG_NETWORK_VALUES];
 };
@@ -22,7 +23,7 @@ struct fg_forward {
 /* Adds the folded parameters to FG_REGION_FROZEN, in the network's order: every plan of one network lays them
  * out alike. */
 void fg_forward_begin(struct fg_forward *forward, struct fg_plan *plan, const struct fg_network *network,
-                      int32_t batch);
+                      int32_t batch, enum fg_dtype dtype);
 
 /* Adds NORMALISE of a u8 {batch, height, width, 3} picture tensor: value 0. */
 void fg_forward_picture(struct fg_forward *forward, const struct fg_tensor *picture);

@@ -13,7 +13,7 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
         return status;
     struct fg_plan *plan = inference->plan;
     struct fg_forward forward;
-    fg_forward_begin(&forward, plan, network, 1);
+    fg_forward_begin(&forward, plan, network, 1, backend->compute);
     memcpy(inference->frozen, forward.frozen, sizeof inference->frozen);
 
     inference->frame = fg_plan_tensor(plan, FG_REGION_FRAME, FG_U8, 1, max_frame_height, max_frame_width, 3);
@@ -35,7 +35,8 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
             continue;
         const struct fg_tensor *teacher = forward.value[network->teacher[l]];
         anomaly.in[l] = inference->level[l] =
-            fg_plan_tensor(plan, FG_REGION_IO, FG_F32, 1, teacher->h, teacher->w, 1);
+            fg_plan_tensor(plan, FG_REGION_ACTIVATIONS, FG_F32, 1, teacher->h, teacher->w, 1);
+        fg_plan_keep(plan, inference->level[l]);
         fg_plan_step(plan,
                      &(struct fg_step){.op = FG_COSINE,
                                        .in = {teacher, forward.value[network->student[l]]},

@@ -12,10 +12,9 @@ struct fg_inference {
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters; NULL where a network has none */
     const struct fg_tensor *frame;                     /* u8 in FG_REGION_FRAME */
     struct fg_step *resize;                            /* its pitch changes with the frame */
-    /* Results, in FG_REGION_IO: */
-    const struct fg_tensor *map;                      /* {1, height, width, 1} */
-    const struct fg_tensor *score;                    /* {1, 1, 1, 1} */
-    const struct fg_tensor *level[FG_NETWORK_LEVELS]; /* M^i of the l-th used level */
+    const struct fg_tensor *map;                       /* {1, height, width, 1} in FG_REGION_IO */
+    const struct fg_tensor *score;                     /* {1, 1, 1, 1}, likewise */
+    const struct fg_tensor *level[FG_NETWORK_LEVELS];  /* M^i of the l-th used level; kept, on the device */
 };
 
 /* Plans on all lanes of the backend, for frames up to the given size. The network must outlive it. */

@@ -34,9 +34,11 @@ static enum fg_status load(struct fg_judge *j) {
     struct fg_bundle *bundle = NULL;
     struct fg_engine *engine = NULL;
     enum fg_status status = fg_bundle_open(j->job.path, &bundle, message);
-    if (status == FG_OK)
-        status = fg_engine_open(bundle, s->backend, fg_arena_bank(s->arena, bank), s->max_width,
-                                s->max_height, true, &engine, message);
+    if (status == FG_OK) {
+        const struct fg_engine_bank place = {fg_arena_bank(s->arena, bank), fg_arena_bank(s->device, bank)};
+        status =
+            fg_engine_open(bundle, s->backend, &place, s->max_width, s->max_height, true, &engine, message);
+    }
     fg_bundle_close(bundle);
     if (status != FG_OK)
         return status;

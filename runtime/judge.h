@@ -12,7 +12,8 @@
 
 struct fg_judge_settings {
     struct fg_backend *backend;
-    struct fg_arena *arena; /* FG_JUDGE_BANKS banks, each for any of the bundles */
+    /* FG_JUDGE_BANKS banks, each for any of the bundles. device: NULL where it has no memory of its own. */
+    struct fg_arena *arena, *device;
     int32_t max_width, max_height;
 };
 

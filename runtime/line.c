@@ -40,7 +40,8 @@ enum fg_status fg_line_open(const struct fg_line_settings *settings, struct fg_l
                                         .reject = config->reject.delay,
                                         .pulse = (uint16_t)config->reject.pulse};
     show->configuration_checksum = config->checksum;
-    show->arena_size_mib = (uint32_t)(fg_arena_size(settings->arena) >> 20);
+    show->arena_size_mib =
+        (uint32_t)((fg_arena_size(settings->arena) + fg_arena_size(settings->device)) >> 20);
     show->version = FG_LINE_VERSION;
     *line = l;
     fg_line_publish(l);

@@ -39,9 +39,9 @@ struct fg_line_settings {
     struct fg_actuator *actuator;
     struct fg_rejects *rejects;
     struct fg_judge *judge;
-    int actuation_descriptor; /* the eventfd that the actuator notifies */
-    const struct fg_arena *arena;
-    void *memory;        /* fg_line_memory bytes, zeroed */
+    int actuation_descriptor;              /* the eventfd that the actuator notifies */
+    const struct fg_arena *arena, *device; /* for their figures; device: or NULL */
+    void *memory;                          /* fg_line_memory bytes, zeroed */
     void (*ready)(void); /* called once, on the line's thread, when the first bundle serves */
 };
 

@@ -152,7 +152,8 @@ void fg_line_measure(struct fg_line *l) {
             (uint32_t)(strtoul(resident, NULL, 10) * (unsigned long)sysconf(_SC_PAGESIZE) >> 20);
     }
     if (!l->show.updating) /* else the inference thread is filling a bank */
-        l->show.arena_used_mib = (uint32_t)(fg_arena_high_water(l->s.arena) >> 20);
+        l->show.arena_used_mib =
+            (uint32_t)((fg_arena_high_water(l->s.arena) + fg_arena_high_water(l->s.device)) >> 20);
     l->show.uptime_s = (uint32_t)((fg_clock_ns() - l->started_ns) / FG_S);
 }
 

@@ -44,8 +44,10 @@ enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *
                                     (int32_t)config->camera.max_height, &plan->need[i], &message);
         if (status != FG_OK)
             fg_report_add(report, "slot %u: %s", i, message.text);
-        if (plan->need[i].total > plan->bank)
-            plan->bank = plan->need[i].total;
+        if (plan->need[i].host > plan->bank)
+            plan->bank = plan->need[i].host;
+        if (plan->need[i].device > plan->device)
+            plan->device = plan->need[i].device;
         fg_bundle_close(bundle);
     }
     return report->lines == before ? FG_OK : FG_INPUT;
@@ -81,7 +83,7 @@ static void row(const char *what, size_t bytes) {
 }
 
 void fg_setup_print(const struct fg_config *config, const struct fg_memory_plan *plan) {
-    const size_t arena = plan->fixed + plan->banks * plan->bank;
+    const size_t arena = plan->fixed + plan->banks * plan->bank, device = plan->banks * plan->device;
     printf("memory plan\n");
     row("pictures of the directory camera", plan->camera);
     row("queues, results, statistics", plan->line);
@@ -92,11 +94,15 @@ void fg_setup_print(const struct fg_config *config, const struct fg_memory_plan 
         row("  prepared weights", n->prepared);
         row("  activations", n->activations);
         row("  workspace", n->workspace);
-        row("  results, self-test, loading", n->io + n->host + n->load);
+        row("  results, self-test, loading", n->io + n->frame + n->search + n->load);
     }
     row("one bank", plan->bank);
+    if (device)
+        row("  and on the device", plan->device);
     printf("  %-34s %14u\n", "banks", plan->banks);
     row("arena", arena);
+    if (device)
+        row("arena on the device", device);
     row("allowance for libraries", FG_ALLOWANCE);
     row("in all, at most", arena + FG_ALLOWANCE);
     fflush(stdout);

@@ -15,7 +15,8 @@ struct fg_memory_plan {
     size_t camera; /* decoded pictures */
     size_t line;   /* queues, results, statistics */
     size_t fixed;  /* both */
-    size_t bank;   /* largest of the bundles */
+    size_t bank;   /* largest of the bundles, */
+    size_t device; /* and of the device's own memory; 0 where it has none */
     uint32_t banks;
     struct fg_engine_need need[FG_CONFIG_BUNDLES]; /* of each slot */
 };

@@ -7,16 +7,21 @@ static enum fg_status load(struct fg_station *s, int32_t max_width, int32_t max_
                            struct fg_message *message) {
     fg_engine_close(s->engine);
     fg_arena_close(s->arena);
+    fg_arena_close(s->device);
     s->engine = NULL;
-    s->arena = NULL;
+    s->arena = s->device = NULL;
     s->max_width = s->max_height = 0;
     struct fg_engine_need need;
     enum fg_status status = fg_engine_need(s->bundle, s->backend, max_width, max_height, &need, message);
     if (status == FG_OK)
-        status = fg_arena_open(0, need.total, 1, &s->arena, message);
-    if (status == FG_OK)
-        status = fg_engine_open(s->bundle, s->backend, fg_arena_bank(s->arena, 0), max_width, max_height,
-                                s->self_test, &s->engine, message);
+        status = fg_arena_open(s->backend, FG_STORE_HOST, 0, need.host, 1, &s->arena, message);
+    if (status == FG_OK && need.device)
+        status = fg_arena_open(s->backend, FG_STORE_DEVICE, 0, need.device, 1, &s->device, message);
+    if (status == FG_OK) {
+        const struct fg_engine_bank bank = {fg_arena_bank(s->arena, 0), fg_arena_bank(s->device, 0)};
+        status = fg_engine_open(s->bundle, s->backend, &bank, max_width, max_height, s->self_test, &s->engine,
+                                message);
+    }
     if (status == FG_OK) {
         s->max_width = max_width;
         s->max_height = max_height;
@@ -42,6 +47,7 @@ enum fg_status fg_station_open(struct fg_station *station, const char *path, str
 void fg_station_close(struct fg_station *station) {
     fg_engine_close(station->engine);
     fg_arena_close(station->arena);
+    fg_arena_close(station->device);
     fg_bundle_close(station->bundle);
     memset(station, 0, sizeof *station);
 }

@@ -9,7 +9,7 @@
 struct fg_station {
     struct fg_backend *backend; /* borrowed */
     struct fg_bundle *bundle;
-    struct fg_arena *arena;
+    struct fg_arena *arena, *device; /* device: NULL where it has no memory of its own */
     struct fg_engine *engine;
     int32_t max_width, max_height; /* that the engine is planned for */
     bool self_test;

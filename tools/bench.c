@@ -121,7 +121,8 @@ static enum fg_status bench_judging(struct bench *b, const struct fg_weights *we
     const size_t *bytes = j.inference.program->bytes;
     for (int r = 0; r < FG_REGIONS && status == FG_OK; r++)
         if (bytes[r] && r != FG_REGION_FRAME)
-            status = b->backend->reserve(b->backend, bytes[r], &j.memory.region[r], message);
+            status = b->backend->reserve(b->backend, r == FG_REGION_IO ? FG_STORE_HOST : FG_STORE_DEVICE,
+                                         bytes[r], &j.memory.region[r], message);
     if (status == FG_OK) {
         fg_weights_fold(weights, j.inference.frozen, -1, j.memory.region[FG_REGION_FROZEN]);
         fg_inference_set_frame(&j.inference, &j.memory, picture, SIDE, SIDE, 3, SIDE * 3);
@@ -129,6 +130,7 @@ static enum fg_status bench_judging(struct bench *b, const struct fg_weights *we
     }
     if (status == FG_OK)
         status = time_runs(b, run_judging, &j, message);
+    b->backend->forget(b->backend, j.inference.program);
     j.memory.region[FG_REGION_FRAME] = NULL;
     for (int r = 0; r < FG_REGIONS; r++)
         if (j.memory.region[r])

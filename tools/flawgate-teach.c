@@ -105,9 +105,11 @@ static enum fg_status prepare(struct teach *t) {
     bytes[FG_REGION_MOMENTS] = 2 * t->weights.trained;
     for (int r = 0; r < FG_REGIONS && status == FG_OK; r++)
         if (bytes[r])
-            status = t->backend->reserve(t->backend, fg_size_align(bytes[r]), &t->memory.region[r], message);
+            status = t->backend->reserve(t->backend, FG_STORE_HOST, fg_size_align(bytes[r]),
+                                         &t->memory.region[r], message);
     if (status == FG_OK)
-        status = t->backend->reserve(t->backend, t->adam.program->bytes[FG_REGION_IO], &t->adam_io, message);
+        status = t->backend->reserve(t->backend, FG_STORE_HOST, t->adam.program->bytes[FG_REGION_IO],
+                                     &t->adam_io, message);
     t->memory.region[FG_REGION_TRAINED] = t->weights.block;
     t->pixels = malloc((size_t)BATCH * SIDE * SIDE * 3);
     if (status == FG_OK && !t->pixels)

@@ -111,13 +111,18 @@ static enum fg_status write_maps(const struct infer *o, const struct fg_image *i
         status = fg_map_write(o->map, fg_engine_map(engine), spec->height, spec->width, message);
     for (uint32_t level = 1; level <= FG_NETWORK_LEVELS && o->level_maps && status == FG_OK; level++) {
         int32_t height, width;
-        const float *map = fg_engine_level_map(engine, level, &height, &width);
         char path[4096];
-        if (!map)
+        if (!fg_engine_level(engine, level, &height, &width))
             continue;
         if ((size_t)snprintf(path, sizeof path, "%s%u.npy", o->level_maps, level) >= sizeof path)
             return fg_fail(message, FG_USAGE, "--level-maps %.100s...: the path is too long", o->level_maps);
-        status = fg_map_write(path, map, height, width, message);
+        float *map = malloc((size_t)height * (size_t)width * sizeof *map);
+        if (!map)
+            return fg_fail(message, FG_ENVIRONMENT, "no memory for the map of level %u", level);
+        status = fg_engine_level_map(engine, level, map, message);
+        if (status == FG_OK)
+            status = fg_map_write(path, map, height, width, message);
+        free(map);
     }
     if (o->overlay && status == FG_OK)
         status = fg_overlay_write(o->overlay, image, fg_engine_map(engine), spec->height, spec->width,

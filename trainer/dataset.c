@@ -32,8 +32,8 @@ enum fg_status fg_picture_resize(struct fg_backend *backend, const struct fg_ima
     step.workspace_bytes = fg_size_align(kernel->workspace(backend, &step));
     const struct fg_program program = {.step = &step, .steps = 1, .lanes = 1};
     struct fg_memory memory = {.region = {[FG_REGION_FRAME] = image->pixels, [FG_REGION_IO] = out}};
-    enum fg_status status =
-        backend->reserve(backend, step.workspace_bytes, &memory.region[FG_REGION_WORKSPACE], message);
+    enum fg_status status = backend->reserve(backend, FG_STORE_DEVICE, step.workspace_bytes,
+                                             &memory.region[FG_REGION_WORKSPACE], message);
     if (status != FG_OK)
         return status;
     status = fg_backend_run(backend, &program, &memory, message);

@@ -15,7 +15,7 @@ enum fg_status fg_finish_write(const char *path, const struct fg_weights *weight
         return status;
     /* The layout of folded parameters is the forward pass's. */
     struct fg_forward forward;
-    fg_forward_begin(&forward, plan, weights->network, 1);
+    fg_forward_begin(&forward, plan, weights->network, 1, FG_F32);
     size_t bytes = 0;
     for (uint32_t i = 0; i < weights->network->params; i++)
         if (forward.frozen[i])

@@ -175,7 +175,7 @@ static enum fg_status open_graph(struct fg_graph *graph, struct fg_forward *forw
     enum fg_status status = fg_plan_open(tensors, steps, 1, &graph->plan, message);
     if (status != FG_OK)
         return status;
-    fg_forward_begin(forward, graph->plan, network, batch);
+    fg_forward_begin(forward, graph->plan, network, batch, FG_F32);
     memcpy(graph->frozen, forward->frozen, sizeof graph->frozen);
     graph->picture =
         fg_plan_tensor(graph->plan, FG_REGION_IO, FG_U8, batch, network->spec.height, network->spec.width, 3);

@@ -54,7 +54,8 @@ static enum fg_status take(struct fg_trainer *t, size_t bytes, const char *what,
     if (!bytes)
         return FG_OK;
     t->bytes += bytes;
-    enum fg_status status = t->backend->reserve(t->backend, fg_size_align(bytes), block, message);
+    enum fg_status status =
+        t->backend->reserve(t->backend, FG_STORE_DEVICE, fg_size_align(bytes), block, message);
     return status == FG_OK ? status : fg_fail_in(message, status, what);
 }
 

@@ -154,9 +154,10 @@ static void *lead(void *argument) {
     return NULL;
 }
 
-static enum fg_status cpu_reserve(struct fg_backend *backend, size_t bytes, void **block,
+static enum fg_status cpu_reserve(struct fg_backend *backend, enum fg_store store, size_t bytes, void **block,
                                   struct fg_message *message) {
     (void)backend;
+    (void)store;
     size_t padded;
     void *memory = NULL;
     if (fg_size_add(bytes, FG_ALIGNMENT, &padded)) {
@@ -175,6 +176,13 @@ static enum fg_status cpu_reserve(struct fg_backend *backend, size_t bytes, void
 static void cpu_release(struct fg_backend *backend, void *block) {
     (void)backend;
     free(block);
+}
+
+static bool cpu_reaches(const struct fg_backend *backend, const void *memory, size_t bytes) {
+    (void)backend;
+    (void)memory;
+    (void)bytes;
+    return true;
 }
 
 static enum fg_status cpu_upload(struct fg_backend *backend, void *device, const void *host, size_t bytes,
@@ -204,6 +212,11 @@ static enum fg_status cpu_prepare(struct fg_backend *backend, const struct fg_pr
         }
     }
     return FG_OK;
+}
+
+static void cpu_forget(struct fg_backend *backend, const struct fg_program *program) {
+    (void)backend;
+    (void)program;
 }
 
 static enum fg_status cpu_submit(struct fg_backend *backend, const struct fg_program *program,
@@ -333,9 +346,11 @@ static void init(struct fg_cpu *cpu, uint32_t threads, uint32_t lanes) {
                                     .kernel = cpu->kernel,
                                     .reserve = cpu_reserve,
                                     .release = cpu_release,
+                                    .reaches = cpu_reaches,
                                     .upload = cpu_upload,
                                     .download = cpu_download,
                                     .prepare = cpu_prepare,
+                                    .forget = cpu_forget,
                                     .submit = cpu_submit,
                                     .poll = cpu_poll,
                                     .close = cpu_close};

@@ -43,6 +43,11 @@ static enum fg_status submit(struct fg_backend *backend, const struct fg_program
     return e->status;
 }
 
+static void forget(struct fg_backend *backend, const struct fg_program *program) {
+    (void)backend;
+    (void)program;
+}
+
 static enum fg_status poll(struct fg_backend *backend, int64_t deadline_ns, struct fg_message *message) {
     (void)deadline_ns;
     (void)message;
@@ -78,6 +83,7 @@ enum fg_status fg_emulated_open(uint64_t seed, struct fg_backend **backend, stru
     e->base.device.host_memory = true;
     e->base.kernel = e->kernel;
     e->base.prepare = prepare;
+    e->base.forget = forget;
     e->base.submit = submit;
     e->base.poll = poll;
     e->base.close = close;

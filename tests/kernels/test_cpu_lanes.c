@@ -70,7 +70,8 @@ static void build(struct chain *chain, struct fg_backend *backend, uint32_t lane
         chain->step[i].workspace = chain->step[i].lane * workspace;
     }
     for (int r = 0; r < FG_REGIONS; r++) {
-        assert_int_equal(backend->reserve(backend, top[r], &chain->memory.region[r], NULL), FG_OK);
+        assert_int_equal(backend->reserve(backend, FG_STORE_DEVICE, top[r], &chain->memory.region[r], NULL),
+                         FG_OK);
     }
     fill(chain, &chain->value[0], 0, 2.0f);
     for (uint32_t i = 0; i < STEPS; i++) {
@@ -189,7 +190,7 @@ static void refusals(void **state) {
     struct fg_memory memory = {{NULL}};
     assert_int_equal(backend->submit(backend, &program, &memory, &message), FG_USAGE);
     void *block = NULL;
-    assert_int_equal(backend->reserve(backend, SIZE_MAX, &block, &message), FG_ENVIRONMENT);
+    assert_int_equal(backend->reserve(backend, FG_STORE_DEVICE, SIZE_MAX, &block, &message), FG_ENVIRONMENT);
     assert_null(block);
     assert_true(backend->device.name[0] != 0 && backend->device.threads == 1 && backend->device.host_memory);
     backend->close(backend);

@@ -17,8 +17,10 @@ void fg_bench_open(struct fg_bench *bench, uint64_t seed) {
     *bench = (struct fg_bench){.seed = seed};
     assert_int_equal(fg_reference_open(&bench->reference, NULL), FG_OK);
     void *narrow = NULL, *wide = NULL;
-    assert_int_equal(bench->reference->reserve(bench->reference, FG_BENCH_BYTES, &narrow, NULL), FG_OK);
-    assert_int_equal(bench->reference->reserve(bench->reference, 2 * FG_BENCH_BYTES, &wide, NULL), FG_OK);
+    assert_int_equal(
+        bench->reference->reserve(bench->reference, FG_STORE_DEVICE, FG_BENCH_BYTES, &narrow, NULL), FG_OK);
+    assert_int_equal(
+        bench->reference->reserve(bench->reference, FG_STORE_DEVICE, 2 * FG_BENCH_BYTES, &wide, NULL), FG_OK);
     memset(narrow, GUARD, FG_BENCH_BYTES);
     for (int r = 0; r < FG_REGIONS; r++) {
         bench->narrow_memory.region[r] = narrow;

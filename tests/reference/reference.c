@@ -43,9 +43,10 @@ bool fg_reference_supports(const struct fg_backend *backend, const struct fg_ste
     return right;
 }
 
-static enum fg_status reference_reserve(struct fg_backend *backend, size_t bytes, void **block,
-                                        struct fg_message *message) {
+static enum fg_status reference_reserve(struct fg_backend *backend, enum fg_store store, size_t bytes,
+                                        void **block, struct fg_message *message) {
     (void)backend;
+    (void)store;
     const size_t padded = fg_size_align(bytes > 0 ? bytes : 1);
     *block = aligned_alloc(FG_ALIGNMENT, padded);
     if (!*block) {
@@ -58,6 +59,13 @@ static enum fg_status reference_reserve(struct fg_backend *backend, size_t bytes
 static void reference_release(struct fg_backend *backend, void *block) {
     (void)backend;
     free(block);
+}
+
+static bool reference_reaches(const struct fg_backend *backend, const void *memory, size_t bytes) {
+    (void)backend;
+    (void)memory;
+    (void)bytes;
+    return true;
 }
 
 static enum fg_status reference_upload(struct fg_backend *backend, void *device, const void *host,
@@ -108,6 +116,11 @@ static enum fg_status reference_poll(struct fg_backend *backend, int64_t deadlin
     return status;
 }
 
+static void reference_forget(struct fg_backend *backend, const struct fg_program *program) {
+    (void)backend;
+    (void)program;
+}
+
 static void reference_close(struct fg_backend *backend) {
     free(backend);
 }
@@ -128,9 +141,11 @@ enum fg_status fg_reference_open(struct fg_backend **backend, struct fg_message 
         .kernel = reference->kernel,
         .reserve = reference_reserve,
         .release = reference_release,
+        .reaches = reference_reaches,
         .upload = reference_upload,
         .download = reference_download,
         .prepare = reference_prepare,
+        .forget = reference_forget,
         .submit = reference_submit,
         .poll = reference_poll,
         .close = reference_close};

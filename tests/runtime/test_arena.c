@@ -14,10 +14,22 @@
 #include "runtime/arena.h"
 
 static struct fg_message message;
+static struct fg_backend *backend;
+
+static int open_backend(void **state) {
+    (void)state;
+    return fg_cpu_open(1, 1, &backend, &message) != FG_OK;
+}
+
+static int close_backend(void **state) {
+    (void)state;
+    backend->close(backend);
+    return 0;
+}
 
 static struct fg_arena *open_arena(size_t fixed, size_t bank, uint32_t banks) {
     struct fg_arena *arena = NULL;
-    if (fg_arena_open(fixed, bank, banks, &arena, &message) != FG_OK)
+    if (fg_arena_open(backend, FG_STORE_HOST, fixed, bank, banks, &arena, &message) != FG_OK)
         fail_msg("%s", message.text);
     return arena;
 }
@@ -127,7 +139,8 @@ static void test_impossible_sizes(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct fg_arena *arena = (struct fg_arena *)cases;
         memset(&message, 0, sizeof message);
-        assert_int_equal(fg_arena_open(cases[i].fixed, cases[i].bank, cases[i].banks, &arena, &message),
+        assert_int_equal(fg_arena_open(backend, FG_STORE_HOST, cases[i].fixed, cases[i].bank, cases[i].banks,
+                                       &arena, &message),
                          cases[i].status);
         assert_null(arena);
         assert_true(message.text[0]);
@@ -144,5 +157,5 @@ int main(void) {
         cmocka_unit_test(test_every_page_is_there),
         cmocka_unit_test(test_impossible_sizes),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_backend, close_backend);
 }

@@ -43,9 +43,9 @@ static enum fg_status load(struct loaded *l, const char *path, bool self_test) {
     memset(l, 0, sizeof *l);
     ok(fg_bundle_open(path, &l->bundle, &message));
     ok(fg_engine_need(l->bundle, backend, 100, 80, &l->need, &message));
-    ok(fg_arena_open(0, l->need.total, 1, &l->arena, &message));
-    return fg_engine_open(l->bundle, backend, fg_arena_bank(l->arena, 0), 100, 80, self_test, &l->engine,
-                          &message);
+    ok(fg_arena_open(backend, FG_STORE_HOST, 0, l->need.host, 1, &l->arena, &message));
+    const struct fg_engine_bank bank = {.host = fg_arena_bank(l->arena, 0)};
+    return fg_engine_open(l->bundle, backend, &bank, 100, 80, self_test, &l->engine, &message);
 }
 
 static void unload(struct loaded *l) {
@@ -131,15 +131,16 @@ static void test_memory_is_exact(void **state) {
     struct loaded l;
     ok(load(&l, calibrated, true));
     assert_int_equal(fg_arena_high_water(l.arena), fg_arena_size(l.arena));
-    assert_int_equal(fg_arena_size(l.arena), l.need.total);
+    assert_int_equal(fg_arena_size(l.arena), l.need.host);
+    assert_int_equal(l.need.device, 0);
     unload(&l);
     /* One piece less does not do. */
     ok(fg_bundle_open(calibrated, &l.bundle, &message));
-    ok(fg_arena_open(0, l.need.total - FG_ALIGNMENT, 1, &l.arena, &message));
+    ok(fg_arena_open(backend, FG_STORE_HOST, 0, l.need.host - FG_ALIGNMENT, 1, &l.arena, &message));
     l.engine = NULL;
-    assert_int_equal(
-        fg_engine_open(l.bundle, backend, fg_arena_bank(l.arena, 0), 100, 80, true, &l.engine, &message),
-        FG_ENVIRONMENT);
+    const struct fg_engine_bank bank = {.host = fg_arena_bank(l.arena, 0)};
+    assert_int_equal(fg_engine_open(l.bundle, backend, &bank, 100, 80, true, &l.engine, &message),
+                     FG_ENVIRONMENT);
     unload(&l);
 }
 

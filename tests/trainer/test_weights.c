@@ -163,7 +163,7 @@ static void test_fold(void **state) {
     struct fg_plan *plan;
     struct fg_forward forward;
     ok(fg_plan_open(FG_FORWARD_TENSORS, 1, 1, &plan, &message));
-    fg_forward_begin(&forward, plan, &network, 1);
+    fg_forward_begin(&forward, plan, &network, 1, FG_F32);
     size_t bytes = 0;
     for (uint32_t i = 0; i < network.params; i++)
         if (forward.frozen[i])
