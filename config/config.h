@@ -94,6 +94,9 @@ struct fg_config {
     uint32_t unlock_code; /* 0: nothing is locked */
 
     char device[FG_CONFIG_NAME];
+    struct {
+        uint32_t workspace_mib; /* for cuDNN on each lane */
+    } gpu;
     uint32_t threads; /* 0: as many as the process may run on */
 };
 

@@ -43,6 +43,7 @@ const struct fg_key FG_KEYS[] = {
     {"threshold", "max", FG_KEY_FLOAT, AT(threshold.max), "6.5535", 0.0001, 6.5535, NULL, 0},
     {"lock", "code", FG_KEY_COUNT, AT(unlock_code), "0", 0, 65535, NULL, 0},
     {"compute", "device", FG_KEY_NAME, AT(device), "auto", 0, 0, NULL, 0},
+    {"gpu", "workspace_mib", FG_KEY_COUNT, AT(gpu.workspace_mib), "64", 1, 4096, NULL, 0},
     {"compute", "threads", FG_KEY_COUNT, AT(threads), "0", 0, 64, NULL, 0},
 };
 const size_t FG_KEY_TOTAL = sizeof FG_KEYS / sizeof *FG_KEYS;

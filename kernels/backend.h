@@ -42,11 +42,17 @@ struct fg_device {
  * address, for FG_REGION_IO and FG_REGION_FRAME. The same where the device is the host. */
 enum fg_store { FG_STORE_DEVICE, FG_STORE_HOST };
 
+/* What preparing a program took, and its first run after that. */
+struct fg_prepare_times {
+    int64_t finalise_ns, tune_ns, capture_ns; /* making plans, measuring them, recording the program */
+};
+
 struct fg_backend {
     const char *name; /* "cpu", "cuda", "reference" */
     const char *version;
     enum fg_dtype compute; /* type of weights of convolutions and of values between steps, when judging */
     struct fg_device device;
+    struct fg_prepare_times times;  /* of the last program; zero where a backend does none of it */
     const struct fg_kernel *kernel; /* [FG_OPERATORS] */
 
     /* One block of memory, aligned to FG_ALIGNMENT and zeroed, given back by release. */

@@ -245,7 +245,12 @@ int fg_daemon_run(const char *config_path) {
     struct fg_message message = {{0}};
     enum fg_status status = fg_config_read(config_path, &d.config, &d.report);
     if (status == FG_OK) {
-        status = fg_device_open(d.config.device, d.config.threads, &d.backend, &message);
+        const struct fg_device_choice choice = {d.config.device, d.config.threads,
+                                                d.config.gpu.workspace_mib};
+        struct fg_message said;
+        status = fg_device_open(&choice, &d.backend, &said, &message);
+        if (status == FG_OK)
+            fg_log(FG_LOG_INFO, "%s", said.text);
         if (status != FG_OK)
             fg_report_add(&d.report, "%s", message.text);
     }

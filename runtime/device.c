@@ -1,9 +1,22 @@
 #include "runtime/device.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernels/plugin.h"
+#include "runtime/base/clock.h"
+#include "runtime/log.h"
 
 #define MOST_THREADS 64
+#define GPU_LANES 3          /* the trunk, and what may run beside it (network.c's branches) */
+#define GPU_WORKSPACE 64     /* MiB */
+#define GPU_TUNE (60 * FG_S) /* that a first load may take to choose engines */
 
 static uint32_t processors(void) {
     cpu_set_t set;
@@ -13,9 +26,97 @@ static uint32_t processors(void) {
     return count > MOST_THREADS ? MOST_THREADS : (uint32_t)count;
 }
 
-enum fg_status fg_device_open(const char *device, uint32_t threads, struct fg_backend **backend,
-                              struct fg_message *message) {
-    if (strcmp(device, "auto") && strcmp(device, "cpu"))
-        return fg_fail(message, FG_USAGE, "device \"%.50s\": this build has auto and cpu", device);
+static enum fg_status open_cpu(uint32_t threads, struct fg_backend **backend, struct fg_message *message) {
     return fg_cpu_open(threads ? threads : processors(), 1, backend, message);
+}
+
+/* The folder for what is measured, made where it is missing; false where there is none. */
+static bool state_folder(char *path, size_t size) {
+    const char *state = getenv("STATE_DIRECTORY"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int length = -1;
+    if (state && *state)
+        length = snprintf(path, size, "%s", state);
+    else if (cache && *cache)
+        length = snprintf(path, size, "%s/flawgate", cache);
+    else if (home && *home && snprintf(path, size, "%s/.cache", home) < (int)size &&
+             (!mkdir(path, 0700) || errno == EEXIST))
+        length = snprintf(path, size, "%s/.cache/flawgate", home);
+    return length > 0 && length < (int)size && (!mkdir(path, 0755) || errno == EEXIST);
+}
+
+/* Every two seconds: a first load takes up to a minute. */
+static void show_choosing(void *argument, uint32_t done, uint32_t all) {
+    int64_t *shown = argument;
+    const int64_t now = fg_clock_ns();
+    if (*shown == 0 || now - *shown > 2 * FG_S)
+        fg_log(FG_LOG_INFO, "choosing engines for this GPU, once: %u of %u", done, all);
+    *shown = now - *shown > 2 * FG_S ? now : *shown;
+}
+
+/* The backend's object lies beside the program, or where packages put it. */
+static void *load_object(struct fg_message *message) {
+    static const char *const places[] = {"", "../lib/flawgate/"};
+    char program[4096], path[4096 + 64];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length > 0) {
+        program[length] = 0;
+        *(strrchr(program, '/') + 1) = 0;
+        for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+            snprintf(path, sizeof path, "%s%s" FG_CUDA_PLUGIN, program, places[i]);
+            if (access(path, R_OK))
+                continue;
+            void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+            if (!object)
+                fg_say(message, "%.300s", dlerror());
+            return object;
+        }
+    }
+    fg_say(message, "this build is without CUDA (no " FG_CUDA_PLUGIN " beside the program)");
+    return NULL;
+}
+
+/* The object stays loaded: the CUDA runtime does not bear being unloaded. */
+static enum fg_status open_cuda(uint32_t workspace_mib, struct fg_backend **backend,
+                                struct fg_message *message) {
+    static char folder[3072];
+    static int64_t shown_ns;
+    void *object = load_object(message);
+    if (!object)
+        return FG_ENVIRONMENT;
+    const char *version = dlsym(object, FG_PLUGIN_VERSION);
+    fg_cuda_open_function *open = NULL;
+    *(void **)&open = dlsym(object, FG_PLUGIN_OPEN);
+    if (!version || !open || strcmp(version, FG_VERSION))
+        return fg_fail(message, FG_ENVIRONMENT,
+                       "%s is of another version (%.20s, not " FG_VERSION "); install both again",
+                       FG_CUDA_PLUGIN, version ? version : "none");
+    const struct fg_cuda_settings settings = {
+        .lanes = GPU_LANES,
+        .workspace = (size_t)(workspace_mib ? workspace_mib : GPU_WORKSPACE) << 20,
+        .tune_ns = GPU_TUNE,
+        .folder = state_folder(folder, sizeof folder) ? folder : NULL,
+        .progress = show_choosing,
+        .argument = &shown_ns};
+    return open(&settings, backend, message);
+}
+
+enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_backend **backend,
+                              struct fg_message *said, struct fg_message *message) {
+    const bool automatic = !strcmp(choice->device, "auto"), cuda = !strcmp(choice->device, "cuda");
+    struct fg_message why = {""};
+    if (!automatic && !cuda && strcmp(choice->device, "cpu"))
+        return fg_fail(message, FG_USAGE, "device \"%.50s\": give auto, cuda or cpu", choice->device);
+    enum fg_status status = FG_ENVIRONMENT;
+    if (automatic || cuda)
+        status = open_cuda(choice->workspace_mib, backend, cuda ? message : &why);
+    if (cuda && status != FG_OK)
+        return fg_fail_in(message, status, "device = cuda");
+    if (status != FG_OK)
+        status = open_cpu(choice->threads, backend, message);
+    if (status == FG_OK) {
+        const struct fg_backend *b = *backend;
+        fg_say(said, "device: %s, %.100s, %.95s%s%.200s", b->name, b->device.name, b->version,
+               *why.text ? "; no GPU: " : "", why.text);
+    }
+    return status;
 }

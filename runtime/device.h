@@ -4,9 +4,18 @@
 
 #include "kernels/backend.h"
 
-/* Opens "auto" or "cpu" with one lane of so many threads; 0: as many as this process may run on. FG_USAGE for
- * another name. */
-enum fg_status fg_device_open(const char *device, uint32_t threads, struct fg_backend **backend,
-                              struct fg_message *message);
+struct fg_device_choice {
+    const char *device;     /* "auto": a GPU where there is one, else the CPU; "cuda"; "cpu" */
+    uint32_t threads;       /* of the CPU; 0: as many as this process may run on */
+    uint32_t workspace_mib; /* for cuDNN on each lane of a GPU; 0: 64 */
+};
+
+/* Opens it. said: a line that names the device, and why it is not a GPU where "auto" was asked. FG_USAGE for another
+ * name; FG_ENVIRONMENT where "cuda" was asked and there is none.
+ *
+ * What a GPU's engines measured is kept in $STATE_DIRECTORY (systemd gives it), or $XDG_CACHE_HOME/flawgate, or
+ * ~/.cache/flawgate; where none of them can be written it is measured each time. */
+enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_backend **backend,
+                              struct fg_message *said, struct fg_message *message);
 
 #endif

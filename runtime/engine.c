@@ -44,6 +44,7 @@ static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *mes
                                               engine->max_height, engine->max_width, message);
     if (status != FG_OK)
         return status;
+    fg_plan_key(engine->inference.plan, engine->checksum);
     const size_t *bytes = engine->inference.program->bytes;
     struct fg_engine_need *need = &engine->need;
     const size_t pixels = (size_t)height * (size_t)width;

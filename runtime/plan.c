@@ -111,6 +111,10 @@ void fg_plan_keep(struct fg_plan *plan, const struct fg_tensor *tensor) {
     plan->keep[index_of(plan, tensor)] = true;
 }
 
+void fg_plan_key(struct fg_plan *plan, uint64_t key) {
+    plan->program.key = key;
+}
+
 struct fg_step *fg_plan_step(struct fg_plan *plan, const struct fg_step *step, uint32_t branch) {
     assert(plan->program.steps < plan->step_room);
     struct fg_step *s = &plan->program.step[plan->program.steps++];

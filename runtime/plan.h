@@ -40,6 +40,9 @@ void fg_plan_keep(struct fg_plan *plan, const struct fg_tensor *tensor);
  * copy. */
 struct fg_step *fg_plan_step(struct fg_plan *plan, const struct fg_step *step, uint32_t branch);
 
+/* Names the program for what a backend keeps of it. */
+void fg_plan_key(struct fg_plan *plan, uint64_t key);
+
 /* Derives waits, asks the backend for workspace and prepared sizes, places activations. FG_USAGE names a step
  * that the backend does not support. The program lives as long as the plan. */
 enum fg_status fg_plan_finish(struct fg_plan *plan, const struct fg_backend *backend,

@@ -1,6 +1,9 @@
 #include "tools/arguments.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "runtime/device.h"
 
 #define MOST_THREADS 64
 
@@ -8,6 +11,16 @@ void fg_arguments_begin(struct fg_arguments *arguments) {
     *arguments = (struct fg_arguments){.device = "auto"};
     opterr = 0;
     optind = 1;
+}
+
+enum fg_status fg_arguments_device(const struct fg_arguments *arguments, struct fg_backend **backend,
+                                   struct fg_message *message) {
+    const struct fg_device_choice choice = {.device = arguments->device, .threads = arguments->threads};
+    struct fg_message said;
+    enum fg_status status = fg_device_open(&choice, backend, &said, message);
+    if (status == FG_OK && !arguments->json)
+        fprintf(stderr, "%s\n", said.text);
+    return status;
 }
 
 enum fg_status fg_arguments_take(struct fg_arguments *arguments, int option, char *const *argv,

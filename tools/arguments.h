@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "runtime/base/status.h"
+#include "kernels/backend.h"
 
 struct fg_arguments {
     const char *device; /* "auto" */
@@ -24,6 +24,10 @@ enum { FG_OPTION_JSON = 256, FG_OPTION_DEVICE, FG_OPTION_THREADS, FG_OPTION_OWN 
 
 /* Starts reading argv: defaults, and getopt's state. */
 void fg_arguments_begin(struct fg_arguments *arguments);
+
+/* Opens the device that they name; a line on standard error says which and why, unless --json. */
+enum fg_status fg_arguments_device(const struct fg_arguments *arguments, struct fg_backend **backend,
+                                   struct fg_message *message);
 
 /* Takes an option that is not the command's own. FG_USAGE: unknown, without its value, or with a wrong one.
  */

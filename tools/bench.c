@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
-#include "runtime/device.h"
 #include "runtime/inference.h"
 #include "runtime/json.h"
 #include "runtime/station.h"
@@ -243,7 +242,7 @@ int fg_tool_bench(int argc, char **argv) {
         fprintf(stderr, "flawgate bench: %s\n%s", message.text, fg_help_bench);
         return fg_exit_status(status);
     }
-    status = fg_device_open(b.common.device, b.common.threads, &b.backend, &message);
+    status = fg_arguments_device(&b.common, &b.backend, &message);
     if (status == FG_OK) {
         const enum fg_backbone backbone = fg_backbone_find(b.subject);
         status =

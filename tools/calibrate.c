@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
-#include "runtime/device.h"
+#include "tools/arguments.h"
 #include "tools/tool.h"
 #include "trainer/calibrate.h"
 #include "trainer/files.h"
@@ -33,7 +33,7 @@ static enum fg_status calibrate(const char *bundle, const char *folder, float fa
     if (status == FG_OK && !paths.count)
         status = fg_fail(message, FG_INPUT, "%.300s: no pictures in it", folder);
     if (status == FG_OK)
-        status = fg_device_open("auto", 0, &backend, message);
+        status = fg_arguments_device(&(struct fg_arguments){.device = "auto"}, &backend, message);
     int64_t started_ns = fg_clock_ns();
     if (status == FG_OK)
         status =

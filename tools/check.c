@@ -89,7 +89,11 @@ int fg_tool_check(int argc, char **argv) {
     struct fg_backend *backend = NULL;
     enum fg_status status = fg_config_read(argv[1], &config, &report);
     if (status != FG_ENVIRONMENT) { /* the bundles can be looked at even where other keys are wrong */
-        enum fg_status device = fg_device_open(config.device, config.threads, &backend, &message);
+        const struct fg_device_choice choice = {config.device, config.threads, config.gpu.workspace_mib};
+        struct fg_message said;
+        enum fg_status device = fg_device_open(&choice, &backend, &said, &message);
+        if (device == FG_OK)
+            printf("%s\n", said.text);
         if (device != FG_OK)
             fg_report_add(&report, "%s: %s", argv[1], message.text);
         else

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
-#include "runtime/device.h"
 #include "runtime/json.h"
 #include "tools/arguments.h"
 #include "tools/tool.h"
@@ -132,7 +131,7 @@ int fg_tool_eval(int argc, char **argv) {
         fprintf(stderr, "flawgate eval: %s\n%s", message.text, fg_help_eval);
         return fg_exit_status(status);
     }
-    status = fg_device_open(e.common.device, e.common.threads, &e.backend, &message);
+    status = fg_arguments_device(&e.common, &e.backend, &message);
     if (status == FG_OK)
         status = fg_station_open(&e.station, e.bundle, e.backend, true, &message);
     e.started_ns = fg_clock_ns();

@@ -84,9 +84,10 @@ static enum fg_status make_network(struct fg_network *net, struct fg_message *me
 
 static enum fg_status prepare(struct teach *t) {
     struct fg_message *message = &t->message;
+    struct fg_message said;
     enum fg_status status = make_network(&t->network, message);
     if (status == FG_OK)
-        status = fg_device_open("auto", 0, &t->backend, message);
+        status = fg_device_open(&(struct fg_device_choice){.device = "cpu"}, &t->backend, &said, message);
     if (status == FG_OK)
         status = fg_weights_open(&t->weights, &t->network, message);
     if (status != FG_OK)

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/device.h"
 #include "runtime/json.h"
 #include "runtime/station.h"
 #include "tools/arguments.h"
@@ -167,7 +166,7 @@ int fg_tool_infer(int argc, char **argv) {
         return fg_exit_status(status);
     }
     bool all_pass = false;
-    status = fg_device_open(o.common.device, o.common.threads, &backend, &message);
+    status = fg_arguments_device(&o.common, &backend, &message);
     if (status == FG_OK)
         status = fg_station_open(&o.station, o.bundle, backend, true, &message);
     if (status != FG_OK) {

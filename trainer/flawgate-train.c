@@ -392,13 +392,15 @@ static enum fg_status spare_state(const struct run *run, struct fg_message *mess
 }
 
 static enum fg_status run_all(struct run *run, struct fg_message *message) {
+    struct fg_message said;
     enum fg_status status = name_state(run, message);
     if (status == FG_OK)
         status = spare_state(run, message);
     if (status == FG_OK)
         status = try_output(run, message);
     if (status == FG_OK)
-        status = fg_device_open("auto", run->options.threads, &run->backend, message);
+        status = fg_device_open(&(struct fg_device_choice){.device = "cpu", .threads = run->options.threads},
+                                &run->backend, &said, message);
     if (status == FG_OK)
         status = open_teacher(run, message);
     if (status == FG_OK)

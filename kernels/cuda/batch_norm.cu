@@ -1,41 +1,19 @@
 /* BATCH_NORM: training's batch norm with the residual and ReLU behind it.
  *
- * Rows (positions of all images) are cut into chunks. One kernel sums each chunk, for 32 channels a block; one merges the
- * chunks, in their order; one applies. A chunk's spread is measured about its own mean, so that a large mean costs no
+ * One kernel sums each chunk of rows; one merges the chunks, in their order; one applies. A chunk's spread is measured about its own mean, so that a large mean costs no
  * digits. */
 #include "kernels/cuda/channels.cuh"
-
-#define CHUNK_ROWS 64 /* at least */
-#define MOST_CHUNKS 128
-
-struct rows {
-    int count, c, chunks, chunk; /* chunk: rows of each but the last */
-};
 
 /* Of the batch, and what the steps before it leave. */
 struct norm {
     const float *gamma, *beta, *mean, *inverse;
 };
 
-struct span {
-    int begin, end;
-};
-
-__device__ static struct span chunk_of(struct rows r) {
-    const int begin = (int)blockIdx.x % r.chunks * r.chunk, end = begin + r.chunk;
-    return {begin, end < r.count ? end : r.count};
-}
-
-/* The thread's channel; the block's may be beyond the last. */
-__device__ static int channel_of(struct rows r) {
-    return (int)blockIdx.x / r.chunks * FG_CHANNELS + fg_lane();
-}
-
 /* first[chunk][channel]: mean; second: sum of squared distances from it. */
 __global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
-    measure_chunk(struct rows r, const float *x, float *first, float *second) {
-    const struct span span = chunk_of(r);
-    const int k = channel_of(r);
+    measure_chunk(struct fg_rows r, const float *x, float *first, float *second) {
+    const struct fg_span span = fg_chunk(r);
+    const int k = fg_channel(r);
     const bool inside = k < r.c;
     float sum = 0, squares = 0;
     for (int i = span.begin + fg_row(); inside && i < span.end; i += FG_ROWS)
@@ -53,7 +31,7 @@ __global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
 }
 
 /* Chan, Golub, LeVeque 1979. Writes the batch's statistics and moves the running ones. */
-__global__ static void merge_chunks(struct rows r, const float *first, const float *second, float *mean,
+__global__ static void merge_chunks(struct fg_rows r, const float *first, const float *second, float *mean,
                                     float *inverse, float *running_mean, float *running_var) {
     for (int k = (int)fg_thread(); k < r.c; k += (int)fg_threads()) {
         float count = 0, m = 0, squares = 0;
@@ -72,8 +50,8 @@ __global__ static void merge_chunks(struct rows r, const float *first, const flo
     }
 }
 
-__global__ static void apply(struct rows r, struct norm n, const float *x, const float *residual, bool relu,
-                             float *y) {
+__global__ static void apply(struct fg_rows r, struct norm n, const float *x, const float *residual,
+                             bool relu, float *y) {
     const size_t count = (size_t)r.count * r.c;
     for (size_t i = fg_thread(); i < count; i += fg_threads()) {
         const int k = (int)(i % r.c);
@@ -91,10 +69,10 @@ __device__ static float passed(float g, float out, bool relu) {
 
 /* first[chunk][channel]: sum of the gradient; second: of its product with the normalised x. */
 __global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
-    sum_chunk(struct rows r, struct norm n, const float *x, const float *out, const float *g, bool relu,
+    sum_chunk(struct fg_rows r, struct norm n, const float *x, const float *out, const float *g, bool relu,
               float *first, float *second) {
-    const struct span span = chunk_of(r);
-    const int k = channel_of(r);
+    const struct fg_span span = fg_chunk(r);
+    const int k = fg_channel(r);
     const bool inside = k < r.c;
     const float mean = inside ? n.mean[k] : 0, inverse = inside ? n.inverse[k] : 0;
     float sum = 0, product = 0;
@@ -113,7 +91,8 @@ __global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
 }
 
 /* Leaves the sums in the first chunk's place. */
-__global__ static void add_chunks(struct rows r, float *first, float *second, float *d_gamma, float *d_beta) {
+__global__ static void add_chunks(struct fg_rows r, float *first, float *second, float *d_gamma,
+                                  float *d_beta) {
     for (int k = (int)fg_thread(); k < r.c; k += (int)fg_threads()) {
         float sum = 0, product = 0;
         for (int i = 0; i < r.chunks; i++) {
@@ -129,7 +108,7 @@ __global__ static void add_chunks(struct rows r, float *first, float *second, fl
     }
 }
 
-__global__ static void apply_back(struct rows r, struct norm n, const float *x, const float *out,
+__global__ static void apply_back(struct fg_rows r, struct norm n, const float *x, const float *out,
                                   const float *g, bool relu, const float *sum, const float *product,
                                   float *d_x, float *d_residual, unsigned accumulate) {
     const size_t count = (size_t)r.count * r.c;
@@ -157,25 +136,11 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
     return right && (!step->in[1] || fg_tensor_count(step->in[1]) == fg_tensor_count(x));
 }
 
-static struct rows rows_of(const struct fg_step *step) {
-    const struct fg_tensor *x = step->in[0];
-    struct rows r = {(int)(fg_tensor_count(x) / (size_t)x->c), x->c, 0, 0};
-    int chunks = (r.count + CHUNK_ROWS - 1) / CHUNK_ROWS;
-    chunks = chunks > MOST_CHUNKS ? MOST_CHUNKS : chunks;
-    r.chunk = (r.count + chunks - 1) / chunks;
-    r.chunks = (r.count + r.chunk - 1) / r.chunk;
-    return r;
-}
-
 /* Two sums of each chunk. */
 static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
-    const struct rows r = rows_of(step);
+    const struct fg_rows r = fg_rows_of(step->in[0]);
     return 2 * (size_t)r.chunks * r.c * sizeof(float);
-}
-
-static dim3 chunk_blocks(struct rows r) {
-    return dim3((unsigned)(r.chunks * fg_channel_blocks(r.c)));
 }
 
 static struct norm norm_of(const struct fg_cuda_call *call) {
@@ -188,12 +153,12 @@ static struct norm norm_of(const struct fg_cuda_call *call) {
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
                               const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
-    const struct rows r = rows_of(step);
+    const struct fg_rows r = fg_rows_of(step->in[0]);
     const float *x = fg_values<const float>(&call, step->in[0]);
     float *first = static_cast<float *>(fg_workspace(&call)), *second = first + (size_t)r.chunks * r.c;
     float *mean = fg_values<float>(&call, step->out[1]);
     enum fg_status status =
-        fg_launch(&call, chunk_blocks(r), FG_CHANNEL_BLOCK, measure_chunk, r, x, first, second);
+        fg_launch(&call, fg_chunk_blocks(r), FG_CHANNEL_BLOCK, measure_chunk, r, x, first, second);
     if (status == FG_OK)
         status = fg_launch(&call, fg_blocks((size_t)r.c), FG_BLOCK, merge_chunks, r, first, second, mean,
                            mean + r.c, fg_values<float>(&call, step->param[2]),
@@ -208,13 +173,13 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
 static enum fg_status backward(struct fg_backend *backend, const struct fg_step *step,
                                const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
-    const struct rows r = rows_of(step);
+    const struct fg_rows r = fg_rows_of(step->in[0]);
     const struct norm n = norm_of(&call);
     const float *x = fg_values<const float>(&call, step->in[0]),
                 *out = fg_values<const float>(&call, step->out[0]),
                 *g = fg_values<const float>(&call, step->d_out[0]);
     float *first = static_cast<float *>(fg_workspace(&call)), *second = first + (size_t)r.chunks * r.c;
-    enum fg_status status = fg_launch(&call, chunk_blocks(r), FG_CHANNEL_BLOCK, sum_chunk, r, n, x, out, g,
+    enum fg_status status = fg_launch(&call, fg_chunk_blocks(r), FG_CHANNEL_BLOCK, sum_chunk, r, n, x, out, g,
                                       step->relu, first, second);
     if (status == FG_OK)
         status =

@@ -1,4 +1,5 @@
-/* Blocks over maps: 32 channels by 8 rows of positions, so that a warp reads 32 neighbouring channels. */
+/* Blocks over maps: 32 channels by 8 rows of positions, so that a warp reads 32 neighbouring channels. Sums over all
+ * rows (positions of all images): one kernel sums each chunk of rows, a second adds the chunks, in their order. */
 #ifndef FG_KERNELS_CUDA_CHANNELS_CUH
 #define FG_KERNELS_CUDA_CHANNELS_CUH
 
@@ -30,6 +31,41 @@ __device__ static inline float fg_sum_rows(float value) {
         sum += rows[r][fg_lane()];
     __syncthreads();
     return sum;
+}
+
+#define FG_CHUNK_ROWS 64 /* at least */
+#define FG_MOST_CHUNKS 128
+
+struct fg_rows {
+    int count, c, chunks, chunk; /* chunk: rows of each but the last */
+};
+
+struct fg_span {
+    int begin, end;
+};
+
+/* All rows of a tensor, which must be at most INT32_MAX. */
+static inline struct fg_rows fg_rows_of(const struct fg_tensor *t) {
+    struct fg_rows r = {(int)(fg_tensor_count(t) / (size_t)t->c), t->c, 0, 0};
+    int chunks = (r.count + FG_CHUNK_ROWS - 1) / FG_CHUNK_ROWS;
+    chunks = chunks > FG_MOST_CHUNKS ? FG_MOST_CHUNKS : chunks;
+    r.chunk = (r.count + chunks - 1) / chunks;
+    r.chunks = (r.count + r.chunk - 1) / r.chunk;
+    return r;
+}
+
+/* A block for each chunk of 32 channels; in it its chunk, and the thread's channel, which may be beyond the last. */
+static inline dim3 fg_chunk_blocks(struct fg_rows r) {
+    return dim3((unsigned)(r.chunks * fg_channel_blocks(r.c)));
+}
+
+__device__ static inline struct fg_span fg_chunk(struct fg_rows r) {
+    const int begin = (int)blockIdx.x % r.chunks * r.chunk, end = begin + r.chunk;
+    return {begin, end < r.count ? end : r.count};
+}
+
+__device__ static inline int fg_channel(struct fg_rows r) {
+    return (int)blockIdx.x / r.chunks * FG_CHANNELS + fg_lane();
 }
 
 #endif

@@ -17,10 +17,22 @@ struct fg_cuda_call {
 /* The stream of the step's lane. */
 cudaStream_t fg_cuda_stream(struct fg_backend *backend, const struct fg_step *step);
 
+/* Bytes of a RESIZE's frame, which it copies to the beginning of its workspace. */
+size_t fg_cuda_frame_bytes(const struct fg_step *step);
+
+/* Before the gradients of a CONV or DECONV by its operands (conv_tail.cu): passes d_out through the ReLU, gives the
+ * residual's gradient and sums the bias's. gradient: afterwards what the convolution's own gradients are taken of, d_out
+ * or a place in scratch. */
+size_t fg_cuda_conv_tail_scratch(const struct fg_step *step);
+enum fg_status fg_cuda_conv_tail(const struct fg_cuda_call *call, void *scratch, void **gradient);
+
 /* Operators that cuDNN has not. Values are float32, or float16 where an operator's inference needs it; backward is
  * float32. */
 extern const struct fg_kernel fg_cuda_resize, fg_cuda_normalise, fg_cuda_batch_norm, fg_cuda_max_pool,
     fg_cuda_concat, fg_cuda_sru, fg_cuda_cru, fg_cuda_simam, fg_cuda_mask, fg_cuda_cosine, fg_cuda_distill,
     fg_cuda_anomaly_map, fg_cuda_adam;
+
+/* Those that it has. */
+extern const struct fg_kernel fg_cuda_conv, fg_cuda_deconv;
 
 #endif

@@ -93,11 +93,17 @@ static size_t filter_bytes(int in, int out) {
     return fg_size_align((size_t)out * (size_t)(filter_size(in, out) + 2) * sizeof(int));
 }
 
-/* Both filters and the picture between the passes. */
+size_t fg_cuda_frame_bytes(const struct fg_step *step) {
+    const struct fg_tensor *in = step->in[0];
+    return (size_t)in->n * (size_t)in->h * step->pitch;
+}
+
+/* The frame, both filters and the picture between the passes. */
 static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
-    return filter_bytes(in->w, out->w) + filter_bytes(in->h, out->h) + (size_t)in->n * in->h * out->w * 3;
+    return fg_size_align(fg_cuda_frame_bytes(step)) + filter_bytes(in->w, out->w) +
+           filter_bytes(in->h, out->h) + (size_t)in->n * in->h * out->w * 3;
 }
 
 static struct filter filter_of(int in, int out, void *memory) {

@@ -1,0 +1,70 @@
+/* Convolutions as cuDNN operation graphs (cuDNN 9 backend API), in NHWC.
+ *
+ * Each part of a CONV or DECONV step that cuDNN computes is one graph:
+ *
+ *   part     CONV                                    DECONV
+ *   FORWARD  relu?(conv(x, w) + bias? + residual?)   relu?(dgrad(x, w) + bias?)
+ *   DATA     dgrad(d_out, w), or added to d_in       conv(d_out, w), likewise
+ *   FILTER   wgrad(x, d_out)                         wgrad(d_out, x)
+ *
+ * A transposed convolution is the gradient of a convolution by its input, whose filter has the same layout. What lies
+ * before DATA and FILTER (the ReLU's gradient) and beside them (the bias's, the residual's) is conv_tail.cu's. Values
+ * have the type of their tensors, biases are float32, sums are float32. */
+#ifndef FG_KERNELS_CUDA_CUDNN_GRAPH_H
+#define FG_KERNELS_CUDA_CUDNN_GRAPH_H
+
+#include <cudnn.h>
+
+#include "kernels/step.h"
+#include "runtime/base/status.h"
+
+enum fg_cudnn_part { FG_CUDNN_FORWARD, FG_CUDNN_DATA, FG_CUDNN_FILTER, FG_CUDNN_PARTS };
+
+/* Places of a graph's tensors; the unique ids of the backend API. */
+enum fg_cudnn_place {
+    FG_CUDNN_X, /* read by the convolution, with */
+    FG_CUDNN_W,
+    FG_CUDNN_Y, /* written */
+    FG_CUDNN_BIAS,
+    FG_CUDNN_RESIDUAL,
+    FG_CUDNN_PLACES,
+};
+
+/* What plans are made for: the device of a handle, or one that a description stands for (cuDNN 9.8 and later). */
+struct fg_cudnn_target {
+    cudnnHandle_t handle;
+    cudnnBackendDescriptor_t description; /* NULL where there is a handle */
+};
+
+/* Sets a descriptor's handle or description. */
+enum fg_cudnn_attribute_owner { FG_CUDNN_OF_GRAPH, FG_CUDNN_OF_HEURISTIC, FG_CUDNN_OF_PLAN };
+cudnnStatus_t fg_cudnn_aim(cudnnBackendDescriptor_t descriptor, enum fg_cudnn_attribute_owner owner,
+                           const struct fg_cudnn_target *target);
+
+/* A graph may have so many descriptors. */
+#define FG_CUDNN_DESCRIPTORS 20
+
+struct fg_cudnn_graph {
+    cudnnBackendDescriptor_t graph;
+    cudnnBackendDescriptor_t part[FG_CUDNN_DESCRIPTORS]; /* all, to be given back */
+    uint32_t parts;
+};
+
+/* Builds the graph of one part of a step. FG_DEVICE_LOST with cuDNN's own words where it refuses. */
+enum fg_status fg_cudnn_graph_open(const struct fg_step *step, enum fg_cudnn_part part,
+                                   const struct fg_cudnn_target *target, struct fg_cudnn_graph *graph,
+                                   struct fg_message *message);
+void fg_cudnn_graph_close(struct fg_cudnn_graph *graph);
+
+/* The tensor of a step that stands in a place of a part's graph; NULL: none. */
+const struct fg_tensor *fg_cudnn_operand(const struct fg_step *step, enum fg_cudnn_part part,
+                                         enum fg_cudnn_place place);
+
+/* Everything that the graph depends on, as text: equal texts, equal graphs. */
+#define FG_CUDNN_TEXT 160
+void fg_cudnn_describe(const struct fg_step *step, enum fg_cudnn_part part, char text[FG_CUDNN_TEXT]);
+
+/* Fails with what was tried and cuDNN's reason. */
+enum fg_status fg_cudnn_fail(cudnnStatus_t error, const char *what, struct fg_message *message);
+
+#endif

@@ -1,0 +1,28 @@
+/* A backend in a shared object of its own, which a program opens when it starts: it runs where the driver and the
+ * libraries that the object needs are not installed. */
+#ifndef FG_KERNELS_PLUGIN_H
+#define FG_KERNELS_PLUGIN_H
+
+#include "kernels/backend.h"
+
+#define FG_CUDA_PLUGIN "flawgate-cuda.so"
+
+struct fg_cuda_settings {
+    uint32_t lanes;   /* 1 to FG_MAX_LANES */
+    size_t workspace; /* bytes for cuDNN on each lane: only engines that need no more are used */
+    bool exact;       /* float32 products of float32 values; false: as TF32 on tensor cores */
+    int64_t tune_ns;  /* how long prepare may measure engines; 0: cuDNN's own first choice */
+    const char *folder; /* that keeps what was measured for programs with a key; stays valid. NULL: none */
+    /* Called while prepare measures: done of all graphs. NULL: not called. */
+    void (*progress)(void *argument, uint32_t done, uint32_t all);
+    void *argument;
+};
+
+/* What the object gives under the names FG_PLUGIN_VERSION and FG_PLUGIN_OPEN. A version other than the program's own
+ * (FG_VERSION) is not for it. open: FG_ENVIRONMENT where there is no device or no driver. */
+#define FG_PLUGIN_VERSION "fg_plugin_version"
+#define FG_PLUGIN_OPEN "fg_cuda_open"
+typedef enum fg_status fg_cuda_open_function(const struct fg_cuda_settings *settings,
+                                             struct fg_backend **backend, struct fg_message *message);
+
+#endif
