@@ -79,6 +79,7 @@ programs tsan -LE end-to-end
 if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then
   check 'cuda preset builds' cuda
   check 'kernels for every target' ctest --test-dir build/cuda --output-on-failure -R cuda_targets
+  check 'cuDNN plans for every target' ctest --test-dir build/cuda --output-on-failure -j 2 -R cuda_plans
 else
   skipped=$((skipped + 1))
   echo 'skipped: the cuda preset, since there is no CUDA toolkit (nvcc) here'

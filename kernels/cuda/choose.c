@@ -73,58 +73,75 @@ static enum fg_status measure(struct fg_cuda *cuda, const struct fg_step *step, 
     return status;
 }
 
-/* Makes the plan of one choice. The first engine that works is taken; others replace it while there is time and they are
+/* One choice on its way: the first engine that works is taken; others replace it while there is time and they are
  * faster. */
-static enum fg_status choose(struct fg_cuda *cuda, const struct fg_step *step, enum fg_cudnn_part part,
-                             const struct fg_memory *memory, int64_t end_ns, struct fg_cuda_choice *choice,
-                             struct fg_message *message) {
-    const struct fg_cudnn_target target = {.handle = cuda->handle[step->lane]};
-    const enum fg_cudnn_math math =
-        cuda->settings.exact && step->in[0]->dtype == FG_F32 ? FG_CUDNN_EXACT : FG_CUDNN_FAST;
-    struct fg_cudnn_graph graph;
-    struct fg_cudnn_candidates candidates;
+struct contest {
+    struct fg_cuda *cuda;
+    const struct fg_step *step;
+    enum fg_cudnn_part part;
+    const struct fg_memory *memory;
+    int64_t end_ns;
+    struct fg_cuda_choice *choice;
+};
+
+static enum fg_status try_candidate(struct contest *c, struct fg_cudnn_candidates *candidates, uint32_t i,
+                                    struct fg_message *message) {
+    struct fg_backend *base = &c->cuda->base;
+    const struct fg_cudnn_target target = {.handle = c->cuda->handle[c->step->lane]};
+    struct fg_cudnn_plan plan;
+    float ms = 0;
     int64_t begin = fg_clock_ns();
-    enum fg_status status = fg_cudnn_graph_open(step, part, &target, &graph, message);
+    enum fg_status status =
+        fg_cudnn_plan_open(candidates, i, &target, c->cuda->settings.workspace, &plan, message);
+    base->times.finalise_ns += fg_clock_ns() - begin;
+    if (status != FG_OK)
+        return status == FG_USAGE ? FG_OK : status; /* not this one */
+    begin = fg_clock_ns();
+    if (begin < c->end_ns)
+        status = measure(c->cuda, c->step, c->part, &plan, c->memory, &ms, message);
+    base->times.tune_ns += fg_clock_ns() - begin;
+    if (status == FG_OK && (!c->choice->plan.plan || (ms > 0 && ms < c->choice->ms))) {
+        fg_cudnn_plan_close(&c->choice->plan);
+        c->choice->plan = plan;
+        c->choice->ms = ms;
+    } else {
+        fg_cudnn_plan_close(&plan);
+    }
+    return status;
+}
+
+static enum fg_status try_offer(struct contest *c, const struct fg_cudnn_graph *graph,
+                                enum fg_cudnn_offer offer, struct fg_message *message) {
+    const struct fg_cuda_settings *settings = &c->cuda->settings;
+    const struct fg_cudnn_target target = {.handle = c->cuda->handle[c->step->lane]};
+    const enum fg_cudnn_math math =
+        settings->exact && c->step->in[0]->dtype == FG_F32 ? FG_CUDNN_EXACT : FG_CUDNN_FAST;
+    struct fg_cudnn_candidates candidates;
+    enum fg_status status =
+        fg_cudnn_candidates_open(graph, offer, math, settings->workspace, &target, &candidates, message);
     if (status != FG_OK)
         return status;
-    status = fg_cudnn_candidates_open(&graph, math, &target, &candidates, message);
-    if (status != FG_OK)
-        goto out;
-    for (uint32_t i = 0; i < candidates.count && status == FG_OK; i++) {
-        struct fg_cudnn_plan plan;
-        float ms = 0;
-        begin = fg_clock_ns();
-        if (choice->plan.plan && begin >= end_ns)
-            break;
-        status = fg_cudnn_plan_open(&candidates, i, &target, cuda->settings.workspace, &plan, message);
-        cuda->base.times.finalise_ns += fg_clock_ns() - begin;
-        if (status == FG_USAGE) { /* not this one */
-            status = FG_OK;
-            continue;
-        }
-        if (status != FG_OK)
-            break;
-        begin = fg_clock_ns();
-        if (begin < end_ns)
-            status = measure(cuda, step, part, &plan, memory, &ms, message);
-        cuda->base.times.tune_ns += fg_clock_ns() - begin;
-        if (status == FG_OK && (!choice->plan.plan || ms < choice->ms)) {
-            fg_cudnn_plan_close(&choice->plan);
-            choice->plan = plan;
-            choice->ms = ms;
-        } else {
-            fg_cudnn_plan_close(&plan);
-        }
-    }
-    if (status == FG_OK && !choice->plan.plan)
-        status = fg_fail(
-            message, FG_ENVIRONMENT,
-            "cuDNN %zu has no engine for \"%s\" that needs at most %zu MiB of workspace; raise it, or "
-            "use device = cpu",
-            cudnnGetVersion(), choice->text, cuda->settings.workspace >> 20);
+    for (uint32_t i = 0; i < candidates.count && status == FG_OK; i++)
+        if (!c->choice->plan.plan || fg_clock_ns() < c->end_ns)
+            status = try_candidate(c, &candidates, i, message);
     fg_cudnn_candidates_close(&candidates);
-out:
+    return status;
+}
+
+static enum fg_status choose(struct contest *c, struct fg_message *message) {
+    const struct fg_cudnn_target target = {.handle = c->cuda->handle[c->step->lane]};
+    struct fg_cudnn_graph graph;
+    enum fg_status status = fg_cudnn_graph_open(c->step, c->part, &target, &graph, message);
+    if (status != FG_OK)
+        return status;
+    for (int offer = 0; offer < FG_CUDNN_OFFERS && status == FG_OK && !c->choice->plan.plan; offer++)
+        status = try_offer(c, &graph, (enum fg_cudnn_offer)offer, message);
     fg_cudnn_graph_close(&graph);
+    if (status == FG_OK && !c->choice->plan.plan)
+        return fg_fail(message, FG_ENVIRONMENT,
+                       "cuDNN %zu has no engine for \"%s\" that needs at most %zu MiB of workspace; raise "
+                       "gpu.workspace_mib, or use device = cpu",
+                       cudnnGetVersion(), c->choice->text, c->cuda->settings.workspace >> 20);
     return status;
 }
 
@@ -149,15 +166,20 @@ enum fg_status fg_cuda_choose(struct fg_cuda *cuda, struct fg_cuda_program *p, c
             if (choice->plan.plan)
                 continue;
             const char *text = fg_cuda_kept_find(kept, choice->text);
-            const int64_t begin = fg_clock_ns();
             /* What was kept and does not open is measured again. */
-            if (!text ||
-                fg_cudnn_plan_read(text, &target, settings->workspace, &choice->plan, NULL) != FG_OK) {
-                status = choose(cuda, &p->program->step[s], (enum fg_cudnn_part)part, memory, end, choice,
-                                message);
-                made++;
-            } else {
+            const int64_t begin = fg_clock_ns(), left = end - begin; /* shared by those that are left */
+            if (text &&
+                fg_cudnn_plan_read(text, &target, settings->workspace, &choice->plan, NULL) == FG_OK) {
                 cuda->base.times.finalise_ns += fg_clock_ns() - begin;
+            } else {
+                struct contest contest = {cuda,
+                                          &p->program->step[s],
+                                          (enum fg_cudnn_part)part,
+                                          memory,
+                                          begin + (left > 0 ? left / (p->choices - done) : 0),
+                                          choice};
+                status = choose(&contest, message);
+                made++;
             }
             done++;
             if (settings->progress)

@@ -44,10 +44,16 @@ static bool allowed(cudnnBackendDescriptor_t config, enum fg_cudnn_math math) {
     return good;
 }
 
-/* The configurations of one mode, behind those that are there. A mode that fails offers none. */
+/* Known before a plan is made, and then the plan's own. */
+static bool fits(cudnnBackendDescriptor_t config, size_t workspace) {
+    int64_t bytes = 0, count = 0;
+    return cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count,
+                                    &bytes) == CUDNN_STATUS_SUCCESS &&
+           bytes >= 0 && (uint64_t)bytes <= workspace;
+}
+
 static cudnnStatus_t ask(const struct fg_cudnn_graph *graph, cudnnBackendHeurMode_t mode,
-                         enum fg_cudnn_math math, const struct fg_cudnn_target *target,
-                         struct fg_cudnn_candidates *candidates, cudnnBackendDescriptor_t *heuristic) {
+                         const struct fg_cudnn_target *target, cudnnBackendDescriptor_t *heuristic) {
     cudnnStatus_t error = cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, heuristic);
     if (error == CUDNN_STATUS_SUCCESS)
         error = cudnnBackendSetAttribute(*heuristic, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH,
@@ -57,60 +63,52 @@ static cudnnStatus_t ask(const struct fg_cudnn_graph *graph, cudnnBackendHeurMod
             cudnnBackendSetAttribute(*heuristic, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
     if (error == CUDNN_STATUS_SUCCESS)
         error = fg_cudnn_aim(*heuristic, FG_CUDNN_OF_HEURISTIC, target);
-    if (error == CUDNN_STATUS_SUCCESS)
-        error = cudnnBackendFinalize(*heuristic);
-    if (error != CUDNN_STATUS_SUCCESS)
-        return error;
+    return error == CUDNN_STATUS_SUCCESS ? cudnnBackendFinalize(*heuristic) : error;
+}
+
+/* A refusal of this graph or engine, not a failure of the device. */
+static bool refused(cudnnStatus_t error) {
+    return error / 1000 == CUDNN_STATUS_NOT_SUPPORTED / 1000 || error / 1000 == CUDNN_STATUS_BAD_PARAM / 1000;
+}
+
+enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum fg_cudnn_offer offer,
+                                        enum fg_cudnn_math math, size_t workspace,
+                                        const struct fg_cudnn_target *target,
+                                        struct fg_cudnn_candidates *candidates, struct fg_message *message) {
+    memset(candidates, 0, sizeof *candidates);
     cudnnBackendDescriptor_t config[FG_CUDNN_CANDIDATES] = {NULL};
     int64_t count = 0;
+    cudnnStatus_t error = ask(graph, offer == FG_CUDNN_BEST ? CUDNN_HEUR_MODE_A : CUDNN_HEUR_MODE_FALLBACK,
+                              target, &candidates->heuristic);
     for (int i = 0; i < FG_CUDNN_CANDIDATES && error == CUDNN_STATUS_SUCCESS; i++)
         error = cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &config[i]);
     if (error == CUDNN_STATUS_SUCCESS)
-        error = cudnnBackendGetAttribute(*heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS,
+        error = cudnnBackendGetAttribute(candidates->heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS,
                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, FG_CUDNN_CANDIDATES, &count, config);
     for (int64_t i = 0; i < FG_CUDNN_CANDIDATES; i++) {
-        if (error == CUDNN_STATUS_SUCCESS && i < count && candidates->count < FG_CUDNN_CANDIDATES &&
-            allowed(config[i], math))
+        if (error == CUDNN_STATUS_SUCCESS && i < count && allowed(config[i], math) &&
+            fits(config[i], workspace))
             candidates->config[candidates->count++] = config[i];
         else if (config[i])
             cudnnBackendDestroyDescriptor(config[i]);
     }
-    return error;
-}
-
-enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum fg_cudnn_math math,
-                                        const struct fg_cudnn_target *target,
-                                        struct fg_cudnn_candidates *candidates, struct fg_message *message) {
-    static const cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
-    memset(candidates, 0, sizeof *candidates);
-    for (int i = 0; i < 2; i++) {
-        const cudnnStatus_t error = ask(graph, modes[i], math, target, candidates, &candidates->heuristic[i]);
-        if (error != CUDNN_STATUS_SUCCESS && error != CUDNN_STATUS_NOT_SUPPORTED &&
-            error / 1000 != CUDNN_STATUS_NOT_SUPPORTED / 1000) {
-            enum fg_status status = fg_cudnn_fail(error, "asking for engines", message);
-            fg_cudnn_candidates_close(candidates);
-            return status;
-        }
-    }
-    return FG_OK;
+    if (error == CUDNN_STATUS_SUCCESS || refused(error)) /* where it refuses there are none */
+        return FG_OK;
+    enum fg_status status = fg_cudnn_fail(error, "asking for engines", message);
+    fg_cudnn_candidates_close(candidates);
+    return status;
 }
 
 void fg_cudnn_candidates_close(struct fg_cudnn_candidates *candidates) {
     for (uint32_t i = 0; i < candidates->count; i++)
         if (candidates->config[i])
             cudnnBackendDestroyDescriptor(candidates->config[i]);
-    for (int i = 0; i < 2; i++)
-        if (candidates->heuristic[i])
-            cudnnBackendDestroyDescriptor(candidates->heuristic[i]);
+    if (candidates->heuristic)
+        cudnnBackendDestroyDescriptor(candidates->heuristic);
     memset(candidates, 0, sizeof *candidates);
 }
 
 /* ---- Plans ---- */
-
-/* A refusal of this engine, not a failure of the device. */
-static bool refused(cudnnStatus_t error) {
-    return error / 1000 == CUDNN_STATUS_NOT_SUPPORTED / 1000 || error / 1000 == CUDNN_STATUS_BAD_PARAM / 1000;
-}
 
 static enum fg_status fail(cudnnStatus_t error, const char *what, struct fg_message *message) {
     enum fg_status status = fg_cudnn_fail(error, what, message);

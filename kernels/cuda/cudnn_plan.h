@@ -10,17 +10,22 @@ enum fg_cudnn_math {
     FG_CUDNN_FAST,  /* tensor cores: float32 values as TF32 */
 };
 
+/* What cuDNN is asked for: the engines that it expects to be fast, or those that it has for anything; among these are some
+ * that take most of a minute to compile, so they are for a graph that has none of the others. */
+enum fg_cudnn_offer { FG_CUDNN_BEST, FG_CUDNN_FALLBACK, FG_CUDNN_OFFERS };
+
 #define FG_CUDNN_CANDIDATES 16
 
 /* Ways to compute a graph, the one that cuDNN expects to be fastest first. */
 struct fg_cudnn_candidates {
     cudnnBackendDescriptor_t config[FG_CUDNN_CANDIDATES]; /* NULL once a plan has been made of it */
     uint32_t count;
-    cudnnBackendDescriptor_t heuristic[2];
+    cudnnBackendDescriptor_t heuristic;
 };
 
-/* Asks cuDNN's heuristics. count may be 0. */
-enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum fg_cudnn_math math,
+/* Asks cuDNN's heuristics for engines that need at most so many bytes of workspace. count may be 0. */
+enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum fg_cudnn_offer offer,
+                                        enum fg_cudnn_math math, size_t workspace,
                                         const struct fg_cudnn_target *target,
                                         struct fg_cudnn_candidates *candidates, struct fg_message *message);
 void fg_cudnn_candidates_close(struct fg_cudnn_candidates *candidates);
