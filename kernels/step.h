@@ -6,7 +6,7 @@
  *
  *   operator     in                    param                  out
  *   RESIZE       frame u8 {n,h,w,1|3}  -                      picture u8 {n,H,W,3}
- *   NORMALISE    picture u8 {n,H,W,3}  -                      {n,H,W,3}
+ *   NORMALISE    pictures u8 {N,H,W,3}, draw?  -              {n,H,W,3}
  *   CONV         x, residual?          weight, bias?          relu?(conv(x) + bias + residual)
  *   DECONV       x                     weight, bias?          relu?(2x2 stride 2 transposed conv + bias)
  *   BATCH_NORM   x, residual?          gamma, beta, mean, var relu?(bn(x) + residual), statistics {1,1,2,c}
@@ -24,7 +24,8 @@
  * RESIZE is Pillow's BILINEAR with its own integer arithmetic and rounding (bit-exact, horizontal pass
  * first); grey is repeated three times. The frame's h, w, c and the step's pitch may change between runs, up
  * to the size that it was planned with. NORMALISE: (v / 255 - mean) / deviation with ImageNet's constants
- * (network.md section 1). CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores
+ * (network.md section 1); with a draw, image i
+ * is of picture draw.image[i], which must be below N; without one N is n. CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores
  * mean and 1/sqrt(var + eps) in its second output and moves the running mean and (unbiased) variance by
  * momentum 0.1. SRU, CRU, SIMAM: network.md section 3. SRU's group norm has 16 groups, eps 1e-5. MASK: draw
  * is the u8 tensor of a struct fg_draw; network.md sections 5 and 7, philox.h. DISTILL, position: mean of M
@@ -84,7 +85,7 @@ enum fg_pass { FG_FORWARD, FG_BACKWARD };
 #define FG_BLUR_SIGMA 4.0
 #define FG_BLUR_RADIUS 16
 
-/* What MASK draws from; the trainer writes it to the IO region before each run. */
+/* What NORMALISE and MASK draw from; the trainer writes it to the IO region before each run. */
 struct fg_draw {
     uint64_t seed;
     uint32_t epoch;

@@ -23,6 +23,7 @@ enum fg_region {
     FG_REGION_WORKSPACE,   /* scratch of one step at a time on each lane */
     FG_REGION_IO,          /* what the host writes before and reads after a run */
     FG_REGION_FRAME,       /* a borrowed camera frame, read only */
+    FG_REGION_PICTURES,    /* a data set's pictures, read only */
     FG_REGIONS
 };
 

@@ -20,11 +20,12 @@ void fg_forward_begin(struct fg_forward *forward, struct fg_plan *plan, const st
     }
 }
 
-void fg_forward_picture(struct fg_forward *forward, const struct fg_tensor *picture) {
+void fg_forward_picture(struct fg_forward *forward, const struct fg_tensor *picture,
+                        const struct fg_tensor *draw) {
     const struct fg_tensor *x = fg_plan_tensor(forward->plan, FG_REGION_ACTIVATIONS, forward->dtype,
-                                               picture->n, picture->h, picture->w, 3);
+                                               forward->batch, picture->h, picture->w, 3);
     forward->value[forward->network->input] = x;
-    fg_plan_step(forward->plan, &(struct fg_step){.op = FG_NORMALISE, .in = {picture}, .out = {x}}, 0);
+    fg_plan_step(forward->plan, &(struct fg_step){.op = FG_NORMALISE, .in = {picture, draw}, .out = {x}}, 0);
 }
 
 void fg_forward_node(struct fg_forward *forward, const struct fg_node *node) {

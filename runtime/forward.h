@@ -25,8 +25,9 @@ struct fg_forward {
 void fg_forward_begin(struct fg_forward *forward, struct fg_plan *plan, const struct fg_network *network,
                       int32_t batch, enum fg_dtype dtype);
 
-/* Adds NORMALISE of a u8 {batch, height, width, 3} picture tensor: value 0. */
-void fg_forward_picture(struct fg_forward *forward, const struct fg_tensor *picture);
+/* Adds NORMALISE: value 0. picture: u8 {batch, height, width, 3}, or of more pictures, among which a draw chooses. */
+void fg_forward_picture(struct fg_forward *forward, const struct fg_tensor *picture,
+                        const struct fg_tensor *draw);
 
 /* Adds one node's step. A MASK adds none: its output is its input. */
 void fg_forward_node(struct fg_forward *forward, const struct fg_node *node);

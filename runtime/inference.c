@@ -24,7 +24,7 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
                                                        .in = {inference->frame},
                                                        .out = {picture}},
                                      0);
-    fg_forward_picture(&forward, picture);
+    fg_forward_picture(&forward, picture, NULL);
 
     struct fg_step anomaly = {.op = FG_ANOMALY_MAP};
     for (uint32_t n = 0; n < network->nodes; n++) {

@@ -161,6 +161,7 @@ static enum fg_status bench_training(struct bench *b, struct fg_weights *weights
     for (uint32_t i = 0; i < BATCH * TRAINING_STEPS; i++)
         train[i] = i % BATCH;
     const struct fg_pictures pictures = {.pixels = pixels,
+                                         .count = BATCH,
                                          .train = train,
                                          .trains = BATCH * TRAINING_STEPS,
                                          .held_out = &held_out,

@@ -94,7 +94,7 @@ static enum fg_status prepare(struct teach *t) {
         return status;
     fg_weights_draw(&t->weights, SEED, true);
     const struct fg_recipe recipe = {.mask_rate = 0};
-    status = fg_graph_training(&t->graph, &t->weights, &recipe, t->backend, BATCH, message);
+    status = fg_graph_training(&t->graph, &t->weights, &recipe, t->backend, BATCH, BATCH, message);
     if (status == FG_OK)
         status = fg_graph_adam(&t->adam, &t->weights, t->backend, t->schedule, message);
     if (status != FG_OK)
@@ -135,7 +135,10 @@ static void *make_batch(void *argument) {
 /* Hands the batch to the graph: pictures, and the class's unit vector at every
  * position. */
 static void put_batch(const struct teach *t) {
-    memcpy(fg_tensor_data(t->graph.picture, &t->memory), t->pixels, fg_tensor_bytes(t->graph.picture));
+    memcpy(fg_tensor_data(t->graph.pictures, &t->memory), t->pixels, fg_tensor_bytes(t->graph.pictures));
+    struct fg_draw *draw = fg_tensor_data(t->graph.draw, &t->memory);
+    for (uint32_t i = 0; i < BATCH; i++)
+        draw->image[i] = i;
     const struct fg_tensor *target = t->graph.target[0];
     float *values = fg_tensor_data(target, &t->memory);
     memset(values, 0, fg_tensor_bytes(target));

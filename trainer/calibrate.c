@@ -86,6 +86,19 @@ struct job {
     void *argument;
 };
 
+/* RESIZE gives the same bytes on every backend; this one must be the host's. */
+static enum fg_status make_test_picture(struct job *job, const struct fg_image *image,
+                                        struct fg_message *message) {
+    struct fg_backend *cpu = NULL, *own = job->station.backend;
+    const struct fg_network_spec *spec = &job->header.spec;
+    enum fg_status status = own->device.host_memory ? FG_OK : fg_cpu_open(1, 1, &cpu, message);
+    if (status == FG_OK)
+        status = fg_picture_resize(cpu ? cpu : own, image, spec->height, spec->width, job->picture, message);
+    if (cpu)
+        cpu->close(cpu);
+    return status;
+}
+
 static enum fg_status score_pictures(struct job *job, struct fg_message *message) {
     for (uint32_t i = 0; i < job->count; i++) {
         struct fg_image image;
@@ -99,8 +112,7 @@ static enum fg_status score_pictures(struct job *job, struct fg_message *message
         struct fg_judgement judgement;
         status = fg_station_judge(&job->station, job->paths[i], &image, INFINITY, &judgement, message);
         if (status == FG_OK && job->scored == 0)
-            status = fg_picture_resize(job->station.backend, &image, job->header.spec.height,
-                                       job->header.spec.width, job->picture, message);
+            status = make_test_picture(job, &image, message);
         fg_image_free(&image);
         if (status != FG_OK)
             return status;

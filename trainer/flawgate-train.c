@@ -19,12 +19,14 @@
 #include "trainer/options.h"
 #include "trainer/state.h"
 
+#define GPU_WORKSPACE_MIB 256 /* of a GPU's one lane, for batches */
+
 /* Everything of one run. */
 struct run {
     struct fg_options options;
     char state_path[4096];
-    struct fg_backend *backend;
-    struct fg_safetensors *teacher; /* NULL: random */
+    struct fg_backend *backend, *cpu; /* that trains; that decodes, where it is another */
+    struct fg_safetensors *teacher;   /* NULL: random */
     struct fg_network_spec spec;
     struct fg_network network;
     struct fg_dataset data;
@@ -109,7 +111,7 @@ static enum fg_status open_data(struct run *run, struct fg_message *message) {
     const struct fg_options *o = &run->options;
     run->part_ns = fg_clock_ns();
     enum fg_status status = fg_dataset_open(&run->data, o->folder, o->height, o->width, o->training.seed,
-                                            run->backend, show_decoding, run, message);
+                                            run->cpu ? run->cpu : run->backend, show_decoding, run, message);
     list_skipped(run);
     if (status != FG_OK)
         return status;
@@ -136,6 +138,7 @@ static enum fg_status open_weights(struct run *run, struct fg_message *message) 
 
 static enum fg_status open_trainer(struct run *run, struct fg_message *message) {
     const struct fg_pictures pictures = {.pixels = run->data.pixels,
+                                         .count = run->data.trains + run->data.held_outs,
                                          .train = run->data.train,
                                          .trains = run->data.trains,
                                          .held_out = run->data.held_out,
@@ -149,8 +152,7 @@ static enum fg_status open_trainer(struct run *run, struct fg_message *message) 
 
 static void show_start(const struct run *run) {
     const struct fg_progress *c = fg_trainer_counters(run->trainer);
-    fprintf(stderr, "%s, %d x %d, on %s (%u threads)\n", fg_backbone_name(run->spec.backbone),
-            run->spec.height, run->spec.width, run->backend->device.name, run->backend->device.threads);
+    fprintf(stderr, "%s, %d x %d\n", fg_backbone_name(run->spec.backbone), run->spec.height, run->spec.width);
     fprintf(stderr,
             "%u pictures to train with, %u held out, %u skipped; at most %u epochs; %zu MiB of memory\n",
             run->data.trains, run->data.held_outs, run->data.skips, c->limit,
@@ -391,16 +393,28 @@ static enum fg_status spare_state(const struct run *run, struct fg_message *mess
                    run->state_path, state.epoch);
 }
 
-static enum fg_status run_all(struct run *run, struct fg_message *message) {
+/* The CPU decodes and resizes in any case. */
+static enum fg_status open_devices(struct run *run, struct fg_message *message) {
+    const struct fg_device_choice cpu = {.device = "cpu", .threads = run->options.threads},
+                                  choice = {.device = run->options.device,
+                                            .threads = run->options.threads,
+                                            .workspace_mib = GPU_WORKSPACE_MIB};
     struct fg_message said;
+    enum fg_status status = fg_device_open(&choice, &run->backend, &said, message);
+    if (status != FG_OK)
+        return status;
+    fprintf(stderr, "%s\n", said.text);
+    return run->backend->device.host_memory ? FG_OK : fg_device_open(&cpu, &run->cpu, &said, message);
+}
+
+static enum fg_status run_all(struct run *run, struct fg_message *message) {
     enum fg_status status = name_state(run, message);
     if (status == FG_OK)
         status = spare_state(run, message);
     if (status == FG_OK)
         status = try_output(run, message);
     if (status == FG_OK)
-        status = fg_device_open(&(struct fg_device_choice){.device = "cpu", .threads = run->options.threads},
-                                &run->backend, &said, message);
+        status = open_devices(run, message);
     if (status == FG_OK)
         status = open_teacher(run, message);
     if (status == FG_OK)
@@ -440,6 +454,8 @@ int main(int argc, char **argv) {
     fg_safetensors_close(run->teacher);
     if (run->backend)
         run->backend->close(run->backend);
+    if (run->cpu)
+        run->cpu->close(run->cpu);
     free(run);
     if (status == FG_OK && (fflush(stdout) || ferror(stdout))) {
         fprintf(stderr, "flawgate-train: standard output cannot be written: %s\n", strerror(errno));

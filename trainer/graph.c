@@ -169,7 +169,7 @@ static void emit_backward(struct builder *b, const struct record *r) {
 
 static enum fg_status open_graph(struct fg_graph *graph, struct fg_forward *forward,
                                  const struct fg_network *network, uint32_t tensors, uint32_t steps,
-                                 int32_t batch, struct fg_message *message) {
+                                 uint32_t pictures, int32_t batch, struct fg_message *message) {
     memset(graph, 0, sizeof *graph);
     graph->batch = batch;
     enum fg_status status = fg_plan_open(tensors, steps, 1, &graph->plan, message);
@@ -177,22 +177,22 @@ static enum fg_status open_graph(struct fg_graph *graph, struct fg_forward *forw
         return status;
     fg_forward_begin(forward, graph->plan, network, batch, FG_F32);
     memcpy(graph->frozen, forward->frozen, sizeof graph->frozen);
-    graph->picture =
-        fg_plan_tensor(graph->plan, FG_REGION_IO, FG_U8, batch, network->spec.height, network->spec.width, 3);
-    fg_forward_picture(forward, graph->picture);
+    graph->pictures = fg_plan_tensor(graph->plan, FG_REGION_PICTURES, FG_U8, (int32_t)pictures,
+                                     network->spec.height, network->spec.width, 3);
+    graph->draw = fg_plan_tensor(graph->plan, FG_REGION_IO, FG_U8, 1, 1, 1, (int32_t)sizeof(struct fg_draw));
+    fg_forward_picture(forward, graph->pictures, graph->draw);
     return FG_OK;
 }
 
 enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights *weights,
                                  const struct fg_recipe *recipe, const struct fg_backend *backend,
-                                 int32_t batch, struct fg_message *message) {
+                                 uint32_t pictures, int32_t batch, struct fg_message *message) {
     const struct fg_network *network = weights->network;
     struct builder b = {.graph = graph, .weights = weights, .recipe = recipe, .values = network->values};
     enum fg_status status =
-        open_graph(graph, &b.forward, network, TRAINING_TENSORS, TRAINING_STEPS, batch, message);
+        open_graph(graph, &b.forward, network, TRAINING_TENSORS, TRAINING_STEPS, pictures, batch, message);
     if (status != FG_OK)
         return status;
-    graph->draw = fg_plan_tensor(graph->plan, FG_REGION_IO, FG_U8, 1, 1, 1, (int32_t)sizeof(struct fg_draw));
     add_targets(&b);
     for (uint32_t n = 0; n < network->nodes; n++) {
         const struct fg_node *node = &network->node[n];
@@ -211,10 +211,10 @@ enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights
 
 enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_network *network,
                                    const struct fg_recipe *recipe, const struct fg_backend *backend,
-                                   int32_t batch, struct fg_message *message) {
+                                   uint32_t pictures, int32_t batch, struct fg_message *message) {
     struct fg_forward forward;
     enum fg_status status =
-        open_graph(graph, &forward, network, FG_FORWARD_TENSORS, FG_FORWARD_STEPS, batch, message);
+        open_graph(graph, &forward, network, FG_FORWARD_TENSORS, FG_FORWARD_STEPS, pictures, batch, message);
     if (status != FG_OK)
         return status;
     for (uint32_t n = 0; n < network->nodes; n++) {

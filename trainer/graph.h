@@ -12,9 +12,9 @@ struct fg_graph {
     struct fg_plan_report report;
     int32_t batch;
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS];
+    const struct fg_tensor *pictures; /* u8 {pictures, height, width, 3} in FG_REGION_PICTURES */
     /* In FG_REGION_IO: */
-    const struct fg_tensor *picture; /* u8 {batch, height, width, 3}: written before a run */
-    const struct fg_tensor *draw;    /* struct fg_draw; NULL in validation */
+    const struct fg_tensor *draw; /* struct fg_draw: written before a run */
     const struct fg_tensor
         *target[FG_NETWORK_LEVELS];                  /* F_E^i where no node makes it: written before a run */
     const struct fg_tensor *loss[FG_NETWORK_LEVELS]; /* {batch, 1, 1, 1} of each used level */
@@ -25,15 +25,17 @@ struct fg_recipe {
     bool global_loss;
 };
 
-/* Training: writes gradients of every trained parameter that the loss reaches, and running statistics. */
+/* pictures: how many there are, among which the draw chooses each batch.
+ *
+ * Training: writes gradients of every trained parameter that the loss reaches, and running statistics. */
 enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights *weights,
                                  const struct fg_recipe *recipe, const struct fg_backend *backend,
-                                 int32_t batch, struct fg_message *message);
+                                 uint32_t pictures, int32_t batch, struct fg_message *message);
 
 /* Validation: reads folded parameters only. */
 enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_network *network,
                                    const struct fg_recipe *recipe, const struct fg_backend *backend,
-                                   int32_t batch, struct fg_message *message);
+                                   uint32_t pictures, int32_t batch, struct fg_message *message);
 
 /* Adam over the decayed and the other trained parameters: two steps. schedule: two float32 {1,1,1,4} in
  * FG_REGION_IO, for the one and the other. */

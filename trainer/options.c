@@ -25,7 +25,7 @@ const char FG_OPTIONS_HELP[] =
     "  --levels LIST       of 1, 2, 3, separated by commas (1,2,3)\n"
     "  --seed N            of weights, order, masks and the held-out choice (0)\n"
     "  --threads N         processors to use (all)\n"
-    "  --device NAME       auto or cpu (auto)\n"
+    "  --device NAME       auto, cuda or cpu (auto: an NVIDIA GPU where there is one)\n"
     "  --devices N         GPUs to train on (1)\n"
     "  --false-rejects X   rate that the threshold is set for (0.001)\n"
     "  --resume            go on from NAME.state\n"
@@ -122,12 +122,6 @@ static enum fg_status read_backbone(const char *text, struct fg_options *o, stru
                    "--backbone %.50s: must be resnet18, resnet34, resnet50 or wide_resnet50_2", text);
 }
 
-static enum fg_status read_device(const char *text, struct fg_message *message) {
-    if (!strcmp(text, "auto") || !strcmp(text, "cpu"))
-        return FG_OK;
-    return fg_fail(message, FG_USAGE, "--device %.50s: this build has auto and cpu", text);
-}
-
 static enum fg_status check(const struct fg_options *o, struct fg_message *message) {
     if (!o->folder)
         return fg_fail(message, FG_USAGE,
@@ -199,6 +193,7 @@ enum fg_status fg_options_read(int argc, char **argv, struct fg_options *o, bool
         {NULL, 0, NULL, 0},
     };
     *o = (struct fg_options){.backbone = FG_BACKBONES,
+                             .device = "auto",
                              .scconv = true,
                              .simam = true,
                              .fmm = true,
@@ -271,7 +266,7 @@ enum fg_status fg_options_read(int argc, char **argv, struct fg_options *o, bool
             o->threads = (uint32_t)x;
             break;
         case DEVICE:
-            status = read_device(optarg, message);
+            o->device = optarg;
             break;
         case DEVICES:
             status = read_number(name, optarg, 1, 1, true, &x, message);

@@ -32,6 +32,7 @@ struct fg_trainer {
     const struct fg_tensor *schedule[2];
     struct fg_memory memory; /* all regions but PREPARED, each for the largest graph */
     void *adam_io;
+    void *frozen, *moments; /* the host's copies, where the device has memory of its own; else the regions */
     uint32_t *order;
     struct fg_progress counters;
     size_t bytes;
@@ -48,14 +49,13 @@ static uint32_t rest_of(uint32_t count, uint32_t batch, bool drop_single) {
     return rest == 1 && drop_single ? 0 : rest;
 }
 
-static enum fg_status take(struct fg_trainer *t, size_t bytes, const char *what, void **block,
-                           struct fg_message *message) {
+static enum fg_status take(struct fg_trainer *t, enum fg_store store, size_t bytes, const char *what,
+                           void **block, struct fg_message *message) {
     *block = NULL;
     if (!bytes)
         return FG_OK;
-    t->bytes += bytes;
-    enum fg_status status =
-        t->backend->reserve(t->backend, FG_STORE_DEVICE, fg_size_align(bytes), block, message);
+    enum fg_status status = t->backend->reserve(t->backend, store, fg_size_align(bytes), block, message);
+    t->bytes += status == FG_OK ? bytes : 0;
     return status == FG_OK ? status : fg_fail_in(message, status, what);
 }
 
@@ -65,18 +65,50 @@ static enum fg_status make_graphs(struct fg_trainer *t, struct fg_message *messa
     const struct fg_recipe *recipe = &t->training.recipe;
     enum fg_status status = FG_OK;
     if (trains >= batch)
-        status = fg_graph_training(&t->train.full, &t->weights, recipe, t->backend, (int32_t)batch, message);
+        status = fg_graph_training(&t->train.full, &t->weights, recipe, t->backend, t->pictures.count,
+                                   (int32_t)batch, message);
     if (status == FG_OK && rest)
-        status = fg_graph_training(&t->train.rest, &t->weights, recipe, t->backend, (int32_t)rest, message);
+        status = fg_graph_training(&t->train.rest, &t->weights, recipe, t->backend, t->pictures.count,
+                                   (int32_t)rest, message);
     if (status == FG_OK && held_outs >= batch)
         status = fg_graph_validation(&t->validate.full, t->weights.network, recipe, t->backend,
-                                     (int32_t)batch, message);
+                                     t->pictures.count, (int32_t)batch, message);
     if (status == FG_OK && held_rest)
         status = fg_graph_validation(&t->validate.rest, t->weights.network, recipe, t->backend,
-                                     (int32_t)held_rest, message);
+                                     t->pictures.count, (int32_t)held_rest, message);
     if (status == FG_OK)
         status = fg_graph_adam(&t->adam, &t->weights, t->backend, t->schedule, message);
     return status;
+}
+
+/* The pictures stay in the device's own memory where they fit, else in the host's, which it reads too. */
+static enum fg_status take_pictures(struct fg_trainer *t, struct fg_message *message) {
+    const struct fg_network_spec *spec = &t->weights.network->spec;
+    const size_t bytes = t->pictures.count * (size_t)spec->height * (size_t)spec->width * 3;
+    void **region = &t->memory.region[FG_REGION_PICTURES];
+    enum fg_status status = take(t, FG_STORE_DEVICE, bytes, "pictures", region, message);
+    if (status == FG_ENVIRONMENT)
+        status = take(t, FG_STORE_HOST, bytes, "pictures", region, message);
+    return status == FG_OK ? t->backend->upload(t->backend, *region, t->pictures.pixels, bytes, message)
+                           : status;
+}
+
+/* What is the host's own memory where the device has none, and else is kept on both. */
+static enum fg_status take_host(struct fg_trainer *t, size_t frozen, struct fg_message *message) {
+    if (t->backend->device.host_memory) {
+        t->frozen = t->memory.region[FG_REGION_FROZEN];
+        t->moments = t->memory.region[FG_REGION_MOMENTS];
+        t->memory.region[FG_REGION_TRAINED] = t->weights.block;
+        t->memory.region[FG_REGION_PICTURES] = (void *)(uintptr_t)t->pictures.pixels;
+        return FG_OK;
+    }
+    t->frozen = calloc(1, frozen);
+    t->moments = calloc(2, t->weights.trained);
+    if (!t->frozen || !t->moments)
+        return fg_fail(message, FG_ENVIRONMENT, "training: no memory for the host's copy of the weights");
+    enum fg_status status =
+        take(t, FG_STORE_DEVICE, t->weights.moving, "weights", &t->memory.region[FG_REGION_TRAINED], message);
+    return status == FG_OK ? take_pictures(t, message) : status;
 }
 
 static enum fg_status take_memory(struct fg_trainer *t, struct fg_message *message) {
@@ -91,33 +123,39 @@ static enum fg_status take_memory(struct fg_trainer *t, struct fg_message *messa
         for (int r = 0; r < FG_REGIONS; r++)
             if (graphs[i]->program->bytes[r] > largest[r])
                 largest[r] = graphs[i]->program->bytes[r];
-        status =
-            take(t, graphs[i]->program->bytes[FG_REGION_PREPARED], "prepared weights", prepared[i], message);
+        status = take(t, FG_STORE_DEVICE, graphs[i]->program->bytes[FG_REGION_PREPARED], "prepared weights",
+                      prepared[i], message);
     }
-    static const struct {
+    const struct {
         enum fg_region region;
+        enum fg_store store;
+        size_t bytes;
         const char *what;
-    } regions[] = {{FG_REGION_FROZEN, "folded weights"},
-                   {FG_REGION_ACTIVATIONS, "activations"},
-                   {FG_REGION_WORKSPACE, "workspace"},
-                   {FG_REGION_IO, "pictures and losses"}};
+    } regions[] = {{FG_REGION_FROZEN, FG_STORE_DEVICE, largest[FG_REGION_FROZEN], "folded weights"},
+                   {FG_REGION_ACTIVATIONS, FG_STORE_DEVICE, largest[FG_REGION_ACTIVATIONS], "activations"},
+                   {FG_REGION_WORKSPACE, FG_STORE_DEVICE, largest[FG_REGION_WORKSPACE], "workspace"},
+                   {FG_REGION_IO, FG_STORE_HOST, largest[FG_REGION_IO], "draws and losses"},
+                   {FG_REGION_GRADIENTS, FG_STORE_DEVICE, t->weights.trained, "gradients"},
+                   {FG_REGION_MOMENTS, FG_STORE_DEVICE, 2 * t->weights.trained, "moments"}};
     for (size_t i = 0; i < sizeof regions / sizeof *regions && status == FG_OK; i++)
-        status = take(t, largest[regions[i].region], regions[i].what, &t->memory.region[regions[i].region],
-                      message);
+        status = take(t, regions[i].store, regions[i].bytes, regions[i].what,
+                      &t->memory.region[regions[i].region], message);
     if (status == FG_OK)
-        status = take(t, t->weights.trained, "gradients", &t->memory.region[FG_REGION_GRADIENTS], message);
-    if (status == FG_OK)
-        status = take(t, 2 * t->weights.trained, "moments", &t->memory.region[FG_REGION_MOMENTS], message);
-    if (status == FG_OK)
-        status = take(t, t->adam.program->bytes[FG_REGION_IO], "schedule", &t->adam_io, message);
-    t->memory.region[FG_REGION_TRAINED] = t->weights.block;
+        status =
+            take(t, FG_STORE_HOST, t->adam.program->bytes[FG_REGION_IO], "schedule", &t->adam_io, message);
     t->bytes += t->weights.bytes + t->weights.moving;
-    return status;
+    return status == FG_OK ? take_host(t, largest[FG_REGION_FROZEN], message) : status;
 }
 
 static struct fg_memory memory_of(const struct fg_trainer *t, void *prepared) {
     struct fg_memory memory = t->memory;
     memory.region[FG_REGION_PREPARED] = prepared;
+    return memory;
+}
+
+static struct fg_memory adam_memory(const struct fg_trainer *t) {
+    struct fg_memory memory = t->memory;
+    memory.region[FG_REGION_IO] = t->adam_io;
     return memory;
 }
 
@@ -139,8 +177,23 @@ static const struct fg_graph *any(const struct sized *sized) {
     return sized->full.program ? &sized->full : &sized->rest;
 }
 
-static void fold(struct fg_trainer *t, int part) {
-    fg_weights_fold(&t->weights, any(&t->validate)->frozen, part, t->memory.region[FG_REGION_FROZEN]);
+/* Between the host's copy and the device's; nothing where they are the same. */
+static enum fg_status push(const struct fg_trainer *t, enum fg_region region, const void *host, size_t bytes,
+                           struct fg_message *message) {
+    void *device = t->memory.region[region];
+    return device == host ? FG_OK : t->backend->upload(t->backend, device, host, bytes, message);
+}
+
+static enum fg_status pull(const struct fg_trainer *t, enum fg_region region, void *host, size_t bytes,
+                           struct fg_message *message) {
+    const void *device = t->memory.region[region];
+    return device == host ? FG_OK : t->backend->download(t->backend, host, device, bytes, message);
+}
+
+static enum fg_status fold(struct fg_trainer *t, int part, struct fg_message *message) {
+    const struct fg_graph *graph = any(&t->validate);
+    fg_weights_fold(&t->weights, graph->frozen, part, t->frozen);
+    return push(t, FG_REGION_FROZEN, t->frozen, graph->program->bytes[FG_REGION_FROZEN], message);
 }
 
 static uint32_t epochs_for(const struct fg_trainer *t) {
@@ -157,7 +210,6 @@ enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_wei
                                struct fg_trainer **trainer, struct fg_message *message) {
     assert(training->batch >= 2 && training->batch <= FG_MAX_BATCH && pictures->trains >= 2 &&
            pictures->held_outs);
-    assert(backend->device.host_memory);
     struct fg_trainer *t = calloc(1, sizeof *t);
     if (!t)
         return fg_fail(message, FG_ENVIRONMENT, "training: no memory");
@@ -173,8 +225,15 @@ enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_wei
         status = take_memory(t, message);
     if (status == FG_OK) {
         memcpy(t->best.block, t->weights.block, t->weights.bytes);
-        fold(t, FG_TEACHER);
+        status = push(t, FG_REGION_TRAINED, t->weights.block, t->weights.moving, message);
+    }
+    if (status == FG_OK)
+        status = fold(t, FG_TEACHER, message);
+    if (status == FG_OK)
         status = prepare(t, &t->train, message);
+    if (status == FG_OK) {
+        const struct fg_memory memory = adam_memory(t);
+        status = backend->prepare(backend, t->adam.program, &memory, message);
     }
     t->order = calloc(pictures->trains, sizeof *t->order);
     if (status == FG_OK && !t->order)
@@ -192,24 +251,29 @@ enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_wei
 void fg_trainer_close(struct fg_trainer *trainer) {
     if (!trainer)
         return;
+    struct fg_backend *backend = trainer->backend;
     struct fg_graph *graphs[] = {&trainer->train.full, &trainer->train.rest, &trainer->validate.full,
                                  &trainer->validate.rest, &trainer->adam};
-    for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++)
+    for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++) {
+        if (graphs[i]->program)
+            backend->forget(backend, graphs[i]->program);
         fg_graph_close(graphs[i]);
-    void *blocks[] = {trainer->train.prepared[0],
-                      trainer->train.prepared[1],
-                      trainer->validate.prepared[0],
-                      trainer->validate.prepared[1],
-                      trainer->memory.region[FG_REGION_FROZEN],
-                      trainer->memory.region[FG_REGION_ACTIVATIONS],
-                      trainer->memory.region[FG_REGION_WORKSPACE],
-                      trainer->memory.region[FG_REGION_IO],
-                      trainer->memory.region[FG_REGION_GRADIENTS],
-                      trainer->memory.region[FG_REGION_MOMENTS],
-                      trainer->adam_io};
+    }
+    void **region = trainer->memory.region;
+    if (backend->device.host_memory) {
+        region[FG_REGION_TRAINED] = region[FG_REGION_PICTURES] = NULL; /* not taken here */
+    } else {
+        free(trainer->frozen);
+        free(trainer->moments);
+    }
+    void *blocks[] = {trainer->train.prepared[0], trainer->train.prepared[1], trainer->validate.prepared[0],
+                      trainer->validate.prepared[1], trainer->adam_io};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         if (blocks[i])
-            trainer->backend->release(trainer->backend, blocks[i]);
+            backend->release(backend, blocks[i]);
+    for (int r = 0; r < FG_REGIONS; r++)
+        if (region[r])
+            backend->release(backend, region[r]);
     fg_weights_close(&trainer->weights);
     fg_weights_close(&trainer->best);
     free(trainer->order);
@@ -230,26 +294,23 @@ static void draw_order(struct fg_trainer *t) {
     }
 }
 
-static void put_pictures(const struct fg_trainer *t, const struct fg_graph *graph, const uint32_t *index) {
-    uint8_t *to = fg_tensor_data(graph->picture, &t->memory);
-    const size_t size = (size_t)graph->picture->h * (size_t)graph->picture->w * 3;
-    for (int32_t i = 0; i < graph->batch; i++)
-        memcpy(to + (size_t)i * size, t->pictures.pixels + index[i] * size, size);
-}
-
-static enum fg_status train_step(struct fg_trainer *t, const struct fg_graph *graph, void *prepared,
-                                 const uint32_t *index, struct fg_message *message) {
-    put_pictures(t, graph, index);
+/* The pictures of the next batch. */
+static void draw_batch(const struct fg_trainer *t, const struct fg_graph *graph, const uint32_t *index) {
     struct fg_draw *draw = fg_tensor_data(graph->draw, &t->memory);
     draw->seed = t->training.seed;
     draw->epoch = t->counters.epoch;
     memcpy(draw->image, index, (size_t)graph->batch * sizeof *index);
+}
+
+static enum fg_status train_step(struct fg_trainer *t, const struct fg_graph *graph, void *prepared,
+                                 const uint32_t *index, struct fg_message *message) {
+    draw_batch(t, graph, index);
     struct fg_memory memory = memory_of(t, prepared);
     enum fg_status status = fg_backend_run(t->backend, graph->program, &memory, message);
     if (status != FG_OK)
         return status;
     t->counters.step++;
-    memory.region[FG_REGION_IO] = t->adam_io;
+    memory = adam_memory(t);
     for (int i = 0; i < 2; i++) {
         float *schedule = fg_tensor_data(t->schedule[i], &memory);
         schedule[0] = t->training.learning_rate;
@@ -261,15 +322,18 @@ static enum fg_status train_step(struct fg_trainer *t, const struct fg_graph *gr
 }
 
 static enum fg_status validate(struct fg_trainer *t, float *loss, struct fg_message *message) {
-    fold(t, -1);
-    enum fg_status status = prepare(t, &t->validate, message);
+    enum fg_status status = pull(t, FG_REGION_TRAINED, t->weights.block, t->weights.moving, message);
+    if (status == FG_OK)
+        status = fold(t, -1, message);
+    if (status == FG_OK)
+        status = prepare(t, &t->validate, message);
     double sum = 0;
     const uint32_t count = t->pictures.held_outs;
     for (uint32_t at = 0; at < count && status == FG_OK;) {
         const bool full = count - at >= t->training.batch;
         const struct fg_graph *graph = full ? &t->validate.full : &t->validate.rest;
         struct fg_memory memory = memory_of(t, t->validate.prepared[!full]);
-        put_pictures(t, graph, t->pictures.held_out + at);
+        draw_batch(t, graph, t->pictures.held_out + at);
         status = fg_backend_run(t->backend, graph->program, &memory, message);
         for (uint32_t l = 0; l < t->weights.network->levels && status == FG_OK; l++) {
             const float *losses = fg_tensor_data(graph->loss[l], &memory);
@@ -378,15 +442,16 @@ static struct fg_state state_of(const struct fg_trainer *t, const uint8_t *data_
 }
 
 static struct fg_state_parts parts_of(const struct fg_trainer *t) {
-    return (struct fg_state_parts){
-        .weights = &t->weights, .best = t->best.block, .moments = t->memory.region[FG_REGION_MOMENTS]};
+    return (struct fg_state_parts){.weights = &t->weights, .best = t->best.block, .moments = t->moments};
 }
 
 enum fg_status fg_trainer_save(const struct fg_trainer *trainer, const char *path, const uint8_t *data_hash,
                                struct fg_message *message) {
     const struct fg_state state = state_of(trainer, data_hash);
     const struct fg_state_parts parts = parts_of(trainer);
-    return fg_state_write(path, &state, &parts, message);
+    enum fg_status status =
+        pull(trainer, FG_REGION_MOMENTS, trainer->moments, 2 * trainer->weights.trained, message);
+    return status == FG_OK ? fg_state_write(path, &state, &parts, message) : status;
 }
 
 /* What of a stored state does not agree with this run, or NULL. The limit of epochs may be raised. */
@@ -457,6 +522,10 @@ enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path, c
                                        .limit = limit};
     t->counters.finished =
         stored.epoch >= limit || (stored.stale >= t->training.patience && stored.step >= LEAST_STEPS);
-    fold(t, FG_TEACHER);
-    return prepare(t, &t->train, message);
+    status = push(t, FG_REGION_TRAINED, t->weights.block, t->weights.moving, message);
+    if (status == FG_OK)
+        status = push(t, FG_REGION_MOMENTS, t->moments, 2 * t->weights.trained, message);
+    if (status == FG_OK)
+        status = fold(t, FG_TEACHER, message);
+    return status == FG_OK ? prepare(t, &t->train, message) : status;
 }

@@ -23,6 +23,7 @@ struct fg_training fg_training_defaults(void);
 /* Pictures of the network's size, and which of them are for what. Borrowed. */
 struct fg_pictures {
     const uint8_t *pixels; /* count * height * width * 3 bytes */
+    uint32_t count;
     const uint32_t *train; /* indices; their numbers in the draw of order and masks */
     uint32_t trains;       /* 2 or more */
     const uint32_t *held_out;
@@ -44,7 +45,8 @@ struct fg_progress {
 
 struct fg_trainer;
 
-/* Takes memory, lays out both graphs. The network's weights start as weights holds them (moved in: the
+/* Takes memory, lays out both graphs; a device with memory of its own keeps the pictures where they fit, and reads them
+ * from the host's where not. The network's weights start as weights holds them (moved in: the
  * trainer owns them from here on). */
 enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_weights *weights,
                                const struct fg_pictures *pictures, struct fg_backend *backend,

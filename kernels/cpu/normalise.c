@@ -3,8 +3,9 @@
 
 struct normalise {
     const uint8_t *in;
+    const struct fg_draw *draw; /* NULL: image i is of picture i */
     float *out;
-    size_t pixels;
+    size_t pixels, image; /* of all images; of one */
     uint32_t tasks;
     float value[3][256];
 };
@@ -13,25 +14,33 @@ static void block(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct normalise *a = argument;
     const struct fg_cpu_range range = fg_cpu_share(a->pixels, a->tasks, task);
-    for (size_t i = range.begin; i < range.end; i++)
-        for (size_t k = 0; k < 3; k++)
-            a->out[i * 3 + k] = a->value[k][a->in[i * 3 + k]];
+    for (size_t i = range.begin; i < range.end;) {
+        const size_t n = i / a->image, end = (n + 1) * a->image < range.end ? (n + 1) * a->image : range.end;
+        const uint8_t *in = a->in + (a->draw ? a->draw->image[n] : n) * a->image * 3;
+        for (; i < end; i++)
+            for (size_t k = 0; k < 3; k++)
+                a->out[i * 3 + k] = a->value[k][in[(i - n * a->image) * 3 + k]];
+    }
 }
 
 static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
-    return in && out && in->dtype == FG_U8 && out->dtype == FG_F32 && in->c == 3 &&
-           fg_tensor_count(in) == fg_tensor_count(out);
+    return in && out && in->dtype == FG_U8 && out->dtype == FG_F32 && in->c == 3 && in->h == out->h &&
+           in->w == out->w && out->c == 3 && out->n <= FG_MAX_BATCH &&
+           (step->in[1] ? step->in[1]->c == (int32_t)sizeof(struct fg_draw) : in->n == out->n);
 }
 
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
                               const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
     static const float mean[3] = {0.485f, 0.456f, 0.406f}, deviation[3] = {0.229f, 0.224f, 0.225f};
+    const struct fg_tensor *out = step->out[0];
     struct normalise a = {.in = fg_tensor_data(step->in[0], memory),
-                          .out = fg_cpu_values(step->out[0], memory),
-                          .pixels = fg_tensor_count(step->in[0]) / 3,
+                          .draw = step->in[1] ? fg_tensor_data(step->in[1], memory) : NULL,
+                          .out = fg_cpu_values(out, memory),
+                          .pixels = fg_tensor_count(out) / 3,
+                          .image = (size_t)out->h * (size_t)out->w,
                           .tasks = fg_cpu_threads(backend)};
     for (int k = 0; k < 3; k++)
         for (int v = 0; v < 256; v++)

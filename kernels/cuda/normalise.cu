@@ -1,26 +1,31 @@
 /* NORMALISE: 8-bit RGB to the values that torchvision's backbones were trained on. */
 #include "kernels/cuda/device.cuh"
 
-template <typename T> __global__ static void normalise(size_t count, const uint8_t *in, T *out) {
+template <typename T>
+__global__ static void normalise(size_t count, size_t image, const uint8_t *in, const struct fg_draw *draw,
+                                 T *out) {
     for (size_t i = fg_thread(); i < count; i += fg_threads()) {
         const int k = (int)(i % 3);
         const float mean = k == 0 ? 0.485f : k == 1 ? 0.456f : 0.406f;
         const float deviation = k == 0 ? 0.229f : k == 1 ? 0.224f : 0.225f;
-        fg_store(out + i, ((float)in[i] / 255.0f - mean) / deviation);
+        const size_t n = i / image, from = (draw ? draw->image[n] : n) * image + i % image;
+        fg_store(out + i, ((float)in[from] / 255.0f - mean) / deviation);
     }
 }
 
 static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
-    return in && in->dtype == FG_U8 && fg_is_value(out) && in->c == 3 &&
-           fg_tensor_count(in) == fg_tensor_count(out);
+    return in && in->dtype == FG_U8 && fg_is_value(out) && in->c == 3 && in->h == out->h && in->w == out->w &&
+           out->c == 3 && out->n <= FG_MAX_BATCH &&
+           (step->in[1] ? step->in[1]->c == (int)sizeof(struct fg_draw) : in->n == out->n);
 }
 
 template <typename T> static enum fg_status run_forward(const struct fg_cuda_call *call) {
     const size_t count = fg_tensor_count(call->step->out[0]);
     return fg_launch(call, fg_blocks(count), FG_BLOCK, normalise<T>, count,
-                     fg_values<const uint8_t>(call, call->step->in[0]),
+                     count / (size_t)call->step->out[0]->n, fg_values<const uint8_t>(call, call->step->in[0]),
+                     fg_values<const struct fg_draw>(call, call->step->in[1]),
                      fg_values<T>(call, call->step->out[0]));
 }
 

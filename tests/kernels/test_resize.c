@@ -1,4 +1,4 @@
-/* RESIZE and NORMALISE: pictures come out to the byte as Pillow's, whatever their layout in memory. */
+/* RESIZE: pictures come out to the byte as Pillow's, whatever their layout in memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -131,23 +131,6 @@ static void drawn_sizes_equal_the_reference(void **state) {
     fg_bench_close(&draw);
 }
 
-static void normalise_equals_the_reference(void **state) {
-    (void)state;
-    struct fg_bench bench;
-    for (int threads = 0; threads < 3; threads++) {
-        fg_bench_open(&bench, 12);
-        struct fg_step step = {.op = FG_NORMALISE};
-        step.in[0] = fg_bench_bytes(&bench, 1, 16, 17, 3);
-        step.out[0] = fg_bench_empty(&bench, 1, 16, 17, 3);
-        for (size_t i = 0; i < fg_tensor_count(step.in[0]); i++) {
-            ((uint8_t *)fg_bench_narrow(&bench, step.in[0]))[i] = (uint8_t)(i / 3);
-        }
-        fg_bench_run(&bench, backends[threads], &step);
-        assert_true(fg_bench_error(&bench, step.out[0]) <= 1e-5);
-        fg_bench_close(&bench);
-    }
-}
-
 static int open_backends(void **state) {
     (void)state;
     for (uint32_t threads = 1; threads <= 3; threads++) {
@@ -171,7 +154,6 @@ int main(void) {
         cmocka_unit_test(values_are_pillows),
         cmocka_unit_test(the_same_size_changes_nothing),
         cmocka_unit_test(drawn_sizes_equal_the_reference),
-        cmocka_unit_test(normalise_equals_the_reference),
     };
     return cmocka_run_group_tests(tests, open_backends, close_backends);
 }

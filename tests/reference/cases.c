@@ -332,6 +332,33 @@ void fg_case_simam(void **state) {
     }
 }
 
+/* With and without a draw that chooses among more pictures. */
+void fg_case_normalise(void **state) {
+    (void)state;
+    for (uint32_t r = 0; r < ROUNDS; r++) {
+        struct fg_backend *backend = begin(FG_NORMALISE, r);
+        const bool drawn = coin();
+        const int32_t n = fg_bench_pick(&bench, 1, 4), h = fg_bench_pick(&bench, 1, 20),
+                      w = fg_bench_pick(&bench, 1, 20), pictures = drawn ? fg_bench_pick(&bench, 1, 5) : n;
+        struct fg_step step = {.op = FG_NORMALISE};
+        step.in[0] = fg_bench_bytes(&bench, pictures, h, w, 3);
+        uint8_t *pixels = fg_bench_narrow(&bench, step.in[0]);
+        for (size_t i = 0; i < fg_tensor_count(step.in[0]); i++) {
+            pixels[i] = (uint8_t)fg_bench_pick(&bench, 0, 255);
+        }
+        if (drawn) {
+            step.in[1] = fg_bench_bytes(&bench, 1, 1, 1, sizeof(struct fg_draw));
+            struct fg_draw *draw = fg_bench_narrow(&bench, step.in[1]);
+            for (int32_t i = 0; i < n; i++) {
+                draw->image[i] = (uint32_t)fg_bench_pick(&bench, 0, pictures - 1);
+            }
+        }
+        step.out[0] = fg_bench_empty(&bench, n, h, w, 3);
+        forward(backend, "normalise", &step, 1e-5);
+        fg_bench_close(&bench);
+    }
+}
+
 void fg_case_mask(void **state) {
     (void)state;
     for (uint32_t r = 0; r < ROUNDS; r++) {

@@ -68,9 +68,14 @@ static enum fg_status normalise_forward(struct fg_backend *backend, const struct
     (void)message;
     static const double mean[3] = {0.485, 0.456, 0.406}, deviation[3] = {0.229, 0.224, 0.225};
     const uint8_t *in = fg_tensor_data(step->in[0], memory);
+    const struct fg_draw *draw = step->in[1] ? fg_tensor_data(step->in[1], memory) : NULL;
     double *out = fg_tensor_data(step->out[0], memory);
-    for (size_t i = 0; i < fg_tensor_count(step->out[0]); i++)
-        out[i] = (in[i] / 255.0 - mean[i % 3]) / deviation[i % 3];
+    const size_t size = fg_tensor_count(step->out[0]) / (size_t)step->out[0]->n;
+    for (int32_t n = 0; n < step->out[0]->n; n++)
+        for (size_t i = 0; i < size; i++)
+            out[(size_t)n * size + i] =
+                (in[(draw ? draw->image[n] : (uint32_t)n) * size + i] / 255.0 - mean[i % 3]) /
+                deviation[i % 3];
     return FG_OK;
 }
 

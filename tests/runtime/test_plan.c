@@ -186,13 +186,16 @@ static void test_training_reuse(void **state) {
         ok(fg_weights_open(&weights, &network, &message));
         fg_weights_draw(&weights, 3, true);
         struct fg_graph graph;
-        ok(fg_graph_training(&graph, &weights, &(struct fg_recipe){.mask_rate = 0.4f}, backend, 3, &message));
+        ok(fg_graph_training(&graph, &weights, &(struct fg_recipe){.mask_rate = 0.4f}, backend, 3, 3,
+                             &message));
         struct fg_memory memory = take_memory(graph.program);
         memcpy(memory.region[FG_REGION_TRAINED], weights.block, graph.program->bytes[FG_REGION_TRAINED]);
         fg_weights_fold(&weights, graph.frozen, FG_TEACHER, memory.region[FG_REGION_FROZEN]);
-        uint8_t *picture = fg_tensor_data(graph.picture, &memory);
-        for (size_t i = 0; i < fg_tensor_bytes(graph.picture); i++)
+        uint8_t *picture = fg_tensor_data(graph.pictures, &memory);
+        for (size_t i = 0; i < fg_tensor_bytes(graph.pictures); i++)
             picture[i] = (uint8_t)draw(256);
+        struct fg_draw *drawn = fg_tensor_data(graph.draw, &memory);
+        *drawn = (struct fg_draw){.seed = 1, .image = {2, 0, 1}};
         ok(backend->prepare(backend, graph.program, &memory, &message));
         ok(fg_backend_run(backend, graph.program, &memory, &message));
         const size_t bytes = graph.program->bytes[FG_REGION_GRADIENTS];
@@ -230,7 +233,7 @@ static void test_height(void **state) {
         struct fg_weights weights;
         ok(fg_weights_open(&weights, &network, &message));
         struct fg_graph graph;
-        ok(fg_graph_training(&graph, &weights, &(struct fg_recipe){.mask_rate = 0.4f}, backend, 16,
+        ok(fg_graph_training(&graph, &weights, &(struct fg_recipe){.mask_rate = 0.4f}, backend, 16, 16,
                              &message));
         compare_height("training, batch 16", (enum fg_backbone)backbone, &graph.report);
         fg_graph_close(&graph);

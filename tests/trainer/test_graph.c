@@ -37,7 +37,7 @@ static void build(struct fixture *f, struct fg_network_spec spec, const struct f
     ok(fg_network_init(&network, &spec, &message));
     ok(fg_weights_open(&f->weights, &network, &message));
     fg_weights_draw(&f->weights, 11, true);
-    ok(fg_graph_training(&f->graph, &f->weights, recipe, backend, BATCH, &message));
+    ok(fg_graph_training(&f->graph, &f->weights, recipe, backend, BATCH, BATCH, &message));
     memset(&f->memory, 0, sizeof f->memory);
     for (int r = 0; r < FG_REGIONS; r++)
         if (f->graph.program->bytes[r]) {
@@ -50,14 +50,14 @@ static void build(struct fixture *f, struct fg_network_spec spec, const struct f
     free(f->memory.region[FG_REGION_TRAINED]);
     f->memory.region[FG_REGION_TRAINED] = f->weights.block;
     fg_weights_fold(&f->weights, f->graph.frozen, FG_TEACHER, f->memory.region[FG_REGION_FROZEN]);
-    uint8_t *picture = fg_tensor_data(f->graph.picture, &f->memory);
+    uint8_t *picture = fg_tensor_data(f->graph.pictures, &f->memory);
     uint32_t state = 5;
-    for (size_t i = 0; i < fg_tensor_bytes(f->graph.picture); i++) {
+    for (size_t i = 0; i < fg_tensor_bytes(f->graph.pictures); i++) {
         state = state * 1664525u + 1013904223u;
         picture[i] = (uint8_t)(state >> 24);
     }
     struct fg_draw *draw = fg_tensor_data(f->graph.draw, &f->memory);
-    *draw = (struct fg_draw){.seed = 3, .epoch = 1, .image = {4, 5, 6, 7, 8, 9, 10, 11}};
+    *draw = (struct fg_draw){.seed = 3, .epoch = 1, .image = {4, 5, 6, 7, 0, 1, 2, 3}};
     ok(backend->prepare(backend, f->graph.program, &f->memory, &message));
 }
 

@@ -69,7 +69,7 @@ static int tear_down(void **state) {
 static struct fg_trainer *open_trainer(struct fg_training training) {
     training.batch = 4;
     const struct fg_pictures pictures = {
-        .pixels = pixels, .train = train, .trains = 10, .held_out = held_out, .held_outs = 4};
+        .pixels = pixels, .count = 14, .train = train, .trains = 10, .held_out = held_out, .held_outs = 4};
     struct fg_weights weights;
     ok(fg_weights_open(&weights, &network, &message));
     fg_weights_draw(&weights, training.seed, true);
