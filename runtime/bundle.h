@@ -102,6 +102,7 @@ struct fg_bundle_sink {
     enum fg_status (*put)(void *argument, size_t at, size_t count, const void *values,
                           struct fg_message *message);
     void *argument;
+    int64_t *read_ns; /* grows by what reading and checking took, the rest is inflating; NULL: nobody asks */
 };
 
 /* Like fg_bundle_load, into a sink. FG_INPUT, naming the tensor, also where a value is too large for float16. */

@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include "runtime/base/bytes.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/half.h"
 #include "runtime/bundle_file.h"
 
@@ -191,7 +192,10 @@ static enum fg_status send(const struct fg_bundle *bundle, const struct fg_bundl
                        .chunk = memory + INFLATE_BYTES,
                        .block = memory + INFLATE_BYTES + CHUNK_BYTES,
                        .values = memory + INFLATE_BYTES + CHUNK_BYTES + BLOCK_BYTES};
+    const int64_t begin = fg_clock_ns();
     enum fg_status status = check_hash(&l);
+    if (sink->read_ns)
+        *sink->read_ns += fg_clock_ns() - begin;
     if (status != FG_OK)
         return status;
     l.z = (z_stream){.zalloc = pool_take, .zfree = pool_give, .opaque = &l};
@@ -227,7 +231,9 @@ static enum fg_status put_bytes(void *argument, size_t at, size_t count, const v
 
 enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float *values, void *scratch,
                               struct fg_message *message) {
-    return fg_bundle_send(bundle, i, &(struct fg_bundle_sink){FG_F32, put_floats, values}, scratch, message);
+    return fg_bundle_send(bundle, i,
+                          &(struct fg_bundle_sink){.dtype = FG_F32, .put = put_floats, .argument = values},
+                          scratch, message);
 }
 
 enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map, void *scratch,

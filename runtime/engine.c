@@ -31,6 +31,7 @@ struct fg_engine {
     void *search;        /* fg_region_scratch */
     int64_t submitted_ns;
     bool running;
+    struct fg_load_times times;
 };
 
 static uint32_t loaders(const struct fg_backend *backend) {
@@ -111,6 +112,7 @@ struct loading {
         struct loading *loading;
         void *scratch;
         pthread_t thread;
+        int64_t read_ns;
         enum fg_status status;
         struct fg_message message;
     } loader[MAX_LOADERS];
@@ -140,7 +142,7 @@ static void *load_tensors(void *argument) {
         const struct fg_tensor *t = engine->inference.frozen[fg_bundle_tensor(loading->bundle, i)->param];
         struct destination to = {engine->backend, fg_tensor_data(t, &engine->memory),
                                  fg_dtype_size(t->dtype)};
-        const struct fg_bundle_sink sink = {t->dtype, put_values, &to};
+        const struct fg_bundle_sink sink = {t->dtype, put_values, &to, &loader->read_ns};
         loader->status = fg_bundle_send(loading->bundle, i, &sink, loader->scratch, &loader->message);
         if (loader->status != FG_OK)
             atomic_store(&loading->failed, true);
@@ -150,6 +152,7 @@ static void *load_tensors(void *argument) {
 
 static enum fg_status load_weights(struct fg_engine *engine, const struct fg_bundle *bundle, void *scratch,
                                    struct fg_message *message) {
+    const int64_t begin = fg_clock_ns();
     struct loading loading = {.bundle = bundle, .engine = engine};
     const uint32_t count = loaders(engine->backend);
     for (uint32_t i = 0; i < count; i++) {
@@ -164,6 +167,9 @@ static enum fg_status load_weights(struct fg_engine *engine, const struct fg_bun
     load_tensors(&loading.loader[0]);
     for (uint32_t i = 1; i < started; i++)
         pthread_join(loading.loader[i].thread, NULL);
+    for (uint32_t i = 0; i < started; i++)
+        engine->times.read_ns += loading.loader[i].read_ns / started;
+    engine->times.inflate_ns = fg_clock_ns() - begin - engine->times.read_ns;
     for (uint32_t i = 0; i < started; i++)
         if (loading.loader[i].status != FG_OK) {
             if (message)
@@ -238,6 +244,7 @@ enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend 
             message, FG_INPUT,
             "%s: not calibrated: it has no threshold and no self-test; run flawgate calibrate on it",
             fg_bundle_path(bundle));
+    const int64_t begin = fg_clock_ns();
     struct fg_engine *e = NULL;
     enum fg_status status = make(bundle, backend, max_frame_width, max_frame_height, &e, message);
     if (status != FG_OK)
@@ -262,8 +269,21 @@ enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend 
         fg_engine_close(e);
         return status;
     }
+    e->times.device = backend->times;
+    e->times.all_ns = fg_clock_ns() - begin;
     *engine = e;
     return FG_OK;
+}
+
+const struct fg_load_times *fg_engine_times(const struct fg_engine *engine) {
+    return &engine->times;
+}
+
+void fg_load_times_text(const struct fg_load_times *times, char *text, size_t size) {
+    snprintf(text, size, "%.0f ms (read %.0f, inflate %.0f, finalise %.0f, tune %.0f, capture %.0f)",
+             (double)times->all_ns / 1e6, (double)times->read_ns / 1e6, (double)times->inflate_ns / 1e6,
+             (double)times->device.finalise_ns / 1e6, (double)times->device.tune_ns / 1e6,
+             (double)times->device.capture_ns / 1e6);
 }
 
 void fg_engine_close(struct fg_engine *engine) {

@@ -103,8 +103,10 @@ static void loaded(struct fg_line *l, const struct fg_job_result *r) {
     l->show.bundle_checksum = fg_engine_checksum(l->engine);
     l->show.security_counter = (uint16_t)header->security_counter;
     memcpy(l->show.bundle_name, header->provenance.name, sizeof l->show.bundle_name);
-    fg_log(FG_LOG_INFO, "slot %u: bundle %s, threshold %.4f", l->show.active_slot, header->provenance.name,
-           (double)header->calibration.threshold);
+    char times[128];
+    fg_load_times_text(fg_engine_times(l->engine), times, sizeof times);
+    fg_log(FG_LOG_INFO, "slot %u: bundle %s, threshold %.4f, loaded in %s", l->show.active_slot,
+           header->provenance.name, (double)header->calibration.threshold, times);
 }
 
 static void judged(struct fg_line *l, const struct fg_job_result *r) {
