@@ -244,17 +244,24 @@ enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg
         frame->height > engine->max_height)
         return fg_fail(message, FG_INPUT, "frame of %dx%d: the engine was planned for at most %dx%d",
                        frame->width, frame->height, engine->max_width, engine->max_height);
-    if (frame->channels != 1 && frame->channels != 3)
-        return fg_fail(message, FG_INPUT, "frame of %d channels: must be 1 (grey) or 3 (RGB)",
-                       frame->channels);
+    const char *format = fg_pixel_name(frame->format),
+               *lacks = fg_pixel_lacks(frame->format, frame->width, frame->height);
+    if (lacks)
+        return fg_fail(message, FG_INPUT, "frame of %dx%d: format %s %s; set another size at the camera",
+                       frame->width, frame->height, format, lacks);
+    const size_t row = fg_pixel_row_bytes(frame->format, frame->width);
+    if (frame->pitch < row)
+        return fg_fail(message, FG_INPUT, "frame of %dx%d: rows %zu bytes apart, but format %s takes %zu",
+                       frame->width, frame->height, frame->pitch, format, row);
     if (contract->width && (frame->width != contract->width || frame->height != contract->height))
         return fg_fail(message, FG_INPUT,
                        "frame of %dx%d: bundle %s was trained on %dx%d; train on pictures of this camera",
                        frame->width, frame->height, engine->header.provenance.name, contract->width,
                        contract->height);
-    if (contract->channels && frame->channels != contract->channels)
-        return fg_fail(message, FG_INPUT, "%s frame: bundle %s was trained on %s pictures",
-                       frame->channels == 1 ? "grey" : "colour", engine->header.provenance.name,
+    const int32_t channels = fg_pixel_channels(frame->format);
+    if (contract->channels && channels != contract->channels)
+        return fg_fail(message, FG_INPUT, "%s frame (%s): bundle %s was trained on %s pictures",
+                       channels == 1 ? "grey" : "colour", format, engine->header.provenance.name,
                        contract->channels == 1 ? "grey" : "colour");
     return FG_OK;
 }
@@ -262,7 +269,7 @@ enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg
 static enum fg_status submit(struct fg_engine *engine, const struct fg_frame *frame,
                              struct fg_message *message) {
     fg_inference_set_frame(&engine->inference, &engine->memory, frame->pixels, frame->height, frame->width,
-                           frame->channels, frame->pitch);
+                           frame->format, frame->pitch);
     engine->submitted_ns = fg_clock_ns();
     enum fg_status status =
         engine->backend->submit(engine->backend, engine->inference.program, &engine->memory, message);
@@ -299,7 +306,7 @@ enum fg_status fg_engine_judge_picture(struct fg_engine *engine, const uint8_t *
                                        struct fg_judgement *judgement, struct fg_message *message) {
     const int32_t height = engine->network.spec.height, width = engine->network.spec.width;
     const struct fg_frame frame = {
-        .pixels = picture, .width = width, .height = height, .channels = 3, .pitch = (size_t)width * 3};
+        .pixels = picture, .width = width, .height = height, .format = FG_RGB8, .pitch = (size_t)width * 3};
     enum fg_status status = submit(engine, &frame, message);
     return status == FG_OK ? fg_engine_finish(engine, INT64_MAX, INFINITY, judgement, message) : status;
 }

@@ -21,6 +21,7 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
     inference->resize = fg_plan_step(plan,
                                      &(struct fg_step){.op = FG_RESIZE,
                                                        .pitch = (size_t)max_frame_width * 3,
+                                                       .format = FG_RGB8,
                                                        .in = {inference->frame},
                                                        .out = {picture}},
                                      0);
@@ -57,8 +58,9 @@ void fg_inference_close(struct fg_inference *inference) {
 }
 
 void fg_inference_set_frame(struct fg_inference *inference, struct fg_memory *memory, const uint8_t *pixels,
-                            int32_t height, int32_t width, int32_t channels, size_t pitch) {
-    fg_plan_set_frame(inference->plan, inference->frame, height, width, channels);
+                            int32_t height, int32_t width, enum fg_pixel_format format, size_t pitch) {
+    fg_plan_set_frame(inference->plan, inference->frame, height, width, fg_pixel_channels(format));
+    inference->resize->format = format;
     inference->resize->pitch = pitch;
     memory->region[FG_REGION_FRAME] = (void *)(uintptr_t)pixels;
 }

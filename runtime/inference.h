@@ -11,7 +11,7 @@ struct fg_inference {
     struct fg_plan_report report;
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters; NULL where a network has none */
     const struct fg_tensor *frame;                     /* u8 in FG_REGION_FRAME */
-    struct fg_step *resize;                            /* its pitch changes with the frame */
+    struct fg_step *resize;                            /* its format and pitch change with the frame */
     /* Results, in FG_REGION_IO: */
     const struct fg_tensor *map;                      /* {1, height, width, 1} */
     const struct fg_tensor *score;                    /* {1, 1, 1, 1} */
@@ -24,8 +24,8 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
                                  int32_t max_frame_width, struct fg_message *message);
 void fg_inference_close(struct fg_inference *inference);
 
-/* The next run judges this frame: its extents and place. */
+/* The next run judges this frame: its extents, format and place. */
 void fg_inference_set_frame(struct fg_inference *inference, struct fg_memory *memory, const uint8_t *pixels,
-                            int32_t height, int32_t width, int32_t channels, size_t pitch);
+                            int32_t height, int32_t width, enum fg_pixel_format format, size_t pitch);
 
 #endif
