@@ -10,9 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/base/pixel.h"
 #include "runtime/base/status.h"
-
-enum fg_pixel_format { FG_GREY8, FG_RGB8 };
 
 enum fg_frame_status {
     FG_FRAME_WHOLE,
@@ -21,7 +20,7 @@ enum fg_frame_status {
 
 struct fg_camera_frame {
     const uint8_t *pixels; /* lent until release */
-    size_t bytes;          /* stride * height */
+    size_t bytes;          /* fg_pixel_frame_bytes */
     enum fg_pixel_format format;
     size_t stride; /* bytes from one row to the next */
     int32_t width, height;

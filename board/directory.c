@@ -56,7 +56,7 @@ static enum fg_status trigger(struct fg_camera *camera, struct fg_message *messa
     const size_t stride = (size_t)p->width * (size_t)p->channels;
     d->frame = (struct fg_camera_frame){.pixels = p->pixels,
                                         .bytes = stride * (size_t)p->height,
-                                        .format = p->channels == 1 ? FG_GREY8 : FG_RGB8,
+                                        .format = fg_pixel_decoded(p->channels),
                                         .stride = stride,
                                         .width = p->width,
                                         .height = p->height,

@@ -5,7 +5,7 @@
  * says otherwise.
  *
  *   operator     in                    param                  out
- *   RESIZE       frame u8 {n,h,w,1|3}  -                      picture u8 {n,H,W,3}
+ *   RESIZE       frame {n,h,w,1|3}     -                      picture u8 {n,H,W,3}
  *   NORMALISE    pictures u8 {N,H,W,3}, draw?  -              {n,H,W,3}
  *   CONV         x, residual?          weight, bias?          relu?(conv(x) + bias + residual)
  *   DECONV       x                     weight, bias?          relu?(2x2 stride 2 transposed conv + bias)
@@ -21,11 +21,14 @@
  *   ANOMALY_MAP  M^a, M^b?, M^c?       -                      map {n,H,W,1}, score {n,1,1,1}
  *   ADAM         schedule              theta, m, v            -
  *
- * RESIZE is Pillow's BILINEAR with its own integer arithmetic and rounding (bit-exact, horizontal pass
- * first); grey is repeated three times. The frame's h, w, c and the step's pitch may change between runs, up
- * to the size that it was planned with. NORMALISE: (v / 255 - mean) / deviation with ImageNet's constants
- * (network.md section 1); with a draw, image i
- * is of picture draw.image[i], which must be below N; without one N is n. CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores
+ * RESIZE reads a frame in the step's format (runtime/base/pixel.h: the layout, and the sizes that a format
+ * can have) as 8-bit RGB or grey of its full size, exactly as said below, then it is Pillow's BILINEAR with
+ * its own integer arithmetic and rounding (bit-exact, horizontal pass first); grey is repeated three times.
+ * The frame tensor (dtype u8) says what is seen: h, w, and c = fg_pixel_channels. Its h, w, c and the step's
+ * format and pitch may change between runs, up to the h and w that it was planned with: workspace answers for
+ * every format. NORMALISE: (v / 255 - mean) / deviation with ImageNet's constants
+ * (network.md section 1); with a draw, image i is of picture draw.image[i], which must be below N; without one N is n.
+ * CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores
  * mean and 1/sqrt(var + eps) in its second output and moves the running mean and (unbiased) variance by
  * momentum 0.1. SRU, CRU, SIMAM: network.md section 3. SRU's group norm has 16 groups, eps 1e-5. MASK: draw
  * is the u8 tensor of a struct fg_draw; network.md sections 5 and 7, philox.h. DISTILL, position: mean of M
@@ -41,6 +44,19 @@
  * F_G; the target F_E has none. COSINE, ANOMALY_MAP, RESIZE, NORMALISE and ADAM have no backward. The hard
  * SRU gate passes no gradient to gamma and beta: they are written as zero.
  *
+ * What a frame shows. Division of sums by 2^k here is an arithmetic shift: it rounds down.
+ * YUYV, NV12: ITU-R BT.601, limited range (Y 16 to 235, U and V 16 to 240 around 128), which is V4L2's
+ *   default for YUV but from JPEG cameras (V4L2_MAP_YCBCR_ENC_DEFAULT, V4L2_MAP_QUANTIZATION_DEFAULT in
+ *   linux/videodev2.h), with coefficients of 16 fractional bits, clipped to 0 to 255:
+ *     R = (FG_YUV_Y (Y - 16)                       + FG_YUV_RV (V - 128) + 2^15) / 2^16
+ *     G = (FG_YUV_Y (Y - 16) - FG_YUV_GU (U - 128) - FG_YUV_GV (V - 128) + 2^15) / 2^16
+ *     B = (FG_YUV_Y (Y - 16) + FG_YUV_BU (U - 128)                       + 2^15) / 2^16
+ *   A pixel's U and V are those of its pair (YUYV) or its 2 x 2 pixels (NV12), not interpolated.
+ * Bayer: bilinear. A place keeps its own sample; each other colour is the mean of that colour's samples among
+ *   the 8 places around it (2 or 4 of them, a + b + 1 over 2, a + b + c + d + 2 over 4). Beyond an edge the
+ *   frame is mirrored without repeating the edge, which keeps the order of colours. 10 and 12 bits become 8
+ *   after that: (v + 2) / 4 and (v + 8) / 16, at most 255.
+ *
  * ReLU, max pool and every maximum keep NaN (x > 0 ? x : 0 does not). */
 #ifndef FG_KERNELS_STEP_H
 #define FG_KERNELS_STEP_H
@@ -48,6 +64,7 @@
 #include <stdbool.h>
 
 #include "kernels/tensor.h"
+#include "runtime/base/pixel.h"
 
 enum fg_operator {
     FG_RESIZE,
@@ -85,6 +102,14 @@ enum fg_pass { FG_FORWARD, FG_BACKWARD };
 #define FG_BLUR_SIGMA 4.0
 #define FG_BLUR_RADIUS 16
 
+/* 2^16 times 255/219, and times 255/224 * 1.402, 1.772 * 0.114 / 0.587, 1.402 * 0.299 / 0.587, 1.772 (BT.601:
+ * red weighs 0.299, green 0.587, blue 0.114 of luma). */
+#define FG_YUV_Y 76309
+#define FG_YUV_RV 104597
+#define FG_YUV_GU 25675
+#define FG_YUV_GV 53279
+#define FG_YUV_BU 132201
+
 /* What NORMALISE and MASK draw from; the trainer writes it to the IO region before each run. */
 struct fg_draw {
     uint64_t seed;
@@ -97,14 +122,15 @@ struct fg_step {
     enum fg_pass pass;
 
     /* Attributes; zero where an operator has no use for one. */
-    int32_t stride;   /* CONV: 1 or 2 */
-    int32_t groups;   /* CONV: 1 or 2 */
-    bool relu;        /* CONV, DECONV, BATCH_NORM */
-    bool soft_gate;   /* SRU */
-    bool global_loss; /* DISTILL */
-    float mask_rate;  /* MASK: 0 to 1 */
-    uint32_t level;   /* MASK: 1, 2 or 3 */
-    size_t pitch;     /* RESIZE: bytes from one row of the frame to the next */
+    int32_t stride;              /* CONV: 1 or 2 */
+    int32_t groups;              /* CONV: 1 or 2 */
+    bool relu;                   /* CONV, DECONV, BATCH_NORM */
+    bool soft_gate;              /* SRU */
+    bool global_loss;            /* DISTILL */
+    float mask_rate;             /* MASK: 0 to 1 */
+    uint32_t level;              /* MASK: 1, 2 or 3 */
+    size_t pitch;                /* RESIZE: bytes from one row of the frame to the next */
+    enum fg_pixel_format format; /* RESIZE: of the frame */
 
     const struct fg_tensor *in[FG_MAX_IN];
     const struct fg_tensor *param[FG_MAX_PARAM];

@@ -41,7 +41,7 @@ static uint32_t loaders(const struct fg_backend *backend) {
 
 static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *message) {
     const int32_t height = engine->network.spec.height, width = engine->network.spec.width;
-    enum fg_status status = fg_inference_open(&engine->inference, &engine->network, engine->backend,
+    enum fg_status status = fg_inference_open(&engine->inference, &engine->network, engine->backend, 1,
                                               engine->max_height, engine->max_width, message);
     if (status != FG_OK)
         return status;
@@ -218,12 +218,12 @@ static enum fg_status take_memory(struct fg_engine *engine, void **scratch, stru
 /* Frames of the size that will come, so that the first part is judged as fast as any. */
 static enum fg_status warm_up(struct fg_engine *engine, struct fg_message *message) {
     const struct fg_contract *contract = &engine->header.contract;
-    const int32_t channels = contract->channels ? contract->channels : 3;
-    const struct fg_frame frame = {.pixels = engine->frame,
-                                   .width = contract->width ? contract->width : engine->max_width,
-                                   .height = contract->height ? contract->height : engine->max_height,
-                                   .channels = channels,
-                                   .pitch = (size_t)frame.width * (size_t)channels};
+    const enum fg_pixel_format format = fg_pixel_decoded(contract->channels ? contract->channels : 3);
+    struct fg_frame frame = {.pixels = engine->frame,
+                             .width = contract->width ? contract->width : engine->max_width,
+                             .height = contract->height ? contract->height : engine->max_height,
+                             .format = format};
+    frame.pitch = fg_pixel_row_bytes(format, frame.width);
     struct fg_judgement judgement;
     enum fg_status status = FG_OK;
     for (uint32_t i = 0; i < engine->backend->device.warm_ups && status == FG_OK; i++) {
@@ -316,37 +316,50 @@ enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg
         frame->height > engine->max_height)
         return fg_fail(message, FG_INPUT, "frame of %dx%d: the engine was planned for at most %dx%d",
                        frame->width, frame->height, engine->max_width, engine->max_height);
-    if (frame->channels != 1 && frame->channels != 3)
-        return fg_fail(message, FG_INPUT, "frame of %d channels: must be 1 (grey) or 3 (RGB)",
-                       frame->channels);
+    const char *format = fg_pixel_name(frame->format),
+               *lacks = fg_pixel_lacks(frame->format, frame->width, frame->height);
+    if (lacks)
+        return fg_fail(message, FG_INPUT, "frame of %dx%d: format %s %s; set another size at the camera",
+                       frame->width, frame->height, format, lacks);
+    const size_t row = fg_pixel_row_bytes(frame->format, frame->width);
+    if (frame->pitch < row)
+        return fg_fail(message, FG_INPUT, "frame of %dx%d: rows %zu bytes apart, but format %s takes %zu",
+                       frame->width, frame->height, frame->pitch, format, row);
     if (contract->width && (frame->width != contract->width || frame->height != contract->height))
         return fg_fail(message, FG_INPUT,
                        "frame of %dx%d: bundle %s was trained on %dx%d; train on pictures of this camera",
                        frame->width, frame->height, engine->header.provenance.name, contract->width,
                        contract->height);
-    if (contract->channels && frame->channels != contract->channels)
-        return fg_fail(message, FG_INPUT, "%s frame: bundle %s was trained on %s pictures",
-                       frame->channels == 1 ? "grey" : "colour", engine->header.provenance.name,
+    const int32_t channels = fg_pixel_channels(frame->format);
+    if (contract->channels && channels != contract->channels)
+        return fg_fail(message, FG_INPUT, "%s frame (%s): bundle %s was trained on %s pictures",
+                       channels == 1 ? "grey" : "colour", format, engine->header.provenance.name,
                        contract->channels == 1 ? "grey" : "colour");
     return FG_OK;
 }
 
-static enum fg_status submit(struct fg_engine *engine, const struct fg_frame *frame,
+/* Where a frame is that the device cannot read, or whose rows lie further apart than was planned: rows side by side. */
+static void stage(struct fg_engine *engine, struct fg_frame *frame) {
+    const size_t row = fg_pixel_row_bytes(frame->format, frame->width);
+    const size_t rows = fg_pixel_frame_bytes(frame->format, frame->height, 1); /* with those of colour */
+    for (size_t y = 0; y < rows; y++)
+        memcpy(engine->frame + y * row, frame->pixels + y * frame->pitch, row);
+    frame->pixels = engine->frame;
+    frame->pitch = row;
+}
+
+static enum fg_status submit(struct fg_engine *engine, const struct fg_frame *given,
                              struct fg_message *message) {
+    struct fg_backend *backend = engine->backend;
+    struct fg_frame frame = *given;
     engine->submitted_ns = fg_clock_ns();
-    const size_t row = (size_t)frame->width * (size_t)frame->channels;
-    const uint8_t *pixels = frame->pixels;
-    size_t pitch = frame->pitch;
-    if (!engine->backend->reaches(engine->backend, pixels, (size_t)(frame->height - 1) * pitch + row)) {
-        for (int32_t y = 0; y < frame->height; y++)
-            memcpy(engine->frame + (size_t)y * row, pixels + (size_t)y * pitch, row);
-        pixels = engine->frame;
-        pitch = row;
-    }
-    fg_inference_set_frame(&engine->inference, &engine->memory, pixels, frame->height, frame->width,
-                           frame->channels, pitch);
-    enum fg_status status =
-        engine->backend->submit(engine->backend, engine->inference.program, &engine->memory, message);
+    const size_t bytes = fg_pixel_frame_bytes(frame.format, frame.height, frame.pitch);
+    if (!backend->device.host_memory &&
+        (bytes > engine->inference.frame_bytes || !backend->reaches(backend, frame.pixels, bytes)))
+        stage(engine, &frame);
+    fg_inference_set_frame(&engine->inference, &engine->memory, frame.pixels, frame.height, frame.width,
+                           frame.format, frame.pitch);
+    enum fg_status status = backend->submit(backend, engine->inference.program, &engine->memory, message);
     engine->running = status == FG_OK;
     return status;
 }
@@ -380,7 +393,7 @@ enum fg_status fg_engine_judge_picture(struct fg_engine *engine, const uint8_t *
                                        struct fg_judgement *judgement, struct fg_message *message) {
     const int32_t height = engine->network.spec.height, width = engine->network.spec.width;
     const struct fg_frame frame = {
-        .pixels = picture, .width = width, .height = height, .channels = 3, .pitch = (size_t)width * 3};
+        .pixels = picture, .width = width, .height = height, .format = FG_RGB8, .pitch = (size_t)width * 3};
     enum fg_status status = submit(engine, &frame, message);
     return status == FG_OK ? fg_engine_finish(engine, INT64_MAX, INFINITY, judgement, message) : status;
 }

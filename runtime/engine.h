@@ -10,10 +10,11 @@
 #include "runtime/arena.h"
 #include "runtime/bundle.h"
 
-/* A borrowed frame: 8-bit grey or RGB, rows pitch bytes apart. */
+/* A borrowed frame, rows pitch bytes apart. */
 struct fg_frame {
     const uint8_t *pixels;
-    int32_t width, height, channels;
+    int32_t width, height;
+    enum fg_pixel_format format;
     size_t pitch;
 };
 
@@ -71,7 +72,8 @@ void fg_load_times_text(const struct fg_load_times *times, char *text, size_t si
 const struct fg_bundle_header *fg_engine_header(const struct fg_engine *engine);
 uint32_t fg_engine_checksum(const struct fg_engine *engine);
 
-/* Refuses a frame that breaks the bundle's contract (size, colour), with a sentence. */
+/* Refuses a frame that its format cannot have or that breaks the bundle's contract (size, colour), with a
+ * sentence. */
 enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg_frame *frame,
                                  struct fg_message *message);
 

@@ -275,7 +275,7 @@ static void take_frames(struct fg_line *l) {
                                                     .frame = {.pixels = frame.pixels,
                                                               .width = frame.width,
                                                               .height = frame.height,
-                                                              .channels = frame.format == FG_GREY8 ? 1 : 3,
+                                                              .format = frame.format,
                                                               .pitch = frame.stride}});
     }
 }

@@ -57,7 +57,7 @@ enum fg_status fg_station_judge(struct fg_station *station, const char *name, co
     const struct fg_frame frame = {.pixels = image->pixels,
                                    .width = image->width,
                                    .height = image->height,
-                                   .channels = image->channels,
+                                   .format = fg_pixel_decoded(image->channels),
                                    .pitch = (size_t)image->width * (size_t)image->channels};
     enum fg_status status = FG_OK;
     /* No engine: there was no memory for the last picture's; this one may be smaller. */

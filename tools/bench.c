@@ -114,7 +114,7 @@ static enum fg_status bench_judging(struct bench *b, const struct fg_weights *we
                                     struct fg_message *message) {
     struct judging j = {.backend = b->backend};
     enum fg_status status =
-        fg_inference_open(&j.inference, weights->network, b->backend, SIDE, SIDE, message);
+        fg_inference_open(&j.inference, weights->network, b->backend, 1, SIDE, SIDE, message);
     if (status != FG_OK)
         return status;
     const size_t *bytes = j.inference.program->bytes;
@@ -124,7 +124,7 @@ static enum fg_status bench_judging(struct bench *b, const struct fg_weights *we
                                          bytes[r], &j.memory.region[r], message);
     if (status == FG_OK) {
         fg_weights_fold(weights, j.inference.frozen, -1, j.memory.region[FG_REGION_FROZEN]);
-        fg_inference_set_frame(&j.inference, &j.memory, picture, SIDE, SIDE, 3, SIDE * 3);
+        fg_inference_set_frame(&j.inference, &j.memory, picture, SIDE, SIDE, FG_RGB8, SIDE * 3);
         status = b->backend->prepare(b->backend, j.inference.program, &j.memory, message);
     }
     if (status == FG_OK)

@@ -26,6 +26,7 @@ enum fg_status fg_picture_resize(struct fg_backend *backend, const struct fg_ima
                          .dtype = FG_U8, .n = 1, .h = height, .w = width, .c = 3, .region = FG_REGION_IO};
     struct fg_step step = {.op = FG_RESIZE,
                            .pitch = (size_t)image->width * (size_t)image->channels,
+                           .format = fg_pixel_decoded(image->channels),
                            .in = {&frame},
                            .out = {&picture}};
     const struct fg_kernel *kernel = &backend->kernel[FG_RESIZE];
@@ -200,9 +201,7 @@ static struct fg_contract contract_of(const struct fg_image *image, uint32_t cou
             contract.channels = 0;
     }
     snprintf(contract.format, sizeof contract.format, "%s",
-             contract.channels == 1   ? "grey8"
-             : contract.channels == 3 ? "rgb8"
-                                      : "any8");
+             contract.channels ? fg_pixel_name(fg_pixel_decoded(contract.channels)) : "any8");
     return contract;
 }
 

@@ -17,6 +17,9 @@ extern const struct fg_kernel fg_cpu_resize, fg_cpu_normalise, fg_cpu_conv, fg_c
 #define FG_CPU_CLONES
 #endif
 
+/* A part of such a function: what is not inlined is compiled for the default instruction set only. */
+#define FG_INLINE static inline __attribute__((always_inline))
+
 /* One of tasks equal pieces of work, run by the given thread (0 to threads - 1) of the step's lane. */
 typedef void fg_cpu_task(void *argument, uint32_t task, uint32_t thread);
 

@@ -1,11 +1,13 @@
 /* RESIZE: Pillow's antialiased BILINEAR with its own integer arithmetic: coefficients of 22 fractional bits,
- * a horizontal pass rounded to 8 bits, then a vertical one; a side that keeps its length has no pass.
+ * a horizontal pass rounded to 8 bits, then a vertical one; a side that keeps its length has no pass. Rows in
+ * a camera's own format are decoded just before the horizontal pass, a thread's row at a time.
  * Bit-exact with Pillow (9 to 11; 13 takes the vertical pass first where that is cheaper, and is then off by
  * 1 here and there), so that training in Python and judging here see the same pictures. */
 #include <math.h>
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/pixel.h"
 
 #define PRECISION 22                /* bits of a weight behind the point */
 #define HALF (1 << (PRECISION - 1)) /* rounds a sum */
@@ -59,13 +61,19 @@ static uint8_t clip(int32_t sum) {
 }
 
 struct resize {
-    const struct fg_tensor *frame, *picture;
-    const uint8_t *in;
+    const struct fg_tensor *picture;
+    struct fg_cpu_frame frame;
+    size_t channels;
+    uint8_t *decoded; /* a row of the frame for each thread */
     uint8_t *middle, *out;
-    size_t pitch;
     struct filter across, down;
-    bool is_across, is_down;
+    bool has_middle, is_across, is_down;
 };
+
+/* Of a decoded row; two threads share no cache line. */
+static size_t row_bytes(int32_t width) {
+    return fg_size_align((size_t)width * 3);
+}
 
 /* The same of grey and of RGB pixels, each with its sums in registers. */
 static void across_grey(const struct filter *f, const uint8_t *in, uint8_t *out) {
@@ -97,11 +105,17 @@ static void across_colour(const struct filter *f, const uint8_t *in, uint8_t *ou
 
 /* One row of the frame becomes one row of the middle picture {frame rows, picture columns, channels}. */
 static void across_row(void *argument, uint32_t task, uint32_t thread) {
-    (void)thread;
     const struct resize *r = argument;
-    const uint8_t *in = r->in + task * r->pitch;
-    uint8_t *out = r->middle + task * (size_t)r->picture->w * (size_t)r->frame->c;
-    (r->frame->c == 3 ? across_colour : across_grey)(&r->across, in, out);
+    const struct fg_cpu_frame *frame = &r->frame;
+    const uint8_t *in = frame->bytes + task * frame->pitch;
+    uint8_t *out = r->middle + task * (size_t)r->picture->w * r->channels;
+    if (fg_cpu_is_encoded(frame->format)) {
+        uint8_t *row = r->is_across ? r->decoded + thread * row_bytes(frame->width) : out;
+        fg_cpu_decode_row(frame, (int32_t)task, row);
+        in = row;
+    }
+    if (r->is_across)
+        (r->channels == 3 ? across_colour : across_grey)(&r->across, in, out);
 }
 
 /* Weighted sums of rows, for up to BLOCK bytes side by side. */
@@ -121,9 +135,9 @@ FG_CPU_CLONES static void sum_rows(const uint8_t *from, size_t pitch, const int3
 static void down_row(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct resize *r = argument;
-    const size_t channels = (size_t)r->frame->c, count = (size_t)r->picture->w * channels;
-    const uint8_t *from = r->is_across ? r->middle : r->in;
-    const size_t pitch = r->is_across ? count : r->pitch;
+    const size_t channels = r->channels, count = (size_t)r->picture->w * channels;
+    const uint8_t *from = r->has_middle ? r->middle : r->frame.bytes;
+    const size_t pitch = r->has_middle ? count : r->frame.pitch;
     const struct filter *f = &r->down;
     uint8_t *out = r->out + (size_t)task * (size_t)r->picture->w * 3;
     for (size_t begin = 0; begin < count; begin += BLOCK) {
@@ -145,13 +159,14 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
     (void)backend;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
     return in && out && in->dtype == FG_U8 && out->dtype == FG_U8 && in->n == out->n && out->c == 3 &&
-           (in->c == 1 || in->c == 3);
+           in->c == fg_pixel_channels(step->format) && !fg_pixel_lacks(step->format, in->w, in->h);
 }
 
+/* For any format: it may change with the frame. */
 static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
-    (void)backend;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
-    return filter_bytes(in->w, out->w) + filter_bytes(in->h, out->h) + (size_t)in->h * (size_t)out->w * 3;
+    return filter_bytes(in->w, out->w) + filter_bytes(in->h, out->h) +
+           fg_cpu_threads(backend) * row_bytes(in->w) + (size_t)in->h * (size_t)out->w * 3;
 }
 
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
@@ -159,22 +174,25 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     (void)message;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
     char *scratch = (char *)memory->region[FG_REGION_WORKSPACE] + step->workspace;
-    struct resize r = {.frame = in,
-                       .picture = out,
-                       .pitch = step->pitch,
+    struct resize r = {.picture = out,
+                       .frame = {fg_tensor_data(in, memory), step->pitch, in->h, in->w, step->format},
+                       .channels = (size_t)in->c,
                        .is_across = in->w != out->w,
                        .is_down = in->h != out->h};
+    r.has_middle = r.is_across || fg_cpu_is_encoded(step->format);
     r.across = make_filter(in->w, out->w, scratch);
     scratch += filter_bytes(in->w, out->w);
     r.down = make_filter(in->h, out->h, scratch);
     scratch += filter_bytes(in->h, out->h);
-    r.middle = (uint8_t *)scratch;
+    r.decoded = (uint8_t *)scratch;
+    r.middle = r.decoded + fg_cpu_threads(backend) * row_bytes(in->w);
+    r.out = fg_tensor_data(out, memory);
     for (int32_t n = 0; n < in->n; n++) {
-        r.in = (const uint8_t *)fg_tensor_data(in, memory) + (size_t)n * (size_t)in->h * step->pitch;
-        r.out = (uint8_t *)fg_tensor_data(out, memory) + (size_t)n * (size_t)out->h * (size_t)out->w * 3;
-        if (r.is_across)
+        if (r.has_middle)
             fg_cpu_parallel(backend, step, (uint32_t)in->h, across_row, &r);
         fg_cpu_parallel(backend, step, (uint32_t)out->h, down_row, &r);
+        r.frame.bytes += fg_pixel_frame_bytes(step->format, in->h, step->pitch);
+        r.out += (size_t)out->h * (size_t)out->w * 3;
     }
     return FG_OK;
 }

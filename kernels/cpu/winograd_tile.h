@@ -5,10 +5,10 @@
 
 #include <stddef.h>
 
+#include "kernels/cpu/cpu.h"
+
 /* Channels transformed at a time: one 512-bit vector of floats, or two or four shorter ones. */
 #define LANES ((size_t)16)
-
-#define FG_INLINE static inline __attribute__((always_inline))
 
 /* B^T d: one row or column of a 6x6 tile, for count channels. from and to are stride floats apart. */
 FG_INLINE void input_line(const float *const from[6], float *restrict to, size_t stride, size_t count) {

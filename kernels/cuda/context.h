@@ -33,6 +33,7 @@ struct fg_cuda_program {
     struct fg_memory memory; /* that it was captured with */
     struct fg_tensor frame;
     size_t pitch;
+    enum fg_pixel_format format;
 };
 
 struct fg_cuda {

@@ -1,6 +1,7 @@
 /* RESIZE: Pillow's antialiased BILINEAR with its own integer arithmetic, bit-exact with the CPU's: coefficients of 22
- * fractional bits, made on the device in double; a horizontal pass rounded to 8 bits, then a vertical one. */
-#include "kernels/cuda/device.cuh"
+ * fractional bits, made on the device in double; a horizontal pass rounded to 8 bits, then a vertical one. The horizontal
+ * one reads the frame in the camera's own format. The frame is read once from the host, into the workspace. */
+#include "kernels/cuda/pixel.cuh"
 
 #define PRECISION 22                /* bits of a weight behind the point */
 #define HALF (1 << (PRECISION - 1)) /* rounds a sum */
@@ -9,13 +10,6 @@
 struct filter {
     int in, out, size;
     int *first, *count, *weight;
-};
-
-struct picture {
-    const uint8_t *values;
-    size_t pitch; /* bytes of a row, */
-    size_t image; /* of an image */
-    int h, w, c;
 };
 
 __device__ static double triangle(double x) {
@@ -46,22 +40,42 @@ __device__ static uint8_t clip(int sum) {
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-/* Frames {n, h, w, c} to {n, h, columns, c}. One thread a value. */
-__global__ static void across(struct picture p, int n, struct filter f, uint8_t *out) {
+/* Frames {n, h, w, c} to {n, h, columns, c}. One thread a value. f.count NULL: the width is kept. */
+template <class Reader>
+__global__ static void across(struct fg_picture p, int n, struct filter f, uint8_t *out) {
     const size_t count = (size_t)n * p.h * f.out * p.c;
     for (size_t i = fg_thread(); i < count; i += fg_threads()) {
         const int k = (int)(i % p.c), x = (int)(i / p.c % f.out), y = (int)(i / p.c / f.out % p.h);
-        const uint8_t *from =
-            p.values + i / p.c / f.out / p.h * p.image + y * p.pitch + (size_t)f.first[x] * p.c + k;
+        const Reader row(p, (int)(i / p.c / f.out / p.h), y, k);
+        if (!f.count) {
+            out[i] = (uint8_t)row.at(x);
+            continue;
+        }
         int sum = HALF;
         for (int t = 0; t < f.count[x]; t++)
-            sum += from[(size_t)t * p.c] * f.weight[(size_t)x * f.size + t];
+            sum += row.at(f.first[x] + t) * f.weight[(size_t)x * f.size + t];
         out[i] = clip(sum);
     }
 }
 
+typedef void across_kernel(struct fg_picture p, int n, struct filter f, uint8_t *out);
+
+static across_kernel *across_of(enum fg_pixel_format format) {
+    switch (format) {
+    case FG_GREY8:
+    case FG_RGB8:
+        return across<fg_plain_row>;
+    case FG_YUYV:
+        return across<fg_yuyv_row>;
+    case FG_NV12:
+        return across<fg_nv12_row>;
+    default:
+        return fg_pixel_bayer_bits(format) > 8 ? across<fg_bayer_row<true>> : across<fg_bayer_row<false>>;
+    }
+}
+
 /* To {n, rows, w, 3}; grey three times. f.count NULL: the height is kept. */
-__global__ static void down(struct picture p, int n, struct filter f, uint8_t *out) {
+__global__ static void down(struct fg_picture p, int n, struct filter f, uint8_t *out) {
     const size_t count = (size_t)n * f.out * p.w * 3;
     for (size_t i = fg_thread(); i < count; i += fg_threads()) {
         const int k = p.c == 3 ? (int)(i % 3) : 0, x = (int)(i / 3 % p.w), y = (int)(i / 3 / p.w % f.out);
@@ -81,7 +95,7 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
     (void)backend;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
     return in && out && in->dtype == FG_U8 && out->dtype == FG_U8 && in->n == out->n && out->c == 3 &&
-           (in->c == 1 || in->c == 3);
+           in->c == fg_pixel_channels(step->format) && !fg_pixel_lacks(step->format, in->w, in->h);
 }
 
 static int filter_size(int in, int out) {
@@ -95,10 +109,10 @@ static size_t filter_bytes(int in, int out) {
 
 size_t fg_cuda_frame_bytes(const struct fg_step *step) {
     const struct fg_tensor *in = step->in[0];
-    return (size_t)in->n * (size_t)in->h * step->pitch;
+    return (size_t)in->n * fg_pixel_frame_bytes(step->format, in->h, step->pitch);
 }
 
-/* The frame, both filters and the picture between the passes. */
+/* The frame, both filters and the picture between the passes: enough for any format, which may change with the frame. */
 static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
@@ -118,20 +132,38 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     const struct fg_cuda_call call = {backend, step, memory, message};
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
     char *scratch = static_cast<char *>(fg_workspace(&call));
-    const struct filter columns = filter_of(in->w, out->w, scratch);
+    const size_t bytes = fg_cuda_frame_bytes(step);
+    const uint8_t *frame = reinterpret_cast<const uint8_t *>(scratch);
+    const cudaError_t error = cudaMemcpyAsync(scratch, fg_values<const uint8_t>(&call, in), bytes,
+                                              cudaMemcpyHostToDevice, fg_cuda_stream(backend, step));
+    if (error != cudaSuccess)
+        return fg_fail(message, FG_DEVICE_LOST, "a frame cannot be copied: %s", cudaGetErrorString(error));
+    scratch += fg_size_align(bytes);
+    struct filter columns = filter_of(in->w, out->w, scratch);
     scratch += filter_bytes(in->w, out->w);
     struct filter rows = filter_of(in->h, out->h, scratch);
     scratch += filter_bytes(in->h, out->h);
     uint8_t *middle = reinterpret_cast<uint8_t *>(scratch);
-    struct picture p = {
-        fg_values<const uint8_t>(&call, in), step->pitch, in->h * step->pitch, in->h, in->w, in->c};
+    struct fg_picture p = {frame,
+                           step->pitch,
+                           fg_pixel_frame_bytes(step->format, in->h, step->pitch),
+                           in->h,
+                           in->w,
+                           in->c,
+                           fg_pixel_red_row(step->format),
+                           fg_pixel_red_column(step->format),
+                           fg_pixel_bayer_bits(step->format)};
     enum fg_status status = FG_OK;
-    if (in->w != out->w) {
+    if (in->w == out->w)
+        columns.count = nullptr;
+    else
         status = fg_launch(&call, fg_blocks((size_t)out->w), FG_BLOCK, make_filter, columns);
+    const bool plain = step->format == FG_GREY8 || step->format == FG_RGB8;
+    if (columns.count || !plain) {
         if (status == FG_OK)
-            status = fg_launch(&call, fg_blocks((size_t)in->n * in->h * out->w * in->c), FG_BLOCK, across, p,
-                               in->n, columns, middle);
-        p = {middle, (size_t)out->w * in->c, (size_t)in->h * out->w * in->c, in->h, out->w, in->c};
+            status = fg_launch(&call, fg_blocks((size_t)in->n * in->h * out->w * in->c), FG_BLOCK,
+                               across_of(step->format), p, in->n, columns, middle);
+        p = {middle, (size_t)out->w * in->c, (size_t)in->h * out->w * in->c, in->h, out->w, in->c, 0, 0, 0};
     }
     if (in->h == out->h)
         rows.count = nullptr;

@@ -206,6 +206,7 @@ static enum fg_status capture(struct fg_cuda *cuda, struct fg_cuda_program *p, c
     if (frame) {
         p->frame = *frame->in[0];
         p->pitch = frame->pitch;
+        p->format = frame->format;
     }
     cuda->base.times.capture_ns = fg_clock_ns() - begin;
     return FG_OK;
@@ -220,7 +221,7 @@ static bool captured(const struct fg_cuda_program *p, const struct fg_memory *me
             return false;
     const struct fg_step *step = frame_step(p->program);
     return !step || (step->pitch == p->pitch && step->in[0]->h == p->frame.h &&
-                     step->in[0]->w == p->frame.w && step->in[0]->c == p->frame.c);
+                     step->in[0]->w == p->frame.w && step->format == p->format);
 }
 
 /* The graph copies the frame from where it is now. */

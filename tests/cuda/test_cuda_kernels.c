@@ -36,25 +36,34 @@ static int close_backends(void **state) {
     return 0;
 }
 
-/* Pictures to the byte, whatever their size, layout and colour. */
+/* Pictures to the byte, whatever their size, layout and format. */
 static void resize_is_the_cpus(void **state) {
     (void)state;
     assert_int_equal(fg_cpu_open(1, 1, &cpu, NULL), FG_OK);
-    for (uint32_t r = 0; r < 40; r++) {
+    for (uint32_t r = 0; r < 10 * FG_PIXEL_FORMATS; r++) {
         fg_bench_open(&bench, r);
-        const int32_t n = fg_bench_pick(&bench, 1, 2), h = fg_bench_pick(&bench, 1, 40),
-                      w = fg_bench_pick(&bench, 1, 40), c = fg_bench_pick(&bench, 0, 1) ? 3 : 1;
+        const enum fg_pixel_format format = (enum fg_pixel_format)(r % FG_PIXEL_FORMATS);
+        int32_t n = fg_bench_pick(&bench, 1, 2), h = fg_bench_pick(&bench, 1, 40),
+                w = fg_bench_pick(&bench, 1, 40);
+        if (fg_pixel_lacks(format, w, h)) {
+            w += w % 2;
+            h += h % 2;
+        }
         const int32_t out_h = r % 5 ? fg_bench_pick(&bench, 1, 40) : h,
                       out_w = r % 3 ? fg_bench_pick(&bench, 1, 40) : w;
-        struct fg_step step = {.op = FG_RESIZE, .pitch = (size_t)(w * c + fg_bench_pick(&bench, 0, 9))};
-        /* Rows with their spare bytes, as one wide picture. */
-        const struct fg_tensor *bytes = fg_bench_bytes(&bench, n, h, (int32_t)step.pitch, 1);
+        const size_t pitch = fg_pixel_row_bytes(format, w) + (size_t)fg_bench_pick(&bench, 0, 9);
+        struct fg_step step = {.op = FG_RESIZE, .pitch = pitch, .format = format};
+        const struct fg_tensor *bytes =
+            fg_bench_bytes(&bench, n, 1, (int32_t)fg_pixel_frame_bytes(format, h, pitch), 1);
         uint8_t *values = fg_bench_narrow(&bench, bytes);
+        /* 10 and 12 bits have their upper ones in every other byte. */
+        const int32_t most_odd = format < FG_RGGB10 ? 255 : (1 << (fg_pixel_bayer_bits(format) - 8)) - 1;
         for (size_t i = 0; i < fg_tensor_bytes(bytes); i++)
-            values[i] = (uint8_t)fg_bench_pick(&bench, 0, 255);
+            values[i] = (uint8_t)fg_bench_pick(&bench, 0, i % pitch % 2 ? most_odd : 255);
         struct fg_tensor frame = *bytes;
+        frame.h = h;
         frame.w = w;
-        frame.c = c;
+        frame.c = fg_pixel_channels(format);
         step.in[0] = &frame;
         step.out[0] = fg_bench_bytes(&bench, n, out_h, out_w, 3);
         uint8_t *out = fg_bench_narrow(&bench, step.out[0]), *expected = malloc(fg_tensor_bytes(step.out[0]));

@@ -155,9 +155,11 @@ static void add_backbone(enum fg_backbone backbone, const struct fg_backend *bac
                                          .fmm = true,
                                          .levels = 7};
     ok(fg_network_init(&network, &spec, &message));
-    ok(fg_inference_open(&inference, &network, backend, SIDE, SIDE, &message));
-    add_graphs(inference.program, JUDGING);
-    fg_inference_close(&inference);
+    for (int32_t batch = 1; batch <= BATCH; batch += BATCH - 1) {
+        ok(fg_inference_open(&inference, &network, backend, batch, SIDE, SIDE, &message));
+        add_graphs(inference.program, JUDGING);
+        fg_inference_close(&inference);
+    }
     struct fg_weights weights;
     ok(fg_weights_open(&weights, &network, &message));
     ok(fg_graph_training(&graph, &weights, &recipe, backend, BATCH, BATCH, &message));

@@ -1,4 +1,6 @@
-/* RESIZE: pictures come out to the byte as Pillow's, whatever their layout in memory. */
+/* RESIZE: pictures come out to the byte as Pillow's, whatever their layout in memory and their
+ * pixel format. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,11 +16,18 @@
 static struct fg_backend *backends[4]; /* the CPU with 1, 2 and 3 threads, and the reference */
 
 struct size {
-    int32_t h, w, c, spare; /* spare: bytes behind each row */
+    int32_t h, w;
+    enum fg_pixel_format format;
+    int32_t spare; /* bytes behind each row */
+    int32_t more;  /* frames behind the first */
 };
 
 static size_t pitch_of(struct size s) {
-    return (size_t)s.w * (size_t)s.c + (size_t)s.spare;
+    return fg_pixel_row_bytes(s.format, s.w) + (size_t)s.spare;
+}
+
+static size_t bytes_of(struct size s) {
+    return (size_t)(s.more + 1) * fg_pixel_frame_bytes(s.format, s.h, pitch_of(s));
 }
 
 static uint8_t *make(size_t bytes) {
@@ -28,15 +37,20 @@ static uint8_t *make(size_t bytes) {
     return block;
 }
 
-/* The frame resized to h x w, RGB; the caller frees it. */
+/* The frames resized to h x w, RGB; the caller frees them. */
 static uint8_t *resized(struct fg_backend *backend, uint8_t *frame, struct size s, int32_t h, int32_t w) {
-    uint8_t *out = make((size_t)h * (size_t)w * 3);
-    const struct fg_tensor in = {FG_U8, 1, s.h, s.w, s.c, FG_REGION_FRAME, 0},
-                           picture = {FG_U8, 1, h, w, 3, FG_REGION_IO, 0};
-    struct fg_step step = {.op = FG_RESIZE, .pitch = pitch_of(s), .in = {&in}, .out = {&picture}};
+    const int32_t n = s.more + 1;
+    uint8_t *out = make((size_t)(n * h * w) * 3);
+    struct fg_tensor in = {FG_U8, n, s.h, s.w, 3, FG_REGION_FRAME, 0};
+    const struct fg_tensor picture = {FG_U8, n, h, w, 3, FG_REGION_IO, 0};
+    struct fg_step step = {
+        .op = FG_RESIZE, .pitch = pitch_of(s), .format = FG_RGB8, .in = {&in}, .out = {&picture}};
     const struct fg_kernel *kernel = &backend->kernel[FG_RESIZE];
-    assert_true(kernel->supports(backend, &step));
+    /* What is planned for RGB is enough for all formats. */
     step.workspace_bytes = kernel->workspace ? kernel->workspace(backend, &step) : 0;
+    step.format = s.format;
+    in.c = fg_pixel_channels(s.format);
+    assert_true(kernel->supports(backend, &step));
     struct fg_memory memory = {{NULL}};
     memory.region[FG_REGION_FRAME] = frame;
     memory.region[FG_REGION_IO] = out;
@@ -49,11 +63,12 @@ static uint8_t *resized(struct fg_backend *backend, uint8_t *frame, struct size 
 
 /* A picture by a formula; the spare bytes behind its rows are not part of it. */
 static uint8_t *patterned(struct size s) {
-    uint8_t *frame = make((size_t)s.h * pitch_of(s));
+    uint8_t *frame = make(bytes_of(s));
+    const int32_t c = fg_pixel_channels(s.format);
     for (int32_t y = 0; y < s.h; y++) {
         for (int32_t x = 0; x < s.w; x++) {
-            for (int32_t k = 0; k < s.c; k++) {
-                frame[(size_t)y * pitch_of(s) + (size_t)(x * s.c + k)] =
+            for (int32_t k = 0; k < c; k++) {
+                frame[(size_t)y * pitch_of(s) + (size_t)(x * c + k)] =
                     (uint8_t)(y * 53 + x * x * 29 + k * 97 + y * x * 7);
             }
         }
@@ -72,13 +87,14 @@ static void values_are_pillows(void **state) {
                                         143, 140, 199, 191, 139, 88,  72,  90,  108, 111};
     for (int b = 0; b < 4; b++) {
         for (int32_t spare = 0; spare < 6; spare += 5) { /* the pitch is honoured */
-            uint8_t *frame = patterned((struct size){7, 11, 3, spare});
-            uint8_t *out = resized(backends[b], frame, (struct size){7, 11, 3, spare}, 3, 4);
+            const struct size rgb = {7, 11, FG_RGB8, spare, 0}, one = {5, 3, FG_GREY8, spare, 0};
+            uint8_t *frame = patterned(rgb);
+            uint8_t *out = resized(backends[b], frame, rgb, 3, 4);
             assert_memory_equal(out, colour, sizeof colour);
             free(frame);
             free(out);
-            frame = patterned((struct size){5, 3, 1, spare});
-            out = resized(backends[b], frame, (struct size){5, 3, 1, spare}, 4, 8);
+            frame = patterned(one);
+            out = resized(backends[b], frame, one, 4, 8);
             for (size_t i = 0; i < sizeof grey; i++) { /* grey is repeated */
                 assert_int_equal(out[i * 3], grey[i]);
                 assert_int_equal(out[i * 3 + 1], grey[i]);
@@ -92,43 +108,212 @@ static void values_are_pillows(void **state) {
 
 static void the_same_size_changes_nothing(void **state) {
     (void)state;
-    const struct size s = {9, 13, 3, 0};
+    const struct size s = {9, 13, FG_RGB8, 0, 0};
     uint8_t *frame = patterned(s);
     for (int b = 0; b < 4; b++) {
         uint8_t *out = resized(backends[b], frame, s, s.h, s.w);
-        assert_memory_equal(out, frame, (size_t)(s.h * s.w * s.c));
+        assert_memory_equal(out, frame, (size_t)(s.h * s.w) * 3);
         free(out);
     }
     free(frame);
+}
+
+/* A size near it that the format can have. */
+static struct size legal(struct size s) {
+    if (fg_pixel_lacks(s.format, s.w, s.h)) {
+        s.w += s.w % 2;
+        s.h += s.h % 2;
+    }
+    return s;
+}
+
+static uint8_t *drawn(struct fg_bench *draw, struct size s) {
+    uint8_t *frame = make(bytes_of(s));
+    for (size_t i = 0; i < bytes_of(s); i++)
+        frame[i] = (uint8_t)fg_bench_pick(draw, 0, 255);
+    /* Upper bytes of 10 and 12 bits: now and then with bits that should be zero. */
+    for (size_t i = 0; i < bytes_of(s) && s.format >= FG_RGGB10; i++)
+        if ((i % pitch_of(s)) % 2 && fg_bench_pick(draw, 0, 50))
+            frame[i] &= (uint8_t)((1 << (fg_pixel_bayer_bits(s.format) - 8)) - 1);
+    return frame;
 }
 
 static void drawn_sizes_equal_the_reference(void **state) {
     (void)state;
     struct fg_bench draw;
     fg_bench_open(&draw, 11);
-    for (int r = 0; r < 60; r++) {
-        const int32_t most = r % 2 ? 90 : 7;
-        const struct size s = {fg_bench_pick(&draw, 1, most), fg_bench_pick(&draw, 1, most), r % 3 ? 3 : 1,
-                               fg_bench_pick(&draw, 0, 9)};
-        const int32_t h = r % 5 == 0 ? s.h : fg_bench_pick(&draw, 1, 40),
-                      w = r % 5 == 1 ? s.w : fg_bench_pick(&draw, 1, r % 7 ? 40 : 120);
-        const bool constant = r % 4 == 0; /* stays constant */
-        uint8_t *frame = make((size_t)s.h * pitch_of(s));
-        const uint8_t level = (uint8_t)fg_bench_pick(&draw, 0, 255);
-        for (size_t i = 0; i < (size_t)s.h * pitch_of(s); i++) {
-            frame[i] = constant ? level : (uint8_t)fg_bench_pick(&draw, 0, 255);
-        }
+    for (int r = 0; r < 20 * FG_PIXEL_FORMATS; r++) {
+        const int32_t most = r % 3 ? 90 : 7, widest = r % 5 ? most : 700;
+        const struct size s =
+            legal((struct size){fg_bench_pick(&draw, 1, most), fg_bench_pick(&draw, 1, widest),
+                                (enum fg_pixel_format)(r % FG_PIXEL_FORMATS), fg_bench_pick(&draw, 0, 9),
+                                fg_bench_pick(&draw, 0, 1)});
+        const int32_t h = fg_bench_pick(&draw, 0, 3) ? fg_bench_pick(&draw, 1, 40) : s.h,
+                      w = fg_bench_pick(&draw, 0, 3) ? fg_bench_pick(&draw, 1, r % 7 ? 40 : 120) : s.w;
+        uint8_t *frame = drawn(&draw, s);
         uint8_t *expected = resized(backends[3], frame, s, h, w);
-        uint8_t *out = resized(backends[r % 3], frame, s, h, w);
-        assert_memory_equal(out, expected, (size_t)h * (size_t)w * 3);
-        for (size_t i = 0; constant && i < (size_t)h * (size_t)w * 3; i++) {
-            assert_int_equal(out[i], level);
-        }
+        uint8_t *out = resized(backends[fg_bench_pick(&draw, 0, 2)], frame, s, h, w);
+        assert_memory_equal(out, expected, (size_t)((s.more + 1) * h * w) * 3);
         free(frame);
         free(expected);
         free(out);
     }
     fg_bench_close(&draw);
+}
+
+static void constant_stays_constant(void **state) {
+    (void)state;
+    struct fg_bench draw;
+    fg_bench_open(&draw, 13);
+    for (int r = 0; r < 40; r++) {
+        const struct size s = {fg_bench_pick(&draw, 1, 90), fg_bench_pick(&draw, 1, 90),
+                               r % 2 ? FG_RGB8 : FG_GREY8, 0, 0};
+        const int32_t h = fg_bench_pick(&draw, 1, 40), w = fg_bench_pick(&draw, 1, 120);
+        const uint8_t level = (uint8_t)fg_bench_pick(&draw, 0, 255);
+        uint8_t *frame = make(bytes_of(s));
+        memset(frame, level, bytes_of(s));
+        uint8_t *out = resized(backends[r % 4], frame, s, h, w);
+        for (size_t i = 0; i < (size_t)(h * w) * 3; i++)
+            assert_int_equal(out[i], level);
+        free(frame);
+        free(out);
+    }
+    fg_bench_close(&draw);
+}
+
+/* ---- Formats ---- */
+
+/* The frame in its own size. */
+static uint8_t *seen(struct fg_backend *backend, uint8_t *frame, struct size s) {
+    return resized(backend, frame, s, s.h, s.w);
+}
+
+static void yuv_of_known_colours(void **state) {
+    (void)state;
+    /* Black, white, the primaries and two greys; below black and above white are clipped. */
+    static const uint8_t known[][6] = {
+        {16, 128, 128, 0, 0, 0},  {235, 128, 128, 255, 255, 255}, {81, 90, 240, 254, 0, 0},
+        {145, 54, 34, 0, 255, 1}, {41, 240, 110, 0, 0, 255},      {126, 128, 128, 128, 128, 128},
+        {0, 128, 128, 0, 0, 0},   {255, 128, 128, 255, 255, 255}, {17, 128, 128, 1, 1, 1},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const uint8_t y = known[i][0], u = known[i][1], v = known[i][2];
+        uint8_t yuyv[4] = {y, u, 16, v}, nv12[6] = {16, 16, 16, y, u, v};
+        for (int b = 0; b < 4; b++) {
+            uint8_t *out = seen(backends[b], yuyv, (struct size){1, 2, FG_YUYV, 0, 0});
+            assert_memory_equal(out, known[i] + 3, 3);
+            free(out);
+            out = seen(backends[b], nv12, (struct size){2, 2, FG_NV12, 0, 0});
+            assert_memory_equal(out + 9, known[i] + 3, 3);
+            free(out);
+        }
+    }
+}
+
+/* BT.601 in real numbers, over the whole cube: no more than rounding apart. */
+static void yuv_is_bt601(void **state) {
+    (void)state;
+    const struct size s = {52 * 52, 52 * 2, FG_YUYV, 0, 0};
+    uint8_t *frame = make(bytes_of(s));
+    for (int32_t i = 0; i < s.h * s.w; i++) { /* a row has one u and v and every fifth y twice */
+        frame[2 * i] = (uint8_t)(i % s.w / 2 * 5);
+        frame[2 * i + 1] = (uint8_t)((i % 2 ? i / s.w % 52 : i / s.w / 52) * 5);
+    }
+    uint8_t *out = seen(backends[1], frame, s);
+    for (int32_t i = 0; i < s.h * s.w; i++) {
+        const uint8_t *pair = frame + i / 2 * 4;
+        const double y = (frame[2 * i] - 16) / 219.0, u = (pair[1] - 128) / 224.0,
+                     v = (pair[3] - 128) / 224.0;
+        const double red = y + 1.402 * v, blue = y + 1.772 * u,
+                     colour[3] = {red, (y - 0.299 * red - 0.114 * blue) / 0.587, blue};
+        for (int k = 0; k < 3; k++)
+            assert_true(fabs(fmin(fmax(255 * colour[k], 0), 255) - out[3 * i + k]) < 0.502);
+    }
+    free(frame);
+    free(out);
+}
+
+/* A Bayer frame of a colour each place of which is given by plane: three numbers for 1, y and x. */
+static uint8_t *mosaic(struct size s, const int32_t plane[3][3]) {
+    static const char colours[] = "rgb";
+    uint8_t *frame = make(bytes_of(s));
+    for (int32_t i = 0; i < s.h * s.w; i++) {
+        const int32_t y = i / s.w, x = i % s.w;
+        const int32_t *of = plane[strchr(colours, fg_pixel_name(s.format)[y % 2 * 2 + x % 2]) - colours];
+        const int32_t value = of[0] + y * of[1] + x * of[2];
+        uint8_t *row = frame + (size_t)y * pitch_of(s);
+        if (fg_pixel_bayer_bits(s.format) == 8) {
+            row[x] = (uint8_t)value;
+        } else {
+            row[2 * x] = (uint8_t)value;
+            row[2 * x + 1] = (uint8_t)(value >> 8);
+        }
+    }
+    return frame;
+}
+
+static void flat_bayer_is_flat(void **state) {
+    (void)state;
+    static const struct { int32_t h, w; } sizes[] = {{2, 2}, {2, 3}, {3, 2}, {5, 7}, {8, 6}};
+    for (int format = FG_RGGB8; format < FG_PIXEL_FORMATS; format++) {
+        const int32_t bits = fg_pixel_bayer_bits((enum fg_pixel_format)format), unit = 1 << (bits - 8);
+        const int32_t plane[3][3] = {{(1 << bits) - 1, 0, 0}, {100 * unit, 0, 0}, {7 * unit, 0, 0}};
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            const struct size s = {sizes[i].h, sizes[i].w, (enum fg_pixel_format)format, (int32_t)i, 0};
+            uint8_t *frame = mosaic(s, plane), *out = seen(backends[i % 4], frame, s);
+            for (int32_t k = 0; k < s.h * s.w * 3; k++)
+                assert_int_equal(out[k], ((int[]){255, 100, 7})[k % 3]);
+            free(frame);
+            free(out);
+        }
+    }
+}
+
+/* Bilinear interpolation goes through a slope; at an edge the mirror bends it. */
+static void bayer_keeps_slopes(void **state) {
+    (void)state;
+    for (int format = FG_RGGB8; format < FG_PIXEL_FORMATS; format++) {
+        const struct size s = {12, 15, (enum fg_pixel_format)format, 3, 0};
+        const int32_t unit = 1 << (fg_pixel_bayer_bits(s.format) - 8);
+        const int32_t plane[3][3] = {
+            {10 * unit, 2 * unit, 4 * unit}, {200 * unit, -3 * unit, unit}, {90 * unit, unit, -5 * unit}};
+        uint8_t *frame = mosaic(s, plane), *out = seen(backends[format % 4], frame, s);
+        for (int32_t y = 1; y < s.h - 1; y++)
+            for (int32_t x = 1; x < s.w - 1; x++)
+                for (int32_t k = 0; k < 3; k++)
+                    assert_int_equal(out[(y * s.w + x) * 3 + k] * unit,
+                                     plane[k][0] + y * plane[k][1] + x * plane[k][2]);
+        free(frame);
+        free(out);
+    }
+}
+
+static void sizes_that_a_format_cannot_have(void **state) {
+    (void)state;
+    static const struct {
+        enum fg_pixel_format format;
+        int32_t h, w, c;
+        bool supported;
+    } cases[] = {
+        {FG_YUYV, 3, 4, 3, true},   {FG_YUYV, 4, 3, 3, false},  {FG_YUYV, 4, 4, 1, false},
+        {FG_NV12, 4, 6, 3, true},   {FG_NV12, 4, 5, 3, false},  {FG_NV12, 3, 6, 3, false},
+        {FG_RGGB8, 3, 5, 3, true},  {FG_BGGR12, 2, 2, 3, true}, {FG_GRBG10, 1, 6, 3, false},
+        {FG_GBRG8, 6, 1, 3, false}, {FG_RGB8, 1, 1, 3, true},   {FG_RGB8, 1, 1, 1, false},
+        {FG_GREY8, 1, 1, 1, true},  {FG_GREY8, 1, 1, 3, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct fg_tensor in = {FG_U8, 1, cases[i].h, cases[i].w, cases[i].c, FG_REGION_FRAME, 0},
+                               out = {FG_U8, 1, 8, 8, 3, FG_REGION_IO, 0};
+        const struct fg_step step = {
+            .op = FG_RESIZE, .pitch = 64, .format = cases[i].format, .in = {&in}, .out = {&out}};
+        assert_int_equal(backends[0]->kernel[FG_RESIZE].supports(backends[0], &step), cases[i].supported);
+    }
+    assert_int_equal(fg_pixel_row_bytes(FG_NV12, 6), 6);
+    assert_int_equal(fg_pixel_row_bytes(FG_YUYV, 6), 12);
+    assert_int_equal(fg_pixel_row_bytes(FG_GREY8, 6), 6);
+    assert_int_equal(fg_pixel_row_bytes(FG_BGGR8, 6), 6);
+    assert_int_equal(fg_pixel_row_bytes(FG_RGGB10, 6), 12);
+    assert_int_equal(fg_pixel_frame_bytes(FG_NV12, 4, 10), 60);
 }
 
 static int open_backends(void **state) {
@@ -154,6 +339,12 @@ int main(void) {
         cmocka_unit_test(values_are_pillows),
         cmocka_unit_test(the_same_size_changes_nothing),
         cmocka_unit_test(drawn_sizes_equal_the_reference),
+        cmocka_unit_test(constant_stays_constant),
+        cmocka_unit_test(yuv_of_known_colours),
+        cmocka_unit_test(yuv_is_bt601),
+        cmocka_unit_test(flat_bayer_is_flat),
+        cmocka_unit_test(bayer_keeps_slopes),
+        cmocka_unit_test(sizes_that_a_format_cannot_have),
     };
     return cmocka_run_group_tests(tests, open_backends, close_backends);
 }

@@ -10,6 +10,86 @@ static double triangle(double x) {
     return fabs(x) < 1 ? 1 - fabs(x) : 0;
 }
 
+static int32_t mirrored(int32_t i, int32_t length) {
+    while (length > 1 && (i < 0 || i >= length))
+        i = i < 0 ? -i : 2 * (length - 1) - i;
+    return length > 1 ? i : 0;
+}
+
+/* ---- What a frame shows (kernels/step.h), one value at a time ---- */
+
+struct frame {
+    const uint8_t *bytes;
+    size_t pitch, h, w;
+    enum fg_pixel_format format;
+};
+
+/* To the nearest, halves up. */
+static double rounded(double x) {
+    return floor(x + 0.5);
+}
+
+/* A factor in 65536ths. */
+static double fixed(double factor) {
+    return rounded(factor * 65536);
+}
+
+/* Channel k of BT.601's limited range, from the weights that define luma: what U and V are scaled by is what
+ * makes blue less luma, and red less luma, 1 at most; green is what is left. */
+static double yuv_shown(double y, double u, double v, size_t k) {
+    static const double weight[3] = {0.299, 0.587, 0.114};
+    const double blue = 2 * (1 - weight[2]), red = 2 * (1 - weight[0]);
+    const double of_u[3] = {0, -blue * weight[2] / weight[1], blue},
+                 of_v[3] = {red, -red * weight[0] / weight[1], 0};
+    const double sum = fixed(255.0 / 219) * (y - 16) + fixed(255.0 / 224 * of_u[k]) * (u - 128) +
+                       fixed(255.0 / 224 * of_v[k]) * (v - 128);
+    return rounded(sum / 65536);
+}
+
+/* A format's name tells its colours, "rggb10": those of a row of two, then of the next. */
+static char colour_at(struct frame f, int32_t y, int32_t x) {
+    return fg_pixel_name(f.format)[y % 2 * 2 + x % 2];
+}
+
+static double bayer_shown(struct frame f, int32_t y, int32_t x, size_t k) {
+    const int32_t bits = atoi(fg_pixel_name(f.format) + 4);
+    double sum = 0, count = 0;
+    for (int32_t dy = -1; dy <= 1; dy++)
+        for (int32_t dx = -1; dx <= 1; dx++) {
+            const int32_t row = mirrored(y + dy, (int32_t)f.h), column = mirrored(x + dx, (int32_t)f.w);
+            const bool own = colour_at(f, y, x) == "rgb"[k];
+            if (colour_at(f, row, column) != "rgb"[k] || (own && (dy || dx)))
+                continue;
+            const uint8_t *line = f.bytes + (size_t)row * f.pitch;
+            sum += bits > 8 ? line[2 * column] + 256 * line[2 * column + 1] : line[column];
+            count++;
+        }
+    return rounded(rounded(sum / count) / pow(2, bits - 8));
+}
+
+static uint8_t shown(struct frame f, size_t y, size_t x, size_t k) {
+    const uint8_t *row = f.bytes + y * f.pitch;
+    const uint8_t *four = row + x / 2 * 4, *uv = f.bytes + (f.h + y / 2) * f.pitch + x / 2 * 2;
+    double value;
+    switch (f.format) {
+    case FG_GREY8:
+        return row[x];
+    case FG_RGB8:
+        return row[3 * x + k];
+    case FG_YUYV:
+        value = yuv_shown(row[2 * x], four[1], four[3], k);
+        break;
+    case FG_NV12:
+        value = yuv_shown(row[x], uv[0], uv[1], k);
+        break;
+    default:
+        value = bayer_shown(f, (int32_t)y, (int32_t)x, k);
+    }
+    return (uint8_t)fmin(fmax(value, 0), 255);
+}
+
+/* ---- The picture ---- */
+
 /* One line of values, stride bytes apart, to another length: what Pillow's BILINEAR does along one side. */
 static void resize_line(const uint8_t *from, size_t from_stride, int32_t in, uint8_t *to, size_t to_stride,
                         int32_t out) {
@@ -41,23 +121,27 @@ static enum fg_status resize_forward(struct fg_backend *backend, const struct fg
                                      const struct fg_memory *memory, struct fg_message *message) {
     (void)backend;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
-    const size_t channels = (size_t)in->c, width = (size_t)out->w, height = (size_t)out->h;
-    uint8_t *middle = calloc((size_t)in->h, width); /* one channel */
-    if (!middle) {
-        return fg_fail(message, FG_ENVIRONMENT, "no memory for a picture");
-    }
-    for (size_t n = 0; n < (size_t)in->n; n++)
+    const size_t width = (size_t)out->w, height = (size_t)out->h;
+    struct frame f = {fg_tensor_data(in, memory), step->pitch, (size_t)in->h, (size_t)in->w, step->format};
+    uint8_t *seen = calloc(f.h, f.w), *middle = calloc(f.h, width); /* one channel */
+    enum fg_status status = FG_OK;
+    if (!seen || !middle)
+        status = fg_fail(message, FG_ENVIRONMENT, "no memory for a picture");
+    for (size_t n = 0; n < (size_t)in->n && status == FG_OK; n++) {
         for (size_t k = 0; k < 3; k++) {
-            const uint8_t *from = (const uint8_t *)fg_tensor_data(in, memory) +
-                                  n * (size_t)in->h * step->pitch + (channels == 3 ? k : 0);
             uint8_t *to = (uint8_t *)fg_tensor_data(out, memory) + n * height * width * 3 + k;
-            for (size_t y = 0; y < (size_t)in->h; y++)
-                resize_line(from + y * step->pitch, channels, in->w, middle + y * width, 1, out->w);
+            for (size_t i = 0; i < f.h * f.w; i++)
+                seen[i] = shown(f, i / f.w, i % f.w, k);
+            for (size_t y = 0; y < f.h; y++)
+                resize_line(seen + y * f.w, 1, in->w, middle + y * width, 1, out->w);
             for (size_t x = 0; x < width; x++)
                 resize_line(middle + x, width, in->h, to + x * 3, width * 3, out->h);
         }
+        f.bytes += f.pitch * f.h + (step->format == FG_NV12 ? f.pitch * f.h / 2 : 0);
+    }
+    free(seen);
     free(middle);
-    return FG_OK;
+    return status;
 }
 
 const struct fg_kernel fg_reference_resize = {.supports = fg_reference_supports, .forward = resize_forward};
@@ -92,12 +176,6 @@ static double level_at(struct array m, int32_t n, int32_t y, int32_t x, struct a
             if (fabs(v - i) < 1 && fabs(u - j) < 1)
                 sum += *at(m, n, i, j, 0) * triangle(v - i) * triangle(u - j);
     return sum;
-}
-
-static int32_t mirrored(int32_t i, int32_t length) {
-    while (length > 1 && (i < 0 || i >= length))
-        i = i < 0 ? -i : 2 * (length - 1) - i;
-    return length > 1 ? i : 0;
 }
 
 /* The blur along one side: down (dy 1, dx 0) or across. */

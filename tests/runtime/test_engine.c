@@ -184,24 +184,72 @@ static void test_contract(void **state) {
     ok(load(&l, calibrated, true));
     static uint8_t pixels[101 * 81 * 3];
     const struct {
-        int32_t width, height, channels;
-        bool accepted;
+        int32_t width, height;
+        enum fg_pixel_format format;
+        const char *refused;
     } frames[] = {
-        {80, 70, 3, true}, {80, 70, 1, false}, {70, 80, 3, false}, {80, 71, 3, false}, {101, 70, 3, false}};
+        {80, 70, FG_RGB8, NULL},
+        {80, 70, FG_GREY8, "grey frame (grey8)"},
+        {70, 80, FG_RGB8, "80x70"},
+        {80, 71, FG_RGB8, "80x70"},
+        {101, 70, FG_RGB8, "at most"},
+        {80, 70, FG_YUYV, NULL},
+        {80, 70, FG_NV12, NULL},
+        {80, 70, FG_GBRG12, NULL},
+        {79, 70, FG_YUYV, "an even width"},
+        {80, 71, FG_NV12, "an even width and height"},
+        {1, 70, FG_RGGB8, "at least 2x2"},
+    };
     for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
         const struct fg_frame frame = {.pixels = pixels,
                                        .width = frames[i].width,
                                        .height = frames[i].height,
-                                       .channels = frames[i].channels,
-                                       .pitch = (size_t)(frames[i].width * frames[i].channels)};
+                                       .format = frames[i].format,
+                                       .pitch = fg_pixel_row_bytes(frames[i].format, frames[i].width)};
         struct fg_judgement judgement;
-        if (frames[i].accepted) {
+        if (!frames[i].refused) {
             ok(fg_engine_submit(l.engine, &frame, &message));
             ok(fg_engine_finish(l.engine, INT64_MAX, INFINITY, &judgement, &message));
         } else {
             assert_int_equal(fg_engine_submit(l.engine, &frame, &message), FG_INPUT);
+            assert_non_null(strstr(message.text, frames[i].refused));
         }
     }
+    const struct fg_frame narrow = {
+        .pixels = pixels, .width = 80, .height = 70, .format = FG_YUYV, .pitch = 159};
+    assert_int_equal(fg_engine_submit(l.engine, &narrow, &message), FG_INPUT);
+    assert_non_null(strstr(message.text, "rows 159 bytes apart"));
+    unload(&l);
+}
+
+/* The same grey picture in several formats is the same to the engine; a run with another format changes
+ * nothing of the next. */
+static void test_formats(void **state) {
+    (void)state;
+    write_bundle(1, 0, 2, any_size);
+    struct loaded l;
+    ok(load(&l, calibrated, true));
+    static uint8_t rgb[72 * 90 * 3], yuyv[72 * 90 * 2], nv12[72 * 90 * 3 / 2], bayer[72 * 90 * 2];
+    for (int i = 0; i < 72 * 90; i++) {
+        const int luma = 16 + (i / 90 * 7 + i % 90 / 2 * 5) % 220;
+        memset(rgb + 3 * i, (255 * (luma - 16) + 109) / 219, 3);
+        yuyv[2 * i] = nv12[i] = (uint8_t)luma;
+        yuyv[2 * i + 1] = nv12[72 * 90 + i / 2] = 128;
+    }
+    const struct fg_frame frames[] = {
+        {.pixels = rgb, .width = 90, .height = 72, .format = FG_RGB8, .pitch = 270},
+        {.pixels = yuyv, .width = 90, .height = 72, .format = FG_YUYV, .pitch = 180},
+        {.pixels = bayer, .width = 90, .height = 72, .format = FG_BGGR10, .pitch = 180},
+        {.pixels = nv12, .width = 90, .height = 72, .format = FG_NV12, .pitch = 90}};
+    struct fg_judgement judgement[4];
+    for (int i = 0; i < 4; i++) {
+        ok(fg_engine_submit(l.engine, &frames[i], &message));
+        ok(fg_engine_finish(l.engine, INT64_MAX, INFINITY, &judgement[i], &message));
+        assert_true(judgement[i].finite);
+    }
+    assert_true(judgement[1].score == judgement[0].score);
+    assert_true(judgement[2].score != judgement[0].score);
+    assert_true(judgement[3].score == judgement[0].score);
     unload(&l);
 }
 
@@ -225,7 +273,7 @@ static void test_deadline(void **state) {
     struct loaded l;
     ok(load(&l, calibrated, true));
     const struct fg_frame frame = {
-        .pixels = grey, .width = SIDE, .height = SIDE, .channels = 3, .pitch = SIDE * 3};
+        .pixels = grey, .width = SIDE, .height = SIDE, .format = FG_RGB8, .pitch = SIDE * 3};
     struct fg_judgement judgement;
     ok(fg_engine_submit(l.engine, &frame, &message));
     /* It may have ended already; otherwise a deadline in the past says so at once, and the run can still be
@@ -264,13 +312,10 @@ static void test_box(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory_is_exact),
-        cmocka_unit_test(test_uncalibrated_is_refused),
-        cmocka_unit_test(test_self_test),
-        cmocka_unit_test(test_contract),
-        cmocka_unit_test(test_overflow_is_not_finite),
-        cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_box),
+        cmocka_unit_test(test_memory_is_exact), cmocka_unit_test(test_uncalibrated_is_refused),
+        cmocka_unit_test(test_self_test),       cmocka_unit_test(test_contract),
+        cmocka_unit_test(test_formats),         cmocka_unit_test(test_overflow_is_not_finite),
+        cmocka_unit_test(test_deadline),        cmocka_unit_test(test_box),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

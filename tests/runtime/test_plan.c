@@ -144,7 +144,7 @@ static void test_random_orders(void **state) {
             struct fg_backend *backend;
             ok(fg_cpu_open(1, lanes[k], &backend, &message));
             struct fg_inference inference;
-            ok(fg_inference_open(&inference, &network, backend, network.spec.height, network.spec.width,
+            ok(fg_inference_open(&inference, &network, backend, 1, network.spec.height, network.spec.width,
                                  &message));
             struct fg_memory memory = take_memory(inference.program);
             fill_weights(&memory, inference.program);
@@ -152,7 +152,7 @@ static void test_random_orders(void **state) {
             uint8_t picture[64 * 96 * 3];
             for (size_t i = 0; i < sizeof picture; i++)
                 picture[i] = (uint8_t)draw(256);
-            fg_inference_set_frame(&inference, &memory, picture, height, width, 3, (size_t)width * 3);
+            fg_inference_set_frame(&inference, &memory, picture, height, width, FG_RGB8, (size_t)width * 3);
             ok(backend->prepare(backend, inference.program, &memory, &message));
             ok(fg_backend_run(backend, inference.program, &memory, &message));
 
@@ -226,7 +226,7 @@ static void test_height(void **state) {
     for (int backbone = 0; backbone < FG_BACKBONES; backbone++) {
         build_network((enum fg_backbone)backbone, 64, 256, 256);
         struct fg_inference inference;
-        ok(fg_inference_open(&inference, &network, backend, network.spec.height, network.spec.width,
+        ok(fg_inference_open(&inference, &network, backend, 1, network.spec.height, network.spec.width,
                              &message));
         compare_height("inference", (enum fg_backbone)backbone, &inference.report);
         fg_inference_close(&inference);

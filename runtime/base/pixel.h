@@ -1,0 +1,71 @@
+/* Pixel formats of frames: what cameras give and RESIZE reads.
+ *
+ * Each is laid out as V4L2's format of the like name, in rows pitch bytes apart; kernels/step.h says what
+ * they show as 8-bit RGB or grey. */
+#ifndef FG_RUNTIME_BASE_PIXEL_H
+#define FG_RUNTIME_BASE_PIXEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum fg_pixel_format {
+    FG_GREY8,
+    FG_RGB8,
+    FG_YUYV, /* Y0 U Y1 V for two pixels side by side */
+    FG_NV12, /* rows of Y; behind them, at pitch * height, half as many rows of U V for 2 x 2 pixels each */
+    /* Bayer, named by the colours of the first two rows' first two samples: RG over GB. The three depths have
+     * the same order of orders. */
+    FG_RGGB8,
+    FG_GRBG8,
+    FG_GBRG8,
+    FG_BGGR8,
+    /* 10 and 12 bits: each sample in 16 of its own, little-endian, the upper ones zero (V4L2's SRGGB10 and
+     * SRGGB12; not the packed SRGGB10P, not 16 bits filled from the top). */
+    FG_RGGB10,
+    FG_GRBG10,
+    FG_GBRG10,
+    FG_BGGR10,
+    FG_RGGB12,
+    FG_GRBG12,
+    FG_GBRG12,
+    FG_BGGR12,
+    FG_PIXEL_FORMATS
+};
+
+/* "yuyv", at most 15 characters. */
+const char *fg_pixel_name(enum fg_pixel_format format);
+
+/* What it shows: 1 grey, 3 colour. */
+static inline int32_t fg_pixel_channels(enum fg_pixel_format format) {
+    return format == FG_GREY8 ? 1 : 3;
+}
+
+/* The format of a decoded picture of 1 or 3 channels. */
+static inline enum fg_pixel_format fg_pixel_decoded(int32_t channels) {
+    return channels == 1 ? FG_GREY8 : FG_RGB8;
+}
+
+/* Bytes of a row's pixels, and of a whole frame. Extents are bounded by whoever made the frame, so these
+ * cannot overflow. */
+size_t fg_pixel_row_bytes(enum fg_pixel_format format, int32_t width);
+size_t fg_pixel_frame_bytes(enum fg_pixel_format format, int32_t height, size_t pitch);
+
+/* NULL, or what the format needs that a frame of this size lacks: "needs an even width". */
+const char *fg_pixel_lacks(enum fg_pixel_format format, int32_t width, int32_t height);
+
+/* A Bayer format's bits of a sample, and row and column (0 or 1) of the first red one. */
+static inline bool fg_pixel_is_bayer(enum fg_pixel_format format) {
+    return format >= FG_RGGB8;
+}
+static inline int32_t fg_pixel_bayer_bits(enum fg_pixel_format format) {
+    return 8 + ((int32_t)format - FG_RGGB8) / 4 * 2;
+}
+static inline int32_t fg_pixel_red_row(enum fg_pixel_format format) {
+    return ((int32_t)format - FG_RGGB8) / 2 % 2;
+}
+static inline int32_t fg_pixel_red_column(enum fg_pixel_format format) {
+    return ((int32_t)format - FG_RGGB8) % 2;
+}
+
+#endif
