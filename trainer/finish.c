@@ -7,8 +7,9 @@
 
 #include "runtime/forward.h"
 
-enum fg_status fg_finish_write(const char *path, const struct fg_weights *weights,
-                               const struct fg_bundle_header *header, struct fg_message *message) {
+enum fg_status fg_folded_open(struct fg_folded *folded, const struct fg_weights *weights,
+                              struct fg_message *message) {
+    memset(folded, 0, sizeof *folded);
     struct fg_plan *plan;
     enum fg_status status = fg_plan_open(FG_FORWARD_TENSORS, 1, 1, &plan, message);
     if (status != FG_OK)
@@ -20,21 +21,33 @@ enum fg_status fg_finish_write(const char *path, const struct fg_weights *weight
     for (uint32_t i = 0; i < weights->network->params; i++)
         if (forward.frozen[i])
             bytes = forward.frozen[i]->offset + fg_size_align(fg_tensor_bytes(forward.frozen[i]));
-    struct fg_memory memory = {.region = {[FG_REGION_FROZEN] = aligned_alloc(FG_ALIGNMENT, bytes)}};
-    if (!memory.region[FG_REGION_FROZEN]) {
-        status =
-            fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory for %zu MiB of weights", path, bytes >> 20);
-        goto out;
+    folded->block = aligned_alloc(FG_ALIGNMENT, bytes);
+    if (folded->block) {
+        const struct fg_memory memory = {.region = {[FG_REGION_FROZEN] = folded->block}};
+        fg_weights_fold(weights, forward.frozen, -1, folded->block);
+        for (uint32_t i = 0; i < weights->network->params; i++)
+            if (forward.frozen[i])
+                folded->value[i] = fg_tensor_data(forward.frozen[i], &memory);
+    } else {
+        status = fg_fail(message, FG_ENVIRONMENT, "no memory for %zu MiB of weights", bytes >> 20);
     }
-    fg_weights_fold(weights, forward.frozen, -1, memory.region[FG_REGION_FROZEN]);
-    const float *values[FG_NETWORK_PARAMS] = {NULL};
-    for (uint32_t i = 0; i < weights->network->params; i++)
-        if (forward.frozen[i])
-            values[i] = fg_tensor_data(forward.frozen[i], &memory);
-    status = fg_bundle_write(path, header, values, NULL, NULL, message);
-out:
-    free(memory.region[FG_REGION_FROZEN]);
     fg_plan_close(plan);
+    return status;
+}
+
+void fg_folded_close(struct fg_folded *folded) {
+    free(folded->block);
+    memset(folded, 0, sizeof *folded);
+}
+
+enum fg_status fg_finish_write(const char *path, const struct fg_weights *weights,
+                               const struct fg_bundle_header *header, struct fg_message *message) {
+    struct fg_folded folded;
+    enum fg_status status = fg_folded_open(&folded, weights, message);
+    if (status != FG_OK)
+        return fg_fail_in(message, status, path);
+    status = fg_bundle_write(path, header, folded.value, NULL, NULL, message);
+    fg_folded_close(&folded);
     return status;
 }
 

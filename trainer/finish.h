@@ -6,6 +6,16 @@
 #include "trainer/calibrate.h"
 #include "trainer/weights.h"
 
+/* Folded weights: float32 in NHWC order, by parameter index; NULL where a folded network has none. */
+struct fg_folded {
+    const float *value[FG_NETWORK_PARAMS];
+    void *block;
+};
+
+enum fg_status fg_folded_open(struct fg_folded *folded, const struct fg_weights *weights,
+                              struct fg_message *message);
+void fg_folded_close(struct fg_folded *folded);
+
 /* Writes the folded weights as a bundle. header->calibrated false: without threshold and self-test. */
 enum fg_status fg_finish_write(const char *path, const struct fg_weights *weights,
                                const struct fg_bundle_header *header, struct fg_message *message);
