@@ -132,6 +132,42 @@ static void *scratch(size_t bytes) {
     return block;
 }
 
+static void ok(enum fg_status status, const struct fg_message *message) {
+    if (status != FG_OK) {
+        fail_msg("%s", message->text);
+    }
+}
+
+static void run_program(struct fg_backend *backend, const struct fg_program *program,
+                        const struct fg_memory *memory) {
+    struct fg_message message = {""};
+    ok(backend->prepare(backend, program, memory, &message), &message);
+    ok(fg_backend_run(backend, program, memory, &message), &message);
+    backend->forget(backend, program);
+}
+
+/* On a device with memory of its own: all that the host's holds goes there and comes back. */
+static void run_there(const struct fg_bench *bench, struct fg_backend *backend,
+                      const struct fg_program *program) {
+    struct fg_message message = {""};
+    struct fg_memory memory = {{NULL}};
+    const struct fg_step *step = &program->step[0];
+    void *values = NULL, *host = bench->narrow_memory.region[FG_REGION_FROZEN];
+    ok(backend->reserve(backend, FG_STORE_DEVICE, FG_BENCH_BYTES, &values, &message), &message);
+    for (int r = 0; r < FG_REGIONS; r++) {
+        memory.region[r] = values;
+    }
+    void **workspace = &memory.region[FG_REGION_WORKSPACE], **prepared = &memory.region[FG_REGION_PREPARED];
+    ok(backend->reserve(backend, FG_STORE_DEVICE, step->workspace_bytes, workspace, &message), &message);
+    ok(backend->reserve(backend, FG_STORE_DEVICE, step->prepared_bytes, prepared, &message), &message);
+    ok(backend->upload(backend, values, host, FG_BENCH_BYTES, &message), &message);
+    run_program(backend, program, &memory);
+    ok(backend->download(backend, host, values, FG_BENCH_BYTES, &message), &message);
+    backend->release(backend, values);
+    backend->release(backend, *workspace);
+    backend->release(backend, *prepared);
+}
+
 void fg_bench_run(struct fg_bench *bench, struct fg_backend *backend, const struct fg_step *step) {
     fg_bench_widen(bench);
     const struct fg_kernel *kernel = &backend->kernel[step->op];
@@ -141,15 +177,17 @@ void fg_bench_run(struct fg_bench *bench, struct fg_backend *backend, const stru
                                  ? kernel->prepared(backend, &planned)
                                  : 0;
     planned.workspace_bytes = kernel->workspace ? kernel->workspace(backend, &planned) : 0;
-    struct fg_memory memory = bench->narrow_memory;
-    memory.region[FG_REGION_PREPARED] = scratch(planned.prepared_bytes);
-    memory.region[FG_REGION_WORKSPACE] = scratch(planned.workspace_bytes);
     const struct fg_program program = {.step = &planned, .steps = 1, .lanes = 1};
-    struct fg_message message = {""};
-    assert_int_equal(backend->prepare(backend, &program, &memory, &message), FG_OK);
-    assert_int_equal(fg_backend_run(backend, &program, &memory, &message), FG_OK);
-    free(memory.region[FG_REGION_PREPARED]);
-    free(memory.region[FG_REGION_WORKSPACE]);
+    if (backend->device.host_memory) {
+        struct fg_memory memory = bench->narrow_memory;
+        memory.region[FG_REGION_PREPARED] = scratch(planned.prepared_bytes);
+        memory.region[FG_REGION_WORKSPACE] = scratch(planned.workspace_bytes);
+        run_program(backend, &program, &memory);
+        free(memory.region[FG_REGION_PREPARED]);
+        free(memory.region[FG_REGION_WORKSPACE]);
+    } else {
+        run_there(bench, backend, &program);
+    }
     check_guards(bench);
     fg_bench_run_reference(bench, step);
 }
