@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kernels/plugin.h"
 #include "runtime/base/clock.h"
 #include "runtime/log.h"
 
@@ -76,10 +75,8 @@ static void *load_object(struct fg_message *message) {
 }
 
 /* The object stays loaded: the CUDA runtime does not bear being unloaded. */
-static enum fg_status open_cuda(uint32_t workspace_mib, struct fg_backend **backend,
-                                struct fg_message *message) {
-    static char folder[3072];
-    static int64_t shown_ns;
+enum fg_status fg_device_open_cuda(const struct fg_cuda_settings *settings, struct fg_backend **backend,
+                                   struct fg_message *message) {
     void *object = load_object(message);
     if (!object)
         return FG_ENVIRONMENT;
@@ -90,6 +87,13 @@ static enum fg_status open_cuda(uint32_t workspace_mib, struct fg_backend **back
         return fg_fail(message, FG_ENVIRONMENT,
                        "%s is of another version (%.20s, not " FG_VERSION "); install both again",
                        FG_CUDA_PLUGIN, version ? version : "none");
+    return open(settings, backend, message);
+}
+
+static enum fg_status open_cuda(uint32_t workspace_mib, struct fg_backend **backend,
+                                struct fg_message *message) {
+    static char folder[3072];
+    static int64_t shown_ns;
     const struct fg_cuda_settings settings = {
         .lanes = GPU_LANES,
         .workspace = (size_t)(workspace_mib ? workspace_mib : GPU_WORKSPACE) << 20,
@@ -97,7 +101,7 @@ static enum fg_status open_cuda(uint32_t workspace_mib, struct fg_backend **back
         .folder = state_folder(folder, sizeof folder) ? folder : NULL,
         .progress = show_choosing,
         .argument = &shown_ns};
-    return open(&settings, backend, message);
+    return fg_device_open_cuda(&settings, backend, message);
 }
 
 enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_backend **backend,

@@ -2,7 +2,7 @@
 #ifndef FG_RUNTIME_DEVICE_H
 #define FG_RUNTIME_DEVICE_H
 
-#include "kernels/backend.h"
+#include "kernels/plugin.h"
 
 struct fg_device_choice {
     const char *device;     /* "auto": a GPU where there is one, else the CPU; "cuda"; "cpu" */
@@ -17,5 +17,10 @@ struct fg_device_choice {
  * ~/.cache/flawgate; where none of them can be written it is measured each time. */
 enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_backend **backend,
                               struct fg_message *said, struct fg_message *message);
+
+/* Opens a GPU with settings of the caller's own, for checks of the device: the object beside the program must be of its
+ * version. */
+enum fg_status fg_device_open_cuda(const struct fg_cuda_settings *settings, struct fg_backend **backend,
+                                   struct fg_message *message);
 
 #endif

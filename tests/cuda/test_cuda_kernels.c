@@ -8,11 +8,9 @@
 
 #include <cmocka.h>
 
-#include "runtime/base/half.h"
 #include "tests/cuda/emulated.h"
 #include "tests/reference/bench.h"
 #include "tests/reference/cases.h"
-#include <math.h>
 
 static struct fg_cases cases = {.direct = 1e-5, .winograd = 3e-5, .backward = 1e-4};
 
@@ -86,103 +84,10 @@ static void resize_is_the_cpus(void **state) {
     cpu->close(cpu);
 }
 
-/* ---- float16, for inference: against the CPU on inputs rounded likewise ---- */
-
-#define HALF_BOUND 5e-3
-
-static const struct fg_tensor *halved(const struct fg_tensor *t, struct fg_tensor *half, size_t *offset) {
-    if (!t || t->dtype != FG_F32)
-        return t;
-    *half = *t;
-    half->dtype = FG_F16;
-    half->region = FG_REGION_MOMENTS; /* which no operator here uses */
-    half->offset = *offset;
-    *offset += fg_size_align(fg_tensor_bytes(half));
-    return half;
-}
-
-/* Outputs from the i-th on stay float32. */
-static void hold_half(const char *name, struct fg_step step, int half_outs, uint32_t r) {
-    struct fg_tensor tensors[FG_MAX_IN + FG_MAX_OUT];
-    struct fg_step halves = step;
-    size_t bytes = 0;
-    for (int i = 0; i < FG_MAX_IN; i++)
-        halves.in[i] = halved(step.in[i], &tensors[i], &bytes);
-    for (int i = 0; i < half_outs; i++)
-        halves.out[i] = halved(step.out[i], &tensors[FG_MAX_IN + i], &bytes);
-    struct fg_memory memory = bench.narrow_memory;
-    memory.region[FG_REGION_MOMENTS] = aligned_alloc(FG_ALIGNMENT, bytes);
-    for (int i = 0; i < FG_MAX_IN; i++) {
-        float *from = step.in[i] && step.in[i]->dtype == FG_F32 ? fg_bench_narrow(&bench, step.in[i]) : NULL;
-        uint16_t *to = from ? fg_tensor_data(halves.in[i], &memory) : NULL;
-        for (size_t k = 0; from && k < fg_tensor_count(step.in[i]); k++) {
-            to[k] = fg_float_to_half(from[k]);
-            from[k] = fg_half_to_float(to[k]);
-        }
-    }
-    fg_bench_run(&bench, cpu, &step);
-    float *expected[FG_MAX_OUT] = {NULL};
-    for (int i = 0; i < FG_MAX_OUT; i++)
-        if (step.out[i]) {
-            expected[i] = malloc(fg_tensor_bytes(step.out[i]));
-            memcpy(expected[i], fg_bench_narrow(&bench, step.out[i]), fg_tensor_bytes(step.out[i]));
-        }
-    struct fg_backend *backend = cases.backend[r % 3];
-    const struct fg_kernel *kernel = &backend->kernel[step.op];
-    assert_true(kernel->supports(backend, &halves));
-    memory.region[FG_REGION_WORKSPACE] =
-        malloc((kernel->workspace ? kernel->workspace(backend, &halves) : 0) + 1);
-    const struct fg_program program = {.step = &halves, .steps = 1, .lanes = 1};
-    assert_int_equal(fg_backend_run(backend, &program, &memory, NULL), FG_OK);
-    for (int i = 0; i < FG_MAX_OUT && step.out[i]; i++) {
-        double error = 0, largest = 0;
-        for (size_t k = 0; k < fg_tensor_count(step.out[i]); k++) {
-            const void *at = fg_tensor_data(halves.out[i], &memory);
-            const float a =
-                i < half_outs ? fg_half_to_float(((const uint16_t *)at)[k]) : ((const float *)at)[k];
-            error = fmax(error, fabs((double)a - (double)expected[i][k]));
-            largest = fmax(largest, fabs((double)expected[i][k]));
-        }
-        if (!(error <= HALF_BOUND * largest))
-            fail_msg("%s in float16: error %g of %g, round %u", name, error, largest, r);
-        free(expected[i]);
-    }
-    free(memory.region[FG_REGION_WORKSPACE]);
-    free(memory.region[FG_REGION_MOMENTS]);
-}
-
-static void halves_are_near(void **state) {
-    (void)state;
-    assert_int_equal(fg_cpu_open(1, 1, &cpu, NULL), FG_OK);
-    for (uint32_t r = 0; r < 12; r++) {
-        fg_bench_open(&bench, 1000 + r);
-        const int32_t n = fg_bench_pick(&bench, 1, 2), h = fg_bench_pick(&bench, 1, 9),
-                      w = fg_bench_pick(&bench, 2, 9), q = 4 * fg_bench_pick(&bench, 1, 8);
-        const struct fg_tensor *x = fg_bench_values(&bench, n, h, w, 4 * q, -1, 1),
-                               *y = fg_bench_values(&bench, n, h, w, 4 * q, -1, 1);
-        struct fg_step step = {.op = FG_MAX_POOL, .in = {x}};
-        step.out[0] = fg_bench_empty(&bench, n, (h + 1) / 2, (w + 1) / 2, 4 * q);
-        hold_half("max pool", step, 1, r);
-        step =
-            (struct fg_step){.op = FG_CONCAT, .in = {x, y}, .out = {fg_bench_empty(&bench, n, h, w, 8 * q)}};
-        hold_half("concat", step, 1, r);
-        step = (struct fg_step){.op = FG_SIMAM, .in = {x}, .out = {fg_bench_empty(&bench, n, h, w, 4 * q)}};
-        hold_half("simam", step, 1, r);
-        step = (struct fg_step){.op = FG_COSINE, .in = {x, y}, .out = {fg_bench_empty(&bench, n, h, w, 1)}};
-        hold_half("cosine", step, 0, r);
-        step = (struct fg_step){.op = FG_CRU, .in = {x}, .out = {fg_bench_empty(&bench, n, h, w, 4 * q)}};
-        step.in[1] = fg_bench_values(&bench, n, h, w, 3 * q, -1, 1);
-        step.in[2] = fg_bench_values(&bench, n, h, w, q, -1, 1);
-        hold_half("cru", step, 1, r);
-        step = (struct fg_step){.op = FG_SRU, .soft_gate = r % 2, .in = {x}};
-        step.param[0] = fg_bench_values(&bench, 1, 1, 1, 4 * q, 0.5f, 1.5f);
-        step.param[1] = fg_bench_values(&bench, 1, 1, 1, 4 * q, 0.1f, 0.5f);
-        for (int i = 0; i < 2; i++)
-            step.out[i] = fg_bench_empty(&bench, n, h, w, 2 * q);
-        hold_half("sru", step, 2, r);
-        fg_bench_close(&bench);
-    }
-    cpu->close(cpu);
+/* The same in float16, for those that the engine needs. */
+static int open_halves(void **state) {
+    cases.half = 5e-3;
+    return open_backends(state);
 }
 
 int main(void) {
@@ -199,7 +104,16 @@ int main(void) {
         cmocka_unit_test(fg_case_anomaly_map),
         cmocka_unit_test(fg_case_sru),
         cmocka_unit_test(resize_is_the_cpus),
-        cmocka_unit_test(halves_are_near),
     };
-    return cmocka_run_group_tests(tests, open_backends, close_backends);
+    const struct CMUnitTest halves[] = {
+        cmocka_unit_test(fg_case_max_pool),
+        cmocka_unit_test(fg_case_concat),
+        cmocka_unit_test(fg_case_normalise),
+        cmocka_unit_test(fg_case_sru),
+        cmocka_unit_test(fg_case_cru),
+        cmocka_unit_test(fg_case_simam),
+        cmocka_unit_test(fg_case_cosine_and_distill),
+    };
+    return cmocka_run_group_tests(tests, open_backends, close_backends) +
+           cmocka_run_group_tests_name("halves", halves, open_halves, close_backends);
 }

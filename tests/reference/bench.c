@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "kernels/philox.h"
+#include "runtime/base/half.h"
 #include "tests/reference/reference.h"
 
 #define GUARD 0xA5
@@ -52,7 +53,7 @@ static const struct fg_tensor *add(struct fg_bench *bench, enum fg_dtype dtype, 
     bench->tensors++;
     *narrow = (struct fg_tensor){dtype, n, h, w, c, FG_REGION_ACTIVATIONS, bench->narrow_bytes};
     *wide = (struct fg_tensor){
-        dtype == FG_F32 ? FG_F64 : dtype, n, h, w, c, FG_REGION_ACTIVATIONS, bench->wide_bytes};
+        dtype == FG_U8 ? dtype : FG_F64, n, h, w, c, FG_REGION_ACTIVATIONS, bench->wide_bytes};
     bench->narrow_bytes += fg_size_align(fg_tensor_bytes(narrow) + FG_ALIGNMENT);
     bench->wide_bytes += fg_size_align(fg_tensor_bytes(wide) + FG_ALIGNMENT);
     assert_true(bench->narrow_bytes <= FG_BENCH_BYTES && bench->wide_bytes <= 2 * FG_BENCH_BYTES);
@@ -81,6 +82,24 @@ const struct fg_tensor *fg_bench_bytes(struct fg_bench *bench, int32_t n, int32_
     return t;
 }
 
+const struct fg_tensor *fg_bench_half(struct fg_bench *bench, const struct fg_tensor *tensor) {
+    const struct fg_tensor *t = add(bench, FG_F16, tensor->n, tensor->h, tensor->w, tensor->c);
+    uint16_t *half = fg_bench_narrow(bench, t);
+    float *value = fg_bench_narrow(bench, tensor);
+    for (size_t i = 0; i < fg_tensor_count(t); i++) {
+        half[i] = fg_float_to_half(value[i]);
+        value[i] = fg_half_to_float(half[i]);
+    }
+    return t;
+}
+
+const struct fg_tensor *fg_bench_empty_half(struct fg_bench *bench, int32_t n, int32_t h, int32_t w,
+                                            int32_t c) {
+    const struct fg_tensor *t = add(bench, FG_F16, n, h, w, c);
+    memset(fg_bench_narrow(bench, t), 0xff, fg_tensor_bytes(t));
+    return t;
+}
+
 void fg_bench_freeze(struct fg_bench *bench, const struct fg_tensor *weight) {
     bench->narrow[weight - bench->narrow].region = FG_REGION_FROZEN;
 }
@@ -97,17 +116,23 @@ double *fg_bench_wide(const struct fg_bench *bench, const struct fg_tensor *tens
     return fg_tensor_data(widened(bench, tensor), &bench->wide_memory);
 }
 
+/* A value of a tensor that is not bytes. */
+static double value_at(const struct fg_bench *bench, const struct fg_tensor *tensor, size_t i) {
+    const void *values = fg_bench_narrow(bench, tensor);
+    return tensor->dtype == FG_F16 ? (double)fg_half_to_float(((const uint16_t *)values)[i])
+                                   : (double)((const float *)values)[i];
+}
+
 void fg_bench_widen(const struct fg_bench *bench) {
     for (uint32_t t = 0; t < bench->tensors; t++) {
         const struct fg_tensor *tensor = &bench->narrow[t];
-        const float *from = fg_bench_narrow(bench, tensor);
         double *to = fg_bench_wide(bench, tensor);
         if (tensor->dtype == FG_U8) {
-            memcpy(to, from, fg_tensor_bytes(tensor));
+            memcpy(to, fg_bench_narrow(bench, tensor), fg_tensor_bytes(tensor));
             continue;
         }
         for (size_t i = 0; i < fg_tensor_count(tensor); i++) {
-            to[i] = (double)from[i];
+            to[i] = value_at(bench, tensor, i);
         }
     }
 }
@@ -212,15 +237,15 @@ void fg_bench_run_reference(const struct fg_bench *bench, const struct fg_step *
 }
 
 double fg_bench_error(const struct fg_bench *bench, const struct fg_tensor *tensor) {
-    const float *a = fg_bench_narrow(bench, tensor);
     const double *b = fg_bench_wide(bench, tensor);
     double error = 0, largest = 0;
     for (size_t i = 0; i < fg_tensor_count(tensor); i++) {
-        if (isnan(a[i]) || isnan(b[i])) {
-            error = isnan(a[i]) && isnan(b[i]) ? error : INFINITY;
+        const double a = value_at(bench, tensor, i);
+        if (isnan(a) || isnan(b[i])) {
+            error = isnan(a) && isnan(b[i]) ? error : INFINITY;
             continue;
         }
-        error = fmax(error, fabs((double)a[i] - b[i]));
+        error = fmax(error, fabs(a - b[i]));
         largest = fmax(largest, fabs(b[i]));
     }
     return error > 0 ? error / largest : 0;

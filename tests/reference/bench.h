@@ -1,5 +1,5 @@
 /* A bench for one operator: each value twice, as float32 for the backend under test and as a double for the
- * reference, drawn by a seed. A step is built on float32 tensors and run on both.
+ * reference, drawn by a seed. A step is built on float32 (or float16) tensors and run on both.
  *
  * What a backend may not touch is guarded: bytes between tensors are checked after each run, a workspace and
  * prepared weights have exactly the bytes that the backend asked for, and everything to be written, and the
@@ -35,6 +35,11 @@ const struct fg_tensor *fg_bench_values(struct fg_bench *bench, int32_t n, int32
 const struct fg_tensor *fg_bench_empty(struct fg_bench *bench, int32_t n, int32_t h, int32_t w, int32_t c);
 /* The same of bytes, zero: a picture, or a struct fg_draw. */
 const struct fg_tensor *fg_bench_bytes(struct fg_bench *bench, int32_t n, int32_t h, int32_t w, int32_t c);
+
+/* Rounds a float32 tensor's values to float16, and gives a new tensor that has them so; or one to be written. */
+const struct fg_tensor *fg_bench_half(struct fg_bench *bench, const struct fg_tensor *tensor);
+const struct fg_tensor *fg_bench_empty_half(struct fg_bench *bench, int32_t n, int32_t h, int32_t w,
+                                            int32_t c);
 
 /* Makes a weight one that a backend may prepare. */
 void fg_bench_freeze(struct fg_bench *bench, const struct fg_tensor *weight);

@@ -70,7 +70,28 @@ static const struct fg_tensor *values_like(const struct fg_tensor *t) {
     return values(t->n, t->h, t->w, t->c);
 }
 
-static void forward(struct fg_backend *backend, const char *name, const struct fg_step *step, double bound) {
+/* The step with values, and a convolution's weights, in float16, as an engine has them: vectors and what comes of a
+ * cosine stay float32. */
+static struct fg_step halved(struct fg_step step) {
+    for (int i = 0; i < FG_MAX_IN; i++) {
+        if (step.in[i] && step.in[i]->dtype == FG_F32) {
+            step.in[i] = fg_bench_half(&bench, step.in[i]);
+        }
+    }
+    if (step.op == FG_CONV || step.op == FG_DECONV) {
+        step.param[0] = fg_bench_half(&bench, step.param[0]);
+    }
+    for (int i = 0; i < FG_MAX_OUT && step.op != FG_COSINE; i++) {
+        const struct fg_tensor *out = step.out[i];
+        step.out[i] = out ? fg_bench_empty_half(&bench, out->n, out->h, out->w, out->c) : NULL;
+    }
+    return step;
+}
+
+static void forward(struct fg_backend *backend, const char *name, const struct fg_step *whole, double bound) {
+    const bool half = cases.half > 0 && whole->op != FG_DISTILL;
+    const struct fg_step narrowed = half ? halved(*whole) : *whole, *step = &narrowed;
+    bound = half ? cases.half : bound;
     fg_bench_run(&bench, backend, step);
     for (int i = 0; i < FG_MAX_OUT; i++) {
         if (step->out[i]) {
@@ -82,6 +103,9 @@ static void forward(struct fg_backend *backend, const char *name, const struct f
 /* The backward pass of a step whose forward has run: inputs 0 to ins - 1 and parameters 0 to params - 1 are
  * given gradients, drawn to be written or added to, and one in four left out. */
 static void backward(struct fg_backend *backend, const char *name, struct fg_step step, int ins, int params) {
+    if (cases.half > 0) {
+        return;
+    }
     step.pass = FG_BACKWARD;
     for (int i = 0; i < ins; i++) {
         if (step.in[i] && fg_bench_pick(&bench, 0, 3) > 0) {
@@ -155,7 +179,8 @@ void fg_case_large_conv(void **state) {
         step.d_out[0] = values_like(step.out[0]);
         if (coin()) {
             fg_bench_freeze(&bench, step.param[0]);
-            assert_true(backend->kernel[FG_CONV].prepared(backend, &step) > 0);
+            assert_true(!backend->kernel[FG_CONV].prepared ||
+                        backend->kernel[FG_CONV].prepared(backend, &step) > 0);
         }
         forward(backend, "conv 3x3, large", &step, cases.winograd);
         backward(backend, "conv 3x3, large", step, 2, 2);
@@ -455,6 +480,7 @@ void fg_case_adam(void **state) {
 
 void fg_cases_open(const struct fg_cases *opened) {
     cases = *opened;
+    kinds = 0;
     const char *given = getenv("FG_SEED");
     cases.seed = given ? strtoull(given, NULL, 10) : 1;
     print_message("seed %llu\n", (unsigned long long)cases.seed);

@@ -8,6 +8,7 @@
 struct fg_cases {
     struct fg_backend *backend[3];     /* which take turns */
     double direct, winograd, backward; /* bounds of max |a - b| / max |b| */
+    double half;                       /* not 0: forward passes alone, in float16, with this bound */
     uint64_t seed;                     /* set by fg_cases_open: 1, or FG_SEED of the environment */
 };
 
