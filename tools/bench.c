@@ -7,14 +7,12 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
-#include "runtime/base/half.h"
-#include "runtime/inference.h"
 #include "runtime/json.h"
 #include "runtime/station.h"
 #include "tools/arguments.h"
 #include "tools/floor.h"
+#include "tools/judging.h"
 #include "tools/tool.h"
-#include "trainer/finish.h"
 #include "trainer/train.h"
 
 #define SIDE 256
@@ -136,69 +134,8 @@ static enum fg_status bench_bundle(struct bench *b, struct fg_message *message) 
 
 /* ---- Judging ---- */
 
-struct judging {
-    struct fg_backend *backend;
-    struct fg_inference inference;
-    struct fg_memory memory;
-};
-
 static enum fg_status run_judging(void *argument, struct fg_message *message) {
-    struct judging *j = argument;
-    return fg_backend_run(j->backend, j->inference.program, &j->memory, message);
-}
-
-/* Folded weights to the device, in its type. */
-static enum fg_status upload_weights(struct judging *j, const struct fg_folded *folded,
-                                     struct fg_message *message) {
-    enum fg_status status = FG_OK;
-    for (uint32_t i = 0; i < FG_NETWORK_PARAMS && status == FG_OK; i++) {
-        const struct fg_tensor *t = j->inference.frozen[i];
-        if (!t)
-            continue;
-        const size_t count = fg_tensor_count(t), bytes = fg_tensor_bytes(t);
-        uint16_t *halves = NULL;
-        if (t->dtype == FG_F16) {
-            halves = malloc(bytes);
-            if (!halves)
-                return fg_fail(message, FG_ENVIRONMENT, "no memory for weights of %zu bytes", bytes);
-            for (size_t k = 0; k < count; k++)
-                halves[k] = fg_float_to_half(folded->value[i][k]);
-        }
-        status = j->backend->upload(j->backend, fg_tensor_data(t, &j->memory),
-                                    halves ? (const void *)halves : folded->value[i], bytes, message);
-        free(halves);
-    }
-    return status;
-}
-
-static enum fg_status open_judging(struct judging *j, const struct fg_network *network,
-                                   const struct fg_folded *folded, int32_t batch,
-                                   struct fg_message *message) {
-    enum fg_status status = fg_inference_open(&j->inference, network, j->backend, batch, SIDE, SIDE, message);
-    for (int r = 0; r < FG_REGIONS && status == FG_OK; r++) {
-        const bool host = r == FG_REGION_IO || r == FG_REGION_FRAME;
-        if (j->inference.program->bytes[r])
-            status = j->backend->reserve(j->backend, host ? FG_STORE_HOST : FG_STORE_DEVICE,
-                                         j->inference.program->bytes[r], &j->memory.region[r], message);
-    }
-    if (status == FG_OK)
-        status = upload_weights(j, folded, message);
-    if (status != FG_OK)
-        return status;
-    uint8_t *pixels = j->memory.region[FG_REGION_FRAME];
-    for (size_t i = 0; i < (size_t)batch * SIDE * SIDE * 3; i++)
-        pixels[i] = (uint8_t)(i * 2654435761u >> 13);
-    fg_inference_set_frame(&j->inference, &j->memory, pixels, SIDE, SIDE, FG_RGB8, SIDE * 3);
-    return j->backend->prepare(j->backend, j->inference.program, &j->memory, message);
-}
-
-static void close_judging(struct judging *j) {
-    if (j->inference.program)
-        j->backend->forget(j->backend, j->inference.program);
-    for (int r = 0; r < FG_REGIONS; r++)
-        if (j->memory.region[r])
-            j->backend->release(j->backend, j->memory.region[r]);
-    fg_inference_close(&j->inference);
+    return fg_judging_run(argument, message);
 }
 
 static enum fg_status bench_judging(struct bench *b, const struct fg_weights *weights,
@@ -206,15 +143,15 @@ static enum fg_status bench_judging(struct bench *b, const struct fg_weights *we
     struct fg_folded folded;
     enum fg_status status = fg_folded_open(&folded, weights, message);
     for (int i = 0; i < BATCHES && status == FG_OK; i++) {
-        struct judging j = {.backend = b->backend};
-        status = open_judging(&j, weights->network, &folded, BATCH_OF[i], message);
+        struct fg_judging j;
+        status = fg_judging_open(&j, b->backend, weights->network, &folded, BATCH_OF[i], message);
         for (int r = 0; r < FG_REGIONS && status == FG_OK && !i; r++)
             b->memory += j.inference.program->bytes[r];
         if (status == FG_OK)
             status = time_runs(b, BATCH_OF[i], run_judging, &j, message);
         if (status == FG_OK && b->floor)
             b->timing[i].floor_ms = 1000 * fg_floor_seconds(j.inference.program, &b->rates);
-        close_judging(&j);
+        fg_judging_close(&j);
     }
     fg_folded_close(&folded);
     return status;
