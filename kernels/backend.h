@@ -11,6 +11,8 @@
 
 struct fg_backend;
 
+#define FG_MAX_DEVICES 8 /* of a group */
+
 /* One operator on one backend. A NULL backward means that the operator has none. */
 struct fg_kernel {
     /* Whether this step (its operand types, extents and attributes) can run here. Looks at no data. */
@@ -80,6 +82,11 @@ struct fg_backend {
     /* Waits until the run has ended or fg_clock_ns() passes deadline_ns (INT64_MAX: no deadline; 0: only
      * look). FG_TIMEOUT: it still runs. Otherwise the run's own status; FG_OK when there was none. */
     enum fg_status (*poll)(struct fg_backend *backend, int64_t deadline_ns, struct fg_message *message);
+
+    /* The mean of count float32 values over the backends of a group (members of them, this one the first), in place on
+     * each; ended when it returns. NULL where a backend cannot. */
+    enum fg_status (*share)(struct fg_backend *const *group, float *const *values, uint32_t members,
+                            size_t count, struct fg_message *message);
 
     /* Ends its threads and frees everything, the backend too. Waits for a run under way. */
     void (*close)(struct fg_backend *backend);

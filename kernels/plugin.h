@@ -8,10 +8,11 @@
 #define FG_CUDA_PLUGIN "flawgate-cuda.so"
 
 struct fg_cuda_settings {
-    uint32_t lanes;   /* 1 to FG_MAX_LANES */
-    size_t workspace; /* bytes for cuDNN on each lane: only engines that need no more are used */
-    bool exact;       /* float32 products of float32 values; false: as TF32 on tensor cores */
-    int64_t tune_ns;  /* how long prepare may measure engines; 0: cuDNN's own first choice */
+    int device;         /* which GPU, from 0 */
+    uint32_t lanes;     /* 1 to FG_MAX_LANES */
+    size_t workspace;   /* bytes for cuDNN on each lane: only engines that need no more are used */
+    bool exact;         /* float32 products of float32 values; false: as TF32 on tensor cores */
+    int64_t tune_ns;    /* how long prepare may measure engines; 0: cuDNN's own first choice */
     const char *folder; /* that keeps what was measured for programs with a key; stays valid. NULL: none */
     /* Called while prepare measures: done of all graphs. NULL: not called. */
     void (*progress)(void *argument, uint32_t done, uint32_t all);
@@ -24,5 +25,10 @@ struct fg_cuda_settings {
 #define FG_PLUGIN_OPEN "fg_cuda_open"
 typedef enum fg_status fg_cuda_open_function(const struct fg_cuda_settings *settings,
                                              struct fg_backend **backend, struct fg_message *message);
+
+/* FG_PLUGIN_GROUP: opens GPUs 0 to count - 1 (2 to FG_MAX_DEVICES), alike, as a group that can share; closed one by one. */
+#define FG_PLUGIN_GROUP "fg_cuda_open_group"
+typedef enum fg_status fg_cuda_open_group_function(const struct fg_cuda_settings *settings, uint32_t count,
+                                                   struct fg_backend **backends, struct fg_message *message);
 
 #endif

@@ -74,34 +74,54 @@ static void *load_object(struct fg_message *message) {
     return NULL;
 }
 
-/* The object stays loaded: the CUDA runtime does not bear being unloaded. */
-enum fg_status fg_device_open_cuda(const struct fg_cuda_settings *settings, struct fg_backend **backend,
-                                   struct fg_message *message) {
+/* A function of the object, which must be of this program's version. The object stays loaded: the CUDA runtime does not
+ * bear being unloaded. */
+static enum fg_status find_function(const char *name, void *function, struct fg_message *message) {
     void *object = load_object(message);
     if (!object)
         return FG_ENVIRONMENT;
     const char *version = dlsym(object, FG_PLUGIN_VERSION);
-    fg_cuda_open_function *open = NULL;
-    *(void **)&open = dlsym(object, FG_PLUGIN_OPEN);
-    if (!version || !open || strcmp(version, FG_VERSION))
-        return fg_fail(message, FG_ENVIRONMENT,
-                       "%s is of another version (%.20s, not " FG_VERSION "); install both again",
-                       FG_CUDA_PLUGIN, version ? version : "none");
-    return open(settings, backend, message);
+    *(void **)function = dlsym(object, name);
+    if (version && *(void **)function && !strcmp(version, FG_VERSION))
+        return FG_OK;
+    return fg_fail(message, FG_ENVIRONMENT,
+                   "%s is of another version (%.20s, not " FG_VERSION "); install both again", FG_CUDA_PLUGIN,
+                   version ? version : "none");
 }
 
-static enum fg_status open_cuda(uint32_t workspace_mib, struct fg_backend **backend,
-                                struct fg_message *message) {
+enum fg_status fg_device_open_cuda(const struct fg_cuda_settings *settings, struct fg_backend **backend,
+                                   struct fg_message *message) {
+    fg_cuda_open_function *open = NULL;
+    enum fg_status status = find_function(FG_PLUGIN_OPEN, &open, message);
+    return status == FG_OK ? open(settings, backend, message) : status;
+}
+
+static struct fg_cuda_settings settings_for(const struct fg_device_choice *choice) {
     static char folder[3072];
     static int64_t shown_ns;
-    const struct fg_cuda_settings settings = {
+    return (struct fg_cuda_settings){
         .lanes = GPU_LANES,
-        .workspace = (size_t)(workspace_mib ? workspace_mib : GPU_WORKSPACE) << 20,
+        .workspace = (size_t)(choice->workspace_mib ? choice->workspace_mib : GPU_WORKSPACE) << 20,
         .tune_ns = GPU_TUNE,
         .folder = state_folder(folder, sizeof folder) ? folder : NULL,
         .progress = show_choosing,
         .argument = &shown_ns};
-    return fg_device_open_cuda(&settings, backend, message);
+}
+
+enum fg_status fg_device_open_group(const struct fg_device_choice *choice, uint32_t count,
+                                    struct fg_backend **backends, struct fg_message *said,
+                                    struct fg_message *message) {
+    const struct fg_cuda_settings settings = settings_for(choice);
+    fg_cuda_open_group_function *open = NULL;
+    enum fg_status status = find_function(FG_PLUGIN_GROUP, &open, message);
+    if (status == FG_OK)
+        status = open(&settings, count, backends, message);
+    if (status == FG_OK)
+        fg_say(said,
+               "device: %u times %.100s, %.95s; this was never run on more than one GPU: compare the first "
+               "epochs' losses with those of --devices 1",
+               count, backends[0]->device.name, backends[0]->version);
+    return status;
 }
 
 enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_backend **backend,
@@ -111,8 +131,10 @@ enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_b
     if (!automatic && !cuda && strcmp(choice->device, "cpu"))
         return fg_fail(message, FG_USAGE, "device \"%.50s\": give auto, cuda or cpu", choice->device);
     enum fg_status status = FG_ENVIRONMENT;
-    if (automatic || cuda)
-        status = open_cuda(choice->workspace_mib, backend, cuda ? message : &why);
+    if (automatic || cuda) {
+        const struct fg_cuda_settings settings = settings_for(choice);
+        status = fg_device_open_cuda(&settings, backend, cuda ? message : &why);
+    }
     if (cuda && status != FG_OK)
         return fg_fail_in(message, status, "device = cuda");
     if (status != FG_OK)

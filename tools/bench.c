@@ -190,7 +190,7 @@ static enum fg_status bench_training(struct bench *b, struct fg_weights *weights
     struct fg_training training = fg_training_defaults();
     training.batch = BATCH;
     struct fg_trainer *trainer;
-    enum fg_status status = fg_trainer_open(&training, weights, &pictures, b->backend, &trainer, message);
+    enum fg_status status = fg_trainer_open(&training, weights, &pictures, &b->backend, 1, &trainer, message);
     if (status != FG_OK)
         return status;
     status = fg_trainer_epoch(trainer, show_warm_up, NULL, message);

@@ -25,8 +25,9 @@
 struct run {
     struct fg_options options;
     char state_path[4096];
-    struct fg_backend *backend, *cpu; /* that trains; that decodes, where it is another */
-    struct fg_safetensors *teacher;   /* NULL: random */
+    struct fg_backend *group[FG_MAX_DEVICES]; /* that train: options.devices of them */
+    struct fg_backend *cpu;                   /* that decodes, where it is another */
+    struct fg_safetensors *teacher;           /* NULL: random */
     struct fg_network_spec spec;
     struct fg_network network;
     struct fg_dataset data;
@@ -111,7 +112,7 @@ static enum fg_status open_data(struct run *run, struct fg_message *message) {
     const struct fg_options *o = &run->options;
     run->part_ns = fg_clock_ns();
     enum fg_status status = fg_dataset_open(&run->data, o->folder, o->height, o->width, o->training.seed,
-                                            run->cpu ? run->cpu : run->backend, show_decoding, run, message);
+                                            run->cpu ? run->cpu : run->group[0], show_decoding, run, message);
     list_skipped(run);
     if (status != FG_OK)
         return status;
@@ -137,14 +138,17 @@ static enum fg_status open_weights(struct run *run, struct fg_message *message) 
 }
 
 static enum fg_status open_trainer(struct run *run, struct fg_message *message) {
+    if (run->data.trains < 2 * run->options.devices)
+        return fg_fail(message, FG_INPUT, "%u pictures to train with are too few for %u GPUs",
+                       run->data.trains, run->options.devices);
     const struct fg_pictures pictures = {.pixels = run->data.pixels,
                                          .count = run->data.trains + run->data.held_outs,
                                          .train = run->data.train,
                                          .trains = run->data.trains,
                                          .held_out = run->data.held_out,
                                          .held_outs = run->data.held_outs};
-    enum fg_status status = fg_trainer_open(&run->options.training, &run->weights, &pictures, run->backend,
-                                            &run->trainer, message);
+    enum fg_status status = fg_trainer_open(&run->options.training, &run->weights, &pictures, &run->group[0],
+                                            1, &run->trainer, message);
     if (status == FG_OK && run->options.resume)
         status = fg_trainer_resume(run->trainer, run->state_path, run->data.hash, message);
     return status;
@@ -278,7 +282,7 @@ static enum fg_status calibrate(struct run *run, struct fg_calibration *calibrat
     run->part_ns = fg_clock_ns();
     enum fg_status status =
         fg_finish(run->options.out, fg_trainer_best(run->trainer), &header, held_out, run->data.held_outs,
-                  run->options.false_rejects, run->backend, show_calibration, run, calibration, message);
+                  run->options.false_rejects, run->group[0], show_calibration, run, calibration, message);
     free(held_out);
     return status;
 }
@@ -306,7 +310,7 @@ static void print_figure(const char *name, double figure) {
 static enum fg_status evaluate(struct run *run, struct fg_figures *figures, struct fg_message *message) {
     struct fg_evaluation evaluation = {.groups = 0};
     struct fg_station station;
-    enum fg_status status = fg_station_open(&station, run->options.out, run->backend, true, message);
+    enum fg_status status = fg_station_open(&station, run->options.out, run->group[0], true, message);
     if (status != FG_OK)
         return status;
     run->part_ns = fg_clock_ns();
@@ -400,11 +404,14 @@ static enum fg_status open_devices(struct run *run, struct fg_message *message) 
                                             .threads = run->options.threads,
                                             .workspace_mib = GPU_WORKSPACE_MIB};
     struct fg_message said;
-    enum fg_status status = fg_device_open(&choice, &run->backend, &said, message);
+    enum fg_status status =
+        run->options.devices > 1
+            ? fg_device_open_group(&choice, run->options.devices, run->group, &said, message)
+            : fg_device_open(&choice, &run->group[0], &said, message);
     if (status != FG_OK)
         return status;
     fprintf(stderr, "%s\n", said.text);
-    return run->backend->device.host_memory ? FG_OK : fg_device_open(&cpu, &run->cpu, &said, message);
+    return run->group[0]->device.host_memory ? FG_OK : fg_device_open(&cpu, &run->cpu, &said, message);
 }
 
 static enum fg_status run_all(struct run *run, struct fg_message *message) {
@@ -452,8 +459,9 @@ int main(int argc, char **argv) {
     fg_weights_close(&run->weights);
     fg_dataset_close(&run->data);
     fg_safetensors_close(run->teacher);
-    if (run->backend)
-        run->backend->close(run->backend);
+    for (int i = 0; i < FG_MAX_DEVICES; i++)
+        if (run->group[i])
+            run->group[i]->close(run->group[i]);
     if (run->cpu)
         run->cpu->close(run->cpu);
     free(run);

@@ -26,7 +26,7 @@ const char FG_OPTIONS_HELP[] =
     "  --seed N            of weights, order, masks and the held-out choice (0)\n"
     "  --threads N         processors to use (all)\n"
     "  --device NAME       auto, cuda or cpu (auto: an NVIDIA GPU where there is one)\n"
-    "  --devices N         GPUs to train on (1)\n"
+    "  --devices N         GPUs to train on, each with its share of a batch (1)\n"
     "  --false-rejects X   rate that the threshold is set for (0.001)\n"
     "  --resume            go on from NAME.state\n"
     "  --json              one object a line on standard output\n";
@@ -123,6 +123,12 @@ static enum fg_status read_backbone(const char *text, struct fg_options *o, stru
 }
 
 static enum fg_status check(const struct fg_options *o, struct fg_message *message) {
+    if (o->devices > 1 && !strcmp(o->device, "cpu"))
+        return fg_fail(message, FG_USAGE, "--devices %u is of GPUs, but --device is cpu", o->devices);
+    if (o->training.batch % o->devices || o->training.batch / o->devices < 2)
+        return fg_fail(message, FG_USAGE,
+                       "--batch %u on %u GPUs: each must have the same share, of 2 pictures or more",
+                       o->training.batch, o->devices);
     if (!o->folder)
         return fg_fail(message, FG_USAGE,
                        "which folder? flawgate-train DIR --out NAME.fgb --teacher FILE|random");
@@ -194,6 +200,7 @@ enum fg_status fg_options_read(int argc, char **argv, struct fg_options *o, bool
     };
     *o = (struct fg_options){.backbone = FG_BACKBONES,
                              .device = "auto",
+                             .devices = 1,
                              .scconv = true,
                              .simam = true,
                              .fmm = true,
@@ -269,7 +276,8 @@ enum fg_status fg_options_read(int argc, char **argv, struct fg_options *o, bool
             o->device = optarg;
             break;
         case DEVICES:
-            status = read_number(name, optarg, 1, 1, true, &x, message);
+            status = read_number(name, optarg, 1, FG_MAX_DEVICES, true, &x, message);
+            o->devices = (uint32_t)x;
             break;
         case FALSE_REJECTS:
             status = read_number(name, optarg, 1e-9, 0.5, false, &x, message);

@@ -9,6 +9,7 @@
 
 #include "kernels/philox.h"
 #include "runtime/bundle.h"
+#include "trainer/replica.h"
 #include "trainer/state.h"
 
 #define LEAST_STEPS 1000 /* before early stopping */
@@ -16,23 +17,16 @@
 #define FULL_EPOCHS 200
 #define IMPROVEMENT 0.999f
 
-/* A graph for each batch size that occurs: a full batch and what is left over. */
-struct sized {
-    struct fg_graph full, rest;
-    void *prepared[2]; /* FG_REGION_PREPARED of each */
-};
-
 struct fg_trainer {
     struct fg_training training;
     struct fg_pictures pictures;
-    struct fg_backend *backend;
     struct fg_weights weights, best;
-    struct sized train, validate;
-    struct fg_graph adam;
+    struct fg_graph graph[FG_STAGES]; /* of each device's share of a batch; plan NULL where there is none */
     const struct fg_tensor *schedule[2];
-    struct fg_memory memory; /* all regions but PREPARED, each for the largest graph */
-    void *adam_io;
-    void *frozen, *moments; /* the host's copies, where the device has memory of its own; else the regions */
+    struct fg_replica replica[FG_MAX_DEVICES]; /* the first validates, and its weights are those that count */
+    uint32_t replicas;
+    void *frozen,
+        *moments; /* the host's copies, or the first replica's own regions where that is the host's memory */
     uint32_t *order;
     struct fg_progress counters;
     size_t bytes;
@@ -43,197 +37,135 @@ struct fg_training fg_training_defaults(void) {
         .patience = 20, .batch = 16, .learning_rate = 1e-3f, .l2 = 1e-5f, .recipe = {.mask_rate = 0.4f}};
 }
 
-/* Pictures in the last batch of count; 0 when there is none, or one of a single picture that is dropped. */
-static uint32_t rest_of(uint32_t count, uint32_t batch, bool drop_single) {
-    uint32_t rest = count % batch;
-    return rest == 1 && drop_single ? 0 : rest;
+/* Pictures in the last batch of count, as many for each device; 0 where there is none, or one for each: batch norm needs
+ * two. */
+static uint32_t rest_of(const struct fg_trainer *t, uint32_t count) {
+    const uint32_t rest = count % t->training.batch / t->replicas;
+    return rest < 2 ? 0 : rest * t->replicas;
 }
 
-static enum fg_status take(struct fg_trainer *t, enum fg_store store, size_t bytes, const char *what,
-                           void **block, struct fg_message *message) {
-    *block = NULL;
-    if (!bytes)
-        return FG_OK;
-    enum fg_status status = t->backend->reserve(t->backend, store, fg_size_align(bytes), block, message);
-    t->bytes += status == FG_OK ? bytes : 0;
-    return status == FG_OK ? status : fg_fail_in(message, status, what);
-}
-
+/* Every device's graphs are alike, so they are planned once. */
 static enum fg_status make_graphs(struct fg_trainer *t, struct fg_message *message) {
-    const uint32_t batch = t->training.batch, trains = t->pictures.trains, held_outs = t->pictures.held_outs;
-    const uint32_t rest = rest_of(trains, batch, true), held_rest = rest_of(held_outs, batch, false);
+    const uint32_t batch = t->training.batch, share = batch / t->replicas, trains = t->pictures.trains,
+                   held_outs = t->pictures.held_outs, pictures = t->pictures.count;
+    const uint32_t rest = rest_of(t, trains) / t->replicas, held_rest = held_outs % batch;
     const struct fg_recipe *recipe = &t->training.recipe;
+    const struct fg_backend *backend = t->replica[0].backend;
     enum fg_status status = FG_OK;
     if (trains >= batch)
-        status = fg_graph_training(&t->train.full, &t->weights, recipe, t->backend, t->pictures.count,
-                                   (int32_t)batch, message);
+        status = fg_graph_training(&t->graph[FG_TRAIN], &t->weights, recipe, backend, pictures,
+                                   (int32_t)share, message);
     if (status == FG_OK && rest)
-        status = fg_graph_training(&t->train.rest, &t->weights, recipe, t->backend, t->pictures.count,
+        status = fg_graph_training(&t->graph[FG_TRAIN_REST], &t->weights, recipe, backend, pictures,
                                    (int32_t)rest, message);
     if (status == FG_OK && held_outs >= batch)
-        status = fg_graph_validation(&t->validate.full, t->weights.network, recipe, t->backend,
-                                     t->pictures.count, (int32_t)batch, message);
+        status = fg_graph_validation(&t->graph[FG_VALIDATE], t->weights.network, recipe, backend, pictures,
+                                     (int32_t)batch, message);
     if (status == FG_OK && held_rest)
-        status = fg_graph_validation(&t->validate.rest, t->weights.network, recipe, t->backend,
-                                     t->pictures.count, (int32_t)held_rest, message);
+        status = fg_graph_validation(&t->graph[FG_VALIDATE_REST], t->weights.network, recipe, backend,
+                                     pictures, (int32_t)held_rest, message);
     if (status == FG_OK)
-        status = fg_graph_adam(&t->adam, &t->weights, t->backend, t->schedule, message);
+        status = fg_graph_adam(&t->graph[FG_UPDATE], &t->weights, backend, t->schedule, message);
     return status;
 }
 
-/* The pictures stay in the device's own memory where they fit, else in the host's, which it reads too. */
-static enum fg_status take_pictures(struct fg_trainer *t, struct fg_message *message) {
-    const struct fg_network_spec *spec = &t->weights.network->spec;
-    const size_t bytes = t->pictures.count * (size_t)spec->height * (size_t)spec->width * 3;
-    void **region = &t->memory.region[FG_REGION_PICTURES];
-    enum fg_status status = take(t, FG_STORE_DEVICE, bytes, "pictures", region, message);
-    if (status == FG_ENVIRONMENT)
-        status = take(t, FG_STORE_HOST, bytes, "pictures", region, message);
-    return status == FG_OK ? t->backend->upload(t->backend, *region, t->pictures.pixels, bytes, message)
-                           : status;
-}
-
-/* What is the host's own memory where the device has none, and else is kept on both. */
-static enum fg_status take_host(struct fg_trainer *t, size_t frozen, struct fg_message *message) {
-    if (t->backend->device.host_memory) {
-        t->frozen = t->memory.region[FG_REGION_FROZEN];
-        t->moments = t->memory.region[FG_REGION_MOMENTS];
-        t->memory.region[FG_REGION_TRAINED] = t->weights.block;
-        t->memory.region[FG_REGION_PICTURES] = (void *)(uintptr_t)t->pictures.pixels;
+/* The host's copies of what the first replica's device computes with. */
+static enum fg_status take_copies(struct fg_trainer *t, struct fg_message *message) {
+    const struct fg_replica *first = &t->replica[0];
+    if (first->lent) {
+        t->frozen = first->memory.region[FG_REGION_FROZEN];
+        t->moments = first->memory.region[FG_REGION_MOMENTS];
         return FG_OK;
     }
-    t->frozen = calloc(1, frozen);
+    t->frozen =
+        calloc(1, first->program[FG_VALIDATE] ? first->program[FG_VALIDATE]->bytes[FG_REGION_FROZEN]
+                                              : first->program[FG_VALIDATE_REST]->bytes[FG_REGION_FROZEN]);
     t->moments = calloc(2, t->weights.trained);
-    if (!t->frozen || !t->moments)
-        return fg_fail(message, FG_ENVIRONMENT, "training: no memory for the host's copy of the weights");
-    enum fg_status status =
-        take(t, FG_STORE_DEVICE, t->weights.moving, "weights", &t->memory.region[FG_REGION_TRAINED], message);
-    return status == FG_OK ? take_pictures(t, message) : status;
+    return t->frozen && t->moments
+               ? FG_OK
+               : fg_fail(message, FG_ENVIRONMENT, "training: no memory for the host's copy of the weights");
 }
 
-static enum fg_status take_memory(struct fg_trainer *t, struct fg_message *message) {
-    const struct fg_graph *graphs[] = {&t->train.full, &t->train.rest, &t->validate.full, &t->validate.rest};
-    void **prepared[] = {&t->train.prepared[0], &t->train.prepared[1], &t->validate.prepared[0],
-                         &t->validate.prepared[1]};
-    size_t largest[FG_REGIONS] = {0};
+static enum fg_status open_replicas(struct fg_trainer *t, struct fg_message *message) {
+    const struct fg_network_spec *spec = &t->weights.network->spec;
+    const struct fg_lent lent = {.weights = &t->weights,
+                                 .pictures = t->pictures.pixels,
+                                 .picture_bytes =
+                                     t->pictures.count * (size_t)spec->height * (size_t)spec->width * 3};
+    const struct fg_program *program[FG_STAGES];
+    for (int s = 0; s < FG_STAGES; s++)
+        program[s] = t->graph[s].program;
     enum fg_status status = FG_OK;
-    for (int i = 0; i < 4 && status == FG_OK; i++) {
-        if (!graphs[i]->program)
-            continue;
-        for (int r = 0; r < FG_REGIONS; r++)
-            if (graphs[i]->program->bytes[r] > largest[r])
-                largest[r] = graphs[i]->program->bytes[r];
-        status = take(t, FG_STORE_DEVICE, graphs[i]->program->bytes[FG_REGION_PREPARED], "prepared weights",
-                      prepared[i], message);
+    for (uint32_t i = 0; i < t->replicas && status == FG_OK; i++) {
+        status = fg_replica_open(&t->replica[i], t->replica[i].backend, program, &lent, i > 0, message);
+        t->bytes += t->replica[i].bytes;
+        program[FG_VALIDATE] = program[FG_VALIDATE_REST] = NULL; /* the first one's alone */
     }
-    const struct {
-        enum fg_region region;
-        enum fg_store store;
-        size_t bytes;
-        const char *what;
-    } regions[] = {{FG_REGION_FROZEN, FG_STORE_DEVICE, largest[FG_REGION_FROZEN], "folded weights"},
-                   {FG_REGION_ACTIVATIONS, FG_STORE_DEVICE, largest[FG_REGION_ACTIVATIONS], "activations"},
-                   {FG_REGION_WORKSPACE, FG_STORE_DEVICE, largest[FG_REGION_WORKSPACE], "workspace"},
-                   {FG_REGION_IO, FG_STORE_HOST, largest[FG_REGION_IO], "draws and losses"},
-                   {FG_REGION_GRADIENTS, FG_STORE_DEVICE, t->weights.trained, "gradients"},
-                   {FG_REGION_MOMENTS, FG_STORE_DEVICE, 2 * t->weights.trained, "moments"}};
-    for (size_t i = 0; i < sizeof regions / sizeof *regions && status == FG_OK; i++)
-        status = take(t, regions[i].store, regions[i].bytes, regions[i].what,
-                      &t->memory.region[regions[i].region], message);
-    if (status == FG_OK)
-        status =
-            take(t, FG_STORE_HOST, t->adam.program->bytes[FG_REGION_IO], "schedule", &t->adam_io, message);
     t->bytes += t->weights.bytes + t->weights.moving;
-    return status == FG_OK ? take_host(t, largest[FG_REGION_FROZEN], message) : status;
+    return status == FG_OK ? take_copies(t, message) : status;
 }
 
-static struct fg_memory memory_of(const struct fg_trainer *t, void *prepared) {
-    struct fg_memory memory = t->memory;
-    memory.region[FG_REGION_PREPARED] = prepared;
-    return memory;
+/* All graphs lay the frozen parameters out alike. */
+static const struct fg_graph *any_validation(const struct fg_trainer *t) {
+    return &t->graph[t->graph[FG_VALIDATE].program ? FG_VALIDATE : FG_VALIDATE_REST];
 }
 
-static struct fg_memory adam_memory(const struct fg_trainer *t) {
-    struct fg_memory memory = t->memory;
-    memory.region[FG_REGION_IO] = t->adam_io;
-    return memory;
+static enum fg_status push_frozen(const struct fg_trainer *t, uint32_t replica, struct fg_message *message) {
+    const struct fg_replica *r = &t->replica[replica];
+    const size_t validated = any_validation(t)->program->bytes[FG_REGION_FROZEN];
+    return fg_replica_push(r, FG_REGION_FROZEN, t->frozen, validated, message);
 }
 
-/* The teacher is folded and prepared once. All graphs lay the frozen parameters out alike. */
-static enum fg_status prepare(struct fg_trainer *t, struct sized *sized, struct fg_message *message) {
-    const struct fg_graph *graph[] = {&sized->full, &sized->rest};
-    for (int i = 0; i < 2; i++) {
-        if (!graph[i]->program)
-            continue;
-        struct fg_memory memory = memory_of(t, sized->prepared[i]);
-        enum fg_status status = t->backend->prepare(t->backend, graph[i]->program, &memory, message);
-        if (status != FG_OK)
-            return status;
+/* The teacher is folded and prepared once, for every replica. */
+static enum fg_status start_replicas(struct fg_trainer *t, struct fg_message *message) {
+    enum fg_status status = FG_OK;
+    fg_weights_fold(&t->weights, any_validation(t)->frozen, FG_TEACHER, t->frozen);
+    for (uint32_t i = 0; i < t->replicas && status == FG_OK; i++) {
+        const struct fg_replica *r = &t->replica[i];
+        status = fg_replica_push(r, FG_REGION_TRAINED, t->weights.block, t->weights.moving, message);
+        if (status == FG_OK)
+            status = fg_replica_push(r, FG_REGION_MOMENTS, t->moments, 2 * t->weights.trained, message);
+        if (status == FG_OK)
+            status = push_frozen(t, i, message);
+        for (int s = 0; s < FG_STAGES && status == FG_OK; s++)
+            if (s != FG_VALIDATE && s != FG_VALIDATE_REST)
+                status = fg_replica_prepare(r, (enum fg_stage)s, message);
     }
-    return FG_OK;
-}
-
-static const struct fg_graph *any(const struct sized *sized) {
-    return sized->full.program ? &sized->full : &sized->rest;
-}
-
-/* Between the host's copy and the device's; nothing where they are the same. */
-static enum fg_status push(const struct fg_trainer *t, enum fg_region region, const void *host, size_t bytes,
-                           struct fg_message *message) {
-    void *device = t->memory.region[region];
-    return device == host ? FG_OK : t->backend->upload(t->backend, device, host, bytes, message);
-}
-
-static enum fg_status pull(const struct fg_trainer *t, enum fg_region region, void *host, size_t bytes,
-                           struct fg_message *message) {
-    const void *device = t->memory.region[region];
-    return device == host ? FG_OK : t->backend->download(t->backend, host, device, bytes, message);
-}
-
-static enum fg_status fold(struct fg_trainer *t, int part, struct fg_message *message) {
-    const struct fg_graph *graph = any(&t->validate);
-    fg_weights_fold(&t->weights, graph->frozen, part, t->frozen);
-    return push(t, FG_REGION_FROZEN, t->frozen, graph->program->bytes[FG_REGION_FROZEN], message);
+    return status;
 }
 
 static uint32_t epochs_for(const struct fg_trainer *t) {
     if (t->training.epochs)
         return t->training.epochs;
     const uint32_t batch = t->training.batch, trains = t->pictures.trains;
-    const uint32_t steps = trains / batch + (rest_of(trains, batch, true) ? 1 : 0);
+    const uint32_t steps = trains / batch + (rest_of(t, trains) ? 1 : 0);
     const uint32_t needed = (FULL_STEPS + steps - 1) / steps;
     return needed > FULL_EPOCHS ? needed : FULL_EPOCHS;
 }
 
 enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_weights *weights,
-                               const struct fg_pictures *pictures, struct fg_backend *backend,
-                               struct fg_trainer **trainer, struct fg_message *message) {
-    assert(training->batch >= 2 && training->batch <= FG_MAX_BATCH && pictures->trains >= 2 &&
-           pictures->held_outs);
+                               const struct fg_pictures *pictures, struct fg_backend *const *backends,
+                               uint32_t count, struct fg_trainer **trainer, struct fg_message *message) {
+    assert(training->batch >= 2 * count && training->batch <= FG_MAX_BATCH && training->batch % count == 0 &&
+           pictures->trains >= 2 * count && pictures->held_outs && count >= 1 && count <= FG_MAX_DEVICES);
     struct fg_trainer *t = calloc(1, sizeof *t);
     if (!t)
         return fg_fail(message, FG_ENVIRONMENT, "training: no memory");
     t->training = *training;
     t->pictures = *pictures;
-    t->backend = backend;
+    t->replicas = count;
+    for (uint32_t i = 0; i < count; i++)
+        t->replica[i].backend = backends[i];
     t->weights = *weights;
     weights->block = NULL;
     enum fg_status status = fg_weights_open(&t->best, t->weights.network, message);
     if (status == FG_OK)
         status = make_graphs(t, message);
     if (status == FG_OK)
-        status = take_memory(t, message);
+        status = open_replicas(t, message);
     if (status == FG_OK) {
         memcpy(t->best.block, t->weights.block, t->weights.bytes);
-        status = push(t, FG_REGION_TRAINED, t->weights.block, t->weights.moving, message);
-    }
-    if (status == FG_OK)
-        status = fold(t, FG_TEACHER, message);
-    if (status == FG_OK)
-        status = prepare(t, &t->train, message);
-    if (status == FG_OK) {
-        const struct fg_memory memory = adam_memory(t);
-        status = backend->prepare(backend, t->adam.program, &memory, message);
+        status = start_replicas(t, message);
     }
     t->order = calloc(pictures->trains, sizeof *t->order);
     if (status == FG_OK && !t->order)
@@ -251,29 +183,14 @@ enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_wei
 void fg_trainer_close(struct fg_trainer *trainer) {
     if (!trainer)
         return;
-    struct fg_backend *backend = trainer->backend;
-    struct fg_graph *graphs[] = {&trainer->train.full, &trainer->train.rest, &trainer->validate.full,
-                                 &trainer->validate.rest, &trainer->adam};
-    for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++) {
-        if (graphs[i]->program)
-            backend->forget(backend, graphs[i]->program);
-        fg_graph_close(graphs[i]);
-    }
-    void **region = trainer->memory.region;
-    if (backend->device.host_memory) {
-        region[FG_REGION_TRAINED] = region[FG_REGION_PICTURES] = NULL; /* not taken here */
-    } else {
+    if (!trainer->replica[0].lent) {
         free(trainer->frozen);
         free(trainer->moments);
     }
-    void *blocks[] = {trainer->train.prepared[0], trainer->train.prepared[1], trainer->validate.prepared[0],
-                      trainer->validate.prepared[1], trainer->adam_io};
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
-        if (blocks[i])
-            backend->release(backend, blocks[i]);
-    for (int r = 0; r < FG_REGIONS; r++)
-        if (region[r])
-            backend->release(backend, region[r]);
+    for (uint32_t i = 0; i < trainer->replicas; i++)
+        fg_replica_close(&trainer->replica[i]);
+    for (int s = 0; s < FG_STAGES; s++)
+        fg_graph_close(&trainer->graph[s]);
     fg_weights_close(&trainer->weights);
     fg_weights_close(&trainer->best);
     free(trainer->order);
@@ -294,47 +211,95 @@ static void draw_order(struct fg_trainer *t) {
     }
 }
 
-/* The pictures of the next batch. */
-static void draw_batch(const struct fg_trainer *t, const struct fg_graph *graph, const uint32_t *index) {
-    struct fg_draw *draw = fg_tensor_data(graph->draw, &t->memory);
+/* The pictures of a replica's next program. */
+static void draw_batch(const struct fg_trainer *t, const struct fg_replica *replica, enum fg_stage stage,
+                       const uint32_t *index) {
+    struct fg_draw *draw = fg_tensor_data(t->graph[stage].draw, &replica->memory);
     draw->seed = t->training.seed;
     draw->epoch = t->counters.epoch;
-    memcpy(draw->image, index, (size_t)graph->batch * sizeof *index);
+    memcpy(draw->image, index, (size_t)t->graph[stage].batch * sizeof *index);
 }
 
-static enum fg_status train_step(struct fg_trainer *t, const struct fg_graph *graph, void *prepared,
-                                 const uint32_t *index, struct fg_message *message) {
-    draw_batch(t, graph, index);
-    struct fg_memory memory = memory_of(t, prepared);
-    enum fg_status status = fg_backend_run(t->backend, graph->program, &memory, message);
+/* Runs a stage on every replica at once. */
+static enum fg_status run_everywhere(const struct fg_trainer *t, enum fg_stage stage,
+                                     struct fg_message *message) {
+    struct fg_memory memory[FG_MAX_DEVICES];
+    enum fg_status status = FG_OK;
+    uint32_t begun = 0;
+    while (begun < t->replicas && status == FG_OK) {
+        const struct fg_replica *r = &t->replica[begun];
+        memory[begun] = fg_replica_memory(r, stage);
+        status = r->backend->submit(r->backend, t->graph[stage].program, &memory[begun], message);
+        begun += status == FG_OK;
+    }
+    for (uint32_t i = 0; i < begun; i++) {
+        struct fg_backend *backend = t->replica[i].backend;
+        struct fg_message later;
+        const enum fg_status ended = backend->poll(backend, INT64_MAX, status == FG_OK ? message : &later);
+        status = status == FG_OK ? ended : status;
+    }
+    return status;
+}
+
+/* The mean over devices, which are alike in their number of pictures. */
+static enum fg_status share_gradients(const struct fg_trainer *t, struct fg_message *message) {
+    struct fg_backend *backend[FG_MAX_DEVICES];
+    float *values[FG_MAX_DEVICES];
+    if (t->replicas == 1)
+        return FG_OK;
+    for (uint32_t i = 0; i < t->replicas; i++) {
+        backend[i] = t->replica[i].backend;
+        values[i] = t->replica[i].memory.region[FG_REGION_GRADIENTS];
+    }
+    return backend[0]->share(backend, values, t->replicas, t->weights.trained / sizeof(float), message);
+}
+
+/* index: the batch's pictures, a replica's behind another's. */
+static enum fg_status train_step(struct fg_trainer *t, enum fg_stage stage, const uint32_t *index,
+                                 struct fg_message *message) {
+    for (uint32_t i = 0; i < t->replicas; i++)
+        draw_batch(t, &t->replica[i], stage, index + i * (uint32_t)t->graph[stage].batch);
+    enum fg_status status = run_everywhere(t, stage, message);
+    if (status == FG_OK)
+        status = share_gradients(t, message);
     if (status != FG_OK)
         return status;
     t->counters.step++;
-    memory = adam_memory(t);
-    for (int i = 0; i < 2; i++) {
-        float *schedule = fg_tensor_data(t->schedule[i], &memory);
+    for (uint32_t i = 0; i < 2 * t->replicas; i++) {
+        const struct fg_memory memory = fg_replica_memory(&t->replica[i / 2], FG_UPDATE);
+        float *schedule = fg_tensor_data(t->schedule[i % 2], &memory);
         schedule[0] = t->training.learning_rate;
         schedule[1] = (float)(1 / (1 - pow(0.9, (double)t->counters.step)));
         schedule[2] = (float)(1 / (1 - pow(0.999, (double)t->counters.step)));
-        schedule[3] = i ? 0 : t->training.l2;
+        schedule[3] = i % 2 ? 0 : t->training.l2;
     }
-    return fg_backend_run(t->backend, t->adam.program, &memory, message);
+    return run_everywhere(t, FG_UPDATE, message);
+}
+
+static enum fg_status fold_all(struct fg_trainer *t, struct fg_message *message) {
+    const struct fg_replica *first = &t->replica[0];
+    enum fg_status status =
+        fg_replica_pull(first, FG_REGION_TRAINED, t->weights.block, t->weights.moving, message);
+    if (status != FG_OK)
+        return status;
+    fg_weights_fold(&t->weights, any_validation(t)->frozen, -1, t->frozen);
+    status = push_frozen(t, 0, message);
+    if (status == FG_OK)
+        status = fg_replica_prepare(first, FG_VALIDATE, message);
+    return status == FG_OK ? fg_replica_prepare(first, FG_VALIDATE_REST, message) : status;
 }
 
 static enum fg_status validate(struct fg_trainer *t, float *loss, struct fg_message *message) {
-    enum fg_status status = pull(t, FG_REGION_TRAINED, t->weights.block, t->weights.moving, message);
-    if (status == FG_OK)
-        status = fold(t, -1, message);
-    if (status == FG_OK)
-        status = prepare(t, &t->validate, message);
+    const struct fg_replica *first = &t->replica[0];
+    enum fg_status status = fold_all(t, message);
     double sum = 0;
     const uint32_t count = t->pictures.held_outs;
     for (uint32_t at = 0; at < count && status == FG_OK;) {
-        const bool full = count - at >= t->training.batch;
-        const struct fg_graph *graph = full ? &t->validate.full : &t->validate.rest;
-        struct fg_memory memory = memory_of(t, t->validate.prepared[!full]);
-        draw_batch(t, graph, t->pictures.held_out + at);
-        status = fg_backend_run(t->backend, graph->program, &memory, message);
+        const enum fg_stage stage = count - at >= t->training.batch ? FG_VALIDATE : FG_VALIDATE_REST;
+        const struct fg_graph *graph = &t->graph[stage];
+        const struct fg_memory memory = fg_replica_memory(first, stage);
+        draw_batch(t, first, stage, t->pictures.held_out + at);
+        status = fg_backend_run(first->backend, graph->program, &memory, message);
         for (uint32_t l = 0; l < t->weights.network->levels && status == FG_OK; l++) {
             const float *losses = fg_tensor_data(graph->loss[l], &memory);
             for (int32_t i = 0; i < graph->batch; i++)
@@ -370,17 +335,17 @@ enum fg_status fg_trainer_epoch(struct fg_trainer *trainer, fg_step_function *st
     assert(!t->counters.finished);
     draw_order(t);
     for (uint32_t at = 0; at < count;) {
-        const bool full = count - at >= batch;
-        const struct fg_graph *graph = full ? &t->train.full : &t->train.rest;
-        if (!graph->program) /* a single picture is left: dropped */
+        const enum fg_stage stage = count - at >= batch ? FG_TRAIN : FG_TRAIN_REST;
+        if (!t->graph[stage].program) /* too few are left: dropped */
             break;
         uint32_t index[FG_MAX_BATCH];
-        for (int32_t i = 0; i < graph->batch; i++)
-            index[i] = t->pictures.train[t->order[at + (uint32_t)i]];
-        enum fg_status status = train_step(t, graph, t->train.prepared[!full], index, message);
+        const uint32_t pictures = (uint32_t)t->graph[stage].batch * t->replicas;
+        for (uint32_t i = 0; i < pictures; i++)
+            index[i] = t->pictures.train[t->order[at + i]];
+        enum fg_status status = train_step(t, stage, index, message);
         if (status != FG_OK)
             return status;
-        at += (uint32_t)graph->batch;
+        at += stage == FG_TRAIN ? pictures : count - at;
         step(argument, at);
     }
     t->counters.epoch++;
@@ -449,8 +414,8 @@ enum fg_status fg_trainer_save(const struct fg_trainer *trainer, const char *pat
                                struct fg_message *message) {
     const struct fg_state state = state_of(trainer, data_hash);
     const struct fg_state_parts parts = parts_of(trainer);
-    enum fg_status status =
-        pull(trainer, FG_REGION_MOMENTS, trainer->moments, 2 * trainer->weights.trained, message);
+    enum fg_status status = fg_replica_pull(&trainer->replica[0], FG_REGION_MOMENTS, trainer->moments,
+                                            2 * trainer->weights.trained, message);
     return status == FG_OK ? fg_state_write(path, &state, &parts, message) : status;
 }
 
@@ -522,10 +487,5 @@ enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path, c
                                        .limit = limit};
     t->counters.finished =
         stored.epoch >= limit || (stored.stale >= t->training.patience && stored.step >= LEAST_STEPS);
-    status = push(t, FG_REGION_TRAINED, t->weights.block, t->weights.moving, message);
-    if (status == FG_OK)
-        status = push(t, FG_REGION_MOMENTS, t->moments, 2 * t->weights.trained, message);
-    if (status == FG_OK)
-        status = fold(t, FG_TEACHER, message);
-    return status == FG_OK ? prepare(t, &t->train, message) : status;
+    return start_replicas(t, message);
 }

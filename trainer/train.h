@@ -45,12 +45,13 @@ struct fg_progress {
 
 struct fg_trainer;
 
-/* Takes memory, lays out both graphs; a device with memory of its own keeps the pictures where they fit, and reads them
+/* Data parallel on count backends, a group where that is more than one: each has an equal share of a batch, of at least two
+ * pictures. Takes memory, lays out the graphs; a device with memory of its own keeps the pictures where they fit, and reads them
  * from the host's where not. The network's weights start as weights holds them (moved in: the
  * trainer owns them from here on). */
 enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_weights *weights,
-                               const struct fg_pictures *pictures, struct fg_backend *backend,
-                               struct fg_trainer **trainer, struct fg_message *message);
+                               const struct fg_pictures *pictures, struct fg_backend *const *backends,
+                               uint32_t count, struct fg_trainer **trainer, struct fg_message *message);
 void fg_trainer_close(struct fg_trainer *trainer);
 
 /* Called after each step with the pictures trained so far in this epoch. */

@@ -198,6 +198,21 @@ static enum fg_status cpu_download(struct fg_backend *backend, void *host, const
     return cpu_upload(backend, host, device, bytes, message);
 }
 
+/* Several CPU backends are one machine's: of use where the others are tested without devices. */
+static enum fg_status cpu_share(struct fg_backend *const *group, float *const *values, uint32_t members,
+                                size_t count, struct fg_message *message) {
+    (void)group;
+    (void)message;
+    for (size_t i = 0; i < count; i++) {
+        float sum = 0;
+        for (uint32_t m = 0; m < members; m++)
+            sum += values[m][i];
+        for (uint32_t m = 0; m < members; m++)
+            values[m][i] = sum / (float)members;
+    }
+    return FG_OK;
+}
+
 /* On the caller's thread alone: another program may be running on the lanes. */
 static enum fg_status cpu_prepare(struct fg_backend *backend, const struct fg_program *program,
                                   const struct fg_memory *memory, struct fg_message *message) {
@@ -351,6 +366,7 @@ static void init(struct fg_cpu *cpu, uint32_t threads, uint32_t lanes) {
                                     .download = cpu_download,
                                     .prepare = cpu_prepare,
                                     .forget = cpu_forget,
+                                    .share = cpu_share,
                                     .submit = cpu_submit,
                                     .poll = cpu_poll,
                                     .close = cpu_close};

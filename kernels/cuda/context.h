@@ -47,6 +47,7 @@ struct fg_cuda {
     cudnnHandle_t handle[FG_MAX_LANES];
     cudaEvent_t begun, joined[FG_MAX_LANES], ended; /* of a run */
     cudaEvent_t before, after;                      /* of a measurement */
+    void *communicator;                             /* of its group (group.c); NULL: it stands alone */
     struct fg_cuda_program *programs;
     struct fg_cuda_program *queueing; /* whose steps are being queued */
     bool running;
@@ -58,6 +59,9 @@ struct fg_cuda {
         enum fg_store store;
     } block[FG_CUDA_BLOCKS];
 };
+
+/* Makes its GPU the calling thread's. */
+enum fg_status fg_cuda_use(const struct fg_cuda *cuda, struct fg_message *message);
 
 /* Fails with what was tried and CUDA's reason: FG_ENVIRONMENT where memory is short, FG_USAGE for a refused argument, else
  * FG_DEVICE_LOST. */

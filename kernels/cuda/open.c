@@ -5,11 +5,13 @@
 
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/group.h"
 
 /* What the object shows. */
 extern __attribute__((visibility("default"))) const char fg_plugin_version[];
 const char fg_plugin_version[] = FG_VERSION;
 __attribute__((visibility("default"))) fg_cuda_open_function fg_cuda_open;
+__attribute__((visibility("default"))) fg_cuda_open_group_function fg_cuda_open_group;
 
 static const struct fg_kernel *const kernels[FG_OPERATORS] = {
     [FG_RESIZE] = &fg_cuda_resize,
@@ -34,6 +36,11 @@ enum fg_status fg_cuda_fail(cudaError_t error, const char *what, struct fg_messa
                                   : error == cudaErrorInvalidValue   ? FG_USAGE
                                                                      : FG_DEVICE_LOST;
     return fg_fail(message, status, "CUDA: %s: %s", what, cudaGetErrorString(error));
+}
+
+enum fg_status fg_cuda_use(const struct fg_cuda *cuda, struct fg_message *message) {
+    const cudaError_t error = cudaSetDevice(cuda->settings.device);
+    return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "the device", message);
 }
 
 /* ---- Memory ---- */
@@ -78,8 +85,10 @@ static enum fg_status take_block(enum fg_store store, size_t bytes, void **block
 static enum fg_status reserve(struct fg_backend *backend, enum fg_store store, size_t bytes, void **block,
                               struct fg_message *message) {
     struct fg_cuda *cuda = (struct fg_cuda *)backend;
-    enum fg_status status = FG_OK;
+    enum fg_status status = fg_cuda_use(cuda, message);
     int free_place = -1;
+    if (status != FG_OK)
+        return status;
     pthread_mutex_lock(&cuda->mutex);
     for (int i = 0; i < FG_CUDA_BLOCKS && free_place < 0; i++)
         if (!cuda->block[i].memory)
@@ -140,7 +149,9 @@ static enum fg_status download(struct fg_backend *backend, void *host, const voi
 
 static void close_cuda(struct fg_backend *backend) {
     struct fg_cuda *cuda = (struct fg_cuda *)backend;
+    fg_cuda_use(cuda, NULL);
     fg_cuda_poll(backend, INT64_MAX, NULL);
+    fg_cuda_group_leave(cuda);
     while (cuda->programs)
         fg_cuda_forget(backend, cuda->programs->program);
     for (int i = 0; i < FG_CUDA_BLOCKS; i++)
@@ -201,7 +212,7 @@ static void power_mode(char *mode, size_t size) {
 static enum fg_status describe(struct fg_cuda *cuda, struct fg_message *message) {
     struct cudaDeviceProp properties;
     int runtime = 0, driver = 0;
-    cudaError_t error = cudaGetDeviceProperties(&properties, 0);
+    cudaError_t error = cudaGetDeviceProperties(&properties, cuda->settings.device);
     if (error == cudaSuccess)
         error = cudaRuntimeGetVersion(&runtime);
     if (error == cudaSuccess)
@@ -231,9 +242,9 @@ enum fg_status fg_cuda_open(const struct fg_cuda_settings *settings, struct fg_b
         return fg_fail(message, FG_USAGE, "%u lanes: give 1 to %d", settings->lanes, FG_MAX_LANES);
     int count = 0;
     const cudaError_t error = cudaGetDeviceCount(&count);
-    if (error != cudaSuccess || count < 1)
-        return fg_fail(message, FG_ENVIRONMENT, "CUDA: %s",
-                       error == cudaSuccess ? "no device" : cudaGetErrorString(error));
+    if (error != cudaSuccess || count <= settings->device)
+        return fg_fail(message, FG_ENVIRONMENT, "%s",
+                       error == cudaSuccess ? "there are not so many GPUs" : cudaGetErrorString(error));
     struct fg_cuda *cuda = calloc(1, sizeof *cuda);
     if (!cuda)
         return fg_fail(message, FG_ENVIRONMENT, "no memory for the CUDA backend");
@@ -255,7 +266,9 @@ enum fg_status fg_cuda_open(const struct fg_cuda_settings *settings, struct fg_b
                                      .poll = fg_cuda_poll,
                                      .close = close_cuda};
     pthread_mutex_init(&cuda->mutex, NULL);
-    enum fg_status status = describe(cuda, message);
+    enum fg_status status = fg_cuda_use(cuda, message);
+    if (status == FG_OK)
+        status = describe(cuda, message);
     if (status == FG_OK)
         status = open_lanes(cuda, message);
     if (status != FG_OK) {
@@ -264,4 +277,23 @@ enum fg_status fg_cuda_open(const struct fg_cuda_settings *settings, struct fg_b
     }
     *backend = &cuda->base;
     return FG_OK;
+}
+
+enum fg_status fg_cuda_open_group(const struct fg_cuda_settings *settings, uint32_t count,
+                                  struct fg_backend **backends, struct fg_message *message) {
+    struct fg_cuda_settings one = *settings;
+    uint32_t opened = 0;
+    enum fg_status status = FG_OK;
+    while (opened < count && status == FG_OK) {
+        one.device = (int)opened;
+        status = fg_cuda_open(&one, &backends[opened], message);
+        opened += status == FG_OK;
+    }
+    if (status == FG_OK)
+        status = fg_cuda_group_join(backends, count, message);
+    for (uint32_t i = 0; status != FG_OK && i < opened; i++) {
+        backends[i]->close(backends[i]);
+        backends[i] = NULL;
+    }
+    return status;
 }

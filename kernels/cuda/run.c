@@ -71,6 +71,9 @@ enum fg_status fg_cuda_prepare(struct fg_backend *backend, const struct fg_progr
                        program->lanes, backend->device.lanes);
     if (find(cuda, program)) /* nothing is derived from weights */
         return FG_OK;
+    enum fg_status used = fg_cuda_use(cuda, message);
+    if (used != FG_OK)
+        return used;
     backend->times = (struct fg_prepare_times){0};
     struct fg_cuda_program *p = calloc(1, sizeof *p);
     if (!p)
@@ -250,8 +253,9 @@ enum fg_status fg_cuda_submit(struct fg_backend *backend, const struct fg_progra
     struct fg_cuda_program *p = find(cuda, program);
     if (!p)
         return fg_fail(message, FG_USAGE, "a program of %u steps was not prepared", program->steps);
-    enum fg_status status =
-        captured(p, memory) ? aim_copy(p, memory, message) : capture(cuda, p, memory, message);
+    enum fg_status status = fg_cuda_use(cuda, message);
+    if (status == FG_OK)
+        status = captured(p, memory) ? aim_copy(p, memory, message) : capture(cuda, p, memory, message);
     if (status != FG_OK)
         return status;
     cudaError_t error = cudaGraphLaunch(p->exec, cuda->stream[0]);

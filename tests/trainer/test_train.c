@@ -74,7 +74,7 @@ static struct fg_trainer *open_trainer(struct fg_training training) {
     ok(fg_weights_open(&weights, &network, &message));
     fg_weights_draw(&weights, training.seed, true);
     struct fg_trainer *trainer;
-    ok(fg_trainer_open(&training, &weights, &pictures, backend, &trainer, &message));
+    ok(fg_trainer_open(&training, &weights, &pictures, &backend, 1, &trainer, &message));
     return trainer;
 }
 
@@ -127,6 +127,75 @@ static void test_same_twice_and_resumed(void **state) {
     same_weights(whole, resumed);
     fg_trainer_close(resumed);
     fg_trainer_close(whole);
+}
+
+/* ---- Several devices ---- */
+
+static struct fg_backend *group[2];
+
+static struct fg_trainer *open_shared(const uint8_t *of, uint32_t trains, uint32_t batch, uint32_t devices,
+                                      float mask_rate) {
+    struct fg_training training = recipe(3);
+    training.batch = batch;
+    training.recipe.mask_rate = mask_rate;
+    const struct fg_pictures pictures = {
+        .pixels = of, .count = 14, .train = train, .trains = trains, .held_out = held_out, .held_outs = 4};
+    struct fg_weights weights;
+    struct fg_trainer *trainer;
+    ok(fg_weights_open(&weights, &network, &message));
+    fg_weights_draw(&weights, training.seed, true);
+    ok(fg_trainer_open(&training, &weights, &pictures, group, devices, &trainer, &message));
+    return trainer;
+}
+
+/* Where all pictures are the same, the mean of two devices' gradients is one device's, to the bit. */
+static void test_devices_share_gradients(void **state) {
+    (void)state;
+    static uint8_t same[sizeof pixels];
+    for (size_t i = 0; i < sizeof same; i++)
+        same[i] = pixels[i % (SIDE * SIDE * 3)];
+    struct fg_trainer *one = open_shared(same, 4, 4, 1, 0), *two = open_shared(same, 8, 8, 2, 0);
+    epochs(one, 3);
+    epochs(two, 3);
+    same_weights(one, two);
+    fg_trainer_close(two);
+    fg_trainer_close(one);
+    /* Where they differ, a device more sees more of them. */
+    one = open_shared(pixels, 4, 4, 1, 0);
+    two = open_shared(pixels, 8, 8, 2, 0);
+    epochs(one, 1);
+    epochs(two, 1);
+    assert_true(fg_trainer_counters(one)->loss != fg_trainer_counters(two)->loss);
+    fg_trainer_close(two);
+    fg_trainer_close(one);
+}
+
+static void test_devices_resume(void **state) {
+    (void)state;
+    struct fg_trainer *whole = open_shared(pixels, 10, 4, 2, 0.4f),
+                      *cut = open_shared(pixels, 10, 4, 2, 0.4f);
+    epochs(whole, 3);
+    epochs(cut, 2);
+    ok(fg_trainer_save(cut, path, data_hash, &message));
+    fg_trainer_close(cut);
+    cut = open_shared(pixels, 10, 4, 2, 0.4f);
+    ok(fg_trainer_resume(cut, path, data_hash, &message));
+    epochs(cut, 1);
+    same_weights(whole, cut);
+    fg_trainer_close(cut);
+    fg_trainer_close(whole);
+}
+
+static int open_group(void **state) {
+    (void)state;
+    return fg_cpu_open(1, 1, &group[0], &message) != FG_OK || fg_cpu_open(1, 1, &group[1], &message) != FG_OK;
+}
+
+static int close_group(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        group[i]->close(group[i]);
+    return 0;
 }
 
 static void refused(struct fg_training training, const uint8_t *hash, const char *expected) {
@@ -182,6 +251,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_learns),
         cmocka_unit_test(test_same_twice_and_resumed),
+        cmocka_unit_test_setup_teardown(test_devices_share_gradients, open_group, close_group),
+        cmocka_unit_test_setup_teardown(test_devices_resume, open_group, close_group),
         cmocka_unit_test(test_refuses_another_run),
         cmocka_unit_test(test_refuses_damage),
     };
