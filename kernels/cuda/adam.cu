@@ -2,6 +2,8 @@
  * gradient). */
 #include "kernels/cuda/device.cuh"
 
+#define BLOCKS 2048 /* at most: each thread reads the schedule from the host's memory */
+
 __global__ static void update(size_t count, const float *schedule, const float *g, float *theta, float *m,
                               float *v) {
     const float rate = schedule[0], first = schedule[1], second = schedule[2], l2 = schedule[3];
@@ -27,7 +29,8 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                               const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
     const size_t count = fg_tensor_count(step->param[0]);
-    return fg_launch(&call, fg_blocks(count), FG_BLOCK, update, count,
+    const dim3 blocks = fg_blocks(count);
+    return fg_launch(&call, dim3(blocks.x < BLOCKS ? blocks.x : BLOCKS), FG_BLOCK, update, count,
                      fg_values<const float>(&call, step->in[0]),
                      fg_values<const float>(&call, step->d_param[0]), fg_values<float>(&call, step->param[0]),
                      fg_values<float>(&call, step->param[1]), fg_values<float>(&call, step->param[2]));

@@ -44,12 +44,12 @@ static bool allowed(cudnnBackendDescriptor_t config, enum fg_cudnn_math math) {
     return good;
 }
 
-/* Known before a plan is made, and then the plan's own. */
+/* Known before a plan is made, and then the plan's own. Where it is not, the plan will tell. */
 static bool fits(cudnnBackendDescriptor_t config, size_t workspace) {
     int64_t bytes = 0, count = 0;
     return cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count,
-                                    &bytes) == CUDNN_STATUS_SUCCESS &&
-           bytes >= 0 && (uint64_t)bytes <= workspace;
+                                    &bytes) != CUDNN_STATUS_SUCCESS ||
+           (bytes >= 0 && (uint64_t)bytes <= workspace);
 }
 
 static cudnnStatus_t ask(const struct fg_cudnn_graph *graph, cudnnBackendHeurMode_t mode,
