@@ -95,7 +95,7 @@ static size_t filter_bytes(int in, int out) {
 
 size_t fg_cuda_frame_bytes(const struct fg_step *step) {
     const struct fg_tensor *in = step->in[0];
-    return (size_t)in->n * (size_t)in->h * step->pitch;
+    return ((size_t)in->n * (size_t)in->h - 1) * step->pitch + (size_t)in->w * (size_t)in->c;
 }
 
 /* The frame, both filters and the picture between the passes. */
@@ -117,14 +117,21 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                               const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
+    /* Copied, so that a graph can be given another frame's address: a kernel's would stay the first one's. */
     char *scratch = static_cast<char *>(fg_workspace(&call));
+    const uint8_t *frame = reinterpret_cast<const uint8_t *>(scratch);
+    const size_t bytes = fg_cuda_frame_bytes(step);
+    const cudaError_t error = cudaMemcpyAsync(scratch, fg_values<const uint8_t>(&call, in), bytes,
+                                              cudaMemcpyHostToDevice, fg_cuda_stream(backend, step));
+    if (error != cudaSuccess)
+        return fg_fail(message, FG_DEVICE_LOST, "the frame cannot be copied: %s", cudaGetErrorString(error));
+    scratch += fg_size_align(bytes);
     const struct filter columns = filter_of(in->w, out->w, scratch);
     scratch += filter_bytes(in->w, out->w);
     struct filter rows = filter_of(in->h, out->h, scratch);
     scratch += filter_bytes(in->h, out->h);
     uint8_t *middle = reinterpret_cast<uint8_t *>(scratch);
-    struct picture p = {
-        fg_values<const uint8_t>(&call, in), step->pitch, in->h * step->pitch, in->h, in->w, in->c};
+    struct picture p = {frame, step->pitch, in->h * step->pitch, in->h, in->w, in->c};
     enum fg_status status = FG_OK;
     if (in->w != out->w) {
         status = fg_launch(&call, fg_blocks((size_t)out->w), FG_BLOCK, make_filter, columns);
