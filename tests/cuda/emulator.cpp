@@ -1,5 +1,6 @@
 #include <cuda_runtime.h>
 
+#include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
 #include <sys/mman.h>
@@ -23,20 +24,23 @@ namespace {
 enum state { READY, AT_BARRIER, AT_EXCHANGE, ENDED };
 
 struct fiber {
-    ucontext_t context;
+    jmp_buf self; /* where it has left */
     struct fg_emulator::place place;
     enum state state;
     uint64_t value; /* given to and got from the warp */
     int lane;       /* whose value is wanted */
+    char *stack;
+    bool begun;
     void *fake_stack;
 };
 
 struct fiber fibers[MOST_THREADS];
 char *stacks;
-ucontext_t scheduler;
+jmp_buf scheduler;
 const void *scheduler_stack;
 size_t scheduler_stack_size;
 struct fiber *running;
+unsigned ready[MOST_THREADS], readies; /* threads that may run */
 unsigned threads;
 void (*body)(void *);
 void *body_context;
@@ -55,29 +59,72 @@ uint32_t draw() {
     return (uint32_t)(order * 2685821657736338717u >> 32);
 }
 
+/* Stacks are changed by jumps, which unlike swapcontext ask nothing of the kernel; only where a stack is entered for the
+ * first time that cannot be. */
+[[noreturn]] void start(struct fiber *fiber);
+
 /* Leaves the fiber in a state; comes back when it is READY again. */
 void leave(enum state state) {
     struct fiber *self = running;
     self->state = state;
     __sanitizer_start_switch_fiber(state == ENDED ? nullptr : &self->fake_stack, scheduler_stack,
                                    scheduler_stack_size);
-    swapcontext(&self->context, &scheduler);
+    if (!_setjmp(self->self))
+        _longjmp(scheduler, 1);
     __sanitizer_finish_switch_fiber(self->fake_stack, &scheduler_stack, &scheduler_stack_size);
 }
 
+/* The place in ready of the next thread to run. */
+unsigned pick() {
+    return draw() % readies;
+}
+
+struct fiber *take(unsigned place) {
+    struct fiber *fiber = &fibers[ready[place]];
+    ready[place] = ready[--readies];
+    return fiber;
+}
+
+/* Runs a thread. When it has ended the next goes on here where it has not begun elsewhere: that spares two switches a
+ * thread where a kernel has no barriers. */
 void begin() {
     __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_stack_size);
-    body(body_context);
+    for (;;) {
+        running->begun = true;
+        body(body_context);
+        const unsigned next = readies ? pick() : 0;
+        if (!readies || fibers[ready[next]].begun)
+            break;
+        char *stack = running->stack;
+        running->state = ENDED;
+        running = take(next);
+        running->stack = stack;
+    }
     leave(ENDED);
 }
 
 void enter(struct fiber *fiber) {
     running = fiber;
     void *fake_stack = nullptr;
-    __sanitizer_start_switch_fiber(&fake_stack, fiber->context.uc_stack.ss_sp, STACK);
-    swapcontext(&scheduler, &fiber->context);
+    __sanitizer_start_switch_fiber(&fake_stack, fiber->stack, STACK);
+    if (!_setjmp(scheduler)) {
+        if (fiber->begun)
+            _longjmp(fiber->self, 1);
+        start(fiber);
+    }
     __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
     running = nullptr;
+}
+
+void start(struct fiber *fiber) {
+    static ucontext_t context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = fiber->stack;
+    context.uc_stack.ss_size = STACK;
+    context.uc_link = nullptr;
+    makecontext(&context, begin, 0);
+    setcontext(&context);
+    abort();
 }
 
 void make(struct fiber *fiber, unsigned number, dim3 block, dim3 block_size, dim3 grid_size) {
@@ -85,25 +132,18 @@ void make(struct fiber *fiber, unsigned number, dim3 block, dim3 block_size, dim
                          number / block_size.x / block_size.y),
                     block, block_size, grid_size};
     fiber->state = READY;
-    getcontext(&fiber->context);
-    fiber->context.uc_stack.ss_sp = stacks + number * STACK;
-    fiber->context.uc_stack.ss_size = STACK;
-    fiber->context.uc_link = nullptr;
-    makecontext(&fiber->context, begin, 0);
+    fiber->begun = false;
+    fiber->stack = stacks + number * STACK;
 }
 
 /* Runs every READY thread until it waits or ends, each next one drawn. */
 void run_ready() {
-    static unsigned ready[MOST_THREADS];
-    unsigned count = 0;
+    readies = 0;
     for (unsigned i = 0; i < threads; i++)
         if (fibers[i].state == READY)
-            ready[count++] = i;
-    while (count) {
-        const unsigned pick = draw() % count;
-        enter(&fibers[ready[pick]]);
-        ready[pick] = ready[--count];
-    }
+            ready[readies++] = i;
+    while (readies)
+        enter(take(pick()));
 }
 
 /* Lets the warps go on all of whose lanes have come to the exchange; false when there is none. */
@@ -143,6 +183,8 @@ bool pass_barrier() {
 }
 
 } // namespace
+
+const struct fg_emulator::device *fg_emulator::device;
 
 const struct fg_emulator::place *fg_emulator::current() {
     if (!running)
