@@ -317,7 +317,10 @@ static enum fg_status submit(struct fg_engine *engine, const struct fg_frame *fr
     const size_t row = (size_t)frame->width * (size_t)frame->channels;
     const uint8_t *pixels = frame->pixels;
     size_t pitch = frame->pitch;
-    if (!engine->backend->reaches(engine->backend, pixels, (size_t)(frame->height - 1) * pitch + row)) {
+    const size_t bytes = (size_t)(frame->height - 1) * pitch + row;
+    /* With rows far apart it may not fit where the device is to copy it. */
+    if ((engine->frame && bytes > engine->need.frame) ||
+        !engine->backend->reaches(engine->backend, pixels, bytes)) {
         for (int32_t y = 0; y < frame->height; y++)
             memcpy(engine->frame + (size_t)y * row, pixels + (size_t)y * pitch, row);
         pixels = engine->frame;
