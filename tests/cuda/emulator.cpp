@@ -23,19 +23,28 @@ namespace {
 
 enum state { READY, AT_BARRIER, AT_EXCHANGE, ENDED };
 
+struct stack;
+
 struct fiber {
     jmp_buf self; /* where it has left */
     struct fg_emulator::place place;
     enum state state;
-    uint64_t value; /* given to and got from the warp */
-    int lane;       /* whose value is wanted */
-    char *stack;
-    bool begun;
+    uint64_t value;      /* given to and got from the warp */
+    int lane;            /* whose value is wanted */
+    struct stack *stack; /* NULL: has not begun */
+};
+
+/* A stack goes from thread to thread: one that has ended leaves it where the next one begins. */
+struct stack {
+    char *memory;
+    bool started;
+    jmp_buf idle;
     void *fake_stack;
 };
 
 struct fiber fibers[MOST_THREADS];
-char *stacks;
+struct stack stacks[MOST_THREADS], *idle[MOST_THREADS];
+unsigned idles;
 jmp_buf scheduler;
 const void *scheduler_stack;
 size_t scheduler_stack_size;
@@ -61,17 +70,23 @@ uint32_t draw() {
 
 /* Stacks are changed by jumps, which unlike swapcontext ask nothing of the kernel; only where a stack is entered for the
  * first time that cannot be. */
-[[noreturn]] void start(struct fiber *fiber);
+[[noreturn]] void leave(struct stack *stack) {
+    __sanitizer_start_switch_fiber(&stack->fake_stack, scheduler_stack, scheduler_stack_size);
+    _longjmp(scheduler, 1);
+}
 
-/* Leaves the fiber in a state; comes back when it is READY again. */
-void leave(enum state state) {
+/* Ends a switch to a stack. */
+void arrive(struct stack *stack) {
+    __sanitizer_finish_switch_fiber(stack->fake_stack, &scheduler_stack, &scheduler_stack_size);
+}
+
+/* Leaves the thread in a state; comes back when it is READY again. */
+void wait(enum state state) {
     struct fiber *self = running;
     self->state = state;
-    __sanitizer_start_switch_fiber(state == ENDED ? nullptr : &self->fake_stack, scheduler_stack,
-                                   scheduler_stack_size);
     if (!_setjmp(self->self))
-        _longjmp(scheduler, 1);
-    __sanitizer_finish_switch_fiber(self->fake_stack, &scheduler_stack, &scheduler_stack_size);
+        leave(self->stack);
+    arrive(self->stack);
 }
 
 /* The place in ready of the next thread to run. */
@@ -85,46 +100,64 @@ struct fiber *take(unsigned place) {
     return fiber;
 }
 
-/* Runs a thread. When it has ended the next goes on here where it has not begun elsewhere: that spares two switches a
- * thread where a kernel has no barriers. */
+/* Runs threads, one behind the other as long as the drawn one has not begun elsewhere. */
 void begin() {
-    __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_stack_size);
+    struct stack *stack = running->stack;
+    stack->fake_stack = nullptr;
+    arrive(stack);
     for (;;) {
-        running->begun = true;
         body(body_context);
-        const unsigned next = readies ? pick() : 0;
-        if (!readies || fibers[ready[next]].begun)
-            break;
-        char *stack = running->stack;
         running->state = ENDED;
-        running = take(next);
-        running->stack = stack;
+        const unsigned next = readies ? pick() : 0;
+        if (readies && !fibers[ready[next]].stack) {
+            running = take(next);
+            running->stack = stack;
+            continue;
+        }
+        idle[idles++] = stack;
+        if (!_setjmp(stack->idle))
+            leave(stack);
+        arrive(stack);
     }
-    leave(ENDED);
+}
+
+void prepare(struct stack *stack) {
+    stack->memory = static_cast<char *>(
+        mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    if (stack->memory == MAP_FAILED)
+        refuse("no memory for a stack");
+}
+
+void start(struct stack *stack) {
+    static ucontext_t context;
+    stack->started = true;
+    getcontext(&context);
+    context.uc_stack.ss_sp = stack->memory;
+    context.uc_stack.ss_size = STACK;
+    context.uc_link = nullptr;
+    makecontext(&context, begin, 0);
+    setcontext(&context);
 }
 
 void enter(struct fiber *fiber) {
     running = fiber;
     void *fake_stack = nullptr;
-    __sanitizer_start_switch_fiber(&fake_stack, fiber->stack, STACK);
+    const bool begun = fiber->stack;
+    if (!begun)
+        fiber->stack = idle[--idles];
+    struct stack *stack = fiber->stack;
     if (!_setjmp(scheduler)) {
-        if (fiber->begun)
+        if (!stack->memory)
+            prepare(stack);
+        __sanitizer_start_switch_fiber(&fake_stack, stack->memory, STACK);
+        if (begun)
             _longjmp(fiber->self, 1);
-        start(fiber);
+        if (stack->started)
+            _longjmp(stack->idle, 1);
+        start(stack);
     }
     __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
     running = nullptr;
-}
-
-void start(struct fiber *fiber) {
-    static ucontext_t context;
-    getcontext(&context);
-    context.uc_stack.ss_sp = fiber->stack;
-    context.uc_stack.ss_size = STACK;
-    context.uc_link = nullptr;
-    makecontext(&context, begin, 0);
-    setcontext(&context);
-    abort();
 }
 
 void make(struct fiber *fiber, unsigned number, dim3 block, dim3 block_size, dim3 grid_size) {
@@ -132,8 +165,7 @@ void make(struct fiber *fiber, unsigned number, dim3 block, dim3 block_size, dim
                          number / block_size.x / block_size.y),
                     block, block_size, grid_size};
     fiber->state = READY;
-    fiber->begun = false;
-    fiber->stack = stacks + number * STACK;
+    fiber->stack = nullptr;
 }
 
 /* Runs every READY thread until it waits or ends, each next one drawn. */
@@ -197,11 +229,10 @@ void fg_emulator::seed(uint64_t value) {
 }
 
 void fg_emulator::run(dim3 grid, dim3 block, void (*kernel)(void *), void *context) {
-    if (!stacks)
-        stacks = static_cast<char *>(mmap(nullptr, MOST_THREADS * STACK, PROT_READ | PROT_WRITE,
-                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-    if (stacks == MAP_FAILED)
-        refuse("no memory for stacks");
+    static bool opened;
+    for (; !opened && idles < MOST_THREADS; idles++)
+        idle[idles] = &stacks[idles];
+    opened = true;
     threads = block.x * block.y * block.z;
     body = kernel;
     body_context = context;
@@ -217,7 +248,7 @@ void fg_emulator::run(dim3 grid, dim3 block, void (*kernel)(void *), void *conte
 }
 
 void fg_emulator::barrier() {
-    leave(AT_BARRIER);
+    wait(AT_BARRIER);
 }
 
 uint64_t fg_emulator::exchange(unsigned mask, uint64_t value, int lane) {
@@ -228,6 +259,6 @@ uint64_t fg_emulator::exchange(unsigned mask, uint64_t value, int lane) {
     running->value = value;
     running->lane = lane;
     struct fiber *self = running;
-    leave(AT_EXCHANGE);
+    wait(AT_EXCHANGE);
     return self->value;
 }

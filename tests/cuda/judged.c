@@ -50,18 +50,16 @@ static size_t place(struct fg_tensor frozen[FG_NETWORK_PARAMS],
     return bytes;
 }
 
-int32_t fg_judged_parameter(int32_t i) {
-    struct fg_backend *cpu = NULL;
+uint32_t fg_judged_parameters(struct fg_backend *backend, struct fg_judged_parameter *parameter) {
     static struct fg_tensor frozen[FG_NETWORK_PARAMS];
     const struct fg_tensor *pointer[FG_NETWORK_PARAMS];
+    uint32_t count = 0;
     make_network();
-    ok(fg_cpu_open(1, 1, &cpu, &why));
-    place(frozen, pointer, cpu);
-    cpu->close(cpu);
-    for (int32_t p = 0; p < (int32_t)network.params; p++)
-        if (pointer[p] && i-- == 0)
-            return p;
-    return -1;
+    place(frozen, pointer, backend);
+    for (uint32_t p = 0; p < network.params; p++)
+        if (pointer[p])
+            parameter[count++] = (struct fg_judged_parameter){(int32_t)p, frozen[p]};
+    return count;
 }
 
 void fg_judged_write(const char *path, int32_t changed, float value) {

@@ -15,8 +15,13 @@ fg_cuda_open_function fg_cuda_open; /* of the backend that is linked into the te
 /* Writes the bundle, calibrated by the CPU. changed: a parameter of the network whose values are all made value; -1: none,
  * then it has a self-test that holds. */
 void fg_judged_write(const char *path, int32_t changed, float value);
-/* The folded parameters that a bundle has, one after the other; -1 behind the last. */
-int32_t fg_judged_parameter(int32_t i);
+/* The folded parameters that a bundle has, at most FG_NETWORK_PARAMS, and where an engine on this backend has them: the
+ * region of its weights is the first thing in its bank. Gives their number. */
+struct fg_judged_parameter {
+    int32_t index;
+    struct fg_tensor place;
+};
+uint32_t fg_judged_parameters(struct fg_backend *backend, struct fg_judged_parameter *parameter);
 
 /* An engine in arenas of exactly its need. */
 struct fg_judged {
