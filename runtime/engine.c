@@ -353,7 +353,7 @@ static enum fg_status submit(struct fg_engine *engine, const struct fg_frame *gi
     struct fg_backend *backend = engine->backend;
     struct fg_frame frame = *given;
     engine->submitted_ns = fg_clock_ns();
-    const size_t bytes = fg_pixel_frame_bytes(frame.format, frame.height, frame.pitch);
+    const size_t bytes = fg_pixel_span(frame.format, frame.width, frame.height, frame.pitch);
     if (!backend->device.host_memory &&
         (bytes > engine->inference.frame_bytes || !backend->reaches(backend, frame.pixels, bytes)))
         stage(engine, &frame);

@@ -19,7 +19,8 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
     const size_t pitch = fg_size_align((size_t)max_frame_width * 3);
     inference->frame =
         fg_plan_tensor(plan, FG_REGION_FRAME, FG_U8, batch, max_frame_height, max_frame_width, 3);
-    inference->frame_bytes = (size_t)batch * (size_t)max_frame_height * pitch;
+    inference->frame_bytes =
+        ((size_t)batch * (size_t)max_frame_height - 1) * pitch + (size_t)max_frame_width * 3;
     const struct fg_tensor *picture =
         fg_plan_tensor(plan, FG_REGION_ACTIVATIONS, FG_U8, batch, height, width, 3);
     inference->resize = fg_plan_step(

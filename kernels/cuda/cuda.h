@@ -17,7 +17,8 @@ struct fg_cuda_call {
 /* The stream of the step's lane. */
 cudaStream_t fg_cuda_stream(struct fg_backend *backend, const struct fg_step *step);
 
-/* Bytes of a RESIZE's frame, which it copies to the beginning of its workspace. */
+/* Bytes of a RESIZE's frame, which it copies to the beginning of its workspace: to the end of the last row, which may be
+ * the memory's too. */
 size_t fg_cuda_frame_bytes(const struct fg_step *step);
 
 /* Before the gradients of a CONV or DECONV by its operands (conv_tail.cu): passes d_out through the ReLU, gives the

@@ -140,8 +140,10 @@ static cudnnBackendDescriptor_t tensor(struct builder *b, const struct fg_tensor
 /* The convolution that the step's own is, or whose gradient it is. */
 static cudnnBackendDescriptor_t convolution(struct builder *b, const struct fg_step *step) {
     static const char what[] = "a convolution";
-    const int64_t padding = step->op == FG_CONV ? step->param[0]->h / 2 : 0, dimensions = 2;
-    const int64_t pads[] = {padding, padding}, strides[] = {step->stride, step->stride}, dilations[] = {1, 1};
+    const bool conv = step->op == FG_CONV; /* DECONV has neither attribute */
+    const int64_t padding = conv ? step->param[0]->h / 2 : 0, stride = conv ? step->stride : 2,
+                  dimensions = 2;
+    const int64_t pads[] = {padding, padding}, strides[] = {stride, stride}, dilations[] = {1, 1};
     const cudnnDataType_t type = CUDNN_DATA_FLOAT;
     const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
     cudnnBackendDescriptor_t d = create(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, what);

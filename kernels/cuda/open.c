@@ -52,6 +52,12 @@ static void free_block(void *memory, enum fg_store store) {
         cudaFree(memory);
 }
 
+/* cudaMemset, and cudaMemcpy from pageable memory, may return before the device has done it, and our streams do not wait
+ * for the default one, where it is done. */
+static cudaError_t settle(void) {
+    return cudaStreamSynchronize(NULL);
+}
+
 /* Of the host: pinned, and mapped at the same address. */
 static enum fg_status take_block(enum fg_store store, size_t bytes, void **block,
                                  struct fg_message *message) {
@@ -75,6 +81,8 @@ static enum fg_status take_block(enum fg_store store, size_t bytes, void **block
         memset(*block, 0, bytes);
     else if (error == cudaSuccess)
         error = cudaMemset(*block, 0, bytes);
+    if (error == cudaSuccess && !host)
+        error = settle();
     if (status == FG_OK && error != cudaSuccess)
         status = fg_cuda_fail(error, "clearing memory", message);
     if (status != FG_OK)
@@ -134,7 +142,9 @@ static bool reaches(const struct fg_backend *backend, const void *memory, size_t
 static enum fg_status upload(struct fg_backend *backend, void *device, const void *host, size_t bytes,
                              struct fg_message *message) {
     (void)backend;
-    const cudaError_t error = cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice);
+    cudaError_t error = cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice);
+    if (error == cudaSuccess)
+        error = settle();
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "copying to the device", message);
 }
 

@@ -109,7 +109,8 @@ static size_t filter_bytes(int in, int out) {
 
 size_t fg_cuda_frame_bytes(const struct fg_step *step) {
     const struct fg_tensor *in = step->in[0];
-    return (size_t)in->n * fg_pixel_frame_bytes(step->format, in->h, step->pitch);
+    const size_t image = fg_pixel_frame_bytes(step->format, in->h, step->pitch);
+    return (size_t)(in->n - 1) * image + fg_pixel_span(step->format, in->w, in->h, step->pitch);
 }
 
 /* The frame, both filters and the picture between the passes: enough for any format, which may change with the frame. */
@@ -131,6 +132,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                               const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
+    /* Copied, so that a graph can be given another frame's address: a kernel's would stay the first one's. */
     char *scratch = static_cast<char *>(fg_workspace(&call));
     const size_t bytes = fg_cuda_frame_bytes(step);
     const uint8_t *frame = reinterpret_cast<const uint8_t *>(scratch);

@@ -26,6 +26,10 @@ size_t fg_pixel_frame_bytes(enum fg_pixel_format format, int32_t height, size_t 
     return (format == FG_NV12 ? rows + rows / 2 : rows) * pitch;
 }
 
+size_t fg_pixel_span(enum fg_pixel_format format, int32_t width, int32_t height, size_t pitch) {
+    return fg_pixel_frame_bytes(format, height, pitch) - pitch + fg_pixel_row_bytes(format, width);
+}
+
 const char *fg_pixel_lacks(enum fg_pixel_format format, int32_t width, int32_t height) {
     if (format == FG_YUYV && width % 2)
         return "needs an even width";

@@ -50,6 +50,8 @@ static inline enum fg_pixel_format fg_pixel_decoded(int32_t channels) {
  * cannot overflow. */
 size_t fg_pixel_row_bytes(enum fg_pixel_format format, int32_t width);
 size_t fg_pixel_frame_bytes(enum fg_pixel_format format, int32_t height, size_t pitch);
+/* From the first pixel to the end of the last row, which may be the memory's end too. */
+size_t fg_pixel_span(enum fg_pixel_format format, int32_t width, int32_t height, size_t pitch);
 
 /* NULL, or what the format needs that a frame of this size lacks: "needs an even width". */
 const char *fg_pixel_lacks(enum fg_pixel_format format, int32_t width, int32_t height);

@@ -1,5 +1,6 @@
 #include <cuda_runtime.h>
 
+#include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
 #include <sys/mman.h>
@@ -22,21 +23,33 @@ namespace {
 
 enum state { READY, AT_BARRIER, AT_EXCHANGE, ENDED };
 
+struct stack;
+
 struct fiber {
-    ucontext_t context;
+    jmp_buf self; /* where it has left */
     struct fg_emulator::place place;
     enum state state;
-    uint64_t value; /* given to and got from the warp */
-    int lane;       /* whose value is wanted */
+    uint64_t value;      /* given to and got from the warp */
+    int lane;            /* whose value is wanted */
+    struct stack *stack; /* NULL: has not begun */
+};
+
+/* A stack goes from thread to thread: one that has ended leaves it where the next one begins. */
+struct stack {
+    char *memory;
+    bool started;
+    jmp_buf idle;
     void *fake_stack;
 };
 
 struct fiber fibers[MOST_THREADS];
-char *stacks;
-ucontext_t scheduler;
+struct stack stacks[MOST_THREADS], *idle[MOST_THREADS];
+unsigned idles;
+jmp_buf scheduler;
 const void *scheduler_stack;
 size_t scheduler_stack_size;
 struct fiber *running;
+unsigned ready[MOST_THREADS], readies; /* threads that may run */
 unsigned threads;
 void (*body)(void *);
 void *body_context;
@@ -55,27 +68,94 @@ uint32_t draw() {
     return (uint32_t)(order * 2685821657736338717u >> 32);
 }
 
-/* Leaves the fiber in a state; comes back when it is READY again. */
-void leave(enum state state) {
-    struct fiber *self = running;
-    self->state = state;
-    __sanitizer_start_switch_fiber(state == ENDED ? nullptr : &self->fake_stack, scheduler_stack,
-                                   scheduler_stack_size);
-    swapcontext(&self->context, &scheduler);
-    __sanitizer_finish_switch_fiber(self->fake_stack, &scheduler_stack, &scheduler_stack_size);
+/* Stacks are changed by jumps, which unlike swapcontext ask nothing of the kernel; only where a stack is entered for the
+ * first time that cannot be. */
+[[noreturn]] void leave(struct stack *stack) {
+    __sanitizer_start_switch_fiber(&stack->fake_stack, scheduler_stack, scheduler_stack_size);
+    _longjmp(scheduler, 1);
 }
 
+/* Ends a switch to a stack. */
+void arrive(struct stack *stack) {
+    __sanitizer_finish_switch_fiber(stack->fake_stack, &scheduler_stack, &scheduler_stack_size);
+}
+
+/* Leaves the thread in a state; comes back when it is READY again. */
+void wait(enum state state) {
+    struct fiber *self = running;
+    self->state = state;
+    if (!_setjmp(self->self))
+        leave(self->stack);
+    arrive(self->stack);
+}
+
+/* The place in ready of the next thread to run. */
+unsigned pick() {
+    return draw() % readies;
+}
+
+struct fiber *take(unsigned place) {
+    struct fiber *fiber = &fibers[ready[place]];
+    ready[place] = ready[--readies];
+    return fiber;
+}
+
+/* Runs threads, one behind the other as long as the drawn one has not begun elsewhere. */
 void begin() {
-    __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_stack_size);
-    body(body_context);
-    leave(ENDED);
+    struct stack *stack = running->stack;
+    stack->fake_stack = nullptr;
+    arrive(stack);
+    for (;;) {
+        body(body_context);
+        running->state = ENDED;
+        const unsigned next = readies ? pick() : 0;
+        if (readies && !fibers[ready[next]].stack) {
+            running = take(next);
+            running->stack = stack;
+            continue;
+        }
+        idle[idles++] = stack;
+        if (!_setjmp(stack->idle))
+            leave(stack);
+        arrive(stack);
+    }
+}
+
+void prepare(struct stack *stack) {
+    stack->memory = static_cast<char *>(
+        mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    if (stack->memory == MAP_FAILED)
+        refuse("no memory for a stack");
+}
+
+void start(struct stack *stack) {
+    static ucontext_t context;
+    stack->started = true;
+    getcontext(&context);
+    context.uc_stack.ss_sp = stack->memory;
+    context.uc_stack.ss_size = STACK;
+    context.uc_link = nullptr;
+    makecontext(&context, begin, 0);
+    setcontext(&context);
 }
 
 void enter(struct fiber *fiber) {
     running = fiber;
     void *fake_stack = nullptr;
-    __sanitizer_start_switch_fiber(&fake_stack, fiber->context.uc_stack.ss_sp, STACK);
-    swapcontext(&scheduler, &fiber->context);
+    const bool begun = fiber->stack;
+    if (!begun)
+        fiber->stack = idle[--idles];
+    struct stack *stack = fiber->stack;
+    if (!_setjmp(scheduler)) {
+        if (!stack->memory)
+            prepare(stack);
+        __sanitizer_start_switch_fiber(&fake_stack, stack->memory, STACK);
+        if (begun)
+            _longjmp(fiber->self, 1);
+        if (stack->started)
+            _longjmp(stack->idle, 1);
+        start(stack);
+    }
     __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
     running = nullptr;
 }
@@ -85,25 +165,17 @@ void make(struct fiber *fiber, unsigned number, dim3 block, dim3 block_size, dim
                          number / block_size.x / block_size.y),
                     block, block_size, grid_size};
     fiber->state = READY;
-    getcontext(&fiber->context);
-    fiber->context.uc_stack.ss_sp = stacks + number * STACK;
-    fiber->context.uc_stack.ss_size = STACK;
-    fiber->context.uc_link = nullptr;
-    makecontext(&fiber->context, begin, 0);
+    fiber->stack = nullptr;
 }
 
 /* Runs every READY thread until it waits or ends, each next one drawn. */
 void run_ready() {
-    static unsigned ready[MOST_THREADS];
-    unsigned count = 0;
+    readies = 0;
     for (unsigned i = 0; i < threads; i++)
         if (fibers[i].state == READY)
-            ready[count++] = i;
-    while (count) {
-        const unsigned pick = draw() % count;
-        enter(&fibers[ready[pick]]);
-        ready[pick] = ready[--count];
-    }
+            ready[readies++] = i;
+    while (readies)
+        enter(take(pick()));
 }
 
 /* Lets the warps go on all of whose lanes have come to the exchange; false when there is none. */
@@ -144,6 +216,8 @@ bool pass_barrier() {
 
 } // namespace
 
+const struct fg_emulator::device *fg_emulator::device;
+
 const struct fg_emulator::place *fg_emulator::current() {
     if (!running)
         refuse("a thread's place is asked for outside of a kernel");
@@ -155,11 +229,10 @@ void fg_emulator::seed(uint64_t value) {
 }
 
 void fg_emulator::run(dim3 grid, dim3 block, void (*kernel)(void *), void *context) {
-    if (!stacks)
-        stacks = static_cast<char *>(mmap(nullptr, MOST_THREADS * STACK, PROT_READ | PROT_WRITE,
-                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-    if (stacks == MAP_FAILED)
-        refuse("no memory for stacks");
+    static bool opened;
+    for (; !opened && idles < MOST_THREADS; idles++)
+        idle[idles] = &stacks[idles];
+    opened = true;
     threads = block.x * block.y * block.z;
     body = kernel;
     body_context = context;
@@ -175,7 +248,7 @@ void fg_emulator::run(dim3 grid, dim3 block, void (*kernel)(void *), void *conte
 }
 
 void fg_emulator::barrier() {
-    leave(AT_BARRIER);
+    wait(AT_BARRIER);
 }
 
 uint64_t fg_emulator::exchange(unsigned mask, uint64_t value, int lane) {
@@ -186,6 +259,6 @@ uint64_t fg_emulator::exchange(unsigned mask, uint64_t value, int lane) {
     running->value = value;
     running->lane = lane;
     struct fiber *self = running;
-    leave(AT_EXCHANGE);
+    wait(AT_EXCHANGE);
     return self->value;
 }

@@ -7,7 +7,9 @@
 #ifndef FG_TESTS_CUDA_EMULATOR_H
 #define FG_TESTS_CUDA_EMULATOR_H
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 
 namespace fg_emulator {
 
@@ -24,6 +26,14 @@ void seed(uint64_t value);
 void run(dim3 grid, dim3 block, void (*kernel)(void *), void *context);
 void barrier();
 uint64_t exchange(unsigned mask, uint64_t value, int lane);
+
+/* Who is given launches and copies on a stream (tests/cuda/runtime.cpp); NULL: they are done at once. Both give the
+ * runtime's error. */
+struct device {
+    int (*launch)(cudaStream_t stream, std::function<void()> kernel);
+    int (*copy)(cudaStream_t stream, void *to, const void *from, size_t bytes, int kind);
+};
+extern const struct device *device;
 
 } // namespace fg_emulator
 

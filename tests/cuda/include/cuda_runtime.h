@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <tuple>
 #include <utility>
 
 #define __global__
@@ -27,10 +28,13 @@ struct dim3 {
 typedef struct CUstream_st *cudaStream_t;
 typedef enum { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorInvalidConfiguration = 9 } cudaError_t;
 
+enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1 };
+
 static inline const char *cudaGetErrorString(cudaError_t error) {
-    return error == cudaSuccess             ? "no error"
-           : error == cudaErrorInvalidValue ? "invalid argument"
-                                            : "invalid configuration argument";
+    return error == cudaSuccess                     ? "no error"
+           : error == cudaErrorInvalidValue         ? "invalid argument"
+           : error == cudaErrorInvalidConfiguration ? "invalid configuration argument"
+                                                    : "another error";
 }
 
 #include "tests/cuda/emulator.h"
@@ -55,48 +59,47 @@ template <typename T> T __shfl_xor_sync(unsigned mask, T value, int lanes) {
     return value;
 }
 
-template <typename... A, size_t... I>
-void fg_emulator_call(void (*kernel)(A...), void **arguments, std::index_sequence<I...>) {
-    kernel(*static_cast<std::remove_reference_t<A> *>(arguments[I])...);
+template <typename C, typename K, size_t... I>
+C fg_emulator_copy(K kernel, void **arguments, std::index_sequence<I...>) {
+    using values = decltype(C::values);
+    return {kernel, values(*static_cast<std::tuple_element_t<I, values> *>(arguments[I])...)};
 }
 
 /* CUDA C++ Programming Guide, technical specifications: a block has at most 1024 threads, a grid at most 65535 blocks
- * in y and z. Ended when it returns. */
+ * in y and z. The arguments are copied. */
 template <typename... A>
 cudaError_t cudaLaunchKernel(void (*kernel)(A...), dim3 grid, dim3 block, void **arguments, size_t shared,
                              cudaStream_t stream) {
-    (void)stream;
     const uint64_t threads = (uint64_t)block.x * block.y * block.z;
     if (threads == 0 || threads > 1024 || grid.x == 0 || grid.x > 0x7fffffffu || grid.y == 0 ||
         grid.y > 65535 || grid.z == 0 || grid.z > 65535 || shared > 48 * 1024)
         return cudaErrorInvalidConfiguration;
     struct call {
         void (*kernel)(A...);
-        void **arguments;
-    } call = {kernel, arguments};
-    fg_emulator::run(
-        grid, block,
-        [](void *context) {
-            struct call *c = static_cast<struct call *>(context);
-            fg_emulator_call(c->kernel, c->arguments, std::index_sequence_for<A...>());
-        },
-        &call);
+        std::tuple<A...> values;
+    };
+    auto run =
+        [grid, block,
+         call = fg_emulator_copy<struct call>(kernel, arguments, std::index_sequence_for<A...>())]() mutable {
+            fg_emulator::run(
+                grid, block,
+                [](void *context) {
+                    struct call *c = static_cast<struct call *>(context);
+                    std::apply(c->kernel, c->values);
+                },
+                &call);
+        };
+    if (fg_emulator::device)
+        return (cudaError_t)fg_emulator::device->launch(stream, run);
+    run();
     return cudaSuccess;
 }
 
-typedef enum { cudaMemcpyHostToDevice = 1 } cudaMemcpyKind;
-
-static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
+static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
                                           cudaStream_t stream) {
-    (void)kind;
-    (void)stream;
+    if (fg_emulator::device)
+        return (cudaError_t)fg_emulator::device->copy(stream, to, from, bytes, kind);
     memcpy(to, from, bytes);
-    return cudaSuccess;
-}
-
-static inline cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream) {
-    (void)stream;
-    memset(memory, value, bytes);
     return cudaSuccess;
 }
 

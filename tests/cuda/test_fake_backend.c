@@ -1,0 +1,262 @@
+/* The CUDA backend over the fake device: convolutions against the reference, the engines that may and may not be used,
+ * memory, a step of training. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/cuda/fake.h"
+#include "tests/cuda/judged.h"
+#include "tests/reference/bench.h"
+#include "tests/reference/cases.h"
+#include "trainer/graph.h"
+
+#define TRAINING_BATCH 2
+
+static struct fg_message message;
+
+static void ok(enum fg_status status) {
+    if (status != FG_OK)
+        fail_msg("%s (last refusal: %s)", message.text, fg_fake_refusal());
+}
+
+/* ---- Operators ---- */
+
+static struct fg_cases cases = {.direct = 1e-5, .winograd = 3e-5, .backward = 1e-4};
+
+static struct fg_backend *open_cuda(size_t workspace, bool exact, int64_t tune_ns) {
+    const struct fg_cuda_settings settings = {
+        .lanes = 1, .workspace = workspace, .exact = exact, .tune_ns = tune_ns};
+    struct fg_backend *cuda;
+    ok(fg_cuda_open(&settings, &cuda, &message));
+    return cuda;
+}
+
+static int open_backends(void **state) {
+    (void)state;
+    fg_fake_seed(1);
+    cases.backend[0] = open_cuda(0, true, FG_JUDGED_TUNE);
+    cases.backend[1] = open_cuda(4096, true, FG_JUDGED_TUNE);
+    cases.backend[2] = open_cuda((size_t)1 << 20, true, 0);
+    fg_cases_open(&cases);
+    return 0;
+}
+
+static int open_halves(void **state) {
+    cases.half = 5e-3;
+    return open_backends(state);
+}
+
+static uint64_t tensor_runs;
+
+static int open_fast(void **state) {
+    (void)state;
+    cases = (struct fg_cases){.direct = 1e-3, .winograd = 1e-3, .backward = 5e-3};
+    fg_fake_seed(1);
+    for (int i = 0; i < 3; i++)
+        cases.backend[i] = open_cuda(65536, false, FG_JUDGED_TUNE);
+    fg_cases_open(&cases);
+    tensor_runs = fg_fake_runs(FG_FAKE_TENSOR);
+    return 0;
+}
+
+static int close_backends(void **state) {
+    (void)state;
+    fg_cases_print();
+    for (int i = 0; i < 3; i++)
+        cases.backend[i]->close(cases.backend[i]);
+    fg_judged_nothing_left();
+    return 0;
+}
+
+static void test_fast_was_taken(void **state) {
+    (void)state;
+    assert_true(fg_fake_runs(FG_FAKE_TENSOR) > tensor_runs);
+}
+
+/* ---- Engines ---- */
+
+/* Engines that need more than is allowed, that give other bits each time, or that round products, were never run by what
+ * came before; those that may run were chosen by how long they take. */
+static void test_engines(void **state) {
+    (void)state;
+    for (int e = FG_FAKE_GREEDY; e <= FG_FAKE_REFUSES; e++)
+        assert_int_equal(fg_fake_runs((enum fg_fake_engine)e), 0);
+    assert_true(fg_fake_runs(FG_FAKE_SLOW) > 0 && fg_fake_runs(FG_FAKE_PLAIN) > 0);
+    const struct {
+        size_t workspace;
+        enum fg_fake_engine fastest;
+        bool exact;
+    } expected[] = {{4095, FG_FAKE_SLOW, true},
+                    {4096, FG_FAKE_PLAIN, true},
+                    {1 << 20, FG_FAKE_PLAIN, true},
+                    {65535, FG_FAKE_PLAIN, false},
+                    {65536, FG_FAKE_TENSOR, false}};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        struct fg_backend *cuda = open_cuda(expected[i].workspace, expected[i].exact, FG_JUDGED_TUNE);
+        struct fg_bench bench;
+        fg_bench_open(&bench, i);
+        struct fg_step step = {.op = FG_CONV, .stride = 1, .groups = 1};
+        step.in[0] = fg_bench_values(&bench, 1, 4, 4, 4, -1, 1);
+        step.param[0] = fg_bench_values(&bench, 4, 1, 1, 4, -1, 1);
+        step.out[0] = fg_bench_empty(&bench, 1, 4, 4, 4);
+        uint64_t before[FG_FAKE_ENGINES];
+        for (int e = 0; e < FG_FAKE_ENGINES; e++)
+            before[e] = fg_fake_runs((enum fg_fake_engine)e);
+        fg_bench_run(&bench, cuda, &step);
+        for (int e = 0; e < FG_FAKE_ENGINES;
+             e++) { /* what is measured runs six times, what is chosen once more */
+            const uint64_t runs = fg_fake_runs((enum fg_fake_engine)e) - before[e];
+            assert_true(runs == 0 || runs == 6 || runs == 7);
+            assert_int_equal(runs == 7, e == (int)expected[i].fastest);
+        }
+        fg_bench_close(&bench);
+        cuda->close(cuda);
+    }
+}
+
+/* ---- Memory ---- */
+
+/* New memory is zero, and what was uploaded is there, for work that waits for neither. */
+static void test_memory_is_ready(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        fg_fake_seed(seed);
+        struct fg_backend *cuda = fg_judged_cuda(1, 0, NULL);
+        void *block = NULL;
+        ok(cuda->reserve(cuda, FG_STORE_DEVICE, 4096, &block, &message));
+        float picture[64], result[128];
+        for (int i = 0; i < 64; i++)
+            picture[i] = (float)i;
+        struct fg_tensor x = {FG_F32, 1, 4, 4, 4, FG_REGION_ACTIVATIONS, 0}, zero = x, y = x;
+        zero.offset = 1024;
+        y.c = 8;
+        y.offset = 2048;
+        struct fg_step step = {.op = FG_CONCAT, .in = {&x, &zero}, .out = {&y}};
+        const struct fg_program program = {.step = &step, .steps = 1, .lanes = 1};
+        struct fg_memory memory = {.region = {[FG_REGION_ACTIVATIONS] = block}};
+        ok(cuda->prepare(cuda, &program, &memory, &message));
+        ok(cuda->upload(cuda, block, picture, sizeof picture, &message));
+        ok(fg_backend_run(cuda, &program, &memory, &message));
+        ok(cuda->download(cuda, result, (char *)block + y.offset, sizeof result, &message));
+        for (int i = 0; i < 64; i++) {
+            assert_true(result[i / 4 * 8 + i % 4] == picture[i]);
+            assert_true(result[i / 4 * 8 + 4 + i % 4] == 0);
+        }
+        cuda->release(cuda, block);
+        cuda->close(cuda);
+    }
+}
+
+/* ---- Training ---- */
+
+static struct fg_network network;
+static struct fg_weights weights;
+
+/* One step of the trainer: its gradients, which are the caller's to free. */
+static float *train(struct fg_backend *backend) {
+    const struct fg_recipe recipe = {.mask_rate = 0.4f};
+    struct fg_graph graph;
+    struct fg_memory memory = {{NULL}};
+    ok(fg_graph_training(&graph, &weights, &recipe, backend, TRAINING_BATCH, TRAINING_BATCH, &message));
+    for (int r = 0; r < FG_REGIONS; r++) {
+        size_t bytes = graph.program->bytes[r];
+        if (r == FG_REGION_GRADIENTS)
+            bytes = weights.trained;
+        if (r == FG_REGION_TRAINED)
+            bytes = weights.bytes;
+        if (bytes)
+            ok(backend->reserve(
+                backend, r == FG_REGION_IO || r == FG_REGION_PICTURES ? FG_STORE_HOST : FG_STORE_DEVICE,
+                bytes, &memory.region[r], &message));
+    }
+    ok(backend->upload(backend, memory.region[FG_REGION_TRAINED], weights.block, weights.bytes, &message));
+    const size_t frozen_bytes = graph.program->bytes[FG_REGION_FROZEN];
+    void *frozen = aligned_alloc(FG_ALIGNMENT, fg_size_align(frozen_bytes));
+    fg_weights_fold(&weights, graph.frozen, FG_TEACHER, frozen);
+    ok(backend->upload(backend, memory.region[FG_REGION_FROZEN], frozen, frozen_bytes, &message));
+    free(frozen);
+    uint8_t *picture = fg_tensor_data(graph.pictures, &memory);
+    uint32_t noise = 5;
+    for (size_t i = 0; i < fg_tensor_bytes(graph.pictures); i++) {
+        noise = noise * 1664525u + 1013904223u;
+        picture[i] = (uint8_t)(noise >> 24);
+    }
+    *(struct fg_draw *)fg_tensor_data(graph.draw, &memory) =
+        (struct fg_draw){.seed = 3, .epoch = 1, .image = {1, 0}};
+    ok(backend->prepare(backend, graph.program, &memory, &message));
+    ok(fg_backend_run(backend, graph.program, &memory, &message));
+    float *gradients = malloc(weights.trained);
+    ok(backend->download(backend, gradients, memory.region[FG_REGION_GRADIENTS], weights.trained, &message));
+    backend->forget(backend, graph.program);
+    for (int r = 0; r < FG_REGIONS; r++)
+        if (memory.region[r])
+            backend->release(backend, memory.region[r]);
+    fg_graph_close(&graph);
+    return gradients;
+}
+
+static void test_training(void **state) {
+    (void)state;
+    const struct fg_network_spec spec = {.backbone = FG_RESNET18,
+                                         .height = 64,
+                                         .width = 64,
+                                         .base = 4,
+                                         .scconv = true,
+                                         .simam = true,
+                                         .fmm = true,
+                                         .soft_gate = true,
+                                         .levels = 7};
+    ok(fg_network_init(&network, &spec, &message));
+    ok(fg_weights_open(&weights, &network, &message));
+    fg_weights_draw(&weights, 11, true);
+    struct fg_backend *cpu = NULL;
+    ok(fg_cpu_open(1, 1, &cpu, &message));
+    float *expected = train(cpu);
+    for (uint64_t seed = 0; seed < 2; seed++) {
+        fg_fake_seed(seed);
+        struct fg_backend *cuda = fg_judged_cuda(seed ? 3 : 1, seed ? FG_JUDGED_TUNE : 0, NULL);
+        float *gradients = train(cuda);
+        double worst = 0;
+        for (uint32_t p = 0; p < network.params; p++) {
+            const struct fg_tensor *t = &weights.param[p];
+            if (network.param[p].part == FG_TEACHER || t->offset >= weights.trained)
+                continue;
+            double error = 0, largest = 0;
+            for (size_t i = t->offset / sizeof(float), k = 0; k < fg_tensor_count(t); i++, k++) {
+                error = fmax(error, fabs((double)gradients[i] - (double)expected[i]));
+                largest = fmax(largest, fabs((double)expected[i]));
+                assert_true(isfinite(gradients[i]));
+            }
+            worst = fmax(worst, largest > 1e-7 ? error / largest : 0);
+            if (error > 1e-2 * largest && largest > 1e-7)
+                fail_msg("%s: gradient differs by %g of %g", network.param[p].name, error, largest);
+        }
+        print_message("gradients on %d lanes: largest difference %.1e\n", seed ? 3 : 1, worst);
+        free(gradients);
+        cuda->close(cuda);
+    }
+    free(expected);
+    cpu->close(cpu);
+    fg_weights_close(&weights);
+}
+
+int main(void) {
+    const struct CMUnitTest exact[] = {
+        cmocka_unit_test(fg_case_conv),  cmocka_unit_test(fg_case_deconv),
+        cmocka_unit_test(test_engines),  cmocka_unit_test(test_memory_is_ready),
+        cmocka_unit_test(test_training),
+    };
+    const struct CMUnitTest halves[] = {cmocka_unit_test(fg_case_conv), cmocka_unit_test(fg_case_deconv)};
+    const struct CMUnitTest fast[] = {cmocka_unit_test(fg_case_conv), cmocka_unit_test(fg_case_deconv),
+                                      cmocka_unit_test(test_fast_was_taken)};
+    return cmocka_run_group_tests(exact, open_backends, close_backends) +
+           cmocka_run_group_tests(halves, open_halves, close_backends) +
+           cmocka_run_group_tests(fast, open_fast, close_backends);
+}
