@@ -99,6 +99,8 @@ void fg_cuda_forget(struct fg_backend *backend, const struct fg_program *program
     struct fg_cuda_program *p = *link;
     if (!p)
         return;
+    /* A run whose start or end has failed may still be under way, in memory that is about to be given back. */
+    cudaStreamSynchronize(cuda->stream[0]);
     *link = p->next;
     free_program(p);
 }
