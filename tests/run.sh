@@ -71,7 +71,7 @@ count() {
 
 check 'folders include along the arrows' arrows
 check 'clang-format' format
-check 'shell scripts' shellcheck .ci/run tests/run.sh tests/gpu.sh tools/setup.sh tools/demo.sh
+check 'shell scripts' shellcheck .ci/run tests/run.sh tests/gpu.sh tests/old-cuda.sh tools/setup.sh tools/demo.sh
 programs cpu
 check 'clang-tidy' tidy
 programs asan -LE end-to-end

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Installs what building and testing need: Debian 12 or Ubuntu 22.04 packages. Asks first when neither root nor CI.
-# Usage: tools/setup.sh [test]   "test" adds what only the tests need.
+# Usage: tools/setup.sh [test|old]   "test" adds what only the tests need, "old" what tests/old-cuda.sh needs besides.
 set -euo pipefail
 
 packages=(build-essential cmake ninja-build pkg-config libopenblas-dev zlib1g-dev libsodium-dev libpng-dev
   libjpeg-dev libtiff-dev libmodbus-dev libconfuse-dev libcmocka-dev libsystemd-dev)
-if [ "${1:-}" = test ]; then
+if [ "${1:-}" = test ] || [ "${1:-}" = old ]; then
   packages+=(clang-format clang-tidy shellcheck mbpoll python3 python3-pymodbus python3-numpy)
+fi
+if [ "${1:-}" = old ]; then
+  packages+=(gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user python3-pip)
 fi
 
 missing=()

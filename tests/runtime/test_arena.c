@@ -113,14 +113,33 @@ static void test_sealed(void **state) {
     fg_arena_close(arena);
 }
 
+static bool all_there(void *memory) {
+    unsigned char present[64] = {0};
+    assert_int_equal(mincore(memory, (size_t)64 * 4096, present), 0);
+    for (int i = 0; i < 64; i++)
+        if (!(present[i] & 1))
+            return false;
+    return true;
+}
+
+/* Whether pages that are asked for at once come at once: qemu 7 for programs does not pass that on. */
+static bool populates(void) {
+    const size_t size = (size_t)64 * 4096;
+    void *memory =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    const bool there = all_there(memory);
+    munmap(memory, size);
+    return there;
+}
+
 /* No page is left to be faulted in on the line. */
 static void test_every_page_is_there(void **state) {
     (void)state;
+    if (!populates())
+        skip();
     struct fg_arena *arena = open_arena(0, (size_t)64 * 4096, 1);
-    unsigned char present[64] = {0};
-    assert_int_equal(mincore(fg_arena_bank(arena, 0)->memory, (size_t)64 * 4096, present), 0);
-    for (int i = 0; i < 64; i++)
-        assert_true(present[i] & 1);
+    assert_true(all_there(fg_arena_bank(arena, 0)->memory));
     fg_arena_close(arena);
 }
 
