@@ -60,14 +60,22 @@ begin() {
 
 failed=0
 
+# within SECONDS COMMAND...: for so long at most, and for what is left of the whole run's time.
+within() {
+  local left=$((470 - SECONDS)) limit=$1
+  shift
+  [ "$left" -ge 1 ] || return 124
+  timeout "$((limit < left ? limit : left))" "$@"
+}
+
 # try NAME SECONDS COMMAND...
 try() {
   local name=$1 limit=$2 log="$out/$1.log" status=0
   shift 2
-  timeout "$limit" "$@" >"$log" 2>&1 || status=$?
+  within "$limit" "$@" >"$log" 2>&1 || status=$?
   case $status in
     0) result "$name" passed "$(grep -cE '^\[       OK \]' "$log" || true) tests" ;;
-    124) failed=1; result "$name" failed "not ended after $limit s" ;;
+    124) failed=1; result "$name" failed "not ended after $limit s, or in the time of the whole run" ;;
     *) failed=1; result "$name" failed "$(grep -E 'ERROR|error|FAILED' "$log" | head -n 1)" ;;
   esac
 }
@@ -75,7 +83,7 @@ try() {
 sanitizer() {
   local tool
   tool=$(command -v compute-sanitizer || true)
-  if [ -z "$tool" ] || ! timeout 60 "$tool" "$packed/gpu_check" device >"$out/sanitizer.log" 2>&1; then
+  if [ -z "$tool" ] || ! within 60 "$tool" "$packed/gpu_check" device >"$out/sanitizer.log" 2>&1; then
     result compute-sanitizer 'not available' "${tool:-not installed}"
     return
   fi
@@ -92,7 +100,7 @@ training() {
   local pictures=$out/pictures device
   "$packed/gpu_check" pictures "$pictures"
   for device in cpu cuda; do
-    timeout 150 "$packed/flawgate-train" "$pictures" --out "$out/$device.fgb" --teacher random --backbone resnet18 --size 128 --epochs 4 --json \
+    within 100 "$packed/flawgate-train" "$pictures" --out "$out/$device.fgb" --teacher random --backbone resnet18 --size 128 --epochs 4 --json \
       --device "$device" >"$out/train-$device.json" 2>"$out/train-$device.log" || true
   done
   local curves
@@ -120,13 +128,13 @@ check() {
 bench() {
   local backbone=${1:?which backbone?}
   begin
-  if timeout 300 "$packed/flawgate" bench "$backbone" --floor --device cuda --json >"$out/bench.json" 2>"$out/bench.log"; then
+  if within 300 "$packed/flawgate" bench "$backbone" --floor --device cuda --json >"$out/bench.json" 2>"$out/bench.log"; then
     result "flawgate $backbone" measured "$(cat "$out/bench.json")"
   else
     failed=1
     result "flawgate $backbone" failed "$(tail -n 1 "$out/bench.log")"
   fi
-  if timeout 170 python3 tests/torch/bench.py "$backbone" --device cuda --json >"$out/torch.json" 2>"$out/torch.log"; then
+  if within 170 python3 tests/torch/bench.py "$backbone" --device cuda --json >"$out/torch.json" 2>"$out/torch.log"; then
     result "PyTorch $backbone" measured "$(cat "$out/torch.json")"
   else
     result "PyTorch $backbone" 'not available' "$(tail -n 1 "$out/torch.log")"
