@@ -243,9 +243,9 @@ static enum fg_status run_everywhere(const struct fg_trainer *t, enum fg_stage s
 
 /* The mean over devices, which are alike in their number of pictures. */
 static enum fg_status share_gradients(const struct fg_trainer *t, struct fg_message *message) {
-    struct fg_backend *backend[FG_MAX_DEVICES];
+    struct fg_backend *backend[FG_MAX_DEVICES] = {t->replica[0].backend};
     float *values[FG_MAX_DEVICES];
-    if (t->replicas == 1)
+    if (t->replicas < 2)
         return FG_OK;
     for (uint32_t i = 0; i < t->replicas; i++) {
         backend[i] = t->replica[i].backend;

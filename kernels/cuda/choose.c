@@ -46,8 +46,8 @@ static enum fg_status list_choices(struct fg_cuda_program *p, struct fg_message 
 static enum fg_status measure(struct fg_cuda *cuda, const struct fg_step *step, enum fg_cudnn_part part,
                               const struct fg_cudnn_plan *plan, const struct fg_memory *memory, float *ms,
                               struct fg_message *message) {
-    const cudaStream_t stream = cuda->stream[step->lane];
-    const cudnnHandle_t handle = cuda->handle[step->lane];
+    cudaStream_t stream = cuda->stream[step->lane];
+    cudnnHandle_t handle = cuda->handle[step->lane];
     void *data[FG_CUDNN_PLACES], *workspace = (char *)memory->region[FG_REGION_WORKSPACE] + step->workspace;
     for (int place = 0; place < FG_CUDNN_PLACES; place++) {
         const struct fg_tensor *t = fg_cudnn_operand(step, part, (enum fg_cudnn_place)place);

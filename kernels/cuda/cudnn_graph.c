@@ -8,9 +8,7 @@ enum fg_status fg_cudnn_fail(cudnnStatus_t error, const char *what, struct fg_me
     char detail[256] = "";
     cudnnGetLastErrorString(detail, sizeof detail);
     enum fg_status status =
-        error == CUDNN_STATUS_ALLOC_FAILED || error == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED
-            ? FG_ENVIRONMENT
-            : FG_DEVICE_LOST;
+        error == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED ? FG_ENVIRONMENT : FG_DEVICE_LOST;
     return fg_fail(message, status, "cuDNN: %s: %s%s%.200s", what, cudnnGetErrorString(error),
                    *detail ? ": " : "", detail);
 }

@@ -119,7 +119,7 @@ static enum fg_status queue_step(struct fg_cuda *cuda, const struct fg_cuda_prog
                                  const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_step *step = &p->program->step[s];
     const struct fg_kernel *kernel = &cuda->kernel[step->op];
-    const cudaStream_t stream = cuda->stream[step->lane];
+    cudaStream_t stream = cuda->stream[step->lane];
     for (uint32_t i = 0; i < step->waits; i++) {
         const cudaError_t error = cudaStreamWaitEvent(stream, p->passed[step->wait[i]], 0);
         if (error != cudaSuccess)
