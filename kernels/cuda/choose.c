@@ -82,31 +82,42 @@ struct contest {
     const struct fg_memory *memory;
     int64_t end_ns;
     struct fg_cuda_choice *choice;
+    struct fg_message refusal; /* of the last candidate that could not be used */
 };
+
+/* What a candidate's failure means: as long as the device itself answers, that another must be tried. */
+static enum fg_status pass_over(struct contest *c, enum fg_status status, struct fg_message *message) {
+    if (status == FG_OK)
+        return FG_OK;
+    if (status != FG_USAGE && status != FG_DEVICE_LOST)
+        return fg_fail(message, status, "%s", c->refusal.text);
+    const cudaError_t error = cudaStreamSynchronize(c->cuda->stream[c->step->lane]);
+    return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "trying an engine", message);
+}
 
 static enum fg_status try_candidate(struct contest *c, struct fg_cudnn_candidates *candidates, uint32_t i,
                                     struct fg_message *message) {
+    struct fg_message *why = &c->refusal;
     struct fg_backend *base = &c->cuda->base;
     const struct fg_cudnn_target target = {.handle = c->cuda->handle[c->step->lane]};
     struct fg_cudnn_plan plan;
     float ms = 0;
     int64_t begin = fg_clock_ns();
     enum fg_status status =
-        fg_cudnn_plan_open(candidates, i, &target, c->cuda->settings.workspace, &plan, message);
+        fg_cudnn_plan_open(candidates, i, &target, c->cuda->settings.workspace, &plan, why);
     base->times.finalise_ns += fg_clock_ns() - begin;
-    if (status != FG_OK)
-        return status == FG_USAGE ? FG_OK : status; /* not this one */
     begin = fg_clock_ns();
-    if (begin < c->end_ns)
-        status = measure(c->cuda, c->step, c->part, &plan, c->memory, &ms, message);
+    if (status == FG_OK && begin < c->end_ns)
+        status = measure(c->cuda, c->step, c->part, &plan, c->memory, &ms, why);
     base->times.tune_ns += fg_clock_ns() - begin;
     if (status == FG_OK && (!c->choice->plan.plan || (ms > 0 && ms < c->choice->ms))) {
         fg_cudnn_plan_close(&c->choice->plan);
         c->choice->plan = plan;
         c->choice->ms = ms;
-    } else {
-        fg_cudnn_plan_close(&plan);
+        return FG_OK;
     }
+    status = pass_over(c, status, message);
+    fg_cudnn_plan_close(&plan); /* behind what it has queued */
     return status;
 }
 
@@ -139,9 +150,10 @@ static enum fg_status choose(struct contest *c, struct fg_message *message) {
     fg_cudnn_graph_close(&graph);
     if (status == FG_OK && !c->choice->plan.plan)
         return fg_fail(message, FG_ENVIRONMENT,
-                       "cuDNN %zu has no engine for \"%s\" that needs at most %zu MiB of workspace; raise "
-                       "gpu.workspace_mib, or use device = cpu",
-                       cudnnGetVersion(), c->choice->text, c->cuda->settings.workspace >> 20);
+                       "cuDNN %zu has no engine for \"%s\" that works with %zu MiB of workspace; raise "
+                       "gpu.workspace_mib, or use device = cpu%s%.200s",
+                       cudnnGetVersion(), c->choice->text, c->cuda->settings.workspace >> 20,
+                       *c->refusal.text ? "; the last one tried: " : "", c->refusal.text);
     return status;
 }
 
@@ -172,12 +184,12 @@ enum fg_status fg_cuda_choose(struct fg_cuda *cuda, struct fg_cuda_program *p, c
                 fg_cudnn_plan_read(text, &target, settings->workspace, &choice->plan, NULL) == FG_OK) {
                 cuda->base.times.finalise_ns += fg_clock_ns() - begin;
             } else {
-                struct contest contest = {cuda,
-                                          &p->program->step[s],
-                                          (enum fg_cudnn_part)part,
-                                          memory,
-                                          begin + (left > 0 ? left / (p->choices - done) : 0),
-                                          choice};
+                struct contest contest = {.cuda = cuda,
+                                          .step = &p->program->step[s],
+                                          .part = (enum fg_cudnn_part)part,
+                                          .memory = memory,
+                                          .end_ns = begin + (left > 0 ? left / (p->choices - done) : 0),
+                                          .choice = choice};
                 status = choose(&contest, message);
                 made++;
             }

@@ -162,7 +162,8 @@ static const struct fg_step *frame_step(const struct fg_program *program) {
     return NULL;
 }
 
-/* Finds the node that copies the frame. */
+/* Finds the node that copies the frame: RESIZE records one. Were there another, of an engine of cuDNN, aiming it anew could
+ * leave a part to be judged by the last one's frame. */
 static enum fg_status find_copy(struct fg_cuda_program *p, struct fg_message *message) {
     size_t count = 0;
     cudaError_t error = cudaGraphGetNodes(p->graph, NULL, &count);
@@ -171,14 +172,23 @@ static enum fg_status find_copy(struct fg_cuda_program *p, struct fg_message *me
         return fg_fail(message, FG_ENVIRONMENT, "no memory for %zu nodes", count);
     if (error == cudaSuccess)
         error = cudaGraphGetNodes(p->graph, node, &count);
-    for (size_t i = 0; i < count && error == cudaSuccess && !p->copy; i++) {
+    uint32_t copies = 0;
+    for (size_t i = 0; i < count && error == cudaSuccess; i++) {
         enum cudaGraphNodeType type;
         error = cudaGraphNodeGetType(node[i], &type);
-        if (error == cudaSuccess && type == cudaGraphNodeTypeMemcpy)
+        if (error == cudaSuccess && type == cudaGraphNodeTypeMemcpy) {
             p->copy = node[i];
+            copies++;
+        }
     }
     free(node);
-    return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "the graph's nodes", message);
+    if (error != cudaSuccess)
+        return fg_cuda_fail(error, "the graph's nodes", message);
+    return copies == 1
+               ? FG_OK
+               : fg_fail(message, FG_ENVIRONMENT,
+                         "CUDA: %u copies were recorded where the frame's is the only one; use device = cpu",
+                         copies);
 }
 
 static enum fg_status capture(struct fg_cuda *cuda, struct fg_cuda_program *p, const struct fg_memory *memory,

@@ -245,7 +245,8 @@ cudnnStatus_t fake::finalise_plan(struct descriptor &d) {
     if (!config)
         return refuse(CUDNN_STATUS_BAD_PARAM, "a plan of no configuration");
     if (config->engine == FG_FAKE_REFUSES)
-        return refuse(CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH, "an engine for another device");
+        return refuse(CUDNN_STATUS_INTERNAL_ERROR_COMPILATION_FAILED,
+                      "an engine whose kernel does not compile");
     d.plan = {config->engine, engines[config->engine].workspace, config->task};
     return CUDNN_STATUS_SUCCESS;
 }

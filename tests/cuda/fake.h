@@ -43,7 +43,7 @@ enum fg_fake_engine {
     FG_FAKE_GREEDY,  /* fastest; needs 512 MiB of workspace, and says so */
     FG_FAKE_SLY,     /* says that it needs none, but its plan needs 512 MiB */
     FG_FAKE_DICE,    /* not deterministic */
-    FG_FAKE_REFUSES, /* has no plan for any graph */
+    FG_FAKE_REFUSES, /* its kernel compiles for no graph */
     FG_FAKE_TENSOR,  /* tensor cores; 64 KiB */
     FG_FAKE_PLAIN,   /* 4 KiB */
     FG_FAKE_SLOW,    /* the only one of the fallback mode; none */
