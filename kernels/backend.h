@@ -34,7 +34,7 @@ struct fg_kernel {
 
 struct fg_device {
     char name[128];    /* as a person knows it: "AMD EPYC ...", "NVIDIA H100" */
-    uint32_t threads;  /* CPU threads, or multiprocessors, for one lane */
+    uint32_t threads;  /* processors of the host: those of one lane, or what works beside the device */
     uint32_t lanes;    /* most lanes a program may have */
     uint32_t warm_ups; /* runs of a new program before it is as fast as it will be */
     bool host_memory;  /* regions are ordinary memory: upload and download are copies inside it */

@@ -155,7 +155,7 @@ struct fg_program {
     uint32_t steps;
     uint32_t lanes;
     size_t bytes[FG_REGIONS]; /* what each region must hold; FRAME is the caller's */
-    uint64_t key;             /* what a backend measures for it may be kept under this name; 0: is not kept */
+    uint64_t key; /* what a backend measures for it is kept under this name; 0: of its own making */
 };
 
 #endif

@@ -1,5 +1,6 @@
 /* Which engine computes each convolution: what was kept of an earlier choice, or the fastest of those that fit into the
- * lane's workspace, measured there, as far as the time allows. */
+ * lane's workspace, compiled and measured there as far as the time allows. Where it does not, what needs no compiling is
+ * taken, and not kept: the next load measures it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,8 @@
 #include "kernels/cuda/context.h"
 #include "runtime/base/clock.h"
 
-#define RUNS 5 /* timed together */
+#define RUNS 10                /* timed together */
+#define WRITE_EVERY (5 * FG_S) /* while choosing */
 
 static bool has_part(const struct fg_step *step, enum fg_cudnn_part part) {
     if (step->op != FG_CONV && step->op != FG_DECONV)
@@ -42,37 +44,6 @@ static enum fg_status list_choices(struct fg_cuda_program *p, struct fg_message 
     return FG_OK;
 }
 
-/* Milliseconds of one run of a plan on a step's own operands; what they hold does not matter. */
-static enum fg_status measure(struct fg_cuda *cuda, const struct fg_step *step, enum fg_cudnn_part part,
-                              const struct fg_cudnn_plan *plan, const struct fg_memory *memory, float *ms,
-                              struct fg_message *message) {
-    cudaStream_t stream = cuda->stream[step->lane];
-    cudnnHandle_t handle = cuda->handle[step->lane];
-    void *data[FG_CUDNN_PLACES], *workspace = (char *)memory->region[FG_REGION_WORKSPACE] + step->workspace;
-    for (int place = 0; place < FG_CUDNN_PLACES; place++) {
-        const struct fg_tensor *t = fg_cudnn_operand(step, part, (enum fg_cudnn_place)place);
-        if (part == FG_CUDNN_DATA && place == FG_CUDNN_Y)
-            t = step->d_in[0];
-        if (part == FG_CUDNN_FILTER && place == FG_CUDNN_Y)
-            t = step->d_param[0]; /* never the weight itself */
-        data[place] = t ? fg_tensor_data(t, memory) : NULL;
-    }
-    enum fg_status status = fg_cudnn_plan_run(plan, handle, data, workspace, message);
-    cudaError_t error = cudaEventRecord(cuda->before, stream);
-    for (int i = 0; i < RUNS && status == FG_OK && error == cudaSuccess; i++)
-        status = fg_cudnn_plan_run(plan, handle, data, workspace, message);
-    if (error == cudaSuccess)
-        error = cudaEventRecord(cuda->after, stream);
-    if (error == cudaSuccess)
-        error = cudaEventSynchronize(cuda->after);
-    if (error == cudaSuccess)
-        error = cudaEventElapsedTime(ms, cuda->before, cuda->after);
-    if (status == FG_OK && error != cudaSuccess)
-        status = fg_cuda_fail(error, "measuring an engine", message);
-    *ms /= RUNS;
-    return status;
-}
-
 /* One choice on its way: the first engine that works is taken; others replace it while there is time and they are
  * faster. */
 struct contest {
@@ -85,40 +56,116 @@ struct contest {
     struct fg_message refusal; /* of the last candidate that could not be used */
 };
 
-/* What a candidate's failure means: as long as the device itself answers, that another must be tried. */
-static enum fg_status pass_over(struct contest *c, enum fg_status status, struct fg_message *message) {
-    if (status == FG_OK)
-        return FG_OK;
-    if (status != FG_USAGE && status != FG_DEVICE_LOST)
-        return fg_fail(message, status, "%s", c->refusal.text);
-    const cudaError_t error = cudaStreamSynchronize(c->cuda->stream[c->step->lane]);
-    return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "trying an engine", message);
+static void *scratch(const struct contest *c) {
+    return (char *)c->memory->region[FG_REGION_WORKSPACE] + c->step->workspace;
+}
+
+/* The step's own operands; what they hold does not matter. */
+static void find_operands(const struct contest *c, void *data[FG_CUDNN_PLACES]) {
+    for (int place = 0; place < FG_CUDNN_PLACES; place++) {
+        const struct fg_tensor *t = fg_cudnn_operand(c->step, c->part, (enum fg_cudnn_place)place);
+        if (c->part == FG_CUDNN_DATA && place == FG_CUDNN_Y)
+            t = c->step->d_in[0];
+        if (c->part == FG_CUDNN_FILTER && place == FG_CUDNN_Y)
+            t = c->step->d_param[0]; /* never the weight itself */
+        data[place] = t ? fg_tensor_data(t, c->memory) : NULL;
+    }
+}
+
+/* Some runs of a plan as a graph: queued one by one, short kernels would be timed by the processor that queues them. */
+static enum fg_status record_runs(const struct contest *c, const struct fg_cudnn_plan *plan,
+                                  cudaGraphExec_t *exec, struct fg_message *message) {
+    cudaStream_t stream = c->cuda->stream[c->step->lane];
+    cudnnHandle_t handle = c->cuda->handle[c->step->lane];
+    void *data[FG_CUDNN_PLACES];
+    find_operands(c, data);
+    /* What the first run loads is not loaded inside the capture. */
+    enum fg_status status = fg_cudnn_plan_run(plan, handle, data, scratch(c), message);
+    if (status != FG_OK)
+        return status;
+    cudaError_t error = cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);
+    if (error != cudaSuccess)
+        return fg_cuda_fail(error, "beginning a capture", message);
+    for (int i = 0; i < RUNS && status == FG_OK; i++)
+        status = fg_cudnn_plan_run(plan, handle, data, scratch(c), message);
+    cudaGraph_t graph = NULL;
+    error = cudaStreamEndCapture(stream, &graph);
+    if (error == cudaSuccess && status == FG_OK)
+        error = cudaGraphInstantiate(exec, graph, 0);
+    if (graph)
+        cudaGraphDestroy(graph);
+    return status != FG_OK || error == cudaSuccess ? status
+                                                   : fg_cuda_fail(error, "recording an engine", message);
+}
+
+/* Milliseconds of one run of a plan. */
+static enum fg_status measure(const struct contest *c, const struct fg_cudnn_plan *plan, float *ms,
+                              struct fg_message *message) {
+    struct fg_cuda *cuda = c->cuda;
+    cudaStream_t stream = cuda->stream[c->step->lane];
+    cudaGraphExec_t exec = NULL;
+    enum fg_status status = record_runs(c, plan, &exec, message);
+    if (status != FG_OK)
+        return status;
+    cudaError_t error = cudaGraphLaunch(exec, stream); /* uploads it */
+    if (error == cudaSuccess)
+        error = cudaEventRecord(cuda->before, stream);
+    if (error == cudaSuccess)
+        error = cudaGraphLaunch(exec, stream);
+    if (error == cudaSuccess)
+        error = cudaEventRecord(cuda->after, stream);
+    if (error == cudaSuccess)
+        error = cudaEventSynchronize(cuda->after);
+    if (error == cudaSuccess)
+        error = cudaEventElapsedTime(ms, cuda->before, cuda->after);
+    if (error != cudaSuccess)
+        cudaStreamSynchronize(stream); /* before the graph ends */
+    cudaGraphExecDestroy(exec);
+    *ms /= RUNS;
+    return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "measuring an engine", message);
+}
+
+/* Measures a plan if there is time, and takes it if it is the best so far and keeps what is not finite. */
+static enum fg_status judge(struct contest *c, struct fg_cudnn_plan *plan) {
+    struct fg_cuda_choice *choice = c->choice;
+    struct fg_message *why = &c->refusal;
+    const bool first = !choice->plan.plan;
+    float ms = 0;
+    enum fg_status status = FG_OK;
+    if (fg_clock_ns() < c->end_ns)
+        status = measure(c, plan, &ms, why);
+    if (status != FG_OK || !(first || (ms > 0 && ms < choice->ms)))
+        return status;
+    if (c->part == FG_CUDNN_FORWARD)
+        status = fg_cuda_probe(c->cuda, c->step, plan, scratch(c), why);
+    if (status != FG_OK)
+        return status;
+    fg_cudnn_plan_close(&choice->plan);
+    choice->plan = *plan;
+    choice->ms = ms;
+    choice->to_keep = ms > 0;
+    *plan = (struct fg_cudnn_plan){0};
+    return FG_OK;
 }
 
 static enum fg_status try_candidate(struct contest *c, struct fg_cudnn_candidates *candidates, uint32_t i,
                                     struct fg_message *message) {
-    struct fg_message *why = &c->refusal;
-    struct fg_backend *base = &c->cuda->base;
+    struct fg_prepare_times *times = &c->cuda->base.times;
     const struct fg_cudnn_target target = {.handle = c->cuda->handle[c->step->lane]};
     struct fg_cudnn_plan plan;
-    float ms = 0;
     int64_t begin = fg_clock_ns();
     enum fg_status status =
-        fg_cudnn_plan_open(candidates, i, &target, c->cuda->settings.workspace, &plan, why);
-    base->times.finalise_ns += fg_clock_ns() - begin;
+        fg_cudnn_plan_open(candidates, i, &target, c->cuda->settings.workspace, &plan, &c->refusal);
+    times->finalise_ns += fg_clock_ns() - begin;
     begin = fg_clock_ns();
-    if (status == FG_OK && begin < c->end_ns)
-        status = measure(c->cuda, c->step, c->part, &plan, c->memory, &ms, why);
-    base->times.tune_ns += fg_clock_ns() - begin;
-    if (status == FG_OK && (!c->choice->plan.plan || (ms > 0 && ms < c->choice->ms))) {
-        fg_cudnn_plan_close(&c->choice->plan);
-        c->choice->plan = plan;
-        c->choice->ms = ms;
-        return FG_OK;
-    }
-    status = pass_over(c, status, message);
-    fg_cudnn_plan_close(&plan); /* behind what it has queued */
-    return status;
+    if (status == FG_OK)
+        status = judge(c, &plan);
+    times->tune_ns += fg_clock_ns() - begin;
+    /* A candidate that fails is passed over as long as the device answers. What it has queued ends before it does. */
+    const cudaError_t error =
+        status == FG_OK ? cudaSuccess : cudaStreamSynchronize(c->cuda->stream[c->step->lane]);
+    fg_cudnn_plan_close(&plan);
+    return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "trying an engine", message);
 }
 
 static enum fg_status try_offer(struct contest *c, const struct fg_cudnn_graph *graph,
@@ -132,6 +179,8 @@ static enum fg_status try_offer(struct contest *c, const struct fg_cudnn_graph *
         fg_cudnn_candidates_open(graph, offer, math, settings->workspace, &target, &candidates, message);
     if (status != FG_OK)
         return status;
+    if (fg_clock_ns() >= c->end_ns)
+        fg_cudnn_candidates_hurry(&candidates);
     for (uint32_t i = 0; i < candidates.count && status == FG_OK; i++)
         if (!c->choice->plan.plan || fg_clock_ns() < c->end_ns)
             status = try_candidate(c, &candidates, i, message);
@@ -157,48 +206,74 @@ static enum fg_status choose(struct contest *c, struct fg_message *message) {
     return status;
 }
 
+/* A program's choices on their way. */
+struct choosing {
+    struct fg_cuda *cuda;
+    struct fg_cuda_program *p;
+    const struct fg_memory *memory;
+    char path[4096]; /* of what is kept; "": nothing is */
+    struct fg_cuda_kept *kept;
+    int64_t end_ns, written_ns;
+    uint32_t done;
+    bool news; /* that are not written yet */
+};
+
+static void write_news(struct choosing *c) {
+    if (c->news && *c->path)
+        fg_cuda_kept_write(c->path, c->cuda->facts, c->p->choice, c->p->choices);
+    c->news = false;
+    c->written_ns = fg_clock_ns();
+}
+
+/* One of them: as it was kept, or by trying; what was kept and does not open is tried again. */
+static enum fg_status make_choice(struct choosing *c, const struct fg_step *step, enum fg_cudnn_part part,
+                                  struct fg_cuda_choice *choice, struct fg_message *message) {
+    struct fg_cuda *cuda = c->cuda;
+    const struct fg_cudnn_target target = {.handle = cuda->handle[0]};
+    const char *text = fg_cuda_kept_find(c->kept, choice->text);
+    const int64_t begin = fg_clock_ns(), left = c->end_ns - begin; /* shared by those that are to come */
+    if (text && fg_cudnn_plan_read(text, &target, cuda->settings.workspace, &choice->plan, NULL) == FG_OK) {
+        choice->to_keep = true;
+        cuda->base.times.finalise_ns += fg_clock_ns() - begin;
+        return FG_OK;
+    }
+    struct contest contest = {.cuda = cuda,
+                              .step = step,
+                              .part = part,
+                              .memory = c->memory,
+                              .end_ns = begin + (left > 0 ? left / (c->p->choices - c->done) : 0),
+                              .choice = choice};
+    enum fg_status status = choose(&contest, message);
+    c->news |= choice->to_keep;
+    if (fg_clock_ns() - c->written_ns > WRITE_EVERY) /* a load that is cut off need not begin anew */
+        write_news(c);
+    return status;
+}
+
 enum fg_status fg_cuda_choose(struct fg_cuda *cuda, struct fg_cuda_program *p, const struct fg_memory *memory,
                               struct fg_message *message) {
     const struct fg_cuda_settings *settings = &cuda->settings;
     enum fg_status status = list_choices(p, message);
     if (status != FG_OK)
         return status;
-    char path[4096] = "";
-    if (settings->folder && p->program->key)
-        snprintf(path, sizeof path, "%.4000s/engines-%016" PRIx64, settings->folder, p->program->key);
-    struct fg_cuda_kept *kept = fg_cuda_kept_read(path, cuda->facts);
-    const struct fg_cudnn_target target = {.handle = cuda->handle[0]};
-    const int64_t end = fg_clock_ns() + settings->tune_ns;
-    uint32_t done = 0, made = 0;
+    const int64_t now = fg_clock_ns();
+    struct choosing c = {
+        .cuda = cuda, .p = p, .memory = memory, .end_ns = now + settings->tune_ns, .written_ns = now};
+    if (settings->folder)
+        snprintf(c.path, sizeof c.path, "%.4000s/engines-%016" PRIx64, settings->folder,
+                 p->program->key ? p->program->key : fg_cuda_kept_key(p->choice, p->choices));
+    c.kept = fg_cuda_kept_read(c.path, cuda->facts);
     for (uint32_t s = 0; s < p->program->steps && status == FG_OK; s++)
         for (int part = 0; part < FG_CUDNN_PARTS && status == FG_OK; part++) {
-            if (p->of[s][part] < 0)
+            struct fg_cuda_choice *choice = p->of[s][part] < 0 ? NULL : &p->choice[p->of[s][part]];
+            if (!choice || choice->plan.plan)
                 continue;
-            struct fg_cuda_choice *choice = &p->choice[p->of[s][part]];
-            if (choice->plan.plan)
-                continue;
-            const char *text = fg_cuda_kept_find(kept, choice->text);
-            /* What was kept and does not open is measured again. */
-            const int64_t begin = fg_clock_ns(), left = end - begin; /* shared by those that are left */
-            if (text &&
-                fg_cudnn_plan_read(text, &target, settings->workspace, &choice->plan, NULL) == FG_OK) {
-                cuda->base.times.finalise_ns += fg_clock_ns() - begin;
-            } else {
-                struct contest contest = {.cuda = cuda,
-                                          .step = &p->program->step[s],
-                                          .part = (enum fg_cudnn_part)part,
-                                          .memory = memory,
-                                          .end_ns = begin + (left > 0 ? left / (p->choices - done) : 0),
-                                          .choice = choice};
-                status = choose(&contest, message);
-                made++;
-            }
-            done++;
+            status = make_choice(&c, &p->program->step[s], (enum fg_cudnn_part)part, choice, message);
+            c.done++;
             if (settings->progress)
-                settings->progress(settings->argument, done, p->choices);
+                settings->progress(settings->argument, c.done, p->choices);
         }
-    fg_cuda_kept_free(kept);
-    if (status == FG_OK && made && *path)
-        fg_cuda_kept_write(path, cuda->facts, p->choice, p->choices);
+    fg_cuda_kept_free(c.kept);
+    write_news(&c);
     return status;
 }

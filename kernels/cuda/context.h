@@ -8,13 +8,27 @@
 #include "kernels/cuda/cudnn_plan.h"
 #include "kernels/plugin.h"
 
-#define FG_CUDA_BLOCKS 64 /* that reserve has given, at once */
+#define FG_CUDA_BLOCKS 64    /* that reserve has given, at once */
+#define FG_CUDA_RECORDINGS 2 /* of a program: for the camera's frames, and for the self-test's picture */
 
 /* A way to compute the graph of this description. */
 struct fg_cuda_choice {
     char text[FG_CUDNN_TEXT];
     struct fg_cudnn_plan plan;
-    float ms; /* measured; 0: was not */
+    float ms;     /* measured; 0: was not */
+    bool to_keep; /* it was measured, now or when it was kept */
+};
+
+/* A program as a CUDA graph, for frames of one shape. */
+struct fg_cuda_recording {
+    uint64_t used;           /* number of the run that used it last; 0: it is none */
+    struct fg_memory memory; /* that it was made for */
+    int32_t height, width;   /* of frames */
+    size_t pitch;
+    enum fg_pixel_format format;
+    cudaGraph_t graph; /* NULL: its steps have been run, one by one */
+    cudaGraphExec_t exec;
+    cudaGraphNode_t copy; /* of the frame to the device; NULL: there is none */
 };
 
 /* What is kept of a program between prepare and forget. */
@@ -26,14 +40,8 @@ struct fg_cuda_program {
     int32_t (*of)[FG_CUDNN_PARTS]; /* [step] index in choice; -1: the step has no such part */
     cudaEvent_t *passed;           /* [step] a step of another lane waits for it; else NULL */
 
-    /* The program as a CUDA graph, once it has run. */
-    cudaGraph_t graph;
-    cudaGraphExec_t exec;
-    cudaGraphNode_t copy;    /* of the frame to the device; NULL: there is none */
-    struct fg_memory memory; /* that it was captured with */
-    struct fg_tensor frame;
-    size_t pitch;
-    enum fg_pixel_format format;
+    struct fg_cuda_recording recording[FG_CUDA_RECORDINGS];
+    uint64_t runs;
 };
 
 struct fg_cuda {
@@ -77,14 +85,49 @@ struct fg_cuda_kept;
 struct fg_cuda_kept *fg_cuda_kept_read(const char *path, const char *facts);
 const char *fg_cuda_kept_find(const struct fg_cuda_kept *kept, const char *text);
 void fg_cuda_kept_free(struct fg_cuda_kept *kept);
-/* Writes a program's choices. Whether it could does not matter: they are measured again. */
+/* Writes those of a program's choices that are to be kept. Whether it could does not matter: they are measured again. */
 void fg_cuda_kept_write(const char *path, const char *facts, const struct fg_cuda_choice *choice,
                         uint32_t choices);
+
+/* A name for a program that has none: of all that its choices depend on. */
+uint64_t fg_cuda_kept_key(const struct fg_cuda_choice *choice, uint32_t choices);
+
+/* Whether an engine keeps what is not finite (probe.c), for a FORWARD part; tried on operands of its own. FG_USAGE: not. */
+enum fg_status fg_cuda_probe(struct fg_cuda *cuda, const struct fg_step *step,
+                             const struct fg_cudnn_plan *plan, void *workspace, struct fg_message *message);
+
+/* Fills memory of the device; ended when it returns (memory.c). */
+enum fg_status fg_cuda_fill(void *memory, int byte, size_t bytes, struct fg_message *message);
+
+/* Reserve, release, reaches, upload, download of the table (memory.c). */
+enum fg_status fg_cuda_reserve(struct fg_backend *backend, enum fg_store store, size_t bytes, void **block,
+                               struct fg_message *message);
+void fg_cuda_release(struct fg_backend *backend, void *block);
+bool fg_cuda_reaches(const struct fg_backend *backend, const void *memory, size_t bytes);
+enum fg_status fg_cuda_upload(struct fg_backend *backend, void *device, const void *host, size_t bytes,
+                              struct fg_message *message);
+enum fg_status fg_cuda_download(struct fg_backend *backend, void *host, const void *device, size_t bytes,
+                                struct fg_message *message);
 
 /* Runs a part of a step of the program whose steps are being queued, with its chosen engine. */
 enum fg_status fg_cuda_run_part(struct fg_cuda *cuda, const struct fg_step *step, enum fg_cudnn_part part,
                                 void *const data[FG_CUDNN_PLACES], void *workspace,
                                 struct fg_message *message);
+
+/* Queues a program's steps, one by one; all lanes begin with the first and end in it (run.c). */
+enum fg_status fg_cuda_queue_steps(struct fg_cuda *cuda, const struct fg_cuda_program *p,
+                                   const struct fg_memory *memory, struct fg_message *message);
+
+/* Recordings (record.c). The one that fits; else the one that was used least lately, emptied, for what is asked. */
+struct fg_cuda_recording *fg_cuda_recording_for(struct fg_cuda_program *p, const struct fg_memory *memory);
+void fg_cuda_recording_drop(struct fg_cuda_recording *r);
+/* Captures the steps. */
+enum fg_status fg_cuda_record(struct fg_cuda *cuda, const struct fg_cuda_program *p,
+                              struct fg_cuda_recording *r, const struct fg_memory *memory,
+                              struct fg_message *message);
+/* The graph copies the frame from where it is now. */
+enum fg_status fg_cuda_recording_aim(const struct fg_cuda_program *p, struct fg_cuda_recording *r,
+                                     const struct fg_memory *memory, struct fg_message *message);
 
 /* Prepare, forget, submit, poll of the table (run.c). */
 enum fg_status fg_cuda_prepare(struct fg_backend *backend, const struct fg_program *program,

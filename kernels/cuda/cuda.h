@@ -17,6 +17,9 @@ struct fg_cuda_call {
 /* The stream of the step's lane. */
 cudaStream_t fg_cuda_stream(struct fg_backend *backend, const struct fg_step *step);
 
+/* cudaSuccess where the calling thread's device can run the kernels (code.cu). */
+cudaError_t fg_cuda_find_code(void);
+
 /* Bytes of a RESIZE's frame, which it copies to the beginning of its workspace: to the end of the last row, which may be
  * the memory's too. */
 size_t fg_cuda_frame_bytes(const struct fg_step *step);

@@ -41,6 +41,8 @@ static enum fg_status fail(ncclResult_t error, const char *what, struct fg_messa
 static enum fg_status share(struct fg_backend *const *group, float *const *values, uint32_t members,
                             size_t count, struct fg_message *message) {
     ncclResult_t error = nccl.begin();
+    if (error != ncclSuccess)
+        return fail(error, "beginning a mean of gradients", message);
     for (uint32_t m = 0; m < members && error == ncclSuccess; m++) {
         const struct fg_cuda *cuda = (const struct fg_cuda *)group[m];
         error = nccl.reduce(values[m], values[m], count, ncclFloat32, ncclAvg, cuda->communicator,

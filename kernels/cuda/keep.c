@@ -17,11 +17,18 @@ struct fg_cuda_kept {
     char text[]; /* the choices, and a zero behind each line and text */
 };
 
-/* FNV-1a; against damage, not against malice. */
-static uint64_t checksum(const char *bytes, size_t size) {
-    uint64_t hash = 0xcbf29ce484222325u;
+/* FNV-1a; against damage, not against malice. Goes on from the hash of what comes before. */
+#define NOTHING 0xcbf29ce484222325u
+static uint64_t checksum(uint64_t hash, const char *bytes, size_t size) {
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001b3u;
+    return hash;
+}
+
+uint64_t fg_cuda_kept_key(const struct fg_cuda_choice *choice, uint32_t choices) {
+    uint64_t hash = NOTHING;
+    for (uint32_t i = 0; i < choices; i++)
+        hash = checksum(hash, choice[i].text, strlen(choice[i].text) + 1);
     return hash;
 }
 
@@ -49,7 +56,7 @@ struct fg_cuda_kept *fg_cuda_kept_read(const char *path, const char *facts) {
         kept = calloc(1, sizeof *kept + size + 1);
     if (kept) {
         kept->size = size;
-        if (fread(kept->text, 1, size + 1, file) != size || checksum(kept->text, size) != sum) {
+        if (fread(kept->text, 1, size + 1, file) != size || checksum(NOTHING, kept->text, size) != sum) {
             free(kept);
             kept = NULL;
         }
@@ -94,6 +101,8 @@ void fg_cuda_kept_write(const char *path, const char *facts, const struct fg_cud
     size_t size = 0;
     for (uint32_t i = 0; i < choices; i++) {
         char *plan = NULL;
+        if (!choice[i].to_keep)
+            continue;
         const bool there = fg_cudnn_plan_write(&choice[i].plan, &plan, NULL) == FG_OK &&
                            append(&bytes, &size, choice[i].text) && append(&bytes, &size, plan);
         free(plan);
@@ -103,8 +112,8 @@ void fg_cuda_kept_write(const char *path, const char *facts, const struct fg_cud
     if (size > MOST_BYTES)
         goto out;
     char head[1024];
-    const int length =
-        snprintf(head, sizeof head, MAGIC "\n%s\n%zu %016" PRIx64 "\n", facts, size, checksum(bytes, size));
+    const int length = snprintf(head, sizeof head, MAGIC "\n%s\n%zu %016" PRIx64 "\n", facts, size,
+                                checksum(NOTHING, bytes, size));
     struct fg_file file;
     if (fg_file_create(&file, path, NULL) != FG_OK)
         goto out;

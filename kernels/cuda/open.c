@@ -1,4 +1,5 @@
-/* Opens the device: streams, a cuDNN handle for each lane, memory. */
+/* Opens the device: streams, a cuDNN handle for each lane. */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,120 +44,6 @@ enum fg_status fg_cuda_use(const struct fg_cuda *cuda, struct fg_message *messag
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "the device", message);
 }
 
-/* ---- Memory ---- */
-
-static void free_block(void *memory, enum fg_store store) {
-    if (store == FG_STORE_HOST)
-        cudaFreeHost(memory);
-    else
-        cudaFree(memory);
-}
-
-/* cudaMemset, and cudaMemcpy from pageable memory, may return before the device has done it, and our streams do not wait
- * for the default one, where it is done. */
-static cudaError_t settle(void) {
-    return cudaStreamSynchronize(NULL);
-}
-
-/* Of the host: pinned, and mapped at the same address. */
-static enum fg_status take_block(enum fg_store store, size_t bytes, void **block,
-                                 struct fg_message *message) {
-    const bool host = store == FG_STORE_HOST;
-    cudaError_t error = host ? cudaHostAlloc(block, bytes, cudaHostAllocMapped | cudaHostAllocPortable)
-                             : cudaMalloc(block, bytes);
-    if (error == cudaErrorMemoryAllocation)
-        return fg_fail(message, FG_ENVIRONMENT,
-                       "CUDA: no %zu MiB of %s memory; free some, or take a smaller %s", bytes >> 20,
-                       host ? "pinned" : "device", "size, batch or gpu.workspace_mib");
-    if (error != cudaSuccess)
-        return fg_cuda_fail(error, "memory", message);
-    void *seen = *block;
-    if (host)
-        error = cudaHostGetDevicePointer(&seen, *block, 0);
-    enum fg_status status = FG_OK;
-    if (error == cudaSuccess && seen != *block)
-        status =
-            fg_fail(message, FG_ENVIRONMENT, "CUDA: this device sees the host's memory at other addresses");
-    else if (error == cudaSuccess && host)
-        memset(*block, 0, bytes);
-    else if (error == cudaSuccess)
-        error = cudaMemset(*block, 0, bytes);
-    if (error == cudaSuccess && !host)
-        error = settle();
-    if (status == FG_OK && error != cudaSuccess)
-        status = fg_cuda_fail(error, "clearing memory", message);
-    if (status != FG_OK)
-        free_block(*block, store);
-    return status;
-}
-
-static enum fg_status reserve(struct fg_backend *backend, enum fg_store store, size_t bytes, void **block,
-                              struct fg_message *message) {
-    struct fg_cuda *cuda = (struct fg_cuda *)backend;
-    enum fg_status status = fg_cuda_use(cuda, message);
-    int free_place = -1;
-    if (status != FG_OK)
-        return status;
-    pthread_mutex_lock(&cuda->mutex);
-    for (int i = 0; i < FG_CUDA_BLOCKS && free_place < 0; i++)
-        if (!cuda->block[i].memory)
-            free_place = i;
-    if (free_place < 0)
-        status = fg_fail(message, FG_ENVIRONMENT, "CUDA: %d blocks of memory are taken", FG_CUDA_BLOCKS);
-    if (status == FG_OK)
-        status = take_block(store, bytes ? bytes : FG_ALIGNMENT, block, message);
-    if (status == FG_OK) {
-        cuda->block[free_place].memory = *block;
-        cuda->block[free_place].bytes = bytes;
-        cuda->block[free_place].store = store;
-    }
-    pthread_mutex_unlock(&cuda->mutex);
-    return status;
-}
-
-static void release(struct fg_backend *backend, void *block) {
-    struct fg_cuda *cuda = (struct fg_cuda *)backend;
-    pthread_mutex_lock(&cuda->mutex);
-    for (int i = 0; i < FG_CUDA_BLOCKS; i++)
-        if (cuda->block[i].memory == block && block) {
-            free_block(block, cuda->block[i].store);
-            cuda->block[i].memory = NULL;
-        }
-    pthread_mutex_unlock(&cuda->mutex);
-}
-
-static bool reaches(const struct fg_backend *backend, const void *memory, size_t bytes) {
-    struct fg_cuda *cuda = (struct fg_cuda *)(uintptr_t)backend;
-    const char *begin = memory;
-    bool inside = false;
-    pthread_mutex_lock(&cuda->mutex);
-    for (int i = 0; i < FG_CUDA_BLOCKS && !inside; i++) {
-        const char *block = cuda->block[i].memory;
-        inside = block && cuda->block[i].store == FG_STORE_HOST && begin >= block &&
-                 begin + bytes <= block + cuda->block[i].bytes;
-    }
-    pthread_mutex_unlock(&cuda->mutex);
-    return inside;
-}
-
-static enum fg_status upload(struct fg_backend *backend, void *device, const void *host, size_t bytes,
-                             struct fg_message *message) {
-    (void)backend;
-    cudaError_t error = cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice);
-    if (error == cudaSuccess)
-        error = settle();
-    return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "copying to the device", message);
-}
-
-static enum fg_status download(struct fg_backend *backend, void *host, const void *device, size_t bytes,
-                               struct fg_message *message) {
-    (void)backend;
-    const cudaError_t error = cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost);
-    return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "copying from the device", message);
-}
-
-/* ---- Opening ---- */
-
 static void close_cuda(struct fg_backend *backend) {
     struct fg_cuda *cuda = (struct fg_cuda *)backend;
     fg_cuda_use(cuda, NULL);
@@ -165,8 +52,7 @@ static void close_cuda(struct fg_backend *backend) {
     while (cuda->programs)
         fg_cuda_forget(backend, cuda->programs->program);
     for (int i = 0; i < FG_CUDA_BLOCKS; i++)
-        if (cuda->block[i].memory)
-            free_block(cuda->block[i].memory, cuda->block[i].store);
+        fg_cuda_release(backend, cuda->block[i].memory);
     for (uint32_t l = 0; l < FG_MAX_LANES; l++) {
         if (cuda->handle[l])
             cudnnDestroy(cuda->handle[l]);
@@ -208,15 +94,43 @@ static enum fg_status open_lanes(struct fg_cuda *cuda, struct fg_message *messag
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "streams and events", message);
 }
 
-/* What a Jetson is set to, as nvpmodel leaves it; "-" elsewhere. */
-static void power_mode(char *mode, size_t size) {
-    snprintf(mode, size, "-");
-    FILE *file = fopen("/var/lib/nvpmodel/status", "re");
+/* The first line of a file; "" where there is none. */
+static void first_line(const char *path, char *line, size_t size) {
+    *line = 0;
+    FILE *file = fopen(path, "re");
     if (!file)
         return;
-    if (fgets(mode, (int)size, file))
-        mode[strcspn(mode, "\n")] = 0;
+    if (fgets(line, (int)size, file))
+        line[strcspn(line, "\n")] = 0;
     fclose(file);
+}
+
+/* The driver's own version and a space: the number behind the names in "NVRM version: NVIDIA UNIX ... 580.65.06 ..."; "" where
+ * it is not known. */
+static void driver_version(char *version, size_t size) {
+    char line[256], *word = line;
+    first_line("/proc/driver/nvidia/version", line, sizeof line);
+    *version = 0;
+    for (char *at; (at = strsep(&word, " "));)
+        if (*at >= '0' && *at <= '9' && strchr(at, '.')) {
+            snprintf(version, size, "%.20s ", at);
+            return;
+        }
+}
+
+/* Of the host, for what it does beside the device. */
+static uint32_t processors(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) ? 1 : (uint32_t)CPU_COUNT(&set);
+}
+
+/* Without code for it every launch would fail, as if the device were lost. */
+static enum fg_status find_code(const struct fg_cuda *cuda, struct fg_message *message) {
+    const cudaError_t error = fg_cuda_find_code();
+    return error == cudaSuccess
+               ? FG_OK
+               : fg_fail(message, FG_ENVIRONMENT, "CUDA: there is no code for %s in " FG_CUDA_PLUGIN ": %s",
+                         cuda->base.device.name, cudaGetErrorString(error));
 }
 
 static enum fg_status describe(struct fg_cuda *cuda, struct fg_message *message) {
@@ -232,17 +146,20 @@ static enum fg_status describe(struct fg_cuda *cuda, struct fg_message *message)
     struct fg_device *device = &cuda->base.device;
     snprintf(device->name, sizeof device->name, "%.100s (sm_%d%d)", properties.name, properties.major,
              properties.minor);
-    device->threads = (uint32_t)properties.multiProcessorCount;
+    device->threads = processors();
     device->lanes = cuda->settings.lanes;
-    device->warm_ups = 3;
+    device->warm_ups = 4; /* step by step, and three replays (run.c) */
     const size_t cudnn = cudnnGetVersion();
-    snprintf(cuda->version, sizeof cuda->version, "CUDA %d.%d, cuDNN %zu.%zu.%zu, driver for CUDA %d.%d",
-             runtime / 1000, runtime % 1000 / 10, cudnn / 10000, cudnn / 100 % 100, cudnn % 100,
+    char number[24], mode[32];
+    driver_version(number, sizeof number);
+    snprintf(cuda->version, sizeof cuda->version, "CUDA %d.%d, cuDNN %zu.%zu.%zu, driver %sfor CUDA %d.%d",
+             runtime / 1000, runtime % 1000 / 10, cudnn / 10000, cudnn / 100 % 100, cudnn % 100, number,
              driver / 1000, driver % 1000 / 10);
-    char mode[32];
-    power_mode(mode, sizeof mode);
+    /* What nvpmodel has set a Jetson to. */
+    first_line("/var/lib/nvpmodel/status", mode, sizeof mode);
     snprintf(cuda->facts, sizeof cuda->facts, "%.100s; %.90s; power mode %s; workspace %zu%s", device->name,
-             cuda->version, mode, cuda->settings.workspace, cuda->settings.exact ? "; exact" : "");
+             cuda->version, *mode ? mode : "-", cuda->settings.workspace,
+             cuda->settings.exact ? "; exact" : "");
     return FG_OK;
 }
 
@@ -265,11 +182,11 @@ enum fg_status fg_cuda_open(const struct fg_cuda_settings *settings, struct fg_b
                                      .version = cuda->version,
                                      .compute = FG_F16,
                                      .kernel = cuda->kernel,
-                                     .reserve = reserve,
-                                     .release = release,
-                                     .reaches = reaches,
-                                     .upload = upload,
-                                     .download = download,
+                                     .reserve = fg_cuda_reserve,
+                                     .release = fg_cuda_release,
+                                     .reaches = fg_cuda_reaches,
+                                     .upload = fg_cuda_upload,
+                                     .download = fg_cuda_download,
                                      .prepare = fg_cuda_prepare,
                                      .forget = fg_cuda_forget,
                                      .submit = fg_cuda_submit,
@@ -279,6 +196,8 @@ enum fg_status fg_cuda_open(const struct fg_cuda_settings *settings, struct fg_b
     enum fg_status status = fg_cuda_use(cuda, message);
     if (status == FG_OK)
         status = describe(cuda, message);
+    if (status == FG_OK)
+        status = find_code(cuda, message);
     if (status == FG_OK)
         status = open_lanes(cuda, message);
     if (status != FG_OK) {

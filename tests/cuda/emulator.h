@@ -27,11 +27,12 @@ void run(dim3 grid, dim3 block, void (*kernel)(void *), void *context);
 void barrier();
 uint64_t exchange(unsigned mask, uint64_t value, int lane);
 
-/* Who is given launches and copies on a stream (tests/cuda/runtime.cpp); NULL: they are done at once. Both give the
- * runtime's error. */
+/* Who is given launches and copies on a stream, and asked for a kernel's code (tests/cuda/runtime_stream.cpp); NULL: they
+ * are done at once. All give the runtime's error. */
 struct device {
     int (*launch)(cudaStream_t stream, std::function<void()> kernel);
     int (*copy)(cudaStream_t stream, void *to, const void *from, size_t bytes, int kind);
+    int (*find)();
 };
 extern const struct device *device;
 

@@ -30,6 +30,9 @@ uint64_t fg_fake_calls(void);
 /* The next so many questions whether an event has passed are answered that it has not; -1: all of them. */
 void fg_fake_hang(int64_t asks);
 
+/* Captures that have ended well so far. */
+uint64_t fg_fake_captures(void);
+
 /* Blocks, streams, events, graphs, handles, descriptors that are alive, as a sentence in text. */
 size_t fg_fake_left(char *text, size_t size);
 /* Bytes of live device memory. */
@@ -40,13 +43,15 @@ const char *fg_fake_refusal(void);
 
 /* What engines the fake cuDNN offers for each graph, in the order of its heuristics. */
 enum fg_fake_engine {
-    FG_FAKE_GREEDY,  /* fastest; needs 512 MiB of workspace, and says so */
-    FG_FAKE_SLY,     /* says that it needs none, but its plan needs 512 MiB */
-    FG_FAKE_DICE,    /* not deterministic */
-    FG_FAKE_REFUSES, /* its kernel compiles for no graph */
-    FG_FAKE_TENSOR,  /* tensor cores; 64 KiB */
-    FG_FAKE_PLAIN,   /* 4 KiB */
-    FG_FAKE_SLOW,    /* the only one of the fallback mode; none */
+    FG_FAKE_GREEDY,    /* fastest; needs 512 MiB of workspace, and says so */
+    FG_FAKE_SLY,       /* says that it needs none, but its plan needs 512 MiB */
+    FG_FAKE_DICE,      /* not deterministic */
+    FG_FAKE_REFUSES,   /* its kernel compiles for no graph */
+    FG_FAKE_DROPS,     /* makes 0 of NaN */
+    FG_FAKE_SATURATES, /* makes the type's largest number of infinity */
+    FG_FAKE_TENSOR,    /* tensor cores; 64 KiB; is compiled when a plan is made */
+    FG_FAKE_PLAIN,     /* 4 KiB */
+    FG_FAKE_SLOW,      /* the only one of the fallback mode; none */
     FG_FAKE_ENGINES
 };
 /* Plans run of an engine so far. */

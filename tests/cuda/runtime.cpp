@@ -1,4 +1,4 @@
-/* The fake CUDA runtime: the device, injected failures, memory. Streams and graphs are runtime_stream.cpp's. */
+/* The fake CUDA runtime: the device, injected failures, memory. Streams are runtime_stream.cpp's, graphs runtime_graph.cpp's. */
 #include "tests/cuda/runtime.h"
 
 #include <cstdio>
@@ -180,8 +180,10 @@ bool fake::right_operands(const void *to, const void *from, size_t bytes, enum c
         return fake::inside(fake::place::device, memory, bytes) ||
                fake::inside(fake::place::pinned, memory, bytes);
     };
+    /* Data types, cudaMemcpyDefault: the direction is inferred from the addresses. */
     return kind == cudaMemcpyHostToDevice   ? device(to) && host(from)
            : kind == cudaMemcpyDeviceToHost ? host(to) && device(from)
+           : kind == cudaMemcpyDefault      ? (host(to) || device(to)) && (host(from) || device(from))
                                             : false;
 }
 
@@ -385,7 +387,7 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpy
     FG_FAKE_NOT_IN_CAPTURE("cudaMemcpy");
     if (!fake::right_operands(to, from, bytes, kind)) /* Memory Management, cudaMemcpy */
         return fake::refuse(cudaErrorInvalidValue, "cudaMemcpy beyond a block, or of another kind");
-    if (kind == cudaMemcpyHostToDevice && fake::place_of(from) == fake::place::pageable) {
+    if (fake::place_of(to) != fake::place::pageable && fake::place_of(from) == fake::place::pageable) {
         const char *bytes_at = static_cast<const char *>(from);
         auto staged = std::make_shared<std::vector<char>>(bytes_at, bytes_at + bytes);
         fake::legacy([=] { copy_bytes(to, staged->data(), bytes); });

@@ -1,98 +1,23 @@
-/* The fake CUDA runtime: streams, events, capture and graphs. Handles are numbers that are never given twice. */
-#include "tests/cuda/runtime.h"
+/* The fake CUDA runtime: streams and events, and the order in which work is done. */
+#include "tests/cuda/streams.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <map>
-#include <thread>
 
 #include "tests/cuda/emulator.h"
 
 namespace {
 
+using fake::events;
+using fake::push;
+using fake::streams;
 using fake::work;
-
-/* A node of a graph: a copy, or any other work. */
-struct node {
-    std::function<void()> run;
-    double ms;
-    std::vector<size_t> after;
-    bool is_copy;
-    void *to;
-    const void *from;
-    size_t bytes;
-    enum cudaMemcpyKind kind;
-};
-
-struct graph {
-    std::vector<struct node> nodes;
-    std::vector<cudaGraphNode_t> handles;
-};
-
-struct capture {
-    cudaStream_t origin;
-    std::thread::id thread;
-    bool invalid;
-    std::shared_ptr<struct graph> graph;
-};
-
-struct stream {
-    std::shared_ptr<work> last;                 /* queued */
-    std::vector<std::shared_ptr<work>> awaited; /* by what is queued next */
-    std::shared_ptr<struct capture> capture;
-    std::vector<size_t> frontier; /* nodes that the next one comes after */
-};
-
-struct event {
-    bool timed;
-    std::shared_ptr<work> recorded;
-    std::shared_ptr<struct capture> capture; /* where it was recorded; else NULL */
-    std::vector<size_t> frontier;
-};
-
-/* What handles stand for. */
-template <typename H, typename T> struct table {
-    std::map<uintptr_t, std::shared_ptr<T>> of;
-    static uintptr_t &next() {
-        static uintptr_t number = 0x1000;
-        return number;
-    }
-    H add(std::shared_ptr<T> thing) {
-        const uintptr_t number = next() += 16;
-        of[number] = std::move(thing);
-        return reinterpret_cast<H>(number);
-    }
-    std::shared_ptr<T> find(H handle) const {
-        const auto found = of.find(reinterpret_cast<uintptr_t>(handle));
-        return found == of.end() ? nullptr : found->second;
-    }
-    bool remove(H handle) {
-        return of.erase(reinterpret_cast<uintptr_t>(handle)) != 0;
-    }
-};
-
-table<cudaStream_t, struct stream> streams;
-table<cudaEvent_t, struct event> events;
-table<cudaGraph_t, struct graph> graphs;
-table<cudaGraphExec_t, struct graph> execs;
-table<cudaGraphNode_t, struct graph> nodes; /* the graph that a node is of */
 
 std::vector<std::shared_ptr<work>> pending;
 std::shared_ptr<work> default_last;
 double device_clock; /* ms */
 int64_t hanging;
-
-std::shared_ptr<work> push(std::function<void()> run, double ms, std::vector<std::shared_ptr<work>> after) {
-    auto w = std::make_shared<work>();
-    w->run = std::move(run);
-    w->ms = ms;
-    for (auto &a : after)
-        if (a && !a->done)
-            w->after.push_back(std::move(a));
-    pending.push_back(w);
-    return w;
-}
 
 void run_one() {
     std::vector<size_t> may;
@@ -118,44 +43,11 @@ void run_one() {
     w->after.clear();
 }
 
-void copy_now(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
-    if (!fake::right_operands(to, from, bytes, kind)) {
-        fake::note_refusal("a graph copies from or to memory that is gone");
-        fake::lose(cudaErrorIllegalAddress);
-        return;
-    }
-    const fake::opened device;
-    memcpy(to, from, bytes);
-}
-
 /* Stream Management, cudaStreamBeginCapture: operations are not executed but captured. */
-void add_node(struct stream *s, struct node n) {
+void add_node(struct fake::stream *s, struct fake::node n) {
     n.after = s->frontier;
     s->capture->graph->nodes.push_back(std::move(n));
     s->frontier = {s->capture->graph->nodes.size() - 1};
-}
-
-void leave_capture(const std::shared_ptr<struct capture> &c) {
-    for (auto &[handle, s] : streams.of)
-        if (s->capture == c) {
-            s->capture = nullptr;
-            s->frontier.clear();
-        }
-}
-
-/* Whether all that a stream has captured comes before a place of the origin. */
-bool joined(const struct graph &graph, const std::vector<size_t> &all, const std::vector<size_t> &end) {
-    std::vector<bool> before(graph.nodes.size());
-    std::vector<size_t> left = end;
-    while (!left.empty()) {
-        const size_t n = left.back();
-        left.pop_back();
-        if (before[n])
-            continue;
-        before[n] = true;
-        left.insert(left.end(), graph.nodes[n].after.begin(), graph.nodes[n].after.end());
-    }
-    return std::all_of(all.begin(), all.end(), [&](size_t n) { return before[n]; });
 }
 
 /* The runtime as the emulator sees it. */
@@ -174,10 +66,45 @@ int copy(cudaStream_t stream, void *to, const void *from, size_t bytes, int kind
     return cudaMemcpyAsync(to, from, bytes, (enum cudaMemcpyKind)kind, stream);
 }
 
-const struct fg_emulator::device runtime = {launch, copy};
+int find() {
+    FG_FAKE_ENTER();
+    return fake::lost();
+}
+
+const struct fg_emulator::device runtime = {launch, copy, find};
 const bool attached = (fg_emulator::device = &runtime, true);
 
 } // namespace
+
+namespace fake {
+table<cudaStream_t, struct stream> streams;
+table<cudaEvent_t, struct event> events;
+table<cudaGraph_t, struct graph> graphs;
+table<cudaGraphExec_t, struct graph> execs;
+table<cudaGraphNode_t, struct graph> nodes;
+} // namespace fake
+
+std::shared_ptr<work> fake::push(std::function<void()> run, double ms,
+                                 std::vector<std::shared_ptr<work>> after) {
+    auto w = std::make_shared<work>();
+    w->run = std::move(run);
+    w->ms = ms;
+    for (auto &a : after)
+        if (a && !a->done)
+            w->after.push_back(std::move(a));
+    pending.push_back(w);
+    return w;
+}
+
+void fake::copy_now(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
+    if (!fake::right_operands(to, from, bytes, kind)) {
+        fake::note_refusal("a graph copies from or to memory that is gone");
+        fake::lose(cudaErrorIllegalAddress);
+        return;
+    }
+    const fake::opened device;
+    memcpy(to, from, bytes);
+}
 
 void fake::finish(const std::shared_ptr<work> &target) {
     while (target && !target->done)
@@ -261,7 +188,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
     /* Our own rule: a blocking stream would wait for the default one. */
     if (flags != cudaStreamNonBlocking)
         return fake::refuse(cudaErrorInvalidValue, "a stream that is not non-blocking");
-    *stream = streams.add(std::make_shared<struct stream>());
+    *stream = streams.add(std::make_shared<struct fake::stream>());
     return cudaSuccess;
 }
 
@@ -329,7 +256,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
     FG_FAKE_ENTER();
-    *event = events.add(std::make_shared<struct event>());
+    *event = events.add(std::make_shared<struct fake::event>());
     events.find(*event)->timed = !(flags & cudaEventDisableTiming);
     return cudaSuccess;
 }
@@ -363,7 +290,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 
 /* The event, or the error of asking for it now. */
-static cudaError_t ask(cudaEvent_t event, std::shared_ptr<struct event> *e) {
+static cudaError_t ask(cudaEvent_t event, std::shared_ptr<struct fake::event> *e) {
     if (const cudaError_t error = fake::refuse_in_capture("an event asked for while this thread captures");
         error != cudaSuccess)
         return error;
@@ -378,7 +305,7 @@ static cudaError_t ask(cudaEvent_t event, std::shared_ptr<struct event> *e) {
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
     FG_FAKE_ENTER();
-    std::shared_ptr<struct event> e;
+    std::shared_ptr<struct fake::event> e;
     if (const cudaError_t error = ask(event, &e); error != cudaSuccess)
         return error;
     if (hanging) {
@@ -391,7 +318,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     FG_FAKE_ENTER();
-    std::shared_ptr<struct event> e;
+    std::shared_ptr<struct fake::event> e;
     if (const cudaError_t error = ask(event, &e); error != cudaSuccess)
         return error;
     fake::finish(e->recorded);
@@ -409,163 +336,4 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) {
         return fake::refuse(cudaErrorNotReady, "time of an event that has not passed");
     *ms = (float)(b->recorded->passed - a->recorded->passed);
     return cudaSuccess;
-}
-
-/* ---- Capture ---- */
-
-/* Stream Management, cudaStreamBeginCapture: not the default stream, and not one that captures. */
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode) {
-    FG_FAKE_ENTER();
-    const auto s = streams.find(stream);
-    if (!s || s->capture)
-        return fake::refuse(cudaErrorIllegalState, "a capture begun in a stream that captures, or in none");
-    /* Our own rule: the global mode would forbid other threads to take memory meanwhile. */
-    if (mode != cudaStreamCaptureModeThreadLocal)
-        return fake::refuse(cudaErrorInvalidValue, "a capture that is not thread-local");
-    s->capture = std::make_shared<struct capture>();
-    *s->capture = {stream, std::this_thread::get_id(), false, std::make_shared<struct graph>()};
-    return cudaSuccess;
-}
-
-/* Stream Management, cudaStreamEndCapture: in the stream and thread that began it; of a void capture the graph is NULL. */
-static cudaError_t end_capture(cudaStream_t stream, cudaGraph_t *graph) {
-    const auto s = streams.find(stream);
-    *graph = nullptr;
-    if (!s || !s->capture || s->capture->origin != stream)
-        return fake::refuse(cudaErrorStreamCaptureUnmatched, "a capture ended that was not begun there");
-    const auto c = s->capture;
-    if (c->thread != std::this_thread::get_id())
-        return fake::refuse(cudaErrorStreamCaptureWrongThread, "a capture ended by another thread");
-    bool all = true;
-    for (const auto &[handle, other] : streams.of)
-        all = all && (other->capture != c || joined(*c->graph, other->frontier, s->frontier));
-    leave_capture(c);
-    if (c->invalid)
-        return fake::refuse(cudaErrorStreamCaptureInvalidated, "the end of a void capture");
-    /* Data types, cudaErrorStreamCaptureUnjoined: the capture contains a fork that was not joined. */
-    if (!all)
-        return fake::refuse(cudaErrorStreamCaptureUnjoined, "a lane that was not joined");
-    *graph = graphs.add(c->graph);
-    for (size_t i = 0; i < c->graph->nodes.size(); i++)
-        c->graph->handles.push_back(nodes.add(c->graph));
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
-    FG_FAKE_ENTER_FREE();
-    const cudaError_t error = end_capture(stream, graph);
-    if (error != cudaSuccess || injected == cudaSuccess)
-        return error;
-    cudaGraph_t made = *graph;
-    *graph = nullptr;
-    for (const cudaGraphNode_t n : graphs.find(made)->handles)
-        nodes.remove(n);
-    graphs.remove(made);
-    return injected;
-}
-
-/* ---- Graphs ---- */
-
-/* Graph Management, cudaGraphGetNodes: with no place for nodes it gives their number. */
-cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *node, size_t *count) {
-    FG_FAKE_ENTER();
-    const auto g = graphs.find(graph);
-    if (!g || !count)
-        return fake::refuse(cudaErrorInvalidValue, "nodes of no graph");
-    for (size_t i = 0; node && i < *count; i++)
-        node[i] = i < g->handles.size() ? g->handles[i] : nullptr;
-    *count = node ? std::min(*count, g->handles.size()) : g->handles.size();
-    return cudaSuccess;
-}
-
-/* The node that a handle stands for; NULL: none. */
-static struct node *node_of(cudaGraphNode_t handle, struct graph *graph) {
-    const auto at = std::find(graph->handles.begin(), graph->handles.end(), handle);
-    return at == graph->handles.end() ? nullptr : &graph->nodes[(size_t)(at - graph->handles.begin())];
-}
-
-cudaError_t cudaGraphNodeGetType(cudaGraphNode_t node, enum cudaGraphNodeType *type) {
-    FG_FAKE_ENTER();
-    const auto g = nodes.find(node);
-    if (!g)
-        return fake::refuse(cudaErrorInvalidValue, "the type of no node");
-    *type = node_of(node, g.get())->is_copy ? cudaGraphNodeTypeMemcpy : cudaGraphNodeTypeKernel;
-    return cudaSuccess;
-}
-
-/* An executable graph is a copy: changing it leaves the graph as it is. */
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags) {
-    FG_FAKE_ENTER();
-    const auto g = graphs.find(graph);
-    if (!g || flags)
-        return fake::refuse(cudaErrorInvalidValue, "an instance of no graph");
-    *exec = execs.add(std::make_shared<struct graph>(*g));
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphUpload(cudaGraphExec_t exec, cudaStream_t stream) {
-    FG_FAKE_ENTER();
-    if (!execs.find(exec))
-        return fake::refuse(cudaErrorInvalidValue, "an upload of no graph");
-    return fake::check(stream);
-}
-
-/* Graph Management, cudaGraphExecMemcpyNodeSetParams1D: the kind of operands may not change. */
-cudaError_t cudaGraphExecMemcpyNodeSetParams1D(cudaGraphExec_t exec, cudaGraphNode_t node, void *to,
-                                               const void *from, size_t bytes, enum cudaMemcpyKind kind) {
-    FG_FAKE_ENTER();
-    const auto g = execs.find(exec);
-    struct node *n = g ? node_of(node, g.get()) : nullptr;
-    if (!n || !n->is_copy || kind != n->kind || !fake::right_operands(to, from, bytes, kind) ||
-        fake::place_of(to) != fake::place_of(n->to) || fake::place_of(from) != fake::place::pinned)
-        return fake::refuse(cudaErrorInvalidValue, "a copy's operands that it cannot have");
-    n->to = to;
-    n->from = from;
-    n->bytes = bytes;
-    return cudaSuccess;
-}
-
-/* Graph Management, cudaGraphLaunch: after all that the stream has; what follows comes after all of it. */
-cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
-    FG_FAKE_ENTER();
-    if (const cudaError_t error = fake::check(stream); error != cudaSuccess)
-        return error;
-    const auto g = execs.find(exec);
-    if (!g)
-        return fake::refuse(cudaErrorInvalidValue, "a launch of no graph");
-    fake::queue(stream, nullptr, 0);
-    const auto s = streams.find(stream);
-    std::vector<std::shared_ptr<work>> all;
-    for (const auto &n : g->nodes) {
-        std::vector<std::shared_ptr<work>> after = {s->last};
-        for (const size_t a : n.after)
-            after.push_back(all[a]);
-        std::function<void()> run = n.run;
-        if (n.is_copy)
-            run = [to = n.to, from = n.from, bytes = n.bytes, kind = n.kind] {
-                copy_now(to, from, bytes, kind);
-            };
-        all.push_back(push(std::move(run), n.ms, std::move(after)));
-    }
-    all.push_back(s->last);
-    s->last = push(nullptr, 0, std::move(all));
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
-    FG_FAKE_ENTER_FREE();
-    if (!execs.remove(exec))
-        return fake::refuse(cudaErrorInvalidValue, "no such executable graph to destroy");
-    return injected;
-}
-
-cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-    FG_FAKE_ENTER_FREE();
-    const auto g = graphs.find(graph);
-    if (!g)
-        return fake::refuse(cudaErrorInvalidValue, "no such graph to destroy");
-    for (const cudaGraphNode_t n : g->handles)
-        nodes.remove(n);
-    graphs.remove(graph);
-    return injected;
 }

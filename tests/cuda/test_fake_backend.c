@@ -82,8 +82,31 @@ static void test_fast_was_taken(void **state) {
 
 /* ---- Engines ---- */
 
+/* What is measured runs once, and ten times in each of two launches; what may be taken then is probed, by NaN and by an
+ * overflow. */
+#define MEASURED (1 + 2 * 10)
+#define PROBED 2
+
+/* Runs of each engine for one convolution: of choosing it and of computing it. */
+static void count_runs(size_t workspace, bool exact, int64_t tune_ns, uint64_t runs[FG_FAKE_ENGINES]) {
+    struct fg_backend *cuda = open_cuda(workspace, exact, tune_ns);
+    struct fg_bench bench;
+    fg_bench_open(&bench, workspace);
+    struct fg_step step = {.op = FG_CONV, .stride = 1, .groups = 1};
+    step.in[0] = fg_bench_values(&bench, 1, 4, 4, 4, -1, 1);
+    step.param[0] = fg_bench_values(&bench, 4, 1, 1, 4, -1, 1);
+    step.out[0] = fg_bench_empty(&bench, 1, 4, 4, 4);
+    for (int e = 0; e < FG_FAKE_ENGINES; e++)
+        runs[e] = fg_fake_runs((enum fg_fake_engine)e);
+    fg_bench_run(&bench, cuda, &step);
+    for (int e = 0; e < FG_FAKE_ENGINES; e++)
+        runs[e] = fg_fake_runs((enum fg_fake_engine)e) - runs[e];
+    fg_bench_close(&bench);
+    cuda->close(cuda);
+}
+
 /* Engines that need more than is allowed, that give other bits each time, or that round products, were never run by what
- * came before; those that may run were chosen by how long they take. */
+ * came before; those that may run were chosen by how long they take, but none that makes a number of what is none. */
 static void test_engines(void **state) {
     (void)state;
     for (int e = FG_FAKE_GREEDY; e <= FG_FAKE_REFUSES; e++)
@@ -99,26 +122,27 @@ static void test_engines(void **state) {
                     {65535, FG_FAKE_PLAIN, false},
                     {65536, FG_FAKE_TENSOR, false}};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-        struct fg_backend *cuda = open_cuda(expected[i].workspace, expected[i].exact, FG_JUDGED_TUNE);
-        struct fg_bench bench;
-        fg_bench_open(&bench, i);
-        struct fg_step step = {.op = FG_CONV, .stride = 1, .groups = 1};
-        step.in[0] = fg_bench_values(&bench, 1, 4, 4, 4, -1, 1);
-        step.param[0] = fg_bench_values(&bench, 4, 1, 1, 4, -1, 1);
-        step.out[0] = fg_bench_empty(&bench, 1, 4, 4, 4);
-        uint64_t before[FG_FAKE_ENGINES];
-        for (int e = 0; e < FG_FAKE_ENGINES; e++)
-            before[e] = fg_fake_runs((enum fg_fake_engine)e);
-        fg_bench_run(&bench, cuda, &step);
-        for (int e = 0; e < FG_FAKE_ENGINES;
-             e++) { /* what is measured runs six times, what is chosen once more */
-            const uint64_t runs = fg_fake_runs((enum fg_fake_engine)e) - before[e];
-            assert_true(runs == 0 || runs == 6 || runs == 7);
-            assert_int_equal(runs == 7, e == (int)expected[i].fastest);
-        }
-        fg_bench_close(&bench);
-        cuda->close(cuda);
+        uint64_t runs[FG_FAKE_ENGINES];
+        count_runs(expected[i].workspace, expected[i].exact, FG_JUDGED_TUNE, runs);
+        assert_int_equal(runs[FG_FAKE_DROPS], MEASURED + 1); /* the first probe is enough */
+        assert_int_equal(runs[FG_FAKE_SATURATES], MEASURED + PROBED);
+        for (int e = FG_FAKE_TENSOR; e < FG_FAKE_ENGINES; e++)
+            if (e == (int)expected[i].fastest)
+                assert_int_equal(runs[e], MEASURED + PROBED + 1);
+            else
+                assert_true(runs[e] == 0 || runs[e] == MEASURED);
     }
+}
+
+/* Without time the first that works is taken; before any other, one that is not compiled first. */
+static void test_hurry(void **state) {
+    (void)state;
+    uint64_t runs[FG_FAKE_ENGINES];
+    count_runs(65536, false, 0, runs);
+    assert_int_equal(runs[FG_FAKE_TENSOR], 0);
+    assert_int_equal(runs[FG_FAKE_PLAIN], PROBED + 1);
+    count_runs(65535, false, 0, runs);
+    assert_int_equal(runs[FG_FAKE_PLAIN], PROBED + 1);
 }
 
 /* ---- Memory ---- */
@@ -152,6 +176,34 @@ static void test_memory_is_ready(void **state) {
         cuda->release(cuda, block);
         cuda->close(cuda);
     }
+}
+
+/* A graph with more copies than the frame's would be aimed wrong: it is refused. */
+static void test_one_copy(void **state) {
+    (void)state;
+    struct fg_backend *cuda = fg_judged_cuda(1, 0, NULL);
+    void *block = NULL, *scratch = NULL, *frame = NULL;
+    ok(cuda->reserve(cuda, FG_STORE_DEVICE, 4096, &block, &message));
+    ok(cuda->reserve(cuda, FG_STORE_DEVICE, (size_t)1 << 20, &scratch, &message));
+    ok(cuda->reserve(cuda, FG_STORE_HOST, 4096, &frame, &message));
+    const struct fg_tensor x = {FG_U8, 1, 8, 8, 3, FG_REGION_FRAME, 0},
+                           y = {FG_U8, 1, 4, 4, 3, FG_REGION_ACTIVATIONS, 0};
+    struct fg_step step[2];
+    for (int i = 0; i < 2; i++)
+        step[i] = (struct fg_step){.op = FG_RESIZE, .pitch = 24, .format = FG_RGB8, .in = {&x}, .out = {&y}};
+    const struct fg_memory memory = {
+        .region = {
+            [FG_REGION_ACTIVATIONS] = block, [FG_REGION_WORKSPACE] = scratch, [FG_REGION_FRAME] = frame}};
+    for (uint32_t steps = 1; steps <= 2; steps++) {
+        const struct fg_program program = {.step = step, .steps = steps, .lanes = 1};
+        ok(cuda->prepare(cuda, &program, &memory, &message));
+        ok(fg_backend_run(cuda, &program, &memory, &message));
+        const enum fg_status status = fg_backend_run(cuda, &program, &memory, &message);
+        assert_int_equal(status, steps == 1 ? FG_OK : FG_ENVIRONMENT);
+        cuda->forget(cuda, &program);
+    }
+    assert_non_null(strstr(message.text, "2 copies"));
+    cuda->close(cuda);
 }
 
 /* ---- Training ---- */
@@ -249,8 +301,9 @@ static void test_training(void **state) {
 
 int main(void) {
     const struct CMUnitTest exact[] = {
-        cmocka_unit_test(fg_case_conv),  cmocka_unit_test(fg_case_deconv),
-        cmocka_unit_test(test_engines),  cmocka_unit_test(test_memory_is_ready),
+        cmocka_unit_test(fg_case_conv),         cmocka_unit_test(fg_case_deconv),
+        cmocka_unit_test(test_engines),         cmocka_unit_test(test_hurry),
+        cmocka_unit_test(test_memory_is_ready), cmocka_unit_test(test_one_copy),
         cmocka_unit_test(test_training),
     };
     const struct CMUnitTest halves[] = {cmocka_unit_test(fg_case_conv), cmocka_unit_test(fg_case_deconv)};

@@ -312,6 +312,38 @@ static void test_nothing_is_taken(void **state) {
     backend->close(backend);
 }
 
+/* The camera's frames and the self-test's picture have a graph each, made before the first part. */
+static void test_recordings(void **state) {
+    (void)state;
+    static uint8_t pixels[FG_JUDGED_WIDTH * FG_JUDGED_HEIGHT * 3];
+    const struct fg_frame largest = {pixels, FG_JUDGED_WIDTH, FG_JUDGED_HEIGHT, FG_RGB8, FG_JUDGED_WIDTH * 3};
+    struct fg_backend *backend = fg_judged_cuda(3, 0, NULL);
+    struct fg_judged j;
+    draw(pixels, sizeof pixels, 9);
+    ok(fg_judged_open(&j, good, backend, true, &message));
+    uint64_t captures = fg_fake_captures();
+    hold(&j, &largest);
+    assert_int_equal(fg_fake_captures(), captures);
+    ok(fg_engine_self_test(j.engine, &message)); /* its second run for this picture's shape: captured */
+    captures = fg_fake_captures();
+    for (uint32_t i = 0; i < 3; i++) {
+        draw(pixels, sizeof pixels / (i + 2), i);
+        hold(&j, &largest);
+        ok(fg_engine_self_test(j.engine, &message));
+    }
+    assert_int_equal(fg_fake_captures(), captures);
+    /* A third shape takes the place of the one that was used before the last. */
+    for (uint32_t i = 0; i < 3; i++) {
+        draw(picture, sizeof picture / (i + 2), i);
+        const struct fg_frame smaller = {picture, 60, 60, FG_GREY8, 60};
+        hold(&j, &smaller);
+        ok(fg_engine_self_test(j.engine, &message));
+    }
+    assert_int_equal(fg_fake_captures(), captures + 1);
+    fg_judged_close(&j);
+    backend->close(backend);
+}
+
 /* The file of choices that is in the folder; its size. */
 static long find_choices(const char *folder, char *path, size_t size) {
     DIR *list = opendir(folder);
@@ -337,13 +369,20 @@ static bool measures(const char *folder) {
     const uint64_t one = fg_fake_runs(FG_FAKE_PLAIN) - before - opening;
     fg_judged_close(&j);
     backend->close(backend);
-    return opening > 4 * one; /* the self-test and three first runs */
+    return opening > 6 * one; /* the self-test and four first runs, and probes of some */
 }
 
 static void test_kept_choices(void **state) {
     (void)state;
     char folder[] = "/tmp/flawgate-test-XXXXXX", path[512];
     assert_non_null(mkdtemp(folder));
+    /* Without time nothing is measured, and nothing kept: the next load does it. */
+    struct fg_backend *hurried = fg_judged_cuda(1, 0, folder);
+    struct fg_judged j;
+    ok(fg_judged_open(&j, good, hurried, true, &message));
+    fg_judged_close(&j);
+    hurried->close(hurried);
+    assert_int_equal(find_choices(folder, path, sizeof path), -1);
     assert_true(measures(folder));
     assert_false(measures(folder));
     const long size = find_choices(folder, path, sizeof path);
@@ -378,7 +417,8 @@ int main(void) {
         cmocka_unit_test(test_score_is_the_cpus), cmocka_unit_test(test_wide_pitch),
         cmocka_unit_test(test_deadline),          cmocka_unit_test(test_hang),
         cmocka_unit_test(test_not_finite),        cmocka_unit_test(test_not_finite_bundle),
-        cmocka_unit_test(test_nothing_is_taken),  cmocka_unit_test(test_kept_choices),
+        cmocka_unit_test(test_nothing_is_taken),  cmocka_unit_test(test_recordings),
+        cmocka_unit_test(test_kept_choices),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

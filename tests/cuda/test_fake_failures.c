@@ -26,7 +26,9 @@ static const struct fg_frame frame = {picture, FG_JUDGED_SIDE, FG_JUDGED_SIDE, F
 
 static void empty_folder(void) {
     DIR *list = opendir(folder);
-    for (struct dirent *entry; list && (entry = readdir(list));) {
+    if (!list)
+        return;
+    for (struct dirent *entry; (entry = readdir(list));) {
         char path[512];
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
         unlink(path);
@@ -72,7 +74,7 @@ static enum fg_status open_cuda(uint32_t lanes, int64_t tune_ns, struct fg_backe
 /* Open, load, judge a frame, close. */
 static struct outcome judge(void) {
     struct fg_backend *backend = NULL;
-    struct outcome o = {.status = open_cuda(2, 0, &backend)};
+    struct outcome o = {.status = open_cuda(2, FG_JUDGED_TUNE, &backend)};
     if (o.status != FG_OK)
         return o;
     o.opened = true;
