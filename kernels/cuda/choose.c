@@ -1,6 +1,6 @@
 /* Which engine computes each convolution: what was kept of an earlier choice, or the fastest of those that fit into the
- * lane's workspace, compiled and measured there as far as the time allows. Where it does not, what needs no compiling is
- * taken, and not kept: the next load measures it. */
+ * lane's workspace, compiled and measured there as far as the time allows. Where it does not, the first that
+ * works is taken, and not kept: the next load measures it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,7 +136,7 @@ static enum fg_status judge(struct contest *c, struct fg_cudnn_plan *plan) {
         status = measure(c, plan, &ms, why);
     if (status != FG_OK || !(first || (ms > 0 && ms < choice->ms)))
         return status;
-    if (c->part == FG_CUDNN_FORWARD)
+    if (c->part == FG_CUDNN_FORWARD && c->step->in[0]->dtype == FG_F16) /* it will judge */
         status = fg_cuda_probe(c->cuda, c->step, plan, scratch(c), why);
     if (status != FG_OK)
         return status;
@@ -179,8 +179,6 @@ static enum fg_status try_offer(struct contest *c, const struct fg_cudnn_graph *
         fg_cudnn_candidates_open(graph, offer, math, settings->workspace, &target, &candidates, message);
     if (status != FG_OK)
         return status;
-    if (fg_clock_ns() >= c->end_ns)
-        fg_cudnn_candidates_hurry(&candidates);
     for (uint32_t i = 0; i < candidates.count && status == FG_OK; i++)
         if (!c->choice->plan.plan || fg_clock_ns() < c->end_ns)
             status = try_candidate(c, &candidates, i, message);

@@ -92,7 +92,8 @@ void fg_cuda_kept_write(const char *path, const char *facts, const struct fg_cud
 /* A name for a program that has none: of all that its choices depend on. */
 uint64_t fg_cuda_kept_key(const struct fg_cuda_choice *choice, uint32_t choices);
 
-/* Whether an engine keeps what is not finite (probe.c), for a FORWARD part; tried on operands of its own. FG_USAGE: not. */
+/* Whether an engine for a FORWARD part in float16 keeps what is not finite (probe.c); tried on operands of its own. FG_USAGE:
+ * not. */
 enum fg_status fg_cuda_probe(struct fg_cuda *cuda, const struct fg_step *step,
                              const struct fg_cudnn_plan *plan, void *workspace, struct fg_message *message);
 

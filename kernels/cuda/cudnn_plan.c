@@ -7,8 +7,8 @@
 
 #define MOST_NOTES 16
 
-/* Whether an engine may compute a part; and whether it has to be compiled. */
-static bool allowed(cudnnBackendDescriptor_t config, enum fg_cudnn_math math, bool *compiles) {
+/* Engines that may not compute a part. */
+static bool allowed(cudnnBackendDescriptor_t config, enum fg_cudnn_math math) {
     cudnnBackendDescriptor_t engine = NULL;
     cudnnBackendNumericalNote_t note[MOST_NOTES];
     cudnnBackendBehaviorNote_t behaviour[MOST_NOTES];
@@ -37,12 +37,9 @@ static bool allowed(cudnnBackendDescriptor_t config, enum fg_cudnn_math math, bo
         default:
             break;
         }
-    *compiles = false;
-    for (int64_t i = 0; good && i < behaviours && i < MOST_NOTES; i++) {
+    for (int64_t i = 0; good && i < behaviours && i < MOST_NOTES; i++)
         good = behaviour[i] != CUDNN_BEHAVIOR_NOTE_REQUIRES_FILTER_INT8x32_REORDER &&
                behaviour[i] != CUDNN_BEHAVIOR_NOTE_REQUIRES_BIAS_INT8x32_REORDER;
-        *compiles |= behaviour[i] == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION;
-    }
     cudnnBackendDestroyDescriptor(engine);
     return good;
 }
@@ -89,8 +86,8 @@ enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum
         error = cudnnBackendGetAttribute(candidates->heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS,
                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, FG_CUDNN_CANDIDATES, &count, config);
     for (int64_t i = 0; i < FG_CUDNN_CANDIDATES; i++) {
-        if (error == CUDNN_STATUS_SUCCESS && i < count &&
-            allowed(config[i], math, &candidates->compiles[candidates->count]) && fits(config[i], workspace))
+        if (error == CUDNN_STATUS_SUCCESS && i < count && allowed(config[i], math) &&
+            fits(config[i], workspace))
             candidates->config[candidates->count++] = config[i];
         else if (config[i])
             cudnnBackendDestroyDescriptor(config[i]);
@@ -100,17 +97,6 @@ enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum
     enum fg_status status = fg_cudnn_fail(error, "asking for engines", message);
     fg_cudnn_candidates_close(candidates);
     return status;
-}
-
-void fg_cudnn_candidates_hurry(struct fg_cudnn_candidates *candidates) {
-    const struct fg_cudnn_candidates before = *candidates;
-    uint32_t put = 0;
-    for (int compiles = 0; compiles < 2; compiles++)
-        for (uint32_t i = 0; i < before.count; i++)
-            if (before.compiles[i] == compiles) {
-                candidates->config[put] = before.config[i];
-                candidates->compiles[put++] = compiles;
-            }
 }
 
 void fg_cudnn_candidates_close(struct fg_cudnn_candidates *candidates) {

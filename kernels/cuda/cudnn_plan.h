@@ -19,7 +19,6 @@ enum fg_cudnn_offer { FG_CUDNN_BEST, FG_CUDNN_FALLBACK, FG_CUDNN_OFFERS };
 /* Ways to compute a graph, the one that cuDNN expects to be fastest first. */
 struct fg_cudnn_candidates {
     cudnnBackendDescriptor_t config[FG_CUDNN_CANDIDATES]; /* NULL once a plan has been made of it */
-    bool compiles[FG_CUDNN_CANDIDATES]; /* making a plan of it compiles, which takes up to seconds */
     uint32_t count;
     cudnnBackendDescriptor_t heuristic;
 };
@@ -29,8 +28,6 @@ enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum
                                         enum fg_cudnn_math math, size_t workspace,
                                         const struct fg_cudnn_target *target,
                                         struct fg_cudnn_candidates *candidates, struct fg_message *message);
-/* Puts those first that need not be compiled. */
-void fg_cudnn_candidates_hurry(struct fg_cudnn_candidates *candidates);
 void fg_cudnn_candidates_close(struct fg_cudnn_candidates *candidates);
 
 struct fg_cudnn_plan {
@@ -38,7 +35,7 @@ struct fg_cudnn_plan {
     size_t workspace; /* bytes */
 };
 
-/* Makes a plan of candidate i, which is used up. FG_USAGE: the engine does
+/* Makes a plan of candidate i, which is used up; may compile it, which takes up to seconds. FG_USAGE: the engine does
  * not do this graph on this device, or needs more than so many bytes of workspace: try another. */
 enum fg_status fg_cudnn_plan_open(struct fg_cudnn_candidates *candidates, uint32_t i,
                                   const struct fg_cudnn_target *target, size_t workspace,

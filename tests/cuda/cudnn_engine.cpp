@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
-#include <limits>
 
 #include "tests/cuda/fake_cudnn.h"
 
@@ -21,17 +20,16 @@ const struct engine {
     size_t said, workspace; /* bytes */
     int note;               /* -1: none */
     double ms;
-    int behaviour; /* -1: none */
 } engines[FG_FAKE_ENGINES] = {
-    {(size_t)512 << 20, (size_t)512 << 20, -1, 0.1, -1},
-    {0, (size_t)512 << 20, -1, 0.1, -1},
-    {0, 0, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC, 0.1, -1},
-    {0, 0, -1, 0.1, -1},
-    {0, 0, -1, 0.1, -1},
-    {0, 0, -1, 0.2, -1},
-    {65536, 65536, CUDNN_NUMERICAL_NOTE_TENSOR_CORE, 1, CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION},
-    {4096, 4096, -1, 2, -1},
-    {0, 0, -1, 9, -1},
+    {(size_t)512 << 20, (size_t)512 << 20, -1, 0.1},
+    {0, (size_t)512 << 20, -1, 0.1},
+    {0, 0, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC, 0.1},
+    {0, 0, -1, 0.1},
+    {0, 0, -1, 0.1},
+    {0, 0, -1, 0.2},
+    {65536, 65536, CUDNN_NUMERICAL_NOTE_TENSOR_CORE, 1},
+    {4096, 4096, -1, 2},
+    {0, 0, -1, 9},
 };
 
 uint64_t runs[FG_FAKE_ENGINES];
@@ -215,12 +213,11 @@ void fake::compute(const struct plan &plan, const std::map<int64_t, void *> &dat
         for (size_t i = 0; i < y.size(); i++)
             y[i] += added[added.size() == y.size() ? i : i % added.size()];
     }
-    const float largest = task.out.type == CUDNN_DATA_HALF ? 65504 : std::numeric_limits<float>::max();
     for (float &value : y) {
         if (plan.engine == FG_FAKE_DROPS && std::isnan(value))
             value = 0;
-        if (plan.engine == FG_FAKE_SATURATES && std::fabs(value) > largest)
-            value = std::copysign(largest, value);
+        if (plan.engine == FG_FAKE_SATURATES && std::fabs(value) > 65504)
+            value = std::copysign(65504.0f, value);
     }
     store(task.out, y, data.at(task.out.id));
 }
@@ -258,6 +255,9 @@ cudnnStatus_t fake::finalise_plan(struct descriptor &d) {
     if (config->engine == FG_FAKE_REFUSES)
         return refuse(CUDNN_STATUS_INTERNAL_ERROR_COMPILATION_FAILED,
                       "an engine whose kernel does not compile");
+    if ((config->engine == FG_FAKE_DROPS || config->engine == FG_FAKE_SATURATES) &&
+        config->task.x.type != CUDNN_DATA_HALF)
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED, "an engine of float16 only");
     d.plan = {config->engine, engines[config->engine].workspace, config->task};
     return CUDNN_STATUS_SUCCESS;
 }
@@ -315,7 +315,7 @@ cudnnStatus_t fake::get_computed(const struct descriptor &d, cudnnBackendAttribu
         break;
     case CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE:
         if (d.type == CUDNN_BACKEND_ENGINE_DESCRIPTOR)
-            return give(&engine.behaviour, engine.behaviour >= 0, room, count, values);
+            return give(&engine.note, 0, room, count, values);
         break;
     case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
         if (d.type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {

@@ -47,9 +47,9 @@ enum fg_fake_engine {
     FG_FAKE_SLY,       /* says that it needs none, but its plan needs 512 MiB */
     FG_FAKE_DICE,      /* not deterministic */
     FG_FAKE_REFUSES,   /* its kernel compiles for no graph */
-    FG_FAKE_DROPS,     /* makes 0 of NaN */
-    FG_FAKE_SATURATES, /* makes the type's largest number of infinity */
-    FG_FAKE_TENSOR,    /* tensor cores; 64 KiB; is compiled when a plan is made */
+    FG_FAKE_DROPS,     /* float16 only; makes 0 of NaN */
+    FG_FAKE_SATURATES, /* float16 only; makes 65,504 of infinity */
+    FG_FAKE_TENSOR,    /* tensor cores; 64 KiB */
     FG_FAKE_PLAIN,     /* 4 KiB */
     FG_FAKE_SLOW,      /* the only one of the fallback mode; none */
     FG_FAKE_ENGINES

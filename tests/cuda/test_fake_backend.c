@@ -82,13 +82,14 @@ static void test_fast_was_taken(void **state) {
 
 /* ---- Engines ---- */
 
-/* What is measured runs once, and ten times in each of two launches; what may be taken then is probed, by NaN and by an
- * overflow. */
+/* What is measured runs once, and ten times in each of two launches; what may be taken to judge, in float16, is then probed
+ * by NaN and by an overflow. */
 #define MEASURED (1 + 2 * 10)
 #define PROBED 2
 
 /* Runs of each engine for one convolution: of choosing it and of computing it. */
-static void count_runs(size_t workspace, bool exact, int64_t tune_ns, uint64_t runs[FG_FAKE_ENGINES]) {
+static void count_runs(size_t workspace, bool exact, bool half, int64_t tune_ns,
+                       uint64_t runs[FG_FAKE_ENGINES]) {
     struct fg_backend *cuda = open_cuda(workspace, exact, tune_ns);
     struct fg_bench bench;
     fg_bench_open(&bench, workspace);
@@ -96,6 +97,11 @@ static void count_runs(size_t workspace, bool exact, int64_t tune_ns, uint64_t r
     step.in[0] = fg_bench_values(&bench, 1, 4, 4, 4, -1, 1);
     step.param[0] = fg_bench_values(&bench, 4, 1, 1, 4, -1, 1);
     step.out[0] = fg_bench_empty(&bench, 1, 4, 4, 4);
+    if (half) {
+        step.in[0] = fg_bench_half(&bench, step.in[0]);
+        step.param[0] = fg_bench_half(&bench, step.param[0]);
+        step.out[0] = fg_bench_empty_half(&bench, 1, 4, 4, 4);
+    }
     for (int e = 0; e < FG_FAKE_ENGINES; e++)
         runs[e] = fg_fake_runs((enum fg_fake_engine)e);
     fg_bench_run(&bench, cuda, &step);
@@ -115,34 +121,34 @@ static void test_engines(void **state) {
     const struct {
         size_t workspace;
         enum fg_fake_engine fastest;
-        bool exact;
-    } expected[] = {{4095, FG_FAKE_SLOW, true},
-                    {4096, FG_FAKE_PLAIN, true},
-                    {1 << 20, FG_FAKE_PLAIN, true},
-                    {65535, FG_FAKE_PLAIN, false},
-                    {65536, FG_FAKE_TENSOR, false}};
+        bool exact, half;
+    } expected[] = {{4095, FG_FAKE_SLOW, true, false},     {4096, FG_FAKE_PLAIN, true, false},
+                    {1 << 20, FG_FAKE_PLAIN, true, false}, {65535, FG_FAKE_PLAIN, false, false},
+                    {65536, FG_FAKE_TENSOR, false, false}, {4095, FG_FAKE_SLOW, true, true},
+                    {65535, FG_FAKE_PLAIN, true, true},    {65536, FG_FAKE_TENSOR, true, true}};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         uint64_t runs[FG_FAKE_ENGINES];
-        count_runs(expected[i].workspace, expected[i].exact, FG_JUDGED_TUNE, runs);
-        assert_int_equal(runs[FG_FAKE_DROPS], MEASURED + 1); /* the first probe is enough */
-        assert_int_equal(runs[FG_FAKE_SATURATES], MEASURED + PROBED);
+        const bool half = expected[i].half;
+        count_runs(expected[i].workspace, expected[i].exact, half, FG_JUDGED_TUNE, runs);
+        assert_int_equal(runs[FG_FAKE_DROPS], half ? MEASURED + 1 : 0); /* the first probe is enough */
+        assert_int_equal(runs[FG_FAKE_SATURATES], half ? MEASURED + PROBED : 0);
         for (int e = FG_FAKE_TENSOR; e < FG_FAKE_ENGINES; e++)
             if (e == (int)expected[i].fastest)
-                assert_int_equal(runs[e], MEASURED + PROBED + 1);
+                assert_int_equal(runs[e], MEASURED + (half ? PROBED : 0) + 1);
             else
                 assert_true(runs[e] == 0 || runs[e] == MEASURED);
     }
 }
 
-/* Without time the first that works is taken; before any other, one that is not compiled first. */
+/* Without time the first that works is taken. */
 static void test_hurry(void **state) {
     (void)state;
     uint64_t runs[FG_FAKE_ENGINES];
-    count_runs(65536, false, 0, runs);
-    assert_int_equal(runs[FG_FAKE_TENSOR], 0);
-    assert_int_equal(runs[FG_FAKE_PLAIN], PROBED + 1);
-    count_runs(65535, false, 0, runs);
-    assert_int_equal(runs[FG_FAKE_PLAIN], PROBED + 1);
+    count_runs(65536, false, false, 0, runs);
+    assert_int_equal(runs[FG_FAKE_TENSOR], 1);
+    count_runs(65536, false, true, 0, runs);
+    assert_int_equal(runs[FG_FAKE_TENSOR], PROBED + 1);
+    assert_int_equal(runs[FG_FAKE_PLAIN], 0);
 }
 
 /* ---- Memory ---- */
