@@ -56,6 +56,30 @@ void fg_line_reset_counters(struct fg_line *l);
 void fg_line_finish(struct fg_line *l, struct fg_line_part *part, struct fg_result *result);
 void fg_line_inoperative(struct fg_line *l, struct fg_line_part *part, enum fg_reason reason);
 
+/* ---- line.c ---- */
+
+/* A trigger that is taken becomes the part between trigger and verdict. */
+void fg_line_take_part(struct fg_line *l, int64_t trigger_ns);
+
+/* ---- line_commands.c ---- */
+
+/* Carries out the list that a server asks for, or refuses it, and answers. */
+void fg_line_take_commands(struct fg_line *l);
+
+/* ---- line_jobs.c: one at a time, while the inference thread has none ---- */
+
+/* Judges the part's frame, which is in l->frame. */
+void fg_line_judge(struct fg_line *l);
+void fg_line_load(struct fg_line *l, uint16_t slot);
+void fg_line_self_test(struct fg_line *l);
+/* A job change that was asked for during a part takes effect between parts: now, if there is none. */
+void fg_line_start_waiting_load(struct fg_line *l);
+
+/* Takes the result of a job that has ended. */
+void fg_line_take_job_result(struct fg_line *l);
+
+/* ---- line_state.c ---- */
+
 /* Memory figures. */
 void fg_line_measure(struct fg_line *l);
 /* Everything else that is shown, and the snapshot itself; tells the actuation what is wanted. */
