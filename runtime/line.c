@@ -11,7 +11,6 @@
 
 #define HALF_BEAT (500 * FG_MS)
 #define ACTUATION_LIMIT FG_S /* the actuation goes around twice as often at least */
-#define ANSWER_AFTER_LOSS (2 * FG_S)
 
 size_t fg_line_memory(void) {
     return fg_size_align(sizeof(struct fg_line));
@@ -117,7 +116,7 @@ static void take_edges(struct fg_line *l) {
             fg_line_missed_trigger(l);
             fg_line_fault(l, FG_ERROR_EDGES_LOST);
         }
-        if (!edge.level || !fg_line_listening(l) || l->stopping)
+        if (!edge.level || !fg_line_listening(l) || l->stop_at_ns)
             continue;
         const bool bounce =
             l->last_edge_ns && edge.time_ns - l->last_edge_ns < l->s.config->trigger.min_interval_ms * FG_MS;
@@ -192,8 +191,9 @@ static void watch_actuation(struct fg_line *l) {
  * deadlines.
  */
 static void beat(struct fg_line *l, int64_t now) {
-    const bool judge_late = l->judging && l->judge_deadline_ns < now;
-    const bool well = !judge_late && now - fg_actuator_seen_ns(l->s.actuator) < ACTUATION_LIMIT;
+    const bool judge_late = l->judging && l->judge_deadline_ns <= now;
+    const bool well =
+        !judge_late && !l->lost_at_ns && now - fg_actuator_seen_ns(l->s.actuator) < ACTUATION_LIMIT;
     if (well)
         fg_actuator_alive(l->s.actuator, now);
     if (now < l->next_beat_ns)
@@ -231,7 +231,8 @@ static void wait_for_events(struct fg_line *l) {
 
 static void round_once(struct fg_line *l) {
     wait_for_events(l);
-    l->stopping = fg_event_take(l->stop) || l->stopping;
+    if (fg_event_take(l->stop) && !l->stop_at_ns)
+        l->stop_at_ns = fg_clock_ns();
     watch_deadline(l, fg_clock_ns()); /* before a verdict that came too late is taken */
     fg_line_take_job_result(l);
     take_edges(l);
@@ -243,10 +244,20 @@ static void round_once(struct fg_line *l) {
         l->show.result_overrun = true;
         fg_count(&l->show.counters.overruns);
     }
+    fg_line_watch_job(l, now);
     watch_plc(l, now);
     watch_actuation(l);
     beat(l, now);
     fg_line_publish(l);
+}
+
+/* The first bundle is there. */
+static void serve(struct fg_line *l) {
+    l->show.outcome = FG_OUTCOME_NONE;
+    l->watchdog_ns = fg_clock_ns();
+    if (!fg_line_listening(l))
+        fg_log(FG_LOG_INFO, "triggers are ignored until coil 0, trigger_enable, is set");
+    l->s.ready();
 }
 
 int fg_line_run(struct fg_line *line) {
@@ -258,27 +269,18 @@ int fg_line_run(struct fg_line *line) {
         return 3;
     }
     fg_line_load(l, l->show.holding.slot);
-    while (!l->engine || l->judging) {
+    bool serving = false;
+    while (l->lost_at_ns || !l->stop_at_ns || l->part.state != FG_PART_NONE || l->judging) {
         round_once(l);
         if (l->lost_at_ns) {
-            if (fg_clock_ns() - l->lost_at_ns > ANSWER_AFTER_LOSS)
-                return 70;
-            continue;
+            if (fg_clock_ns() - l->lost_at_ns > FG_LINE_ANSWER)
+                return fg_exit_status(FG_DEVICE_LOST);
+        } else if (!serving && !l->judging) { /* the first load has ended */
+            if (!l->engine)
+                return 3;
+            serving = true;
+            serve(l);
         }
-        if (!l->judging && !l->engine)
-            return 3;
-        if (l->stopping && !l->judging)
-            return 0;
-    }
-    l->show.outcome = FG_OUTCOME_NONE;
-    l->watchdog_ns = fg_clock_ns();
-    if (!fg_line_listening(l))
-        fg_log(FG_LOG_INFO, "triggers are ignored until coil 0, trigger_enable, is set");
-    l->s.ready();
-    while (!(l->stopping && l->part.state == FG_PART_NONE)) {
-        round_once(l);
-        if (l->lost_at_ns && fg_clock_ns() - l->lost_at_ns > ANSWER_AFTER_LOSS)
-            return 70;
     }
     const struct fg_counters *c = &l->show.counters;
     fg_log(FG_LOG_INFO, "%u triggers, %u missed, %u bounces: %u pass, %u defect, %u inoperative", c->triggers,

@@ -33,14 +33,15 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
         if (c->kind == FG_COMMAND_COILS)
             coils = (uint8_t)c->value;
         const bool listening = (coils & FG_COIL_TRIGGER_ENABLE) && !(coils & FG_COIL_OFFLINE);
-        if (c->kind == FG_COMMAND_TRIGGER && listening && (!fg_line_able(l) || l->stopping)) {
+        if (c->kind == FG_COMMAND_TRIGGER && listening && !fg_line_able(l)) {
             fg_line_missed_trigger(l);
             return FG_MODBUS_BUSY;
         }
         triggered |= c->kind == FG_COMMAND_TRIGGER && listening;
         /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
         const bool new_job = c->kind == FG_COMMAND_SLOT && c->value != l->show.holding.slot;
-        if ((new_job || c->kind == FG_COMMAND_RUN) && (l->show.outcome == FG_OUTCOME_RUNNING || l->stopping))
+        if ((new_job || c->kind == FG_COMMAND_RUN) &&
+            (l->show.outcome == FG_OUTCOME_RUNNING || l->stop_at_ns))
             return FG_MODBUS_BUSY;
         if (c->kind == FG_COMMAND_RUN &&
             (triggered || l->judging || l->part.state != FG_PART_NONE || !l->engine))

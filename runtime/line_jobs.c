@@ -5,8 +5,6 @@
 #include "runtime/line_state.h"
 #include "runtime/log.h"
 
-#define LOAD_LIMIT (60 * FG_S) /* of a load or a self-test: its deadline */
-
 /* ---- Starting ---- */
 
 static void start(struct fg_line *l, const struct fg_job *job, int64_t deadline_ns) {
@@ -34,11 +32,11 @@ void fg_line_load(struct fg_line *l, uint16_t slot) {
     l->show.updating = true;
     l->show.outcome = FG_OUTCOME_RUNNING;
     start(l, &(struct fg_job){.kind = FG_JOB_LOAD, .path = l->s.config->bundle[slot], .slot = slot},
-          fg_clock_ns() + LOAD_LIMIT);
+          fg_clock_ns() + FG_LINE_LOAD_LIMIT);
 }
 
 void fg_line_start_waiting_load(struct fg_line *l) {
-    if (!l->slot_waiting || l->judging || l->stopping || l->part.state != FG_PART_NONE)
+    if (!l->slot_waiting || l->judging || l->stop_at_ns || l->part.state != FG_PART_NONE)
         return;
     l->slot_waiting = false;
     fg_line_load(l, l->show.holding.slot);
@@ -46,7 +44,7 @@ void fg_line_start_waiting_load(struct fg_line *l) {
 
 void fg_line_self_test(struct fg_line *l) {
     l->show.outcome = FG_OUTCOME_RUNNING;
-    start(l, &(struct fg_job){.kind = FG_JOB_SELF_TEST}, fg_clock_ns() + LOAD_LIMIT);
+    start(l, &(struct fg_job){.kind = FG_JOB_SELF_TEST}, fg_clock_ns() + FG_LINE_LOAD_LIMIT);
 }
 
 /* ---- Ending ---- */
@@ -104,16 +102,21 @@ static void judged(struct fg_line *l, const struct fg_job_result *r) {
     fg_line_finish(l, &l->part, &result);
 }
 
+/* Whatever was wrong before, this is what a PLC has to read now. */
+static void lose_device(struct fg_line *l, const char *why) {
+    l->lost_at_ns = fg_clock_ns();
+    l->show.fault = false;
+    fg_line_fault(l, FG_ERROR_DEVICE_LOST);
+    fg_log(FG_LOG_ERROR, "device lost: %s", why);
+}
+
 void fg_line_take_job_result(struct fg_line *l) {
     static struct fg_job_result r; /* of this thread alone; too large for a short stack */
     if (!fg_judge_result(l->s.judge, &r))
         return;
     l->judging = false;
-    if (r.status == FG_DEVICE_LOST && l->lost_at_ns == 0) {
-        l->lost_at_ns = fg_clock_ns();
-        fg_line_fault(l, FG_ERROR_DEVICE_LOST); /* before what follows from it */
-        fg_log(FG_LOG_ERROR, "device lost: %s", r.message.text);
-    }
+    if (r.status == FG_DEVICE_LOST && !l->lost_at_ns)
+        lose_device(l, r.message.text); /* before what follows from it */
     switch (r.kind) {
     case FG_JOB_JUDGE:
         judged(l, &r);
@@ -129,4 +132,18 @@ void fg_line_take_job_result(struct fg_line *l) {
         }
         break;
     }
+}
+
+void fg_line_watch_job(struct fg_line *l, int64_t now) {
+    if (!l->judging || l->lost_at_ns)
+        return;
+    struct fg_message why;
+    if (now - l->judge_deadline_ns >= FG_LINE_HANG)
+        fg_say(&why, "it hangs: a job has not ended %d s after its deadline", (int)(FG_LINE_HANG / FG_S));
+    else if (l->stop_at_ns && now - l->stop_at_ns >= FG_LINE_STOP_LIMIT)
+        fg_say(&why, "it hangs: a job has not ended %d s after the end was asked for",
+               (int)(FG_LINE_STOP_LIMIT / FG_S));
+    else
+        return;
+    lose_device(l, why.text);
 }

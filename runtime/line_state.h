@@ -23,9 +23,9 @@ struct fg_line {
     bool slot_waiting;              /* a job change waits for the part to end */
     bool slot_written;              /* by the PLC */
     bool halted;                    /* a fault that stops the line, until it is cleared */
-    bool stopping;
-    bool last_pass;     /* level of the pass output */
-    int64_t lost_at_ns; /* when the device was lost; 0: it is there */
+    bool last_pass;                 /* level of the pass output */
+    int64_t lost_at_ns;             /* when the device was lost; 0: it is there */
+    int64_t stop_at_ns;             /* when the end was asked for; 0: it was not */
     int64_t started_ns, last_edge_ns, next_beat_ns, watchdog_ns;
     uint32_t parts, bounces;
 
@@ -77,6 +77,8 @@ void fg_line_start_waiting_load(struct fg_line *l);
 
 /* Takes the result of a job that has ended. */
 void fg_line_take_job_result(struct fg_line *l);
+/* A job that does not end is the device's loss (line.h: FG_LINE_HANG, FG_LINE_STOP_LIMIT). */
+void fg_line_watch_job(struct fg_line *l, int64_t now);
 
 /* ---- line_state.c ---- */
 
