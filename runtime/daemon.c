@@ -2,6 +2,7 @@
 #include "runtime/daemon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -136,6 +137,14 @@ static void tell_systemd(const char *state) {
 
 static void tell_ready(void) {
     tell_systemd("READY=1");
+}
+
+/* A first load may take longer than systemd waits for a service's start. */
+static void tell_loading(void) {
+    char text[64];
+    snprintf(text, sizeof text, "EXTEND_TIMEOUT_USEC=%" PRId64,
+             (FG_LINE_LOAD_LIMIT + FG_LINE_HANG + FG_LINE_ANSWER) / 1000);
+    tell_systemd(text);
 }
 
 static enum fg_status open_line(struct daemon *d, void *memory, struct fg_message *message) {
@@ -277,6 +286,7 @@ int fg_daemon_run(const char *config_path) {
     status = open_all(&d, &message);
     if (status == FG_OK) {
         fg_log(FG_LOG_INFO, "listening on %s port %u", d.config.modbus.bind, fg_modbus_server_port(d.server));
+        tell_loading();
         result = fg_line_run(d.line);
         tell_systemd("STOPPING=1");
         if (result == fg_exit_status(FG_DEVICE_LOST))

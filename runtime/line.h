@@ -31,8 +31,8 @@ enum fg_line_error {
 /* What has happened, for the log and for people; "" for FG_ERROR_NONE, NULL for no code of this list. */
 const char *fg_line_error_text(uint32_t error);
 
-/* Deadline of a load or a self-test. */
-#define FG_LINE_LOAD_LIMIT (60 * FG_S)
+/* Deadline of a load or a self-test: a bundle's first load on a GPU chooses engines for a minute. */
+#define FG_LINE_LOAD_LIMIT (180 * FG_S)
 /* A job that has not ended so long after its deadline is the device's loss: it or its driver hangs. Much later than a slow
  * processor with a large network is; haste would gain nothing, since from the deadline on nothing passes. */
 #define FG_LINE_HANG (60 * FG_S)

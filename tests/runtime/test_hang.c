@@ -8,7 +8,9 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "runtime/line.h"
 #include "tests/runtime/appliance.h"
@@ -263,6 +265,41 @@ static void test_end_with_a_late_job(void **state) {
     disconnect();
 }
 
+#ifdef FG_SYSTEMD
+static void expect_told(int socket_, const char *expected) {
+    char text[128] = "";
+    assert_true(recv(socket_, text, sizeof text - 1, 0) > 0);
+    assert_string_equal(text, expected);
+}
+#endif
+
+/* systemd waits for as long as a first load may take, and learns when it has ended. */
+static void test_start_and_end_are_told_to_systemd(void **state) {
+    (void)state;
+#ifdef FG_SYSTEMD
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/notify", folder);
+    const int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const struct timeval patience = {.tv_sec = PATIENCE / FG_S};
+    assert_int_equal(setsockopt(manager, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    assert_int_equal(bind(manager, (struct sockaddr *)&address, sizeof address), 0);
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    begin(HANG_PREPARE, REJECTS);
+    unsetenv("NOTIFY_SOCKET");
+    wait_log("prepare hangs");
+    expect_told(manager, "EXTEND_TIMEOUT_USEC=242000000");
+    char text[1];
+    assert_int_equal(recv(manager, text, sizeof text, MSG_DONTWAIT), -1);
+    go_on();
+    expect_told(manager, "READY=1");
+    stop();
+    expect_told(manager, "STOPPING=1");
+    close(manager);
+#else
+    skip();
+#endif
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_part_that_cannot_be_started, kill_appliance),
@@ -275,6 +312,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_end_while_a_part_hangs, kill_appliance),
         cmocka_unit_test_teardown(test_end_while_a_load_hangs, kill_appliance),
         cmocka_unit_test_teardown(test_end_with_a_late_job, kill_appliance),
+        cmocka_unit_test_teardown(test_start_and_end_are_told_to_systemd, kill_appliance),
     };
     return cmocka_run_group_tests(tests, make, remove_folder);
 }
