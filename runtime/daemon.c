@@ -1,7 +1,8 @@
-/* Opens everything in order, serves, closes everything in reverse. */
+/* Opens everything in order, serves, closes everything in reverse; but for a lost device, which is left as it is. */
 #include "runtime/daemon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -138,6 +139,14 @@ static void tell_ready(void) {
     tell_systemd("READY=1");
 }
 
+/* A first load may take longer than systemd waits for a service's start. */
+static void tell_loading(void) {
+    char text[64];
+    snprintf(text, sizeof text, "EXTEND_TIMEOUT_USEC=%" PRId64,
+             (FG_LINE_LOAD_LIMIT + FG_LINE_HANG + FG_LINE_ANSWER) / 1000);
+    tell_systemd(text);
+}
+
 static enum fg_status open_line(struct daemon *d, void *memory, struct fg_message *message) {
     const struct fg_judge_settings judge = {.backend = d->backend,
                                             .arena = d->arena,
@@ -213,20 +222,24 @@ static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
     return error ? fg_fail_errno(message, FG_ENVIRONMENT, error, "Modbus: cannot start its thread") : FG_OK;
 }
 
-/* Signals go before what their handlers reach: those that end the process first, those of a crash once the outputs
- * are safe. */
-static void close_all(struct daemon *d) {
+/* What the world sees: outputs first. Signals go before what their handlers reach: those that end the process first,
+ * those of a crash once the outputs are safe. */
+static void close_outside(struct daemon *d) {
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
+    fg_actuator_close(d->actuator);
+    for (size_t i = 0; i < sizeof CRASHES / sizeof *CRASHES; i++)
+        signal(CRASHES[i], SIG_DFL);
     if (d->serving) {
         fg_modbus_server_stop(d->server);
         pthread_join(d->server_thread, NULL);
     }
     fg_modbus_server_close(d->server);
+}
+
+static void close_all(struct daemon *d) {
+    close_outside(d);
     fg_judge_close(d->judge);
-    fg_actuator_close(d->actuator);
-    for (size_t i = 0; i < sizeof CRASHES / sizeof *CRASHES; i++)
-        signal(CRASHES[i], SIG_DFL);
     fg_line_close(d->line);
     if (d->notify > 0)
         close(d->notify);
@@ -238,6 +251,13 @@ static void close_all(struct daemon *d) {
     if (d->backend)
         d->backend->close(d->backend);
     fg_report_free(&d->report);
+}
+
+/* The device is lost: no call to it need return, not even those that libraries make when a process exits, and a job
+ * that hangs keeps its memory. */
+static _Noreturn void leave(struct daemon *d) {
+    close_outside(d);
+    _exit(fg_exit_status(FG_DEVICE_LOST));
 }
 
 int fg_daemon_run(const char *config_path) {
@@ -266,8 +286,11 @@ int fg_daemon_run(const char *config_path) {
     status = open_all(&d, &message);
     if (status == FG_OK) {
         fg_log(FG_LOG_INFO, "listening on %s port %u", d.config.modbus.bind, fg_modbus_server_port(d.server));
+        tell_loading();
         result = fg_line_run(d.line);
         tell_systemd("STOPPING=1");
+        if (result == fg_exit_status(FG_DEVICE_LOST))
+            leave(&d);
         fg_log(FG_LOG_INFO, "arena: planned %zu bytes, used %zu",
                fg_arena_size(d.arena) + fg_arena_size(d.device),
                fg_arena_high_water(d.arena) + fg_arena_high_water(d.device));

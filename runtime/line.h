@@ -9,6 +9,7 @@
 #include "board/edges.h"
 #include "config/config.h"
 #include "runtime/actuation.h"
+#include "runtime/base/clock.h"
 #include "runtime/judge.h"
 #include "runtime/modbus_map.h"
 
@@ -29,6 +30,17 @@ enum fg_line_error {
 
 /* What has happened, for the log and for people; "" for FG_ERROR_NONE, NULL for no code of this list. */
 const char *fg_line_error_text(uint32_t error);
+
+/* Deadline of a load or a self-test: a bundle's first load on a GPU chooses engines for a minute. */
+#define FG_LINE_LOAD_LIMIT (180 * FG_S)
+/* A job that has not ended so long after its deadline is the device's loss: it or its driver hangs. Much later than a slow
+ * processor with a large network is; haste would gain nothing, since from the deadline on nothing passes. */
+#define FG_LINE_HANG (60 * FG_S)
+/* The same after the end was asked for: longer than any part's deadline and a first load, but with FG_LINE_ANSWER less than
+ * the 90 s after which systemd kills. */
+#define FG_LINE_STOP_LIMIT (80 * FG_S)
+/* How long Modbus tells that the device is lost. */
+#define FG_LINE_ANSWER (2 * FG_S)
 
 /* What the line lives on; all is borrowed. */
 struct fg_line_settings {
@@ -59,11 +71,11 @@ struct fg_snapshot_cell *fg_line_cell(struct fg_line *line);
 enum fg_modbus_exception fg_line_apply(void *line, const struct fg_commands *commands);
 
 /* Loads the bundle of the first slot, then runs until fg_line_stop or the device is lost. The exit status: 0,
- * 3 (the first bundle cannot be used), 70. */
+ * 3 (the first bundle cannot be used), 70: then a job may still be under way, which may never end. */
 int fg_line_run(struct fg_line *line);
 
 /* From any thread and from a signal handler: takes no more triggers, gives the current part its verdict,
- * ends. */
+ * ends with the job under way. */
 void fg_line_stop(struct fg_line *line);
 
 #endif

@@ -18,7 +18,7 @@ static bool job_given(const struct fg_line *l) {
 
 bool fg_line_able(const struct fg_line *l) {
     return l->part.state == FG_PART_NONE && !l->judging && !l->slot_waiting && job_given(l) && !l->halted &&
-           !l->stopping && !l->lost_at_ns && l->engine && fg_rejects_room(l->s.rejects);
+           !l->stop_at_ns && !l->lost_at_ns && l->engine && fg_rejects_room(l->s.rejects);
 }
 
 const char *fg_line_error_text(uint32_t error) {
@@ -173,8 +173,10 @@ void fg_line_publish(struct fg_line *l) {
     show->result = l->results.block;
     show->reject_active = fg_actuator_rejecting(l->s.actuator);
     fg_snapshot_publish(&l->cell, show);
-    const uint32_t wanted =
-        (l->last_pass ? FG_WANT_PASS : 0u) | (show->able && fg_line_listening(l) ? FG_WANT_READY : 0u) |
-        (show->fault ? FG_WANT_FAULT : 0u) | (l->halted || l->lost_at_ns ? FG_WANT_HALT : 0u);
+    /* Once the last part has its verdict, the end waits for nothing but a job that is late. */
+    const bool halt = l->halted || l->lost_at_ns || (l->stop_at_ns && !show->busy);
+    const uint32_t wanted = (l->last_pass ? FG_WANT_PASS : 0u) |
+                            (show->able && fg_line_listening(l) ? FG_WANT_READY : 0u) |
+                            (show->fault ? FG_WANT_FAULT : 0u) | (halt ? FG_WANT_HALT : 0u);
     fg_actuator_want(l->s.actuator, wanted);
 }

@@ -23,9 +23,9 @@ struct fg_line {
     bool slot_waiting;              /* a job change waits for the part to end */
     bool slot_written;              /* by the PLC */
     bool halted;                    /* a fault that stops the line, until it is cleared */
-    bool stopping;
-    bool last_pass;     /* level of the pass output */
-    int64_t lost_at_ns; /* when the device was lost; 0: it is there */
+    bool last_pass;                 /* level of the pass output */
+    int64_t lost_at_ns;             /* when the device was lost; 0: it is there */
+    int64_t stop_at_ns;             /* when the end was asked for; 0: it was not */
     int64_t started_ns, last_edge_ns, next_beat_ns, watchdog_ns;
     uint32_t parts, bounces;
 
@@ -55,6 +55,32 @@ void fg_line_reset_counters(struct fg_line *l);
  * the rest is the part's. Afterwards the part is gone. */
 void fg_line_finish(struct fg_line *l, struct fg_line_part *part, struct fg_result *result);
 void fg_line_inoperative(struct fg_line *l, struct fg_line_part *part, enum fg_reason reason);
+
+/* ---- line.c ---- */
+
+/* A trigger that is taken becomes the part between trigger and verdict. */
+void fg_line_take_part(struct fg_line *l, int64_t trigger_ns);
+
+/* ---- line_commands.c ---- */
+
+/* Carries out the list that a server asks for, or refuses it, and answers. */
+void fg_line_take_commands(struct fg_line *l);
+
+/* ---- line_jobs.c: one at a time, while the inference thread has none ---- */
+
+/* Judges the part's frame, which is in l->frame. */
+void fg_line_judge(struct fg_line *l);
+void fg_line_load(struct fg_line *l, uint16_t slot);
+void fg_line_self_test(struct fg_line *l);
+/* A job change that was asked for during a part takes effect between parts: now, if there is none. */
+void fg_line_start_waiting_load(struct fg_line *l);
+
+/* Takes the result of a job that has ended. */
+void fg_line_take_job_result(struct fg_line *l);
+/* A job that does not end is the device's loss (line.h: FG_LINE_HANG, FG_LINE_STOP_LIMIT). */
+void fg_line_watch_job(struct fg_line *l, int64_t now);
+
+/* ---- line_state.c ---- */
 
 /* Memory figures. */
 void fg_line_measure(struct fg_line *l);

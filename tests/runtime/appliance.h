@@ -164,9 +164,8 @@ static inline void wait_log(const char *text) {
     fail_msg("flawgated ended before it said \"%s\"", text);
 }
 
-/* Starts flawgated and returns when it is ready. more: the rest of the camera's section and whatever follows.
- */
-static inline void start(const char *bundles, const char *more) {
+/* Starts a daemon and returns when it listens. more: the rest of the camera's section and whatever follows. */
+static inline void launch(const char *program, const char *bundles, const char *more) {
     char path[128];
     int log[2];
     const uint16_t port = free_port();
@@ -174,16 +173,22 @@ static inline void start(const char *bundles, const char *more) {
     snprintf(path, sizeof path, "%s/line.conf", folder);
     assert_int_equal(pipe2(log, O_CLOEXEC), 0);
     fflush(stdout);
-    appliance = spawn("flawgated", "-c", path, NULL, log[1]);
+    appliance = spawn(program, "-c", path, NULL, log[1]);
     close(log[1]);
     appliance_log = fdopen(log[0], "r");
-    wait_log("slot 0: bundle");
+    wait_log("listening on");
     snprintf(path, sizeof path, "%s/board", folder);
     OK(fg_simulated_join(path, &board, &message));
     plc = modbus_new_tcp("127.0.0.1", port);
     modbus_set_response_timeout(plc, 60, 0);
     assert_int_equal(modbus_connect(plc), 0);
     seen = fg_simulated_changes(board);
+}
+
+/* Starts flawgated and returns when it is ready. */
+static inline void start(const char *bundles, const char *more) {
+    launch("flawgated", bundles, more);
+    wait_log("slot 0: bundle");
 }
 
 static inline void disconnect(void) {
@@ -218,6 +223,11 @@ static inline uint32_t line_of(const char *name) {
     const int32_t line = fg_simulated_find(board, name);
     assert_true(line >= 0);
     return (uint32_t)line;
+}
+
+static inline void expect_released(void) {
+    for (uint32_t i = 0; i < fg_simulated_count(board); i++)
+        assert_false(fg_simulated_line(board, i)->output && fg_simulated_level(board, i));
 }
 
 static inline int64_t pulse_trigger(void) {

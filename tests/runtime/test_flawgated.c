@@ -351,11 +351,6 @@ static void test_plc_watchdog_stops_the_line(void **state) {
     stop();
 }
 
-static void expect_released(void) {
-    for (uint32_t i = 0; i < fg_simulated_count(board); i++)
-        assert_false(fg_simulated_line(board, i)->output && fg_simulated_level(board, i));
-}
-
 /* An active-low reject, whose released state rejects: inverted on the wire, and safe at the end. */
 static void test_end_leaves_outputs_safe(void **state) {
     (void)state;
