@@ -3,7 +3,7 @@
 #include "kernels/cuda/device.cuh"
 
 struct vectors {
-    size_t images, positions;
+    unsigned images, positions;
     int c;
     bool global;
 };
@@ -47,9 +47,10 @@ __device__ static struct slopes slopes_of(struct sums s, float weight) {
 
 template <typename T>
 __global__ static void map_vectors(struct vectors v, const T *e, const T *g, float *map) {
-    const size_t rows = v.images * v.positions, warps = fg_threads() / FG_WARP;
-    for (size_t row = fg_thread() / FG_WARP; row < rows; row += warps) {
-        const struct sums s = sum_vector(e + row * v.c, g + row * v.c, v.c);
+    const unsigned rows = v.images * v.positions, warps = fg_threads() / FG_WARP;
+    for (unsigned row = fg_thread() / FG_WARP; row < rows; row += warps) {
+        const size_t at = (size_t)row * v.c;
+        const struct sums s = sum_vector(e + at, g + at, v.c);
         if (threadIdx.x % FG_WARP == 0)
             map[row] = distance_of(s);
     }
@@ -58,9 +59,9 @@ __global__ static void map_vectors(struct vectors v, const T *e, const T *g, flo
 /* The sums of a whole image, or (position) of its distances in dot. One block an image. */
 __device__ static struct sums sum_image(struct vectors v, const float *e, const float *g, bool distances) {
     struct sums all = {0, 0, 0};
-    const size_t warps = blockDim.x / FG_WARP;
-    for (size_t p = threadIdx.x / FG_WARP; p < v.positions; p += warps) {
-        const size_t at = (blockIdx.x * v.positions + p) * v.c;
+    const unsigned warps = blockDim.x / FG_WARP;
+    for (unsigned p = threadIdx.x / FG_WARP; p < v.positions; p += warps) {
+        const size_t at = ((size_t)blockIdx.x * v.positions + p) * v.c;
         const struct sums s = sum_vector(e + at, g + at, v.c);
         if (threadIdx.x % FG_WARP)
             continue; /* the warp's sums count once */
@@ -86,9 +87,9 @@ __global__ static void image_sums(struct vectors v, const float *e, const float 
 /* sums: of whole images where the loss is global, else NULL. */
 __global__ static void gradients(struct vectors v, const float *e, const float *g, const struct sums *sums,
                                  float *d_g, bool add) {
-    const size_t rows = v.images * v.positions, warps = fg_threads() / FG_WARP;
-    for (size_t row = fg_thread() / FG_WARP; row < rows; row += warps) {
-        const size_t at = row * v.c;
+    const unsigned rows = v.images * v.positions, warps = fg_threads() / FG_WARP;
+    for (unsigned row = fg_thread() / FG_WARP; row < rows; row += warps) {
+        const size_t at = (size_t)row * v.c;
         const struct slopes slopes =
             sums ? slopes_of(sums[row / v.positions], 1 / (float)v.images)
                  : slopes_of(sum_vector(e + at, g + at, v.c), 1 / ((float)v.images * (float)v.positions));
@@ -104,11 +105,11 @@ static bool same(const struct fg_tensor *e, const struct fg_tensor *g) {
 
 static struct vectors describe(const struct fg_step *step) {
     const struct fg_tensor *e = step->in[0];
-    return {(size_t)e->n, (size_t)e->h * e->w, e->c, step->global_loss};
+    return {(unsigned)e->n, (unsigned)(e->h * e->w), e->c, step->global_loss};
 }
 
 static dim3 warp_blocks(struct vectors v) {
-    return fg_blocks(v.images * v.positions, FG_BLOCK / FG_WARP);
+    return fg_blocks((size_t)v.images * v.positions, FG_BLOCK / FG_WARP);
 }
 
 static bool cosine_supports(const struct fg_backend *backend, const struct fg_step *step) {
@@ -150,9 +151,8 @@ static enum fg_status distill_forward(struct fg_backend *backend, const struct f
                                       const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
     const struct vectors v = describe(step);
-    return fg_launch(&call, dim3((unsigned)v.images), 1024, image_loss, v,
-                     fg_values<const float>(&call, step->in[0]), fg_values<const float>(&call, step->in[1]),
-                     fg_values<float>(&call, step->out[0]));
+    return fg_launch(&call, dim3(v.images), 1024, image_loss, v, fg_values<const float>(&call, step->in[0]),
+                     fg_values<const float>(&call, step->in[1]), fg_values<float>(&call, step->out[0]));
 }
 
 static enum fg_status distill_backward(struct fg_backend *backend, const struct fg_step *step,
@@ -164,7 +164,7 @@ static enum fg_status distill_backward(struct fg_backend *backend, const struct 
     struct sums *sums = v.global ? static_cast<struct sums *>(fg_workspace(&call)) : nullptr;
     enum fg_status status = FG_OK;
     if (sums)
-        status = fg_launch(&call, dim3((unsigned)v.images), 1024, image_sums, v, e, g, sums);
+        status = fg_launch(&call, dim3(v.images), 1024, image_sums, v, e, g, sums);
     if (status != FG_OK)
         return status;
     return fg_launch(&call, warp_blocks(v), FG_BLOCK, gradients, v, e, g,
