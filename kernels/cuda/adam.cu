@@ -1,8 +1,6 @@
 /* ADAM over all trained parameters in one launch (network.md section 7; equation 14's l2 is added to the gradient). */
 #include "kernels/cuda/device.cuh"
 
-#define BLOCKS 2048 /* at most: each reads the schedule from the host's memory */
-
 struct schedule {
     float rate, first, second, l2;
 };
@@ -36,9 +34,8 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                               const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
     const size_t count = fg_tensor_count(step->param[0]);
-    const dim3 blocks = fg_blocks(count);
-    return fg_launch(&call, dim3(blocks.x < BLOCKS ? blocks.x : BLOCKS), FG_BLOCK, update, count,
-                     step->decayed, fg_values<const struct schedule>(&call, step->in[0]),
+    return fg_launch(&call, fg_reader_blocks(count, 1), FG_BLOCK, update, count, step->decayed,
+                     fg_values<const struct schedule>(&call, step->in[0]),
                      fg_values<const float>(&call, step->d_param[0]), fg_values<float>(&call, step->param[0]),
                      fg_values<float>(&call, step->param[1]), fg_values<float>(&call, step->param[2]));
 }

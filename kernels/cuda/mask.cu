@@ -20,7 +20,7 @@ struct drawn {
 /* Forward and backward are the same product. */
 __global__ static void hide(struct mask m, const struct fg_draw *draw, const float *from, float *to,
                             bool add) {
-    __shared__ struct drawn d; /* it is the host's: it is read over the bus once a block */
+    __shared__ struct drawn d;
     if (threadIdx.x == 0)
         d = {draw->seed, draw->epoch, draw->image[blockIdx.y]};
     __syncthreads();
@@ -45,7 +45,7 @@ static enum fg_status run(const struct fg_cuda_call *call, const struct fg_tenso
     const struct fg_step *step = call->step;
     const struct fg_tensor *x = step->in[0];
     const struct mask m = {(unsigned)(x->h * x->w), x->c, step->level, step->mask_rate};
-    const dim3 blocks(fg_blocks(m.positions, FG_BLOCK / FG_WARP).x, (unsigned)x->n);
+    const dim3 blocks = fg_reader_blocks(m.positions, (unsigned)x->n, FG_BLOCK / FG_WARP);
     return fg_launch(call, blocks, FG_BLOCK, hide, m, fg_values<const struct fg_draw>(call, step->in[1]),
                      fg_values<const float>(call, from), fg_values<float>(call, to), add);
 }

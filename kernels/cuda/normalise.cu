@@ -3,7 +3,7 @@
 
 template <typename T>
 __global__ static void normalise(unsigned size, const uint8_t *in, const struct fg_draw *draw, T *out) {
-    __shared__ unsigned picture; /* the draw is the host's: it is read over the bus once a block */
+    __shared__ unsigned picture;
     if (threadIdx.x == 0)
         picture = draw ? draw->image[blockIdx.y] : blockIdx.y;
     __syncthreads();
@@ -29,8 +29,8 @@ template <typename T> static enum fg_status run_forward(const struct fg_cuda_cal
     const struct fg_step *step = call->step;
     const unsigned images = (unsigned)step->out[0]->n,
                    size = (unsigned)fg_tensor_count(step->out[0]) / images;
-    return fg_launch(call, dim3(fg_blocks(size).x, images), FG_BLOCK, normalise<T>, size,
-                     fg_values<const uint8_t>(call, step->in[0]),
+    const dim3 blocks = step->in[1] ? fg_reader_blocks(size, images) : dim3(fg_blocks(size).x, images);
+    return fg_launch(call, blocks, FG_BLOCK, normalise<T>, size, fg_values<const uint8_t>(call, step->in[0]),
                      fg_values<const struct fg_draw>(call, step->in[1]), fg_values<T>(call, step->out[0]));
 }
 
