@@ -73,8 +73,8 @@ static inline dim3 fg_blocks(size_t items, size_t threads = FG_BLOCK) {
     return dim3((unsigned)(blocks < 1 ? 1 : blocks > 65535 ? 65535 : blocks));
 }
 
-/* The same of each image, where a block begins by reading over the bus what the host has written: about as many as a large GPU
- * runs at once, so that it is waited for once. */
+/* The same of each image, where a block begins by reading over the bus what the host has written: no more than a large
+ * GPU runs at once, so that the bus is waited for once. */
 static inline dim3 fg_reader_blocks(size_t items, unsigned images, size_t threads = FG_BLOCK) {
     const unsigned blocks = fg_blocks(items, threads).x, most = 1024 / images;
     return dim3(blocks < most ? blocks : most, images);

@@ -2,8 +2,8 @@
  * fractional bits, made on the device in double; a horizontal pass rounded to 8 bits, then a vertical one. The horizontal
  * one reads the frame in the camera's own format. The frame is read once from the host, into the workspace.
  *
- * A product and a sum must round twice, as they do on the CPU, so products of doubles are __dmul_rn, which nvcc never joins to
- * a sum; tests/cuda/check_contraction.py looks for one in the PTX. */
+ * A product and a sum must round twice, as they do on the CPU, so products of doubles are __dmul_rn, which nvcc never
+ * joins to a sum; tests/cuda/check_contraction.py looks whether the PTX has such an instruction. */
 #include "kernels/cuda/pixel.cuh"
 
 #define PRECISION 22                /* bits of a weight behind the point */

@@ -1,6 +1,6 @@
 /* Blocks over one image's map, for what needs a channel's sums over all positions before it writes any. A block is 8
- * channels, whose float32 values are as many bytes as memory gives at once (32), by 64 rows of positions: so one image of few
- * channels makes many blocks, too. */
+ * channels, whose float32 values are as many bytes as memory gives at once (32), by 64 rows of positions: so even one image
+ * of few channels makes many blocks. */
 #ifndef FG_KERNELS_CUDA_SLICES_CUH
 #define FG_KERNELS_CUDA_SLICES_CUH
 
