@@ -35,8 +35,8 @@
  * over positions; global: 1 - cos over the whole flattened feature of an image. ANOMALY_MAP: each M resized
  * to H x W (bilinear, corners aligned), summed, Gaussian sigma 4 with 33 taps, mirrored without repeating the
  * edge; score = largest value, not finite when any value is not finite. ADAM: schedule is float32 {1,1,1,4}:
- * learning rate, 1/(1 - 0.9^t), 1/(1 - 0.999^t), l2. The gradient is d_param[0]
- *   + 2 l2 theta; theta -= rate * (m * c1) / (sqrt(v * c2) + 1e-8), as PyTorch's Adam.
+ * learning rate, 1/(1 - 0.9^t), 1/(1 - 0.999^t), l2. The gradient is d_param[0], and of the first (decayed)
+ * values d_param[0] + 2 l2 theta; theta -= rate * (m * c1) / (sqrt(v * c2) + 1e-8), as PyTorch's Adam.
  *
  * Backward reads in, param, out and d_out, and writes d_in and d_param where they are given. Bit i of
  * accumulate says that d_in[i] already holds another consumer's gradient, to be added to. d_param is always
@@ -130,6 +130,7 @@ struct fg_step {
     float mask_rate;             /* MASK: 0 to 1 */
     uint32_t level;              /* MASK: 1, 2 or 3 */
     size_t pitch;                /* RESIZE: bytes from one row of the frame to the next */
+    size_t decayed;              /* ADAM: so many values, the first, have l2 */
     enum fg_pixel_format format; /* RESIZE: of the frame */
 
     const struct fg_tensor *in[FG_MAX_IN];

@@ -31,7 +31,7 @@ struct teach {
     struct fg_network network;
     struct fg_weights weights;
     struct fg_graph graph, adam;
-    const struct fg_tensor *schedule[2];
+    const struct fg_tensor *schedule;
     struct fg_memory memory;
     void *adam_io;
     uint8_t *pixels; /* of the next batch, made while the last one trains */
@@ -96,7 +96,7 @@ static enum fg_status prepare(struct teach *t) {
     const struct fg_recipe recipe = {.mask_rate = 0};
     status = fg_graph_training(&t->graph, &t->weights, &recipe, t->backend, BATCH, BATCH, message);
     if (status == FG_OK)
-        status = fg_graph_adam(&t->adam, &t->weights, t->backend, t->schedule, message);
+        status = fg_graph_adam(&t->adam, &t->weights, t->backend, &t->schedule, message);
     if (status != FG_OK)
         return status;
     size_t bytes[FG_REGIONS];
@@ -158,14 +158,12 @@ static enum fg_status train_step(struct teach *t, double *loss) {
         *loss += losses[i] / BATCH;
     struct fg_memory memory = t->memory;
     memory.region[FG_REGION_IO] = t->adam_io;
-    for (int i = 0; i < 2; i++) {
-        float *schedule = fg_tensor_data(t->schedule[i], &memory);
-        /* Down to nothing along half a cosine. */
-        schedule[0] = (float)(RATE * 0.5 * (1 + cos(3.14159265358979 * (t->step - 1) / t->steps)));
-        schedule[1] = (float)(1 / (1 - pow(0.9, t->step)));
-        schedule[2] = (float)(1 / (1 - pow(0.999, t->step)));
-        schedule[3] = i ? 0 : 1e-5f;
-    }
+    float *schedule = fg_tensor_data(t->schedule, &memory);
+    /* Down to nothing along half a cosine. */
+    schedule[0] = (float)(RATE * 0.5 * (1 + cos(3.14159265358979 * (t->step - 1) / t->steps)));
+    schedule[1] = (float)(1 / (1 - pow(0.9, t->step)));
+    schedule[2] = (float)(1 / (1 - pow(0.999, t->step)));
+    schedule[3] = 1e-5f;
     return fg_backend_run(t->backend, t->adam.program, &memory, &t->message);
 }
 

@@ -236,33 +236,29 @@ enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_netwo
 }
 
 enum fg_status fg_graph_adam(struct fg_graph *graph, const struct fg_weights *weights,
-                             const struct fg_backend *backend, const struct fg_tensor *schedule[2],
+                             const struct fg_backend *backend, const struct fg_tensor **schedule,
                              struct fg_message *message) {
     memset(graph, 0, sizeof *graph);
-    enum fg_status status = fg_plan_open(16, 2, 1, &graph->plan, message);
+    enum fg_status status = fg_plan_open(8, 1, 1, &graph->plan, message);
     if (status != FG_OK)
         return status;
-    const size_t begin[] = {0, weights->decayed}, end[] = {weights->decayed, weights->trained};
-    for (int i = 0; i < 2; i++) {
-        schedule[i] = fg_plan_tensor(graph->plan, FG_REGION_IO, FG_F32, 1, 1, 1, 4);
-        struct fg_tensor t = {.dtype = FG_F32,
-                              .n = 1,
-                              .h = 1,
-                              .w = 1,
-                              .c = (int32_t)((end[i] - begin[i]) / sizeof(float)),
-                              .region = FG_REGION_TRAINED,
-                              .offset = begin[i]};
-        struct fg_step step = {.op = FG_ADAM, .in = {schedule[i]}};
-        step.param[0] = fg_plan_tensor_at(graph->plan, &t);
-        t.region = FG_REGION_GRADIENTS;
-        step.d_param[0] = fg_plan_tensor_at(graph->plan, &t);
-        /* First moments, then second ones. */
-        t.region = FG_REGION_MOMENTS;
-        step.param[1] = fg_plan_tensor_at(graph->plan, &t);
-        t.offset += weights->trained;
-        step.param[2] = fg_plan_tensor_at(graph->plan, &t);
-        fg_plan_step(graph->plan, &step, 0);
-    }
+    *schedule = fg_plan_tensor(graph->plan, FG_REGION_IO, FG_F32, 1, 1, 1, 4);
+    struct fg_tensor t = {.dtype = FG_F32,
+                          .n = 1,
+                          .h = 1,
+                          .w = 1,
+                          .c = (int32_t)(weights->trained / sizeof(float)),
+                          .region = FG_REGION_TRAINED};
+    struct fg_step step = {.op = FG_ADAM, .decayed = weights->decayed / sizeof(float), .in = {*schedule}};
+    step.param[0] = fg_plan_tensor_at(graph->plan, &t);
+    t.region = FG_REGION_GRADIENTS;
+    step.d_param[0] = fg_plan_tensor_at(graph->plan, &t);
+    /* First moments, then second ones. */
+    t.region = FG_REGION_MOMENTS;
+    step.param[1] = fg_plan_tensor_at(graph->plan, &t);
+    t.offset = weights->trained;
+    step.param[2] = fg_plan_tensor_at(graph->plan, &t);
+    fg_plan_step(graph->plan, &step, 0);
     return fg_plan_finish(graph->plan, backend, &graph->program, &graph->report, message);
 }
 

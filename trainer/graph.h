@@ -37,10 +37,9 @@ enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_netwo
                                    const struct fg_recipe *recipe, const struct fg_backend *backend,
                                    uint32_t pictures, int32_t batch, struct fg_message *message);
 
-/* Adam over the decayed and the other trained parameters: two steps. schedule: two float32 {1,1,1,4} in
- * FG_REGION_IO, for the one and the other. */
+/* Adam over all trained parameters: one step. schedule: float32 {1,1,1,4} in FG_REGION_IO. */
 enum fg_status fg_graph_adam(struct fg_graph *graph, const struct fg_weights *weights,
-                             const struct fg_backend *backend, const struct fg_tensor *schedule[2],
+                             const struct fg_backend *backend, const struct fg_tensor **schedule,
                              struct fg_message *message);
 
 void fg_graph_close(struct fg_graph *graph);

@@ -22,7 +22,7 @@ struct fg_trainer {
     struct fg_pictures pictures;
     struct fg_weights weights, best;
     struct fg_graph graph[FG_STAGES]; /* of each device's share of a batch; plan NULL where there is none */
-    const struct fg_tensor *schedule[2];
+    const struct fg_tensor *schedule;
     struct fg_replica replica[FG_MAX_DEVICES]; /* the first validates, and its weights are those that count */
     uint32_t replicas;
     void *frozen,
@@ -65,7 +65,7 @@ static enum fg_status make_graphs(struct fg_trainer *t, struct fg_message *messa
         status = fg_graph_validation(&t->graph[FG_VALIDATE_REST], t->weights.network, recipe, backend,
                                      pictures, (int32_t)held_rest, message);
     if (status == FG_OK)
-        status = fg_graph_adam(&t->graph[FG_UPDATE], &t->weights, backend, t->schedule, message);
+        status = fg_graph_adam(&t->graph[FG_UPDATE], &t->weights, backend, &t->schedule, message);
     return status;
 }
 
@@ -265,13 +265,13 @@ static enum fg_status train_step(struct fg_trainer *t, enum fg_stage stage, cons
     if (status != FG_OK)
         return status;
     t->counters.step++;
-    for (uint32_t i = 0; i < 2 * t->replicas; i++) {
-        const struct fg_memory memory = fg_replica_memory(&t->replica[i / 2], FG_UPDATE);
-        float *schedule = fg_tensor_data(t->schedule[i % 2], &memory);
+    for (uint32_t i = 0; i < t->replicas; i++) {
+        const struct fg_memory memory = fg_replica_memory(&t->replica[i], FG_UPDATE);
+        float *schedule = fg_tensor_data(t->schedule, &memory);
         schedule[0] = t->training.learning_rate;
         schedule[1] = (float)(1 / (1 - pow(0.9, (double)t->counters.step)));
         schedule[2] = (float)(1 / (1 - pow(0.999, (double)t->counters.step)));
-        schedule[3] = i % 2 ? 0 : t->training.l2;
+        schedule[3] = t->training.l2;
     }
     return run_everywhere(t, FG_UPDATE, message);
 }

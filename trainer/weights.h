@@ -2,7 +2,7 @@
  *
  * Order: trained convolution weights (which l2 decays), the other trained ones, running statistics, the
  * frozen teacher. The first three are FG_REGION_TRAINED of the training program; gradients and moments are
- * laid out like the first two, so that Adam is one step over each. */
+ * laid out like the first two, so that Adam is one step over both. */
 #ifndef FG_TRAINER_WEIGHTS_H
 #define FG_TRAINER_WEIGHTS_H
 

@@ -1,19 +1,18 @@
-/* ADAM over a whole section of parameters (network.md section 7; equation 14's l2 is added to the gradient).
- */
+/* ADAM over all trained parameters (network.md section 7; equation 14's l2 is added to the gradient). */
 #include <math.h>
 
 #include "kernels/cpu/cpu.h"
 
 struct adam {
-    size_t count;
+    size_t count, decayed;
     uint32_t tasks;
     float rate, first, second, l2;
     const float *g;
     float *theta, *m, *v;
 };
 
-FG_CPU_CLONES static void update(const struct adam *a, size_t begin, size_t end) {
-    const float rate = a->rate, first = a->first, second = a->second, l2 = a->l2;
+FG_CPU_CLONES static void update(const struct adam *a, size_t begin, size_t end, float l2) {
+    const float rate = a->rate, first = a->first, second = a->second;
     const float *g = a->g;
     float *theta = a->theta, *m = a->m, *v = a->v;
     for (size_t i = begin; i < end; i++) {
@@ -28,7 +27,11 @@ static void share_task(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct adam *a = argument;
     const struct fg_cpu_range range = fg_cpu_share(a->count, a->tasks, task);
-    update(a, range.begin, range.end);
+    const size_t middle = a->decayed < range.begin ? range.begin
+                          : a->decayed > range.end ? range.end
+                                                   : a->decayed;
+    update(a, range.begin, middle, a->l2);
+    update(a, middle, range.end, 0);
 }
 
 static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
@@ -46,6 +49,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     (void)message;
     const float *schedule = fg_cpu_values(step->in[0], memory);
     struct adam a = {.count = fg_tensor_count(step->param[0]),
+                     .decayed = step->decayed,
                      .tasks = fg_cpu_threads(backend),
                      .rate = schedule[0],
                      .first = schedule[1],

@@ -1,5 +1,5 @@
-/* Blocks over maps: 32 channels by 8 rows of positions, so that a warp reads 32 neighbouring channels. Sums over all
- * rows (positions of all images): one kernel sums each chunk of rows, a second adds the chunks, in their order. */
+/* Sums of each channel over all rows (positions of all images). A block is 32 channels by 8 rows, so that a warp reads 32
+ * neighbouring channels. One kernel sums each chunk of rows, a second adds the chunks: always in the same order. */
 #ifndef FG_KERNELS_CUDA_CHANNELS_CUH
 #define FG_KERNELS_CUDA_CHANNELS_CUH
 
@@ -9,8 +9,8 @@
 #define FG_ROWS 8
 #define FG_CHANNEL_BLOCK (FG_CHANNELS * FG_ROWS) /* threads */
 
-static inline int fg_channel_blocks(int channels) {
-    return (channels + FG_CHANNELS - 1) / FG_CHANNELS;
+static inline unsigned fg_channel_blocks(int channels) {
+    return (unsigned)(channels + FG_CHANNELS - 1) / FG_CHANNELS;
 }
 
 __device__ static inline int fg_row() {
@@ -54,18 +54,36 @@ static inline struct fg_rows fg_rows_of(const struct fg_tensor *t) {
     return r;
 }
 
-/* A block for each chunk of 32 channels; in it its chunk, and the thread's channel, which may be beyond the last. */
+/* A block for each 32 channels of each chunk; and for each 32 channels. */
 static inline dim3 fg_chunk_blocks(struct fg_rows r) {
-    return dim3((unsigned)(r.chunks * fg_channel_blocks(r.c)));
+    return dim3(fg_channel_blocks(r.c), (unsigned)r.chunks);
+}
+static inline dim3 fg_merge_blocks(struct fg_rows r) {
+    return dim3(fg_channel_blocks(r.c));
 }
 
-__device__ static inline struct fg_span fg_chunk(struct fg_rows r) {
-    const int begin = (int)blockIdx.x % r.chunks * r.chunk, end = begin + r.chunk;
+/* The thread's channel in either, which may be beyond the last. */
+__device__ static inline int fg_channel() {
+    return (int)blockIdx.x * FG_CHANNELS + fg_lane();
+}
+
+__device__ static inline struct fg_span fg_chunk(struct fg_rows r, int chunk) {
+    const int begin = chunk * r.chunk, end = begin + r.chunk;
     return {begin, end < r.count ? end : r.count};
 }
 
-__device__ static inline int fg_channel(struct fg_rows r) {
-    return (int)blockIdx.x / r.chunks * FG_CHANNELS + fg_lane();
+/* Leaves what the block found of its chunk at values[chunk][channel]. */
+__device__ static inline void fg_leave(struct fg_rows r, float value, float *values) {
+    if (fg_channel() < r.c && fg_row() == 0)
+        values[(size_t)blockIdx.y * r.c + fg_channel()] = value;
+}
+
+/* The sum over the chunks of what was left there; the same in every row. Ends with all threads past their reading. */
+__device__ static inline float fg_sum_chunks(struct fg_rows r, const float *values) {
+    float sum = 0;
+    for (int i = fg_row(); fg_channel() < r.c && i < r.chunks; i += FG_ROWS)
+        sum += values[(size_t)i * r.c + fg_channel()];
+    return fg_sum_rows(sum);
 }
 
 #endif

@@ -2,36 +2,35 @@
 #include "kernels/cuda/device.cuh"
 
 struct parts {
-    size_t rows;
-    int channels;             /* of the whole */
-    int part[FG_MAX_IN];      /* channels of each; 0 where there is none */
-    int begin[FG_MAX_IN + 1]; /* first channel of each in the whole, and the end */
+    unsigned count, channels;      /* of the whole */
+    unsigned part[FG_MAX_IN];      /* channels of each; 0 where there is none */
+    unsigned begin[FG_MAX_IN + 1]; /* first channel of each in the whole, and the end */
 };
 
 /* Chosen by comparisons: an array that is indexed by a variable lies in memory. */
-template <typename V> __device__ static V pick(const struct parts *a, int k, V first, V second, V third) {
+template <typename V>
+__device__ static V pick(const struct parts *a, unsigned k, V first, V second, V third) {
     return k >= a->begin[2] ? third : k >= a->begin[1] ? second : first;
 }
 
 /* The place in its part of channel k of a row. */
-__device__ static size_t place_in(const struct parts *a, size_t row, int k) {
-    return row * pick(a, k, a->part[0], a->part[1], a->part[2]) + k - pick(a, k, 0, a->begin[1], a->begin[2]);
+__device__ static unsigned place_in(const struct parts *a, unsigned row, unsigned k) {
+    return row * pick(a, k, a->part[0], a->part[1], a->part[2]) + k -
+           pick(a, k, a->begin[0], a->begin[1], a->begin[2]);
 }
 
 template <typename T>
 __global__ static void gather(struct parts a, const T *in0, const T *in1, const T *in2, T *whole) {
-    const size_t count = a.rows * a.channels;
-    for (size_t i = fg_thread(); i < count; i += fg_threads()) {
-        const int k = (int)(i % a.channels);
+    for (unsigned i = fg_thread(); i < a.count; i += fg_threads()) {
+        const unsigned k = i % a.channels;
         whole[i] = pick(&a, k, in0, in1, in2)[place_in(&a, i / a.channels, k)];
     }
 }
 
 __global__ static void scatter(struct parts a, const float *whole, float *d0, float *d1, float *d2,
                                unsigned accumulate) {
-    const size_t count = a.rows * a.channels;
-    for (size_t i = fg_thread(); i < count; i += fg_threads()) {
-        const int k = (int)(i % a.channels);
+    for (unsigned i = fg_thread(); i < a.count; i += fg_threads()) {
+        const unsigned k = i % a.channels;
         float *d = pick(&a, k, d0, d1, d2);
         if (d)
             fg_give(d + place_in(&a, i / a.channels, k), whole[i], accumulate >> pick(&a, k, 0, 1, 2) & 1);
@@ -58,11 +57,11 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
 static struct parts describe(const struct fg_step *step) {
     struct parts a = {};
     for (int i = 0; i < FG_MAX_IN; i++) {
-        a.part[i] = step->in[i] ? step->in[i]->c : 0;
+        a.part[i] = step->in[i] ? (unsigned)step->in[i]->c : 0;
         a.begin[i + 1] = a.begin[i] + a.part[i];
     }
     a.channels = a.begin[FG_MAX_IN];
-    a.rows = fg_tensor_count(step->out[0]) / a.channels;
+    a.count = (unsigned)fg_tensor_count(step->out[0]);
     return a;
 }
 

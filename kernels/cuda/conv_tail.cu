@@ -13,26 +13,21 @@ __global__ static void pass(size_t count, const float *g, const float *out, bool
     }
 }
 
-/* sums[chunk][channel]. */
 __global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
     sum_chunk(struct fg_rows r, const float *g, float *sums) {
-    const struct fg_span span = fg_chunk(r);
-    const int k = fg_channel(r);
+    const struct fg_span span = fg_chunk(r, (int)blockIdx.y);
+    const int k = fg_channel();
     float sum = 0;
     for (int i = span.begin + fg_row(); k < r.c && i < span.end; i += FG_ROWS)
         sum += g[(size_t)i * r.c + k];
-    sum = fg_sum_rows(sum);
-    if (k < r.c && fg_row() == 0)
-        sums[(size_t)(blockIdx.x % r.chunks) * r.c + k] = sum;
+    fg_leave(r, fg_sum_rows(sum), sums);
 }
 
-__global__ static void add_chunks(struct fg_rows r, const float *sums, float *d_bias) {
-    for (int k = (int)fg_thread(); k < r.c; k += (int)fg_threads()) {
-        float sum = 0;
-        for (int i = 0; i < r.chunks; i++)
-            sum += sums[(size_t)i * r.c + k];
-        d_bias[k] = sum;
-    }
+__global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
+    add_chunks(struct fg_rows r, const float *sums, float *d_bias) {
+    const float sum = fg_sum_chunks(r, sums);
+    if (fg_channel() < r.c && fg_row() == 0)
+        d_bias[fg_channel()] = sum;
 }
 
 static size_t sums_bytes(const struct fg_step *step) {
@@ -61,7 +56,7 @@ enum fg_status fg_cuda_conv_tail(const struct fg_cuda_call *call, void *scratch,
     if (status == FG_OK && step->d_param[1]) {
         status = fg_launch(call, fg_chunk_blocks(r), FG_CHANNEL_BLOCK, sum_chunk, r, g, sums);
         if (status == FG_OK)
-            status = fg_launch(call, fg_blocks((size_t)r.c), FG_BLOCK, add_chunks, r, sums,
+            status = fg_launch(call, fg_merge_blocks(r), FG_CHANNEL_BLOCK, add_chunks, r, sums,
                                fg_values<float>(call, step->d_param[1]));
     }
     *gradient = g;

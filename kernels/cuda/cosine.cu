@@ -1,9 +1,9 @@
 /* COSINE and DISTILL (network.md section 6; the paper's equations 12 and 13): the distance between what the teacher saw
- * and what the student made of it. A warp sums one position; an image's positions are summed by one block. */
+ * and what the student made of it. A warp sums one position; a second kernel adds an image's positions. */
 #include "kernels/cuda/device.cuh"
 
 struct vectors {
-    size_t images, positions;
+    unsigned images, positions;
     int c;
     bool global;
 };
@@ -47,38 +47,44 @@ __device__ static struct slopes slopes_of(struct sums s, float weight) {
 
 template <typename T>
 __global__ static void map_vectors(struct vectors v, const T *e, const T *g, float *map) {
-    const size_t rows = v.images * v.positions, warps = fg_threads() / FG_WARP;
-    for (size_t row = fg_thread() / FG_WARP; row < rows; row += warps) {
-        const struct sums s = sum_vector(e + row * v.c, g + row * v.c, v.c);
+    const unsigned rows = v.images * v.positions, warps = fg_threads() / FG_WARP;
+    for (unsigned row = fg_thread() / FG_WARP; row < rows; row += warps) {
+        const size_t at = (size_t)row * v.c;
+        const struct sums s = sum_vector(e + at, g + at, v.c);
         if (threadIdx.x % FG_WARP == 0)
             map[row] = distance_of(s);
     }
 }
 
-/* The sums of a whole image, or (position) of its distances in dot. One block an image. */
-__device__ static struct sums sum_image(struct vectors v, const float *e, const float *g, bool distances) {
-    struct sums all = {0, 0, 0};
-    const size_t warps = blockDim.x / FG_WARP;
-    for (size_t p = threadIdx.x / FG_WARP; p < v.positions; p += warps) {
-        const size_t at = (blockIdx.x * v.positions + p) * v.c;
+/* each[row]: the sums, or where the loss is not global the distance as dot. */
+__global__ static void sum_vectors(struct vectors v, const float *e, const float *g, struct sums *each) {
+    const unsigned rows = v.images * v.positions, warps = fg_threads() / FG_WARP;
+    for (unsigned row = fg_thread() / FG_WARP; row < rows; row += warps) {
+        const size_t at = (size_t)row * v.c;
         const struct sums s = sum_vector(e + at, g + at, v.c);
-        if (threadIdx.x % FG_WARP)
-            continue; /* the warp's sums count once */
-        all.dot += distances ? distance_of(s) : s.dot;
-        all.e += s.e;
-        all.g += s.g;
+        if (threadIdx.x % FG_WARP == 0)
+            each[row] = v.global ? s : sums{distance_of(s), 0, 0};
+    }
+}
+
+/* Of a whole image. One block an image. */
+__device__ static struct sums sum_image(struct vectors v, const struct sums *each) {
+    struct sums all = {0, 0, 0};
+    for (unsigned p = threadIdx.x; p < v.positions; p += blockDim.x) {
+        const struct sums s = each[(size_t)blockIdx.x * v.positions + p];
+        all = {all.dot + s.dot, all.e + s.e, all.g + s.g};
     }
     return {fg_block_sum(all.dot), fg_block_sum(all.e), fg_block_sum(all.g)};
 }
 
-__global__ static void image_loss(struct vectors v, const float *e, const float *g, float *loss) {
-    const struct sums s = sum_image(v, e, g, !v.global);
+__global__ static void image_loss(struct vectors v, const struct sums *each, float *loss) {
+    const struct sums s = sum_image(v, each);
     if (threadIdx.x == 0)
         loss[blockIdx.x] = v.global ? distance_of(s) : s.dot / (float)v.positions;
 }
 
-__global__ static void image_sums(struct vectors v, const float *e, const float *g, struct sums *sums) {
-    const struct sums s = sum_image(v, e, g, false);
+__global__ static void image_sums(struct vectors v, const struct sums *each, struct sums *sums) {
+    const struct sums s = sum_image(v, each);
     if (threadIdx.x == 0)
         sums[blockIdx.x] = s;
 }
@@ -86,9 +92,9 @@ __global__ static void image_sums(struct vectors v, const float *e, const float 
 /* sums: of whole images where the loss is global, else NULL. */
 __global__ static void gradients(struct vectors v, const float *e, const float *g, const struct sums *sums,
                                  float *d_g, bool add) {
-    const size_t rows = v.images * v.positions, warps = fg_threads() / FG_WARP;
-    for (size_t row = fg_thread() / FG_WARP; row < rows; row += warps) {
-        const size_t at = row * v.c;
+    const unsigned rows = v.images * v.positions, warps = fg_threads() / FG_WARP;
+    for (unsigned row = fg_thread() / FG_WARP; row < rows; row += warps) {
+        const size_t at = (size_t)row * v.c;
         const struct slopes slopes =
             sums ? slopes_of(sums[row / v.positions], 1 / (float)v.images)
                  : slopes_of(sum_vector(e + at, g + at, v.c), 1 / ((float)v.images * (float)v.positions));
@@ -104,11 +110,11 @@ static bool same(const struct fg_tensor *e, const struct fg_tensor *g) {
 
 static struct vectors describe(const struct fg_step *step) {
     const struct fg_tensor *e = step->in[0];
-    return {(size_t)e->n, (size_t)e->h * e->w, e->c, step->global_loss};
+    return {(unsigned)e->n, (unsigned)(e->h * e->w), e->c, step->global_loss};
 }
 
 static dim3 warp_blocks(struct vectors v) {
-    return fg_blocks(v.images * v.positions, FG_BLOCK / FG_WARP);
+    return fg_blocks((size_t)v.images * v.positions, FG_BLOCK / FG_WARP);
 }
 
 static bool cosine_supports(const struct fg_backend *backend, const struct fg_step *step) {
@@ -140,19 +146,25 @@ static bool distill_supports(const struct fg_backend *backend, const struct fg_s
            fg_tensor_count(loss) == (size_t)step->in[0]->n && !step->d_in[0];
 }
 
-/* The sums of each image, for the gradient of the global loss. */
+/* The sums of each position, then of each image; the gradient of the loss by position needs neither. */
 static size_t distill_workspace(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
-    return step->pass == FG_BACKWARD && step->global_loss ? (size_t)step->in[0]->n * sizeof(struct sums) : 0;
+    const struct vectors v = describe(step);
+    return step->pass == FG_FORWARD || v.global ? v.images * (v.positions + 1) * sizeof(struct sums) : 0;
 }
 
 static enum fg_status distill_forward(struct fg_backend *backend, const struct fg_step *step,
                                       const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
     const struct vectors v = describe(step);
-    return fg_launch(&call, dim3((unsigned)v.images), 1024, image_loss, v,
-                     fg_values<const float>(&call, step->in[0]), fg_values<const float>(&call, step->in[1]),
-                     fg_values<float>(&call, step->out[0]));
+    struct sums *each = static_cast<struct sums *>(fg_workspace(&call));
+    enum fg_status status =
+        fg_launch(&call, warp_blocks(v), FG_BLOCK, sum_vectors, v, fg_values<const float>(&call, step->in[0]),
+                  fg_values<const float>(&call, step->in[1]), each);
+    if (status == FG_OK)
+        status = fg_launch(&call, dim3(v.images), FG_BLOCK, image_loss, v, each,
+                           fg_values<float>(&call, step->out[0]));
+    return status;
 }
 
 static enum fg_status distill_backward(struct fg_backend *backend, const struct fg_step *step,
@@ -161,15 +173,18 @@ static enum fg_status distill_backward(struct fg_backend *backend, const struct 
     const struct vectors v = describe(step);
     const float *e = fg_values<const float>(&call, step->in[0]),
                 *g = fg_values<const float>(&call, step->in[1]);
-    struct sums *sums = v.global ? static_cast<struct sums *>(fg_workspace(&call)) : nullptr;
+    struct sums *each = static_cast<struct sums *>(fg_workspace(&call)), *sums = nullptr;
     enum fg_status status = FG_OK;
-    if (sums)
-        status = fg_launch(&call, dim3((unsigned)v.images), 1024, image_sums, v, e, g, sums);
-    if (status != FG_OK)
-        return status;
-    return fg_launch(&call, warp_blocks(v), FG_BLOCK, gradients, v, e, g,
-                     static_cast<const struct sums *>(sums), fg_values<float>(&call, step->d_in[1]),
-                     (step->accumulate >> 1 & 1) != 0);
+    if (v.global) {
+        sums = each + (size_t)v.images * v.positions;
+        status = fg_launch(&call, warp_blocks(v), FG_BLOCK, sum_vectors, v, e, g, each);
+        if (status == FG_OK)
+            status = fg_launch(&call, dim3(v.images), FG_BLOCK, image_sums, v, each, sums);
+    }
+    if (status == FG_OK)
+        status = fg_launch(&call, warp_blocks(v), FG_BLOCK, gradients, v, e, g, sums,
+                           fg_values<float>(&call, step->d_in[1]), (step->accumulate >> 1 & 1) != 0);
+    return status;
 }
 
 const struct fg_kernel fg_cuda_distill = {.supports = distill_supports,

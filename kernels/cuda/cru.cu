@@ -1,12 +1,10 @@
 /* CRU's fusion (network.md section 3; the paper's equations 6 to 8): two maps weighed per channel by the softmax of their
- * spatial means.
- *
- * A block is 32 channels of one image by 8 rows of positions, and lies in P or in L, which is Y2 there. */
-#include "kernels/cuda/channels.cuh"
+ * spatial means. A block's channels lie in P or in L, which is Y2 there. */
+#include "kernels/cuda/slices.cuh"
 
 struct fusion {
     int positions, c, split; /* split: channels of P, 3/4 of c */
-    int first_blocks, blocks;
+    unsigned slices;         /* of P; those of L follow */
 };
 
 /* The thread's channel in tensors of c channels, and in P or L; inside: there is one. */
@@ -17,15 +15,14 @@ struct place {
 };
 
 __device__ static struct place place_of(struct fusion f) {
-    const int image = (int)blockIdx.x / f.blocks, b = (int)blockIdx.x % f.blocks;
     struct place p = {};
-    p.in_l = b >= f.first_blocks;
+    p.in_l = blockIdx.x >= f.slices;
     p.second_stride = p.in_l ? f.c - f.split : f.split;
-    const int k = (p.in_l ? b - f.first_blocks : b) * FG_CHANNELS + fg_lane();
-    const size_t rows = (size_t)image * f.positions;
+    const int k = (int)(blockIdx.x - (p.in_l ? f.slices : 0)) * FG_SLICE + fg_slice_lane();
+    const size_t rows = (size_t)blockIdx.y * f.positions;
     p.second_at = rows * p.second_stride + k;
     p.at = rows * f.c + k + (p.in_l ? f.split : 0);
-    p.row = fg_row();
+    p.row = fg_slice_row();
     p.inside = k < p.second_stride;
     return p;
 }
@@ -34,25 +31,25 @@ __device__ static struct place place_of(struct fusion f) {
 template <typename T>
 __device__ static float first_share(struct fusion f, struct place p, const T *y1, const T *y2) {
     float sum = 0;
-    for (int r = p.row; p.inside && r < f.positions; r += FG_ROWS)
+    for (int r = p.row; p.inside && r < f.positions; r += FG_SLICE_ROWS)
         sum += fg_load(y1 + p.at + (size_t)r * f.c) - fg_load(y2 + p.second_at + (size_t)r * p.second_stride);
-    return fg_sigmoid(fg_sum_rows(sum) / (float)f.positions);
+    return fg_sigmoid(fg_sum_slice(sum) / (float)f.positions);
 }
 
 template <typename T>
-__global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
+__global__ static void __launch_bounds__(FG_SLICE_BLOCK)
     fuse(struct fusion f, const T *y1, const T *second, const T *third, T *y) {
     const struct place p = place_of(f);
     const T *y2 = p.in_l ? third : second;
     const float first = first_share(f, p, y1, y2);
-    for (int r = p.row; p.inside && r < f.positions; r += FG_ROWS) {
+    for (int r = p.row; p.inside && r < f.positions; r += FG_SLICE_ROWS) {
         const size_t i = p.at + (size_t)r * f.c;
         fg_store(y + i, first * fg_load(y1 + i) +
                             (1 - first) * fg_load(y2 + p.second_at + (size_t)r * p.second_stride));
     }
 }
 
-__global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
+__global__ static void __launch_bounds__(FG_SLICE_BLOCK)
     fuse_back(struct fusion f, const float *y1, const float *second, const float *third, const float *g,
               float *d_y1, float *d_p, float *d_l, unsigned accumulate) {
     const struct place p = place_of(f);
@@ -60,13 +57,13 @@ __global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
     float *d_second = p.in_l ? d_l : d_p;
     const float first = first_share(f, p, y1, y2);
     float along = 0;
-    for (int r = p.row; p.inside && r < f.positions; r += FG_ROWS) {
+    for (int r = p.row; p.inside && r < f.positions; r += FG_SLICE_ROWS) {
         const size_t i = p.at + (size_t)r * f.c;
         along += g[i] * (y1[i] - y2[p.second_at + (size_t)r * p.second_stride]);
     }
     /* Through the softmax and the means: the same to every position, with opposite signs. */
-    const float each = fg_sum_rows(along) * first * (1 - first) / (float)f.positions;
-    for (int r = p.row; p.inside && r < f.positions; r += FG_ROWS) {
+    const float each = fg_sum_slice(along) * first * (1 - first) / (float)f.positions;
+    for (int r = p.row; p.inside && r < f.positions; r += FG_SLICE_ROWS) {
         const size_t i = p.at + (size_t)r * f.c;
         if (d_y1)
             fg_give(d_y1 + i, first * g[i] + each, accumulate & 1);
@@ -87,14 +84,16 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
 
 static struct fusion describe(const struct fg_step *step) {
     const struct fg_tensor *y1 = step->in[0];
-    const int first = fg_channel_blocks(step->in[1]->c), rest = fg_channel_blocks(step->in[2]->c);
-    return {y1->h * y1->w, y1->c, step->in[1]->c, first, first + rest};
+    return {y1->h * y1->w, y1->c, step->in[1]->c, fg_slices(step->in[1]->c)};
+}
+
+static dim3 blocks_of(const struct fg_step *step) {
+    return dim3(fg_slices(step->in[1]->c) + fg_slices(step->in[2]->c), (unsigned)step->in[0]->n);
 }
 
 template <typename T> static enum fg_status run_forward(const struct fg_cuda_call *call) {
     const struct fg_step *step = call->step;
-    const struct fusion f = describe(step);
-    return fg_launch(call, dim3((unsigned)(step->in[0]->n * f.blocks)), FG_CHANNEL_BLOCK, fuse<T>, f,
+    return fg_launch(call, blocks_of(step), FG_SLICE_BLOCK, fuse<T>, describe(step),
                      fg_values<const T>(call, step->in[0]), fg_values<const T>(call, step->in[1]),
                      fg_values<const T>(call, step->in[2]), fg_values<T>(call, step->out[0]));
 }
@@ -108,8 +107,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
 static enum fg_status backward(struct fg_backend *backend, const struct fg_step *step,
                                const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
-    const struct fusion f = describe(step);
-    return fg_launch(&call, dim3((unsigned)(step->in[0]->n * f.blocks)), FG_CHANNEL_BLOCK, fuse_back, f,
+    return fg_launch(&call, blocks_of(step), FG_SLICE_BLOCK, fuse_back, describe(step),
                      fg_values<const float>(&call, step->in[0]), fg_values<const float>(&call, step->in[1]),
                      fg_values<const float>(&call, step->in[2]),
                      fg_values<const float>(&call, step->d_out[0]), fg_values<float>(&call, step->d_in[0]),

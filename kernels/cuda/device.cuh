@@ -38,12 +38,13 @@ __device__ static inline float fg_sigmoid(float x) {
     return 1 / (1 + expf(-x));
 }
 
-/* The thread's number in the grid, and the grid's threads: loops go from one by the other. */
-__device__ static inline size_t fg_thread() {
-    return (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+/* The thread's number in the grid, and the grid's threads: loops go from one by the other. Values are counted in 32 bits
+ * (fg_is_value), because GPUs divide by 64 slowly. */
+__device__ static inline unsigned fg_thread() {
+    return blockIdx.x * blockDim.x + threadIdx.x;
 }
-__device__ static inline size_t fg_threads() {
-    return (size_t)gridDim.x * blockDim.x;
+__device__ static inline unsigned fg_threads() {
+    return gridDim.x * blockDim.x;
 }
 
 /* The same sum in every lane. */
@@ -70,6 +71,13 @@ __device__ static inline float fg_block_sum(float value) {
 static inline dim3 fg_blocks(size_t items, size_t threads = FG_BLOCK) {
     const size_t blocks = (items + threads - 1) / threads;
     return dim3((unsigned)(blocks < 1 ? 1 : blocks > 65535 ? 65535 : blocks));
+}
+
+/* The same of each image, where a block begins by reading over the bus what the host has written: no more than a large
+ * GPU runs at once, so that the bus is waited for once. */
+static inline dim3 fg_reader_blocks(size_t items, unsigned images, size_t threads = FG_BLOCK) {
+    const unsigned blocks = fg_blocks(items, threads).x, most = 1024 / images;
+    return dim3(blocks < most ? blocks : most, images);
 }
 
 /* Queues a kernel on the step's lane. */
@@ -100,8 +108,13 @@ static inline void *fg_workspace(const struct fg_cuda_call *call) {
 #define FG_BY_TYPE(tensor, run, ...)                                                                         \
     ((tensor)->dtype == FG_F16 ? run<__half>(__VA_ARGS__) : run<float>(__VA_ARGS__))
 
+/* A loop over so many values ends before its counter, of 32 bits, begins again. */
+static inline bool fg_is_counted(size_t values) {
+    return values <= INT32_MAX;
+}
+
 static inline bool fg_is_value(const struct fg_tensor *t) {
-    return t && (t->dtype == FG_F32 || t->dtype == FG_F16);
+    return t && (t->dtype == FG_F32 || t->dtype == FG_F16) && fg_is_counted(fg_tensor_count(t));
 }
 
 #endif

@@ -2,28 +2,28 @@
 #include "kernels/cuda/device.cuh"
 
 struct pool {
-    int n, h, w, c, oh, ow;
+    unsigned n, h, w, c, oh, ow;
 };
 
 /* The part of a window that lies inside: places [begin, end) around output place o. */
 struct span {
-    int begin, end;
+    unsigned begin, end;
 };
 
-__device__ static struct span window(int o, int length) {
-    const int begin = o ? 2 * o - 1 : 0, end = 2 * o + 2;
+__device__ static struct span window(unsigned o, unsigned length) {
+    const unsigned begin = o ? 2 * o - 1 : 0, end = 2 * o + 2;
     return {begin, end < length ? end : length};
 }
 
 template <typename T> __global__ static void pool_forward(struct pool p, const T *x, T *y) {
-    const size_t count = (size_t)p.n * p.oh * p.ow * p.c;
-    for (size_t i = fg_thread(); i < count; i += fg_threads()) {
-        const int k = (int)(i % p.c), ox = (int)(i / p.c % p.ow), oy = (int)(i / p.c / p.ow % p.oh);
+    const unsigned count = p.n * p.oh * p.ow * p.c;
+    for (unsigned i = fg_thread(); i < count; i += fg_threads()) {
+        const unsigned k = i % p.c, ox = i / p.c % p.ow, oy = i / p.c / p.ow % p.oh;
         const size_t image = i / p.c / p.ow / p.oh;
         const struct span rows = window(oy, p.h), columns = window(ox, p.w);
         float best = fg_load(x + ((image * p.h + rows.begin) * p.w + columns.begin) * p.c + k);
-        for (int iy = rows.begin; iy < rows.end; iy++)
-            for (int ix = columns.begin; ix < columns.end; ix++) {
+        for (unsigned iy = rows.begin; iy < rows.end; iy++)
+            for (unsigned ix = columns.begin; ix < columns.end; ix++) {
                 const float value = fg_load(x + ((image * p.h + iy) * p.w + ix) * p.c + k);
                 best = value > best || value != value ? value : best;
             }
@@ -32,11 +32,11 @@ template <typename T> __global__ static void pool_forward(struct pool p, const T
 }
 
 /* Whether (y, x) is the first place of window (oy, ox) that holds its maximum. */
-__device__ static bool is_first(struct pool p, const float *image, int oy, int ox, int y, int x, int k,
-                                float most) {
+__device__ static bool is_first(struct pool p, const float *image, unsigned oy, unsigned ox, unsigned y,
+                                unsigned x, unsigned k, float most) {
     const struct span rows = window(oy, p.h), columns = window(ox, p.w);
-    for (int iy = rows.begin; iy < rows.end; iy++)
-        for (int ix = columns.begin; ix < columns.end; ix++)
+    for (unsigned iy = rows.begin; iy < rows.end; iy++)
+        for (unsigned ix = columns.begin; ix < columns.end; ix++)
             if (image[((size_t)iy * p.w + ix) * p.c + k] == most)
                 return iy == y && ix == x;
     return false;
@@ -45,14 +45,14 @@ __device__ static bool is_first(struct pool p, const float *image, int oy, int o
 /* Gathered: a value's gradient comes from the up to four windows that it lies in, in their order. */
 __global__ static void pool_backward(struct pool p, const float *x, const float *y, const float *g,
                                      float *d_x, bool add) {
-    const size_t count = (size_t)p.n * p.h * p.w * p.c;
-    for (size_t i = fg_thread(); i < count; i += fg_threads()) {
-        const int k = (int)(i % p.c), ix = (int)(i / p.c % p.w), iy = (int)(i / p.c / p.w % p.h);
+    const unsigned count = p.n * p.h * p.w * p.c;
+    for (unsigned i = fg_thread(); i < count; i += fg_threads()) {
+        const unsigned k = i % p.c, ix = i / p.c % p.w, iy = i / p.c / p.w % p.h;
         const size_t image = i / p.c / p.w / p.h;
         const float *picture = x + image * p.h * p.w * p.c;
         float sum = 0;
-        for (int oy = iy / 2; oy <= (iy + 1) / 2 && oy < p.oh; oy++)
-            for (int ox = ix / 2; ox <= (ix + 1) / 2 && ox < p.ow; ox++) {
+        for (unsigned oy = iy / 2; oy <= (iy + 1) / 2 && oy < p.oh; oy++)
+            for (unsigned ox = ix / 2; ox <= (ix + 1) / 2 && ox < p.ow; ox++) {
                 const size_t o = ((image * p.oh + oy) * p.ow + ox) * p.c + k;
                 if (x[i] == y[o] && is_first(p, picture, oy, ox, iy, ix, k, y[o]))
                     sum += g[o];
@@ -70,7 +70,7 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
 
 static struct pool describe(const struct fg_step *step) {
     const struct fg_tensor *x = step->in[0], *y = step->out[0];
-    return {x->n, x->h, x->w, x->c, y->h, y->w};
+    return {(unsigned)x->n, (unsigned)x->h, (unsigned)x->w, (unsigned)x->c, (unsigned)y->h, (unsigned)y->w};
 }
 
 template <typename T> static enum fg_status run_forward(const struct fg_cuda_call *call) {

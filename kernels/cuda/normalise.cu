@@ -1,15 +1,19 @@
-/* NORMALISE: 8-bit RGB to the values that torchvision's backbones were trained on. */
+/* NORMALISE: 8-bit RGB to the values that torchvision's backbones were trained on. A block's values are of one image. */
 #include "kernels/cuda/device.cuh"
 
 template <typename T>
-__global__ static void normalise(size_t count, size_t image, const uint8_t *in, const struct fg_draw *draw,
-                                 T *out) {
-    for (size_t i = fg_thread(); i < count; i += fg_threads()) {
-        const int k = (int)(i % 3);
+__global__ static void normalise(unsigned size, const uint8_t *in, const struct fg_draw *draw, T *out) {
+    __shared__ unsigned picture;
+    if (threadIdx.x == 0)
+        picture = draw ? draw->image[blockIdx.y] : blockIdx.y;
+    __syncthreads();
+    in += (size_t)picture * size;
+    out += (size_t)blockIdx.y * size;
+    for (unsigned i = fg_thread(); i < size; i += fg_threads()) {
+        const unsigned k = i % 3;
         const float mean = k == 0 ? 0.485f : k == 1 ? 0.456f : 0.406f;
         const float deviation = k == 0 ? 0.229f : k == 1 ? 0.224f : 0.225f;
-        const size_t n = i / image, from = (draw ? draw->image[n] : n) * image + i % image;
-        fg_store(out + i, ((float)in[from] / 255.0f - mean) / deviation);
+        fg_store(out + i, ((float)in[i] / 255.0f - mean) / deviation);
     }
 }
 
@@ -22,11 +26,12 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
 }
 
 template <typename T> static enum fg_status run_forward(const struct fg_cuda_call *call) {
-    const size_t count = fg_tensor_count(call->step->out[0]);
-    return fg_launch(call, fg_blocks(count), FG_BLOCK, normalise<T>, count,
-                     count / (size_t)call->step->out[0]->n, fg_values<const uint8_t>(call, call->step->in[0]),
-                     fg_values<const struct fg_draw>(call, call->step->in[1]),
-                     fg_values<T>(call, call->step->out[0]));
+    const struct fg_step *step = call->step;
+    const unsigned images = (unsigned)step->out[0]->n,
+                   size = (unsigned)fg_tensor_count(step->out[0]) / images;
+    const dim3 blocks = step->in[1] ? fg_reader_blocks(size, images) : dim3(fg_blocks(size).x, images);
+    return fg_launch(call, blocks, FG_BLOCK, normalise<T>, size, fg_values<const uint8_t>(call, step->in[0]),
+                     fg_values<const struct fg_draw>(call, step->in[1]), fg_values<T>(call, step->out[0]));
 }
 
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,

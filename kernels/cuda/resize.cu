@@ -1,6 +1,9 @@
 /* RESIZE: Pillow's antialiased BILINEAR with its own integer arithmetic, bit-exact with the CPU's: coefficients of 22
  * fractional bits, made on the device in double; a horizontal pass rounded to 8 bits, then a vertical one. The horizontal
- * one reads the frame in the camera's own format. The frame is read once from the host, into the workspace. */
+ * one reads the frame in the camera's own format. The frame is read once from the host, into the workspace.
+ *
+ * A product and a sum must round twice, as they do on the CPU, so products of doubles are __dmul_rn, which nvcc never
+ * joins to a sum; tests/cuda/check_contraction.py looks whether the PTX has such an instruction. */
 #include "kernels/cuda/pixel.cuh"
 
 #define PRECISION 22                /* bits of a weight behind the point */
@@ -17,10 +20,13 @@ __device__ static double triangle(double x) {
     return x < 1 ? 1 - x : 0;
 }
 
-__global__ static void make_filter(struct filter f) {
+/* Of both sides at once; not of one whose f.count is NULL. A block is one warp, as many GPUs have no more than two double
+ * units in a multiprocessor. */
+__global__ static void __launch_bounds__(FG_WARP) make_filters(struct filter columns, struct filter rows) {
+    const struct filter f = blockIdx.y == 0 ? columns : rows;
     const double scale = (double)f.in / f.out, stretch = scale < 1 ? 1 : scale;
-    for (int i = (int)fg_thread(); i < f.out; i += (int)fg_threads()) {
-        const double centre = (i + 0.5) * scale;
+    for (int i = (int)fg_thread(); f.count && i < f.out; i += (int)fg_threads()) {
+        const double centre = __dmul_rn(i + 0.5, scale);
         int begin = (int)(centre - stretch + 0.5), end = (int)(centre + stretch + 0.5);
         begin = begin < 0 ? 0 : begin;
         end = end > f.in ? f.in : end;
@@ -29,7 +35,7 @@ __global__ static void make_filter(struct filter f) {
             sum += triangle((k - centre + 0.5) / stretch);
         for (int k = begin; k < end; k++)
             f.weight[(size_t)i * f.size + k - begin] =
-                (int)(0.5 + triangle((k - centre + 0.5) / stretch) / sum * (1 << PRECISION));
+                (int)(0.5 + __dmul_rn(triangle((k - centre + 0.5) / stretch) / sum, 1 << PRECISION));
         f.first[i] = begin;
         f.count[i] = end - begin;
     }
@@ -43,10 +49,10 @@ __device__ static uint8_t clip(int sum) {
 /* Frames {n, h, w, c} to {n, h, columns, c}. One thread a value. f.count NULL: the width is kept. */
 template <class Reader>
 __global__ static void across(struct fg_picture p, int n, struct filter f, uint8_t *out) {
-    const size_t count = (size_t)n * p.h * f.out * p.c;
-    for (size_t i = fg_thread(); i < count; i += fg_threads()) {
-        const int k = (int)(i % p.c), x = (int)(i / p.c % f.out), y = (int)(i / p.c / f.out % p.h);
-        const Reader row(p, (int)(i / p.c / f.out / p.h), y, k);
+    const unsigned count = (unsigned)(n * p.h * f.out * p.c);
+    for (unsigned at = fg_thread(); at < count; at += fg_threads()) {
+        const int i = (int)at, k = i % p.c, x = i / p.c % f.out, y = i / p.c / f.out % p.h;
+        const Reader row(p, i / p.c / f.out / p.h, y, k);
         if (!f.count) {
             out[i] = (uint8_t)row.at(x);
             continue;
@@ -76,9 +82,9 @@ static across_kernel *across_of(enum fg_pixel_format format) {
 
 /* To {n, rows, w, 3}; grey three times. f.count NULL: the height is kept. */
 __global__ static void down(struct fg_picture p, int n, struct filter f, uint8_t *out) {
-    const size_t count = (size_t)n * f.out * p.w * 3;
-    for (size_t i = fg_thread(); i < count; i += fg_threads()) {
-        const int k = p.c == 3 ? (int)(i % 3) : 0, x = (int)(i / 3 % p.w), y = (int)(i / 3 / p.w % f.out);
+    const unsigned count = (unsigned)(n * f.out * p.w * 3);
+    for (unsigned at = fg_thread(); at < count; at += fg_threads()) {
+        const int i = (int)at, k = p.c == 3 ? i % 3 : 0, x = i / 3 % p.w, y = i / 3 / p.w % f.out;
         const uint8_t *from = p.values + i / 3 / p.w / f.out * p.image + (size_t)x * p.c + k;
         if (!f.count) {
             out[i] = from[y * p.pitch];
@@ -95,7 +101,8 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
     (void)backend;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
     return in && out && in->dtype == FG_U8 && out->dtype == FG_U8 && in->n == out->n && out->c == 3 &&
-           in->c == fg_pixel_channels(step->format) && !fg_pixel_lacks(step->format, in->w, in->h);
+           in->c == fg_pixel_channels(step->format) && !fg_pixel_lacks(step->format, in->w, in->h) &&
+           fg_is_counted(fg_tensor_count(out)) && fg_is_counted((size_t)in->n * in->h * out->w * in->c);
 }
 
 static int filter_size(int in, int out) {
@@ -155,11 +162,16 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                            fg_pixel_red_row(step->format),
                            fg_pixel_red_column(step->format),
                            fg_pixel_bayer_bits(step->format)};
-    enum fg_status status = FG_OK;
     if (in->w == out->w)
         columns.count = nullptr;
-    else
-        status = fg_launch(&call, fg_blocks((size_t)out->w), FG_BLOCK, make_filter, columns);
+    if (in->h == out->h)
+        rows.count = nullptr;
+    enum fg_status status = FG_OK;
+    if (columns.count || rows.count) {
+        const size_t places = (size_t)(out->w > out->h ? out->w : out->h);
+        status =
+            fg_launch(&call, dim3(fg_blocks(places, FG_WARP).x, 2), FG_WARP, make_filters, columns, rows);
+    }
     const bool plain = step->format == FG_GREY8 || step->format == FG_RGB8;
     if (columns.count || !plain) {
         if (status == FG_OK)
@@ -167,10 +179,6 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                                across_of(step->format), p, in->n, columns, middle);
         p = {middle, (size_t)out->w * in->c, (size_t)in->h * out->w * in->c, in->h, out->w, in->c, 0, 0, 0};
     }
-    if (in->h == out->h)
-        rows.count = nullptr;
-    else if (status == FG_OK)
-        status = fg_launch(&call, fg_blocks((size_t)out->h), FG_BLOCK, make_filter, rows);
     if (status == FG_OK)
         status = fg_launch(&call, fg_blocks(fg_tensor_count(out)), FG_BLOCK, down, p, in->n, rows,
                            fg_values<uint8_t>(&call, out));

@@ -4,6 +4,7 @@
 
 #define GROUPS FG_GROUP_NORM_GROUPS
 #define PAIRS (GROUPS / 2)
+#define CROSS_BLOCK 512 /* threads: one image makes no more than 8 blocks */
 
 struct gates {
     int positions, c, half, size; /* size: channels of a group */
@@ -67,7 +68,7 @@ __device__ static struct shares shares_of(struct gates s, float r) {
 }
 
 template <typename T>
-__global__ static void __launch_bounds__(FG_BLOCK) cross(struct gates s, const T *x, T *upper, T *lower) {
+__global__ static void __launch_bounds__(CROSS_BLOCK) cross(struct gates s, const T *x, T *upper, T *lower) {
     const struct place p = place_of(s);
     const float gamma_sum = sum_gamma(s);
     const struct norm n_a = norm_of(s, x, p.rows, p.group), n_b = norm_of(s, x, p.rows, s.half + p.group);
@@ -235,7 +236,7 @@ static struct gates describe(const struct fg_cuda_call *call) {
 
 template <typename T> static enum fg_status run_forward(const struct fg_cuda_call *call) {
     const struct fg_step *step = call->step;
-    return fg_launch(call, dim3((unsigned)step->in[0]->n * PAIRS), FG_BLOCK, cross<T>, describe(call),
+    return fg_launch(call, dim3((unsigned)step->in[0]->n * PAIRS), CROSS_BLOCK, cross<T>, describe(call),
                      fg_values<const T>(call, step->in[0]), fg_values<T>(call, step->out[0]),
                      fg_values<T>(call, step->out[1]));
 }

@@ -84,6 +84,19 @@ static void resize_is_the_cpus(void **state) {
     cpu->close(cpu);
 }
 
+/* Kernels count values in 32 bits: 2^31 are too many. */
+static void too_many_values_are_refused(void **state) {
+    (void)state;
+    struct fg_tensor x = {.dtype = FG_F32, .n = 64, .h = 512, .w = 1024, .c = 64}, y = x;
+    y.h /= 2;
+    y.w /= 2;
+    const struct fg_step step = {.op = FG_MAX_POOL, .in = {&x}, .out = {&y}};
+    const struct fg_kernel *kernel = &cases.backend[0]->kernel[FG_MAX_POOL];
+    assert_false(kernel->supports(cases.backend[0], &step));
+    x.n = y.n = 63;
+    assert_true(kernel->supports(cases.backend[0], &step));
+}
+
 /* The same in float16, for those that the engine needs. */
 static int open_halves(void **state) {
     cases.half = 5e-3;
@@ -104,6 +117,7 @@ int main(void) {
         cmocka_unit_test(fg_case_anomaly_map),
         cmocka_unit_test(fg_case_sru),
         cmocka_unit_test(resize_is_the_cpus),
+        cmocka_unit_test(too_many_values_are_refused),
     };
     const struct CMUnitTest halves[] = {
         cmocka_unit_test(fg_case_max_pool),

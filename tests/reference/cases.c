@@ -462,9 +462,9 @@ void fg_case_adam(void **state) {
     for (uint32_t r = 0; r < ROUNDS; r++) {
         struct fg_backend *backend = begin(FG_ADAM, r);
         const int32_t count = fg_bench_pick(&bench, 1, 3000);
-        struct fg_step step = {.op = FG_ADAM};
+        struct fg_step step = {.op = FG_ADAM, .decayed = (size_t)fg_bench_pick(&bench, 0, count)};
         step.in[0] = fg_bench_values(&bench, 1, 1, 1, 4, 0, 0);
-        const float schedule[4] = {1e-3f, 1.8f, 90, r % 2 ? 1e-2f : 0};
+        const float schedule[4] = {1e-3f, 1.8f, 90, 1e-2f};
         memcpy(fg_bench_narrow(&bench, step.in[0]), schedule, sizeof schedule);
         for (int i = 0; i < 3; i++) {
             step.param[i] = fg_bench_values(&bench, 1, 1, 1, count, i == 2 ? 0 : -1, 1);

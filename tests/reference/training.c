@@ -108,7 +108,7 @@ static enum fg_status adam_forward(struct fg_backend *backend, const struct fg_s
            *v = fg_tensor_data(step->param[2], memory);
     const double rate = schedule[0], c1 = schedule[1], c2 = schedule[2], l2 = schedule[3];
     for (size_t i = 0; i < fg_tensor_count(step->param[0]); i++) {
-        const double g = gradient[i] + 2 * l2 * theta[i];
+        const double g = i < step->decayed ? gradient[i] + 2 * l2 * theta[i] : gradient[i];
         m[i] = 0.9 * m[i] + (1 - 0.9) * g;
         v[i] = 0.999 * v[i] + (1 - 0.999) * g * g;
         theta[i] -= rate * (m[i] * c1) / (sqrt(v[i] * c2) + 1e-8);

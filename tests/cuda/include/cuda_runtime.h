@@ -49,6 +49,10 @@ static inline void __syncthreads() {
     fg_emulator::barrier();
 }
 
+static inline double __dmul_rn(double a, double b) {
+    return a * b;
+}
+
 /* mask must name the whole warp. */
 template <typename T> T __shfl_xor_sync(unsigned mask, T value, int lanes) {
     static_assert(sizeof(T) <= 8);
