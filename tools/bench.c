@@ -298,13 +298,18 @@ static enum fg_status make_network(enum fg_backbone backbone, struct fg_network 
     return fg_network_init(network, &spec, message);
 }
 
+/* Again for training: a device has as much workspace as it was opened with. */
 static enum fg_status open_device(struct bench *b, uint32_t workspace_mib, struct fg_message *message) {
     const struct fg_device_choice choice = {b->common.device, b->common.threads, workspace_mib};
+    const bool again = b->backend != NULL;
     struct fg_message said;
-    if (b->backend)
+    if (again)
         b->backend->close(b->backend);
     b->backend = NULL;
-    return fg_device_open_within(&choice, TUNE_S, &b->backend, &said, message);
+    enum fg_status status = fg_device_open_within(&choice, TUNE_S, &b->backend, &said, message);
+    if (status == FG_OK && !again && !b->common.json)
+        fprintf(stderr, "%s\n", said.text);
+    return status;
 }
 
 static enum fg_status bench_backbone(struct bench *b, enum fg_backbone backbone, struct fg_message *message) {
