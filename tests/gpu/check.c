@@ -282,9 +282,9 @@ static void test_finite(void **state) {
 
 /* ---- Training ---- */
 
-/* How far a loss may be from the CPU's: the CPU's own moves by at most 0.4 % when every convolution's operands are rounded as
- * TF32 has them, or the first weights by a millionth (seeds 3 to 6 of this training). */
-#define NOISE 0.02f
+/* How far a loss may be from the CPU's: the CPU's own moves by up to 1.1 % when the operands of its convolutions are rounded
+ * as TF32 has them, and by 0.6 % when its first weights are, by a millionth. */
+#define NOISE 0.05f
 
 enum { PART = 128, TRAINS = 64, HELD_OUT = 16, EPOCHS = 4 };
 
