@@ -109,7 +109,7 @@ sanitizer() {
 check() {
   begin
   local test
-  for test in network:120 finite:40 half:40 training:70 exact:60 tf32:40 memory:30 resize:20; do
+  for test in network:110 finite:30 half:40 training:70 exact:80 tf32:70 memory:25 resize:15; do
     try "${test%:*}" "${test#*:}" "${ours[@]}" "$packed/gpu_check" "${test%:*}"
   done
   sanitizer
