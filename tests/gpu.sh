@@ -90,14 +90,14 @@ try() {
   case $status in
     0) result "$name" passed "$tests tests"; return ;;
     124 | 137) result "$name" 'cut off' "after $tests tests, at $SECONDS s of the whole run" ;;
-    *) result "$name" failed "$(grep -E 'ERROR|error|FAILED' "$log" | head -n 1)" ;;
+    *) result "$name" failed "status $status: $(grep -E 'ERROR|error|FAILED' "$log" | head -n 1)" ;;
   esac
   failed=1
 }
 
 sanitizer() {
   local tool
-  tool=$(command -v compute-sanitizer || true)
+  tool=$(PATH=$PATH:/usr/local/cuda/bin command -v compute-sanitizer || true)
   if [ -z "$tool" ] || ! within 30 "${ours[@]}" "$tool" "$packed/gpu_check" device >"$out/sanitizer.log" 2>&1; then
     result compute-sanitizer 'not available' "${tool:-not installed}"
     return
