@@ -13,9 +13,9 @@
 #include "runtime/log.h"
 
 #define MOST_THREADS 64
-#define GPU_LANES 3          /* the trunk, and what may run beside it (network.c's branches) */
-#define GPU_WORKSPACE 64     /* MiB */
-#define GPU_TUNE (60 * FG_S) /* that a first load may take to choose engines */
+#define GPU_LANES 3      /* the trunk, and what may run beside it (network.c's branches) */
+#define GPU_WORKSPACE 64 /* MiB */
+#define GPU_TUNE_S 60    /* that a first load may take to choose engines */
 
 static uint32_t processors(void) {
     cpu_set_t set;
@@ -96,13 +96,13 @@ enum fg_status fg_device_open_cuda(const struct fg_cuda_settings *settings, stru
     return status == FG_OK ? open(settings, backend, message) : status;
 }
 
-static struct fg_cuda_settings settings_for(const struct fg_device_choice *choice) {
+static struct fg_cuda_settings settings_for(const struct fg_device_choice *choice, uint32_t tune_s) {
     static char folder[3072];
     static int64_t shown_ns;
     return (struct fg_cuda_settings){
         .lanes = GPU_LANES,
         .workspace = (size_t)(choice->workspace_mib ? choice->workspace_mib : GPU_WORKSPACE) << 20,
-        .tune_ns = GPU_TUNE,
+        .tune_ns = tune_s * FG_S,
         .folder = state_folder(folder, sizeof folder) ? folder : NULL,
         .progress = show_choosing,
         .argument = &shown_ns};
@@ -111,7 +111,7 @@ static struct fg_cuda_settings settings_for(const struct fg_device_choice *choic
 enum fg_status fg_device_open_group(const struct fg_device_choice *choice, uint32_t count,
                                     struct fg_backend **backends, struct fg_message *said,
                                     struct fg_message *message) {
-    const struct fg_cuda_settings settings = settings_for(choice);
+    const struct fg_cuda_settings settings = settings_for(choice, GPU_TUNE_S);
     fg_cuda_open_group_function *open = NULL;
     enum fg_status status = find_function(FG_PLUGIN_GROUP, &open, message);
     if (status == FG_OK)
@@ -126,13 +126,19 @@ enum fg_status fg_device_open_group(const struct fg_device_choice *choice, uint3
 
 enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_backend **backend,
                               struct fg_message *said, struct fg_message *message) {
+    return fg_device_open_within(choice, GPU_TUNE_S, backend, said, message);
+}
+
+enum fg_status fg_device_open_within(const struct fg_device_choice *choice, uint32_t tune_s,
+                                     struct fg_backend **backend, struct fg_message *said,
+                                     struct fg_message *message) {
     const bool automatic = !strcmp(choice->device, "auto"), cuda = !strcmp(choice->device, "cuda");
     struct fg_message why = {""};
     if (!automatic && !cuda && strcmp(choice->device, "cpu"))
         return fg_fail(message, FG_USAGE, "device \"%.50s\": give auto, cuda or cpu", choice->device);
     enum fg_status status = FG_ENVIRONMENT;
     if (automatic || cuda) {
-        const struct fg_cuda_settings settings = settings_for(choice);
+        const struct fg_cuda_settings settings = settings_for(choice, tune_s);
         status = fg_device_open_cuda(&settings, backend, cuda ? message : &why);
     }
     if (cuda && status != FG_OK)

@@ -18,6 +18,12 @@ struct fg_device_choice {
 enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_backend **backend,
                               struct fg_message *said, struct fg_message *message);
 
+/* The same, but a program that is new to a GPU may take tune_s seconds to choose its engines, not a minute: for what must
+ * end in time. */
+enum fg_status fg_device_open_within(const struct fg_device_choice *choice, uint32_t tune_s,
+                                     struct fg_backend **backend, struct fg_message *said,
+                                     struct fg_message *message);
+
 /* Opens the first count GPUs (2 to FG_MAX_DEVICES) as a group that trains together. choice's device and threads do not
  * matter. */
 enum fg_status fg_device_open_group(const struct fg_device_choice *choice, uint32_t count,

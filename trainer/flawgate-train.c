@@ -19,8 +19,6 @@
 #include "trainer/options.h"
 #include "trainer/state.h"
 
-#define GPU_WORKSPACE_MIB 256 /* of a GPU's one lane, for batches */
-
 /* Everything of one run. */
 struct run {
     struct fg_options options;
@@ -402,7 +400,7 @@ static enum fg_status open_devices(struct run *run, struct fg_message *message) 
     const struct fg_device_choice cpu = {.device = "cpu", .threads = run->options.threads},
                                   choice = {.device = run->options.device,
                                             .threads = run->options.threads,
-                                            .workspace_mib = GPU_WORKSPACE_MIB};
+                                            .workspace_mib = FG_TRAINING_WORKSPACE_MIB};
     struct fg_message said;
     enum fg_status status =
         run->options.devices > 1

@@ -7,6 +7,8 @@
 
 #include "trainer/graph.h"
 
+#define FG_TRAINING_WORKSPACE_MIB 256 /* of a GPU's one lane, for batches */
+
 /* The recipe. Zeroed fields are not defaults: fg_training_defaults gives those. */
 struct fg_training {
     uint32_t epochs;     /* exact limit; 0: 200, or as many as 1,500 steps need where that is more */

@@ -1,12 +1,11 @@
-"""The network of the description in PyTorch, written from its text alone; the numbers are its sections."""
+"""The network of the description in PyTorch, written from its text alone; the numbers are its sections.
+
+What reads and writes files imports what it needs itself: bench.py runs where there is nothing but PyTorch."""
 
 import re
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 # backbone: blocks per stage, B (channels of a block's output over its planes), inner width over planes
@@ -241,17 +240,32 @@ class Network(nn.Module):
         return sum((1 - cosine(shaped(e), shaped(g))).mean() for e, g in self.pairs(x, mask_rate))
 
 
-def anomaly_map(level_maps, height, width):
-    """Section 6: the level maps {N,h,w} enlarged, summed and blurred (sigma 4, 33 taps): {N,height,width}."""
-    total = sum(F.interpolate(m[:, None], (height, width), mode="bilinear", align_corners=True) for m in level_maps)
+def blur_taps():
+    """Section 6: sigma 4, 33 taps, float32."""
     taps = torch.exp(-torch.arange(-16, 17, dtype=torch.float64).square() / (2 * 4**2))
-    taps = (taps / taps.sum()).to(total)
+    return (taps / taps.sum()).float()
+
+
+def anomaly_map(level_maps, height, width, taps=None):
+    """Section 6: the level maps {N,h,w} enlarged, summed and blurred: {N,height,width}. taps: where they are at hand."""
+    total = sum(F.interpolate(m[:, None], (height, width), mode="bilinear", align_corners=True) for m in level_maps)
+    taps = blur_taps().to(total) if taps is None else taps
     total = F.conv2d(F.pad(total, (16, 16, 16, 16), mode="reflect"), taps.view(1, 1, 1, 33))
     return F.conv2d(total, taps.view(1, 1, 33, 1))[:, 0]
 
 
+def recipe_adam(network, lr=1e-3, l2=1e-5):
+    """Section 7. weight_decay is added to the gradient before the moments: that of l2 times the sum of squares."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    convolutions = {"params": [p for p in trained if p.dim() == 4], "weight_decay": 2 * l2}
+    return torch.optim.Adam([convolutions, {"params": [p for p in trained if p.dim() != 4]}], lr=lr, fused=True)
+
+
 def picture(path, height, width):
     """Section 1: an image file as the network's input, {1,3,height,width}."""
+    import numpy as np
+    from PIL import Image
+
     with Image.open(path) as image:
         deep = re.search(";16[BLN]", str(image.tile))  # Pillow cuts such colour to 8 bits itself, by another rule
         image.load()
@@ -267,16 +281,22 @@ def picture(path, height, width):
 
 def load_teacher(network, path):
     """Reads a teacher's weights under torchvision's names; the classifier and layer4 are skipped."""
+    from safetensors.torch import load_file
+
     state = {name: tensor for name, tensor in load_file(path).items()
              if not name.startswith(("layer4.", "fc.")) and not name.endswith("num_batches_tracked")}
     network.teacher.load_state_dict(state)
 
 
 def load(network, path):
+    from safetensors.torch import load_file
+
     network.load_state_dict(load_file(path))
 
 
 def save(network, path):
+    from safetensors.torch import save_file
+
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from metrics import all_metrics
-from network import add_switches, anomaly_map, load_teacher, picture, save, switched
+from network import add_switches, anomaly_map, load_teacher, picture, recipe_adam, save, switched
 
 
 def read(paths, size):
@@ -29,11 +29,7 @@ def held_out_loss(network, pictures, kind):
 def fit(network, pictures, held_out, options):
     """Leaves the best epoch's weights in the network."""
     batches = lambda: [b for b in torch.randperm(len(pictures)).split(options.batch) if len(b) > 1]
-    convolutions = [p for p in network.parameters() if p.requires_grad and p.dim() == 4]
-    others = [p for p in network.parameters() if p.requires_grad and p.dim() != 4]
-    # Adam's weight_decay is added to the gradient before the moments: that of l2 times the sum of squares.
-    adam = torch.optim.Adam([{"params": convolutions, "weight_decay": 2 * options.l2}, {"params": others}],
-                            lr=options.lr, fused=True)
+    adam = recipe_adam(network, options.lr, options.l2)
     epochs = options.epochs or max(200, math.ceil(1500 / len(batches())))
     best, marked, since, steps, best_weights = math.inf, math.inf, 0, 0, {}
     for epoch in range(1, epochs + 1):
