@@ -47,9 +47,9 @@ struct fg_cuda_program {
 struct fg_cuda {
     struct fg_backend base; /* first: the table's functions are given it */
     struct fg_kernel kernel[FG_OPERATORS];
-    char version[96];
+    char version[128];
     struct fg_cuda_settings settings;
-    char facts[320]; /* device, power mode, driver, CUDA, cuDNN: what choices hold for */
+    char facts[400]; /* device, power mode, driver, CUDA, cuDNN: what choices hold for */
 
     cudaStream_t stream[FG_MAX_LANES];
     cudnnHandle_t handle[FG_MAX_LANES];

@@ -157,7 +157,7 @@ static enum fg_status describe(struct fg_cuda *cuda, struct fg_message *message)
              driver / 1000, driver % 1000 / 10);
     /* What nvpmodel has set a Jetson to. */
     first_line("/var/lib/nvpmodel/status", mode, sizeof mode);
-    snprintf(cuda->facts, sizeof cuda->facts, "%.100s; %.90s; power mode %s; workspace %zu%s", device->name,
+    snprintf(cuda->facts, sizeof cuda->facts, "%.100s; %.120s; power mode %s; workspace %zu%s", device->name,
              cuda->version, *mode ? mode : "-", cuda->settings.workspace,
              cuda->settings.exact ? "; exact" : "");
     return FG_OK;
