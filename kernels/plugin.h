@@ -12,7 +12,7 @@ struct fg_cuda_settings {
     uint32_t lanes;     /* 1 to FG_MAX_LANES */
     size_t workspace;   /* bytes for cuDNN on each lane: only engines that need no more are used */
     bool exact;         /* float32 products of float32 values; false: as TF32 on tensor cores */
-    int64_t tune_ns;    /* how long prepare may compile and measure engines; 0: the first that works */
+    int64_t tune_ns;    /* how long prepare may compile and measure engines; 0: only the first that works */
     const char *folder; /* that keeps what was measured; stays valid. NULL: none */
     /* Called while prepare chooses: done of all graphs. NULL: not called. */
     void (*progress)(void *argument, uint32_t done, uint32_t all);

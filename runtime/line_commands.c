@@ -41,7 +41,7 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
         /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
         const bool new_job = c->kind == FG_COMMAND_SLOT && c->value != l->show.holding.slot;
         if ((new_job || c->kind == FG_COMMAND_RUN) &&
-            (l->show.outcome == FG_OUTCOME_RUNNING || l->stop_at_ns))
+            (l->show.outcome == FG_OUTCOME_RUNNING || l->stop_at_ns || l->lost_at_ns))
             return FG_MODBUS_BUSY;
         if (c->kind == FG_COMMAND_RUN &&
             (triggered || l->judging || l->part.state != FG_PART_NONE || !l->engine))

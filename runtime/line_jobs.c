@@ -36,7 +36,7 @@ void fg_line_load(struct fg_line *l, uint16_t slot) {
 }
 
 void fg_line_start_waiting_load(struct fg_line *l) {
-    if (!l->slot_waiting || l->judging || l->stop_at_ns || l->part.state != FG_PART_NONE)
+    if (!l->slot_waiting || l->judging || l->stop_at_ns || l->lost_at_ns || l->part.state != FG_PART_NONE)
         return;
     l->slot_waiting = false;
     fg_line_load(l, l->show.holding.slot);

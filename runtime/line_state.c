@@ -47,8 +47,11 @@ void fg_line_fault(struct fg_line *l, enum fg_line_error error) {
 }
 
 void fg_line_clear_fault(struct fg_line *l) {
-    l->show.fault = l->show.missed_trigger = l->show.result_overrun = false;
-    l->show.error = FG_ERROR_NONE;
+    l->show.missed_trigger = l->show.result_overrun = false;
+    if (!l->lost_at_ns) { /* that stays, until the program ends */
+        l->show.fault = false;
+        l->show.error = FG_ERROR_NONE;
+    }
     l->halted = false;
     l->watchdog_ns = fg_clock_ns();
 }

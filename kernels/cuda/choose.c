@@ -1,7 +1,9 @@
 /* Which engine computes each convolution: what was kept of an earlier choice, or the fastest of those that fit into the
- * lane's workspace, compiled and measured there as far as the time allows. Where it does not, the first that
- * works is taken, and not kept: the next load measures it. */
+ * lane's workspace, compiled and measured there as far as the time allows. The first that works is measured even where
+ * it does not: so it is known that it can be recorded, and the next load takes the same. */
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,8 @@
 #include "kernels/cuda/context.h"
 #include "runtime/base/clock.h"
 
-#define RUNS 10                /* timed together */
+#define RUNS 5                 /* timed together, */
+#define TIMES 3                /* so often */
 #define WRITE_EVERY (5 * FG_S) /* while choosing */
 
 static bool has_part(const struct fg_step *step, enum fg_cudnn_part part) {
@@ -98,7 +101,7 @@ static enum fg_status record_runs(const struct contest *c, const struct fg_cudnn
                                                    : fg_cuda_fail(error, "recording an engine", message);
 }
 
-/* Milliseconds of one run of a plan. */
+/* Milliseconds of one run of a plan: of its fastest times, since what disturbs it only makes it slower. */
 static enum fg_status measure(const struct contest *c, const struct fg_cudnn_plan *plan, float *ms,
                               struct fg_message *message) {
     struct fg_cuda *cuda = c->cuda;
@@ -108,33 +111,33 @@ static enum fg_status measure(const struct contest *c, const struct fg_cudnn_pla
     if (status != FG_OK)
         return status;
     cudaError_t error = cudaGraphLaunch(exec, stream); /* uploads it */
-    if (error == cudaSuccess)
+    *ms = FLT_MAX;
+    for (int i = 0; i < TIMES && error == cudaSuccess; i++) {
+        float all = 0;
         error = cudaEventRecord(cuda->before, stream);
-    if (error == cudaSuccess)
-        error = cudaGraphLaunch(exec, stream);
-    if (error == cudaSuccess)
-        error = cudaEventRecord(cuda->after, stream);
-    if (error == cudaSuccess)
-        error = cudaEventSynchronize(cuda->after);
-    if (error == cudaSuccess)
-        error = cudaEventElapsedTime(ms, cuda->before, cuda->after);
+        if (error == cudaSuccess)
+            error = cudaGraphLaunch(exec, stream);
+        if (error == cudaSuccess)
+            error = cudaEventRecord(cuda->after, stream);
+        if (error == cudaSuccess)
+            error = cudaEventSynchronize(cuda->after);
+        if (error == cudaSuccess)
+            error = cudaEventElapsedTime(&all, cuda->before, cuda->after);
+        *ms = fminf(*ms, all / RUNS);
+    }
     if (error != cudaSuccess)
         cudaStreamSynchronize(stream); /* before the graph ends */
     cudaGraphExecDestroy(exec);
-    *ms /= RUNS;
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "measuring an engine", message);
 }
 
-/* Measures a plan if there is time, and takes it if it is the best so far and keeps what is not finite. */
+/* Measures a plan, and takes it if it is the best so far and keeps what is not finite. */
 static enum fg_status judge(struct contest *c, struct fg_cudnn_plan *plan) {
     struct fg_cuda_choice *choice = c->choice;
     struct fg_message *why = &c->refusal;
-    const bool first = !choice->plan.plan;
     float ms = 0;
-    enum fg_status status = FG_OK;
-    if (fg_clock_ns() < c->end_ns)
-        status = measure(c, plan, &ms, why);
-    if (status != FG_OK || !(first || (ms > 0 && ms < choice->ms)))
+    enum fg_status status = measure(c, plan, &ms, why);
+    if (status != FG_OK || (choice->plan.plan && ms >= choice->ms))
         return status;
     if (c->part == FG_CUDNN_FORWARD && c->step->in[0]->dtype == FG_F16) /* it will judge */
         status = fg_cuda_probe(c->cuda, c->step, plan, scratch(c), why);
@@ -143,7 +146,6 @@ static enum fg_status judge(struct contest *c, struct fg_cudnn_plan *plan) {
     fg_cudnn_plan_close(&choice->plan);
     choice->plan = *plan;
     choice->ms = ms;
-    choice->to_keep = ms > 0;
     *plan = (struct fg_cudnn_plan){0};
     return FG_OK;
 }
@@ -189,13 +191,13 @@ static enum fg_status try_offer(struct contest *c, const struct fg_cudnn_graph *
 static enum fg_status choose(struct contest *c, struct fg_message *message) {
     const struct fg_cudnn_target target = {.handle = c->cuda->handle[c->step->lane]};
     struct fg_cudnn_graph graph;
-    enum fg_status status = fg_cudnn_graph_open(c->step, c->part, &target, &graph, message);
-    if (status != FG_OK)
-        return status;
+    enum fg_status status = fg_cudnn_graph_open(c->step, c->part, &target, &graph, &c->refusal);
+    if (status != FG_OK && status != FG_USAGE)
+        return fg_fail(message, status, "%s", c->refusal.text);
     for (int offer = 0; offer < FG_CUDNN_OFFERS && status == FG_OK && !c->choice->plan.plan; offer++)
         status = try_offer(c, &graph, (enum fg_cudnn_offer)offer, message);
     fg_cudnn_graph_close(&graph);
-    if (status == FG_OK && !c->choice->plan.plan)
+    if (status == FG_USAGE || (status == FG_OK && !c->choice->plan.plan))
         return fg_fail(message, FG_ENVIRONMENT,
                        "cuDNN %zu has no engine for \"%s\" that works with %zu MiB of workspace; raise "
                        "gpu.workspace_mib, or use device = cpu%s%.200s",
@@ -227,11 +229,10 @@ static void write_news(struct choosing *c) {
 static enum fg_status make_choice(struct choosing *c, const struct fg_step *step, enum fg_cudnn_part part,
                                   struct fg_cuda_choice *choice, struct fg_message *message) {
     struct fg_cuda *cuda = c->cuda;
-    const struct fg_cudnn_target target = {.handle = cuda->handle[0]};
+    const struct fg_cudnn_target target = {.handle = cuda->handle[step->lane]};
     const char *text = fg_cuda_kept_find(c->kept, choice->text);
     const int64_t begin = fg_clock_ns(), left = c->end_ns - begin; /* shared by those that are to come */
     if (text && fg_cudnn_plan_read(text, &target, cuda->settings.workspace, &choice->plan, NULL) == FG_OK) {
-        choice->to_keep = true;
         cuda->base.times.finalise_ns += fg_clock_ns() - begin;
         return FG_OK;
     }
@@ -242,7 +243,7 @@ static enum fg_status make_choice(struct choosing *c, const struct fg_step *step
                               .end_ns = begin + (left > 0 ? left / (c->p->choices - c->done) : 0),
                               .choice = choice};
     enum fg_status status = choose(&contest, message);
-    c->news |= choice->to_keep;
+    c->news |= status == FG_OK;
     if (fg_clock_ns() - c->written_ns > WRITE_EVERY) /* a load that is cut off need not begin anew */
         write_news(c);
     return status;

@@ -15,8 +15,7 @@
 struct fg_cuda_choice {
     char text[FG_CUDNN_TEXT];
     struct fg_cudnn_plan plan;
-    float ms;     /* measured; 0: was not */
-    bool to_keep; /* it was measured, now or when it was kept */
+    float ms; /* measured; 0: when it was kept */
 };
 
 /* A program as a CUDA graph, for frames of one shape. */
@@ -71,8 +70,8 @@ struct fg_cuda {
 /* Makes its GPU the calling thread's. */
 enum fg_status fg_cuda_use(const struct fg_cuda *cuda, struct fg_message *message);
 
-/* Fails with what was tried and CUDA's reason: FG_ENVIRONMENT where memory is short, FG_USAGE for a refused argument, else
- * FG_DEVICE_LOST. */
+/* Fails with what was tried and CUDA's reason: FG_ENVIRONMENT where memory is short or nothing can be recorded, FG_USAGE for a
+ * refused argument, else FG_DEVICE_LOST. */
 enum fg_status fg_cuda_fail(cudaError_t error, const char *what, struct fg_message *message);
 
 /* The choices of a program's convolutions: read from what was kept, or measured in the lane's own workspace
@@ -85,7 +84,7 @@ struct fg_cuda_kept;
 struct fg_cuda_kept *fg_cuda_kept_read(const char *path, const char *facts);
 const char *fg_cuda_kept_find(const struct fg_cuda_kept *kept, const char *text);
 void fg_cuda_kept_free(struct fg_cuda_kept *kept);
-/* Writes those of a program's choices that are to be kept. Whether it could does not matter: they are measured again. */
+/* Writes those of a program's choices that are made. Whether it could does not matter: they are measured again. */
 void fg_cuda_kept_write(const char *path, const char *facts, const struct fg_cuda_choice *choice,
                         uint32_t choices);
 

@@ -4,11 +4,19 @@
 #include <stdio.h>
 #include <string.h>
 
+bool fg_cudnn_refused(cudnnStatus_t error) {
+    return error / 1000 == CUDNN_STATUS_NOT_SUPPORTED / 1000 || error / 1000 == CUDNN_STATUS_BAD_PARAM / 1000;
+}
+
 enum fg_status fg_cudnn_fail(cudnnStatus_t error, const char *what, struct fg_message *message) {
     char detail[256] = "";
     cudnnGetLastErrorString(detail, sizeof detail);
-    enum fg_status status =
-        error == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED ? FG_ENVIRONMENT : FG_DEVICE_LOST;
+    enum fg_status status = FG_DEVICE_LOST;
+    if (error == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED ||
+        error == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)
+        status = FG_ENVIRONMENT;
+    if (fg_cudnn_refused(error))
+        status = FG_USAGE;
     return fg_fail(message, status, "cuDNN: %s: %s%s%.200s", what, cudnnGetErrorString(error),
                    *detail ? ": " : "", detail);
 }

@@ -50,7 +50,7 @@ struct fg_cudnn_graph {
     uint32_t parts;
 };
 
-/* Builds the graph of one part of a step. FG_DEVICE_LOST with cuDNN's own words where it refuses. */
+/* Builds the graph of one part of a step. FG_USAGE with cuDNN's own words where it refuses. */
 enum fg_status fg_cudnn_graph_open(const struct fg_step *step, enum fg_cudnn_part part,
                                    const struct fg_cudnn_target *target, struct fg_cudnn_graph *graph,
                                    struct fg_message *message);
@@ -64,7 +64,11 @@ const struct fg_tensor *fg_cudnn_operand(const struct fg_step *step, enum fg_cud
 #define FG_CUDNN_TEXT 160
 void fg_cudnn_describe(const struct fg_step *step, enum fg_cudnn_part part, char text[FG_CUDNN_TEXT]);
 
-/* Fails with what was tried and cuDNN's reason. */
+/* Whether an error is a refusal of this graph or engine, not a failure of the device. */
+bool fg_cudnn_refused(cudnnStatus_t error);
+
+/* Fails with what was tried and cuDNN's reason: FG_ENVIRONMENT where memory is short, FG_USAGE where it refuses, else
+ * FG_DEVICE_LOST. */
 enum fg_status fg_cudnn_fail(cudnnStatus_t error, const char *what, struct fg_message *message);
 
 #endif

@@ -66,11 +66,6 @@ static cudnnStatus_t ask(const struct fg_cudnn_graph *graph, cudnnBackendHeurMod
     return error == CUDNN_STATUS_SUCCESS ? cudnnBackendFinalize(*heuristic) : error;
 }
 
-/* A refusal of this graph or engine, not a failure of the device. */
-static bool refused(cudnnStatus_t error) {
-    return error / 1000 == CUDNN_STATUS_NOT_SUPPORTED / 1000 || error / 1000 == CUDNN_STATUS_BAD_PARAM / 1000;
-}
-
 enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum fg_cudnn_offer offer,
                                         enum fg_cudnn_math math, size_t workspace,
                                         const struct fg_cudnn_target *target,
@@ -92,7 +87,7 @@ enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum
         else if (config[i])
             cudnnBackendDestroyDescriptor(config[i]);
     }
-    if (error == CUDNN_STATUS_SUCCESS || refused(error)) /* where it refuses there are none */
+    if (error == CUDNN_STATUS_SUCCESS || fg_cudnn_refused(error)) /* where it refuses there are none */
         return FG_OK;
     enum fg_status status = fg_cudnn_fail(error, "asking for engines", message);
     fg_cudnn_candidates_close(candidates);
@@ -110,11 +105,6 @@ void fg_cudnn_candidates_close(struct fg_cudnn_candidates *candidates) {
 
 /* ---- Plans ---- */
 
-static enum fg_status fail(cudnnStatus_t error, const char *what, struct fg_message *message) {
-    enum fg_status status = fg_cudnn_fail(error, what, message);
-    return refused(error) ? FG_USAGE : status;
-}
-
 /* Finalises a plan whose attributes are set, and reads what it needs. */
 static enum fg_status finish(struct fg_cudnn_plan *plan, size_t workspace, struct fg_message *message) {
     cudnnStatus_t error = cudnnBackendFinalize(plan->plan);
@@ -123,7 +113,7 @@ static enum fg_status finish(struct fg_cudnn_plan *plan, size_t workspace, struc
         error = cudnnBackendGetAttribute(plan->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE,
                                          CUDNN_TYPE_INT64, 1, &count, &bytes);
     if (error != CUDNN_STATUS_SUCCESS)
-        return fail(error, "a plan", message);
+        return fg_cudnn_fail(error, "a plan", message);
     if (bytes < 0 || (uint64_t)bytes > workspace)
         return fg_fail(message, FG_USAGE, "cuDNN: a plan needs %lld bytes of workspace, more than %zu",
                        (long long)bytes, workspace);
@@ -142,8 +132,8 @@ enum fg_status fg_cudnn_plan_open(struct fg_cudnn_candidates *candidates, uint32
     if (error == CUDNN_STATUS_SUCCESS)
         error = cudnnBackendSetAttribute(plan->plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &plan->config);
-    enum fg_status status =
-        error == CUDNN_STATUS_SUCCESS ? finish(plan, workspace, message) : fail(error, "a plan", message);
+    enum fg_status status = error == CUDNN_STATUS_SUCCESS ? finish(plan, workspace, message)
+                                                          : fg_cudnn_fail(error, "a plan", message);
     if (status != FG_OK)
         fg_cudnn_plan_close(plan);
     return status;
@@ -163,7 +153,7 @@ enum fg_status fg_cudnn_plan_write(const struct fg_cudnn_plan *plan, char **text
     cudnnStatus_t error = cudnnBackendGetAttribute(plan->plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION,
                                                    CUDNN_TYPE_CHAR, 0, &length, NULL);
     if (error != CUDNN_STATUS_SUCCESS)
-        return fail(error, "a plan's text", message);
+        return fg_cudnn_fail(error, "a plan's text", message);
     *text = calloc((size_t)length + 1, 1);
     if (!*text)
         return fg_fail(message, FG_ENVIRONMENT, "no memory for a plan's text of %lld bytes",
@@ -174,7 +164,7 @@ enum fg_status fg_cudnn_plan_write(const struct fg_cudnn_plan *plan, char **text
         return FG_OK;
     free(*text);
     *text = NULL;
-    return fail(error, "a plan's text", message);
+    return fg_cudnn_fail(error, "a plan's text", message);
 }
 
 enum fg_status fg_cudnn_plan_read(const char *text, const struct fg_cudnn_target *target, size_t workspace,
@@ -187,7 +177,7 @@ enum fg_status fg_cudnn_plan_read(const char *text, const struct fg_cudnn_target
         error = cudnnBackendSetAttribute(plan->plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION,
                                          CUDNN_TYPE_CHAR, (int64_t)strlen(text), text);
     enum fg_status status = error == CUDNN_STATUS_SUCCESS ? finish(plan, workspace, message)
-                                                          : fail(error, "a kept plan", message);
+                                                          : fg_cudnn_fail(error, "a kept plan", message);
     if (status != FG_OK)
         fg_cudnn_plan_close(plan);
     return status;

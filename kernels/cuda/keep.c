@@ -9,7 +9,7 @@
 #include "kernels/cuda/context.h"
 #include "runtime/base/file.h"
 
-#define MAGIC "flawgate choices 1"
+#define MAGIC "flawgate choices 1" /* another number when more is asked of an engine */
 #define MOST_BYTES ((size_t)64 << 20)
 
 struct fg_cuda_kept {
@@ -101,7 +101,7 @@ void fg_cuda_kept_write(const char *path, const char *facts, const struct fg_cud
     size_t size = 0;
     for (uint32_t i = 0; i < choices; i++) {
         char *plan = NULL;
-        if (!choice[i].to_keep)
+        if (!choice[i].plan.plan)
             continue;
         const bool there = fg_cudnn_plan_write(&choice[i].plan, &plan, NULL) == FG_OK &&
                            append(&bytes, &size, choice[i].text) && append(&bytes, &size, plan);

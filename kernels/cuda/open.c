@@ -33,9 +33,12 @@ static const struct fg_kernel *const kernels[FG_OPERATORS] = {
 };
 
 enum fg_status fg_cuda_fail(cudaError_t error, const char *what, struct fg_message *message) {
-    const enum fg_status status = error == cudaErrorMemoryAllocation ? FG_ENVIRONMENT
-                                  : error == cudaErrorInvalidValue   ? FG_USAGE
-                                                                     : FG_DEVICE_LOST;
+    enum fg_status status = FG_DEVICE_LOST;
+    if (error == cudaErrorMemoryAllocation ||
+        (error >= cudaErrorStreamCaptureUnsupported && error <= cudaErrorStreamCaptureWrongThread))
+        status = FG_ENVIRONMENT;
+    if (error == cudaErrorInvalidValue)
+        status = FG_USAGE;
     return fg_fail(message, status, "CUDA: %s: %s", what, cudaGetErrorString(error));
 }
 

@@ -151,6 +151,10 @@ static void hold(struct outcome o, uint64_t call, enum fg_fake_failure failure) 
                  names[failure], (double)o.score, (double)right);
     if (o.status != FG_OK && o.opened && failure == FG_FAKE_LOST && o.status != FG_DEVICE_LOST)
         fail_msg("call %llu, lost: status %d, %s", (unsigned long long)call, (int)o.status, message.text);
+    /* What cuDNN refuses, the device has not lost. */
+    if (failure != FG_FAKE_LOST && o.status == FG_DEVICE_LOST && strstr(message.text, "cuDNN"))
+        fail_msg("call %llu, %s: as if the device were lost: %s", (unsigned long long)call, names[failure],
+                 message.text);
     if (fg_fake_left(text, sizeof text))
         fail_msg("call %llu, %s, status %d: left alive: %s", (unsigned long long)call, names[failure],
                  (int)o.status, text);

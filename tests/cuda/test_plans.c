@@ -292,7 +292,6 @@ static void test_kept_file(void **state) {
     for (int i = 0; i < 2; i++) {
         memcpy(choice[i].text, graphs[i].text, sizeof choice[i].text);
         ok(make_plan(&graphs[i], &orin, &choice[i].plan));
-        choice[i].to_keep = true;
     }
     fg_cuda_kept_write(path, "these facts", choice, 2);
     struct fg_cuda_kept *kept = fg_cuda_kept_read(path, "these facts");

@@ -89,12 +89,22 @@ static void expect_loss_after(int64_t limit) {
     assert_int_equal(input(1), FG_ERROR_DEVICE_LOST);
 }
 
-/* Modbus tells of the loss while an edge is a part that the device does not judge; outputs are safe; then it ends, though
- * no call to the device returns. */
+/* Modbus tells of the loss, which no command takes away or gives work to, while an edge is a part that the device does not
+ * judge; outputs are safe; then it ends, though no call to the device returns. */
 static void expect_end(uint32_t part) {
     assert_false(status_bit(0) || status_bit(READY));
     wait_level("FAULT", true);
     assert_false(fg_simulated_level(board, line_of("READY")) || fg_simulated_level(board, line_of("PASS")));
+    coil_pulse(3);
+    assert_true(status_bit(FAULT));
+    uint16_t slot = 0;
+    assert_int_equal(modbus_read_registers(plc, 0, 1, &slot), 1);
+    assert_int_equal(modbus_write_register(plc, 0, !slot), -1);
+    assert_int_equal(errno, EMBXSBUSY);
+    holding(2, 1);
+    coil(6, false);
+    assert_int_equal(modbus_write_bit(plc, 6, true), -1);
+    assert_int_equal(errno, EMBXSBUSY);
     pulse_trigger();
     assert_int_equal(wait_result(part).reason, FG_REASON_DEVICE_LOST);
     pass(FG_LINE_ANSWER);
