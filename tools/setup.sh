@@ -6,7 +6,8 @@ set -euo pipefail
 packages=(build-essential cmake ninja-build pkg-config libopenblas-dev zlib1g-dev libsodium-dev libpng-dev
   libjpeg-dev libtiff-dev libmodbus-dev libconfuse-dev libcmocka-dev libsystemd-dev)
 if [ "${1:-}" = test ] || [ "${1:-}" = old ]; then
-  packages+=(clang-format clang-tidy shellcheck mbpoll python3 python3-pymodbus python3-numpy)
+  packages+=(clang-format clang-tidy shellcheck mbpoll python3 python3-pymodbus
+    python3-serial-asyncio python3-numpy)
 fi
 if [ "${1:-}" = old ]; then
   packages+=(gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user python3-pip)
