@@ -1,9 +1,8 @@
 /* Which engine computes each convolution: what was kept of an earlier choice, or the fastest of those that fit into the
  * lane's workspace, compiled and measured there as far as the time allows. The first that works is measured even where
- * it does not: so it is known that it can be recorded, and the next load takes the same. */
-#include <float.h>
+ * it does not: so it is known that it can be recorded, and the next load takes the same. Where no engine of a
+ * convolution with its ReLU keeps NaN, the convolution is computed without it, and the ReLU behind it. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +10,7 @@
 #include "kernels/cuda/context.h"
 #include "runtime/base/clock.h"
 
-#define RUNS 5                 /* timed together, */
-#define TIMES 3                /* so often */
+#define LIMIT (60 * FG_S)      /* for one choice, where nothing works */
 #define WRITE_EVERY (5 * FG_S) /* while choosing */
 
 static bool has_part(const struct fg_step *step, enum fg_cudnn_part part) {
@@ -54,81 +52,20 @@ struct contest {
     const struct fg_step *step;
     enum fg_cudnn_part part;
     const struct fg_memory *memory;
-    int64_t end_ns;
+    int64_t end_ns, last_ns; /* for others, and for the first */
     struct fg_cuda_choice *choice;
+    bool relu_apart;           /* how it is tried now */
+    uint32_t tried, drop;      /* candidates, and those of them that make a number of what is not finite */
     struct fg_message refusal; /* of the last candidate that could not be used */
 };
 
-static void *scratch(const struct contest *c) {
-    return (char *)c->memory->region[FG_REGION_WORKSPACE] + c->step->workspace;
+static bool has_time(const struct contest *c) {
+    return fg_clock_ns() < (c->choice->plan.plan ? c->end_ns : c->last_ns);
 }
 
-/* The step's own operands; what they hold does not matter. */
-static void find_operands(const struct contest *c, void *data[FG_CUDNN_PLACES]) {
-    for (int place = 0; place < FG_CUDNN_PLACES; place++) {
-        const struct fg_tensor *t = fg_cudnn_operand(c->step, c->part, (enum fg_cudnn_place)place);
-        if (c->part == FG_CUDNN_DATA && place == FG_CUDNN_Y)
-            t = c->step->d_in[0];
-        if (c->part == FG_CUDNN_FILTER && place == FG_CUDNN_Y)
-            t = c->step->d_param[0]; /* never the weight itself */
-        data[place] = t ? fg_tensor_data(t, c->memory) : NULL;
-    }
-}
-
-/* Some runs of a plan as a graph: queued one by one, short kernels would be timed by the processor that queues them. */
-static enum fg_status record_runs(const struct contest *c, const struct fg_cudnn_plan *plan,
-                                  cudaGraphExec_t *exec, struct fg_message *message) {
-    cudaStream_t stream = c->cuda->stream[c->step->lane];
-    cudnnHandle_t handle = c->cuda->handle[c->step->lane];
-    void *data[FG_CUDNN_PLACES];
-    find_operands(c, data);
-    /* What the first run loads is not loaded inside the capture. */
-    enum fg_status status = fg_cudnn_plan_run(plan, handle, data, scratch(c), message);
-    if (status != FG_OK)
-        return status;
-    cudaError_t error = cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);
-    if (error != cudaSuccess)
-        return fg_cuda_fail(error, "beginning a capture", message);
-    for (int i = 0; i < RUNS && status == FG_OK; i++)
-        status = fg_cudnn_plan_run(plan, handle, data, scratch(c), message);
-    cudaGraph_t graph = NULL;
-    error = cudaStreamEndCapture(stream, &graph);
-    if (error == cudaSuccess && status == FG_OK)
-        error = cudaGraphInstantiate(exec, graph, 0);
-    if (graph)
-        cudaGraphDestroy(graph);
-    return status != FG_OK || error == cudaSuccess ? status
-                                                   : fg_cuda_fail(error, "recording an engine", message);
-}
-
-/* Milliseconds of one run of a plan: of its fastest times, since what disturbs it only makes it slower. */
-static enum fg_status measure(const struct contest *c, const struct fg_cudnn_plan *plan, float *ms,
-                              struct fg_message *message) {
-    struct fg_cuda *cuda = c->cuda;
-    cudaStream_t stream = cuda->stream[c->step->lane];
-    cudaGraphExec_t exec = NULL;
-    enum fg_status status = record_runs(c, plan, &exec, message);
-    if (status != FG_OK)
-        return status;
-    cudaError_t error = cudaGraphLaunch(exec, stream); /* uploads it */
-    *ms = FLT_MAX;
-    for (int i = 0; i < TIMES && error == cudaSuccess; i++) {
-        float all = 0;
-        error = cudaEventRecord(cuda->before, stream);
-        if (error == cudaSuccess)
-            error = cudaGraphLaunch(exec, stream);
-        if (error == cudaSuccess)
-            error = cudaEventRecord(cuda->after, stream);
-        if (error == cudaSuccess)
-            error = cudaEventSynchronize(cuda->after);
-        if (error == cudaSuccess)
-            error = cudaEventElapsedTime(&all, cuda->before, cuda->after);
-        *ms = fminf(*ms, all / RUNS);
-    }
-    if (error != cudaSuccess)
-        cudaStreamSynchronize(stream); /* before the graph ends */
-    cudaGraphExecDestroy(exec);
-    return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "measuring an engine", message);
+/* Only then is a convolution part of a verdict. */
+static bool judges(const struct contest *c) {
+    return c->part == FG_CUDNN_FORWARD && c->step->in[0]->dtype == FG_F16;
 }
 
 /* Measures a plan, and takes it if it is the best so far and keeps what is not finite. */
@@ -136,15 +73,17 @@ static enum fg_status judge(struct contest *c, struct fg_cudnn_plan *plan) {
     struct fg_cuda_choice *choice = c->choice;
     struct fg_message *why = &c->refusal;
     float ms = 0;
-    enum fg_status status = measure(c, plan, &ms, why);
+    enum fg_status status = fg_cuda_measure(c->cuda, c->step, c->part, plan, c->memory, &ms, why);
     if (status != FG_OK || (choice->plan.plan && ms >= choice->ms))
         return status;
-    if (c->part == FG_CUDNN_FORWARD && c->step->in[0]->dtype == FG_F16) /* it will judge */
-        status = fg_cuda_probe(c->cuda, c->step, plan, scratch(c), why);
+    if (judges(c))
+        status = fg_cuda_probe(c->cuda, c->step, plan, c->memory, why);
+    c->drop += status == FG_USAGE;
     if (status != FG_OK)
         return status;
     fg_cudnn_plan_close(&choice->plan);
     choice->plan = *plan;
+    choice->relu_apart = c->relu_apart;
     choice->ms = ms;
     *plan = (struct fg_cudnn_plan){0};
     return FG_OK;
@@ -155,6 +94,7 @@ static enum fg_status try_candidate(struct contest *c, struct fg_cudnn_candidate
     struct fg_prepare_times *times = &c->cuda->base.times;
     const struct fg_cudnn_target target = {.handle = c->cuda->handle[c->step->lane]};
     struct fg_cudnn_plan plan;
+    c->tried++;
     int64_t begin = fg_clock_ns();
     enum fg_status status =
         fg_cudnn_plan_open(candidates, i, &target, c->cuda->settings.workspace, &plan, &c->refusal);
@@ -170,8 +110,8 @@ static enum fg_status try_candidate(struct contest *c, struct fg_cudnn_candidate
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "trying an engine", message);
 }
 
-static enum fg_status try_offer(struct contest *c, const struct fg_cudnn_graph *graph,
-                                enum fg_cudnn_offer offer, struct fg_message *message) {
+static enum fg_status try_candidates(struct contest *c, const struct fg_cudnn_graph *graph,
+                                     enum fg_cudnn_offer offer, struct fg_message *message) {
     const struct fg_cuda_settings *settings = &c->cuda->settings;
     const struct fg_cudnn_target target = {.handle = c->cuda->handle[c->step->lane]};
     const enum fg_cudnn_math math =
@@ -181,28 +121,42 @@ static enum fg_status try_offer(struct contest *c, const struct fg_cudnn_graph *
         fg_cudnn_candidates_open(graph, offer, math, settings->workspace, &target, &candidates, message);
     if (status != FG_OK)
         return status;
-    for (uint32_t i = 0; i < candidates.count && status == FG_OK; i++)
-        if (!c->choice->plan.plan || fg_clock_ns() < c->end_ns)
-            status = try_candidate(c, &candidates, i, message);
+    for (uint32_t i = 0; i < candidates.count && status == FG_OK && has_time(c); i++)
+        status = try_candidate(c, &candidates, i, message);
     fg_cudnn_candidates_close(&candidates);
     return status;
 }
 
-static enum fg_status choose(struct contest *c, struct fg_message *message) {
+/* What cuDNN offers for the convolution as it is, or without its ReLU. */
+static enum fg_status try_offer(struct contest *c, enum fg_cudnn_offer offer, bool relu_apart,
+                                struct fg_message *message) {
     const struct fg_cudnn_target target = {.handle = c->cuda->handle[c->step->lane]};
+    struct fg_step step = *c->step;
     struct fg_cudnn_graph graph;
-    enum fg_status status = fg_cudnn_graph_open(c->step, c->part, &target, &graph, &c->refusal);
-    if (status != FG_OK && status != FG_USAGE)
-        return fg_fail(message, status, "%s", c->refusal.text);
-    for (int offer = 0; offer < FG_CUDNN_OFFERS && status == FG_OK && !c->choice->plan.plan; offer++)
-        status = try_offer(c, &graph, (enum fg_cudnn_offer)offer, message);
+    step.relu = step.relu && !relu_apart;
+    c->relu_apart = relu_apart;
+    enum fg_status status = fg_cudnn_graph_open(&step, c->part, &target, &graph, &c->refusal);
+    if (status != FG_OK)
+        return status == FG_USAGE ? FG_OK : fg_fail(message, status, "%s", c->refusal.text);
+    status = try_candidates(c, &graph, offer, message);
     fg_cudnn_graph_close(&graph);
-    if (status == FG_USAGE || (status == FG_OK && !c->choice->plan.plan))
-        return fg_fail(message, FG_ENVIRONMENT,
-                       "cuDNN %zu has no engine for \"%s\" that works with %zu MiB of workspace; raise "
-                       "gpu.workspace_mib, or use device = cpu%s%.200s",
-                       cudnnGetVersion(), c->choice->text, c->cuda->settings.workspace >> 20,
-                       *c->refusal.text ? "; the last one tried: " : "", c->refusal.text);
+    return status;
+}
+
+static enum fg_status choose(struct contest *c, struct fg_message *message) {
+    const bool may_part = judges(c) && c->step->relu;
+    enum fg_status status = FG_OK;
+    for (int offer = 0; offer < FG_CUDNN_OFFERS; offer++)
+        for (int apart = 0; apart <= may_part && status == FG_OK && !c->choice->plan.plan; apart++)
+            status = try_offer(c, (enum fg_cudnn_offer)offer, apart, message);
+    if (status == FG_OK && !c->choice->plan.plan)
+        return fg_fail(
+            message, FG_ENVIRONMENT,
+            "cuDNN %zu has no engine for \"%s\" that works with %zu MiB of workspace; raise "
+            "gpu.workspace_mib, or use device = cpu; %u were tried, %u make a number of what is not "
+            "finite%s%.200s",
+            cudnnGetVersion(), c->choice->text, c->cuda->settings.workspace >> 20, c->tried, c->drop,
+            *c->refusal.text ? "; the last one: " : "", c->refusal.text);
     return status;
 }
 
@@ -230,7 +184,7 @@ static enum fg_status make_choice(struct choosing *c, const struct fg_step *step
                                   struct fg_cuda_choice *choice, struct fg_message *message) {
     struct fg_cuda *cuda = c->cuda;
     const struct fg_cudnn_target target = {.handle = cuda->handle[step->lane]};
-    const char *text = fg_cuda_kept_find(c->kept, choice->text);
+    const char *text = fg_cuda_kept_find(c->kept, choice->text, &choice->relu_apart);
     const int64_t begin = fg_clock_ns(), left = c->end_ns - begin; /* shared by those that are to come */
     if (text && fg_cudnn_plan_read(text, &target, cuda->settings.workspace, &choice->plan, NULL) == FG_OK) {
         cuda->base.times.finalise_ns += fg_clock_ns() - begin;
@@ -241,6 +195,7 @@ static enum fg_status make_choice(struct choosing *c, const struct fg_step *step
                               .part = part,
                               .memory = c->memory,
                               .end_ns = begin + (left > 0 ? left / (c->p->choices - c->done) : 0),
+                              .last_ns = begin + LIMIT,
                               .choice = choice};
     enum fg_status status = choose(&contest, message);
     c->news |= status == FG_OK;

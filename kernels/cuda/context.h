@@ -15,7 +15,8 @@
 struct fg_cuda_choice {
     char text[FG_CUDNN_TEXT];
     struct fg_cudnn_plan plan;
-    float ms; /* measured; 0: when it was kept */
+    bool relu_apart; /* the plan is of the graph without its ReLU, which is a kernel behind it (relu.cu) */
+    float ms;        /* measured; 0: when it was kept */
 };
 
 /* A program as a CUDA graph, for frames of one shape. */
@@ -79,10 +80,11 @@ enum fg_status fg_cuda_fail(cudaError_t error, const char *what, struct fg_messa
 enum fg_status fg_cuda_choose(struct fg_cuda *cuda, struct fg_cuda_program *p, const struct fg_memory *memory,
                               struct fg_message *message);
 
-/* What was kept in a file for these facts (keep.c), NULL when nothing was; the plan's text for a description, or NULL. */
+/* What was kept in a file for these facts (keep.c), NULL when nothing was; the plan's text for a description, or NULL, and
+ * whether that is without its ReLU. */
 struct fg_cuda_kept;
 struct fg_cuda_kept *fg_cuda_kept_read(const char *path, const char *facts);
-const char *fg_cuda_kept_find(const struct fg_cuda_kept *kept, const char *text);
+const char *fg_cuda_kept_find(const struct fg_cuda_kept *kept, const char *text, bool *relu_apart);
 void fg_cuda_kept_free(struct fg_cuda_kept *kept);
 /* Writes those of a program's choices that are made. Whether it could does not matter: they are measured again. */
 void fg_cuda_kept_write(const char *path, const char *facts, const struct fg_cuda_choice *choice,
@@ -91,10 +93,17 @@ void fg_cuda_kept_write(const char *path, const char *facts, const struct fg_cud
 /* A name for a program that has none: of all that its choices depend on. */
 uint64_t fg_cuda_kept_key(const struct fg_cuda_choice *choice, uint32_t choices);
 
+/* Milliseconds of one run of a plan (measure.c): of its fastest runs, since what disturbs it only makes it slower. FG_USAGE: it
+ * is not to be used. */
+enum fg_status fg_cuda_measure(struct fg_cuda *cuda, const struct fg_step *step, enum fg_cudnn_part part,
+                               const struct fg_cudnn_plan *plan, const struct fg_memory *memory, float *ms,
+                               struct fg_message *message);
+
 /* Whether an engine for a FORWARD part in float16 keeps what is not finite (probe.c); tried on operands of its own. FG_USAGE:
  * not. */
 enum fg_status fg_cuda_probe(struct fg_cuda *cuda, const struct fg_step *step,
-                             const struct fg_cudnn_plan *plan, void *workspace, struct fg_message *message);
+                             const struct fg_cudnn_plan *plan, const struct fg_memory *memory,
+                             struct fg_message *message);
 
 /* Fills memory of the device; ended when it returns (memory.c). */
 enum fg_status fg_cuda_fill(void *memory, int byte, size_t bytes, struct fg_message *message);
@@ -125,6 +134,9 @@ void fg_cuda_recording_drop(struct fg_cuda_recording *r);
 enum fg_status fg_cuda_record(struct fg_cuda *cuda, const struct fg_cuda_program *p,
                               struct fg_cuda_recording *r, const struct fg_memory *memory,
                               struct fg_message *message);
+/* How often a graph copies memory, and the last node that does. */
+enum fg_status fg_cuda_find_copies(cudaGraph_t graph, uint32_t *copies, cudaGraphNode_t *node,
+                                   struct fg_message *message);
 /* The graph copies the frame from where it is now. */
 enum fg_status fg_cuda_recording_aim(const struct fg_cuda_program *p, struct fg_cuda_recording *r,
                                      const struct fg_memory *memory, struct fg_message *message);

@@ -1,6 +1,6 @@
 /* The file of measured choices: a line that says what it is, a line of facts, a line with the length and checksum of what
- * follows; then for each choice its description, the length of its plan's text, and the text. Any doubt means that there
- * is no file. */
+ * follows; then for each choice its description, APART or nothing, and its plan's text. Any doubt means that there is no
+ * file. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,8 @@
 #include "kernels/cuda/context.h"
 #include "runtime/base/file.h"
 
-#define MAGIC "flawgate choices 1" /* another number when more is asked of an engine */
+#define MAGIC "flawgate choices 2" /* another number when more is asked of an engine */
+#define APART "ReLU apart"
 #define MOST_BYTES ((size_t)64 << 20)
 
 struct fg_cuda_kept {
@@ -65,16 +66,20 @@ struct fg_cuda_kept *fg_cuda_kept_read(const char *path, const char *facts) {
     return kept;
 }
 
-const char *fg_cuda_kept_find(const struct fg_cuda_kept *kept, const char *text) {
+/* The string behind this one; the end where there is none. */
+static const char *behind(const char *at, const char *end) {
+    return at < end ? at + strlen(at) + 1 : end;
+}
+
+const char *fg_cuda_kept_find(const struct fg_cuda_kept *kept, const char *text, bool *relu_apart) {
     const char *at = kept ? kept->text : NULL, *end = kept ? kept->text + kept->size : NULL;
     while (at < end) {
-        const size_t length = strlen(at);
-        const char *plan = at + length + 1;
-        if (plan >= end)
-            return NULL;
-        if (!strcmp(at, text))
+        const char *form = behind(at, end), *plan = behind(form, end);
+        if (plan < end && !strcmp(at, text)) {
+            *relu_apart = !strcmp(form, APART);
             return plan;
-        at = plan + strlen(plan) + 1;
+        }
+        at = behind(plan, end);
     }
     return NULL;
 }
@@ -104,7 +109,9 @@ void fg_cuda_kept_write(const char *path, const char *facts, const struct fg_cud
         if (!choice[i].plan.plan)
             continue;
         const bool there = fg_cudnn_plan_write(&choice[i].plan, &plan, NULL) == FG_OK &&
-                           append(&bytes, &size, choice[i].text) && append(&bytes, &size, plan);
+                           append(&bytes, &size, choice[i].text) &&
+                           append(&bytes, &size, choice[i].relu_apart ? APART : "") &&
+                           append(&bytes, &size, plan);
         free(plan);
         if (!there)
             goto out;

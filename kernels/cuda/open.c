@@ -152,7 +152,7 @@ static enum fg_status describe(struct fg_cuda *cuda, struct fg_message *message)
     device->threads = processors();
     device->lanes = cuda->settings.lanes;
     device->warm_ups = 4; /* step by step, and three replays (run.c) */
-    const size_t cudnn = cudnnGetVersion();
+    const size_t cudnn = cudnnGetVersion(), built_for = cudnnGetCudartVersion();
     char number[24], mode[32];
     driver_version(number, sizeof number);
     snprintf(cuda->version, sizeof cuda->version, "CUDA %d.%d, cuDNN %zu.%zu.%zu, driver %sfor CUDA %d.%d",
@@ -160,8 +160,9 @@ static enum fg_status describe(struct fg_cuda *cuda, struct fg_message *message)
              driver / 1000, driver % 1000 / 10);
     /* What nvpmodel has set a Jetson to. */
     first_line("/var/lib/nvpmodel/status", mode, sizeof mode);
-    snprintf(cuda->facts, sizeof cuda->facts, "%.100s; %.120s; power mode %s; workspace %zu%s", device->name,
-             cuda->version, *mode ? mode : "-", cuda->settings.workspace,
+    snprintf(cuda->facts, sizeof cuda->facts,
+             "%.100s; %.120s; cuDNN for CUDA %zu; power mode %s; workspace %zu%s", device->name,
+             cuda->version, built_for, *mode ? mode : "-", cuda->settings.workspace,
              cuda->settings.exact ? "; exact" : "");
     return FG_OK;
 }

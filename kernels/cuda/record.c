@@ -59,33 +59,38 @@ struct fg_cuda_recording *fg_cuda_recording_for(struct fg_cuda_program *p, const
     return oldest;
 }
 
-/* Finds the node that copies the frame: RESIZE records one. Were there another, of an engine of cuDNN, aiming it anew could
- * leave a part to be judged by the last one's frame. */
-static enum fg_status find_copy(struct fg_cuda_recording *r, struct fg_message *message) {
+enum fg_status fg_cuda_find_copies(cudaGraph_t graph, uint32_t *copies, cudaGraphNode_t *node,
+                                   struct fg_message *message) {
     size_t count = 0;
-    cudaError_t error = cudaGraphGetNodes(r->graph, NULL, &count);
-    cudaGraphNode_t *node = calloc(count + 1, sizeof *node);
-    if (!node)
+    cudaError_t error = cudaGraphGetNodes(graph, NULL, &count);
+    cudaGraphNode_t *all = calloc(count + 1, sizeof *all);
+    if (!all)
         return fg_fail(message, FG_ENVIRONMENT, "no memory for %zu nodes", count);
     if (error == cudaSuccess)
-        error = cudaGraphGetNodes(r->graph, node, &count);
-    uint32_t copies = 0;
+        error = cudaGraphGetNodes(graph, all, &count);
+    *copies = 0;
     for (size_t i = 0; i < count && error == cudaSuccess; i++) {
         enum cudaGraphNodeType type;
-        error = cudaGraphNodeGetType(node[i], &type);
+        error = cudaGraphNodeGetType(all[i], &type);
         if (error == cudaSuccess && type == cudaGraphNodeTypeMemcpy) {
-            r->copy = node[i];
-            copies++;
+            *node = all[i];
+            ++*copies;
         }
     }
-    free(node);
-    if (error != cudaSuccess)
-        return fg_cuda_fail(error, "the graph's nodes", message);
-    return copies == 1
-               ? FG_OK
-               : fg_fail(message, FG_ENVIRONMENT,
-                         "CUDA: %u copies were recorded where the frame's is the only one; use device = cpu",
-                         copies);
+    free(all);
+    return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "a graph's nodes", message);
+}
+
+/* The node that copies the frame: RESIZE records one. Were there another, aiming it anew could leave a part to be judged by
+ * the last one's frame; no engine of cuDNN that copies is chosen. */
+static enum fg_status find_copy(struct fg_cuda_recording *r, struct fg_message *message) {
+    uint32_t copies;
+    enum fg_status status = fg_cuda_find_copies(r->graph, &copies, &r->copy, message);
+    if (status == FG_OK && copies != 1)
+        return fg_fail(message, FG_ENVIRONMENT,
+                       "CUDA: %u copies were recorded where the frame's is the only one; use device = cpu",
+                       copies);
+    return status;
 }
 
 enum fg_status fg_cuda_record(struct fg_cuda *cuda, const struct fg_cuda_program *p,

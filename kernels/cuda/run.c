@@ -103,8 +103,12 @@ enum fg_status fg_cuda_run_part(struct fg_cuda *cuda, const struct fg_step *step
                                 void *const data[FG_CUDNN_PLACES], void *workspace,
                                 struct fg_message *message) {
     const struct fg_cuda_program *p = cuda->queueing;
-    const int32_t i = p->of[step - p->program->step][part];
-    return fg_cudnn_plan_run(&p->choice[i].plan, cuda->handle[step->lane], data, workspace, message);
+    const struct fg_cuda_choice *choice = &p->choice[p->of[step - p->program->step][part]];
+    enum fg_status status =
+        fg_cudnn_plan_run(&choice->plan, cuda->handle[step->lane], data, workspace, message);
+    if (status == FG_OK && choice->relu_apart)
+        status = fg_cuda_relu(&(struct fg_cuda_call){&cuda->base, step, NULL, message}, data[FG_CUDNN_Y]);
+    return status;
 }
 
 static enum fg_status queue_step(struct fg_cuda *cuda, const struct fg_cuda_program *p, uint32_t s,

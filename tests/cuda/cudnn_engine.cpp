@@ -21,19 +21,21 @@ const struct engine {
     int note;               /* -1: none */
     double ms;
 } engines[FG_FAKE_ENGINES] = {
-    {(size_t)512 << 20, (size_t)512 << 20, -1, 0.1},
-    {0, (size_t)512 << 20, -1, 0.1},
-    {0, 0, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC, 0.1},
-    {0, 0, -1, 0.1},
-    {0, 0, -1, 0.1},
-    {0, 0, -1, 0.2},
-    {65536, 65536, CUDNN_NUMERICAL_NOTE_TENSOR_CORE, 1},
-    {4096, 4096, -1, 2},
+    {(size_t)512 << 20, (size_t)512 << 20, -1, 2},
+    {0, (size_t)512 << 20, -1, 2},
+    {0, 0, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC, 2},
+    {0, 0, -1, 2},
+    {0, 0, -1, 2},
+    {0, 0, -1, 3},
+    {0, 0, -1, 3},
+    {65536, 65536, CUDNN_NUMERICAL_NOTE_TENSOR_CORE, 4},
+    {4096, 4096, -1, 5},
     {0, 0, -1, 9},
 };
 
 uint64_t runs[FG_FAKE_ENGINES];
 int update;
+bool relu_drops;
 
 /* How many values a caller gets, of so many that there are: CUDNN Backend API, cudnnBackendGetAttribute. */
 template <typename T>
@@ -205,7 +207,7 @@ void fake::compute(const struct plan &plan, const std::map<int64_t, void *> &dat
     for (int64_t p = 0; p < task.pointwise; p++) {
         if (task.relu[p]) {
             for (float &value : y)
-                value = value < 0 ? 0 : value;
+                value = value < 0 || (relu_drops && std::isnan(value)) ? 0 : value;
             continue;
         }
         const struct tensor &t = task.added[p];
@@ -230,8 +232,16 @@ uint64_t fg_fake_runs(enum fg_fake_engine engine) {
     return runs[engine];
 }
 
+void fg_fake_relu_drops(int drops) {
+    relu_drops = drops;
+}
+
 void fg_fake_update(int newer) {
     update = newer;
+}
+
+size_t cudnnGetCudartVersion(void) {
+    return CUDART_VERSION;
 }
 
 size_t cudnnGetVersion(void) {

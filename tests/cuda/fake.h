@@ -49,6 +49,7 @@ enum fg_fake_engine {
     FG_FAKE_REFUSES,   /* its kernel compiles for no graph */
     FG_FAKE_DROPS,     /* float16 only; makes 0 of NaN */
     FG_FAKE_SATURATES, /* float16 only; makes 65,504 of infinity */
+    FG_FAKE_COPIES,    /* copies memory besides */
     FG_FAKE_TENSOR,    /* tensor cores; 64 KiB */
     FG_FAKE_PLAIN,     /* 4 KiB */
     FG_FAKE_SLOW,      /* the only one of the fallback mode; none */
@@ -56,6 +57,8 @@ enum fg_fake_engine {
 };
 /* Plans run of an engine so far. */
 uint64_t fg_fake_runs(enum fg_fake_engine engine);
+/* Whether the ReLU of every engine makes 0 of NaN. */
+void fg_fake_relu_drops(int drops);
 /* Another version of cuDNN, which does not open plans that the first has written. */
 void fg_fake_update(int newer);
 

@@ -82,9 +82,9 @@ static void test_fast_was_taken(void **state) {
 
 /* ---- Engines ---- */
 
-/* What is measured runs once, and five times in each of four launches; what may be taken to judge, in float16, is then probed
+/* What is measured runs once, and five times in each of three launches; what may be taken to judge, in float16, is then probed
  * by NaN and by an overflow. */
-#define MEASURED (1 + 4 * 5)
+#define MEASURED (1 + 3 * 5)
 #define PROBED 2
 
 /* Runs of each engine for one convolution: of choosing it and of computing it. */
@@ -132,6 +132,7 @@ static void test_engines(void **state) {
         count_runs(expected[i].workspace, expected[i].exact, half, FG_JUDGED_TUNE, runs);
         assert_int_equal(runs[FG_FAKE_DROPS], half ? MEASURED + 1 : 0); /* the first probe is enough */
         assert_int_equal(runs[FG_FAKE_SATURATES], half ? MEASURED + PROBED : 0);
+        assert_int_equal(runs[FG_FAKE_COPIES], 1); /* then recorded, and not launched */
         for (int e = FG_FAKE_TENSOR; e < FG_FAKE_ENGINES; e++)
             if (e == (int)expected[i].fastest)
                 assert_int_equal(runs[e], MEASURED + (half ? PROBED : 0) + 1);

@@ -32,7 +32,7 @@
 #define FIRST_LANES 1
 #define EACH 1
 #define PARTS 100
-#define DAMAGES 8
+#define DAMAGES 3
 #endif
 
 static struct fg_message message;
@@ -416,13 +416,38 @@ static void test_kept_choices(void **state) {
     rmdir(folder);
 }
 
+/* A cuDNN whose ReLU makes 0 of NaN: the ReLU is a kernel of its own, also where choices were kept. */
+static void test_relu_apart(void **state) {
+    (void)state;
+    char folder[] = "/tmp/flawgate-test-XXXXXX", path[512];
+    assert_non_null(mkdtemp(folder));
+    fg_fake_relu_drops(1);
+    assert_true(measures(folder));
+    assert_false(measures(folder));
+    struct fg_backend *backend = fg_judged_cuda(1, 0, folder);
+    static struct fg_judged_parameter parameter[FG_NETWORK_PARAMS];
+    const uint32_t count = fg_judged_parameters(backend, parameter);
+    struct fg_judged j;
+    ok(fg_judged_open(&j, good, backend, true, &message));
+    draw(picture, sizeof picture, 6);
+    hold(&j, &frame);
+    for (uint32_t i = 0; i < count; i += 32)
+        assert_false(judge_with(&j, &parameter[i].place, NAN).finite);
+    fg_judged_close(&j);
+    backend->close(backend);
+    fg_fake_relu_drops(0);
+    find_choices(folder, path, sizeof path);
+    unlink(path);
+    rmdir(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_score_is_the_cpus), cmocka_unit_test(test_wide_pitch),
         cmocka_unit_test(test_deadline),          cmocka_unit_test(test_hang),
         cmocka_unit_test(test_not_finite),        cmocka_unit_test(test_not_finite_bundle),
         cmocka_unit_test(test_nothing_is_taken),  cmocka_unit_test(test_recordings),
-        cmocka_unit_test(test_kept_choices),
+        cmocka_unit_test(test_kept_choices),      cmocka_unit_test(test_relu_apart),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -291,6 +291,7 @@ static void test_kept_file(void **state) {
     close(mkstemp(path));
     for (int i = 0; i < 2; i++) {
         memcpy(choice[i].text, graphs[i].text, sizeof choice[i].text);
+        choice[i].relu_apart = i;
         ok(make_plan(&graphs[i], &orin, &choice[i].plan));
     }
     fg_cuda_kept_write(path, "these facts", choice, 2);
@@ -298,11 +299,14 @@ static void test_kept_file(void **state) {
     assert_non_null(kept);
     for (int i = 0; i < 2; i++) {
         ok(fg_cudnn_plan_write(&choice[i].plan, &text, &message));
-        assert_string_equal(fg_cuda_kept_find(kept, choice[i].text), text);
+        bool apart = !i;
+        assert_string_equal(fg_cuda_kept_find(kept, choice[i].text, &apart), text);
+        assert_int_equal(apart, i);
         free(text);
         fg_cudnn_plan_close(&choice[i].plan);
     }
-    assert_null(fg_cuda_kept_find(kept, "another graph"));
+    bool apart;
+    assert_null(fg_cuda_kept_find(kept, "another graph", &apart));
     fg_cuda_kept_free(kept);
     assert_null(fg_cuda_kept_read(path, "other facts"));
     FILE *file = fopen(path, "r+");
