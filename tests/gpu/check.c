@@ -41,7 +41,8 @@ static void ok(enum fg_status status) {
 }
 
 static enum fg_status open_gpu(bool exact) {
-    const struct fg_cuda_settings settings = {.lanes = 3, .workspace = (size_t)64 << 20, .exact = exact};
+    const struct fg_cuda_settings settings = {
+        .lanes = 3, .workspace = (size_t)64 << 20, .exact = exact, .folder = getenv("STATE_DIRECTORY")};
     return fg_device_open_cuda(&settings, &gpu, &message);
 }
 
@@ -199,9 +200,11 @@ static void compare_judging(const char *name, const uint8_t *picture) {
         error = fmaxf(error, isfinite(map[i]) ? fabsf(map[i] - expected[i]) : INFINITY);
         largest = fmaxf(largest, fabsf(expected[i]));
     }
-    print_message("%s, %s gate: score %.5f, the CPU's %.5f; map differs by %.2g of its maximum\n", name,
-                  network.spec.soft_gate ? "soft" : "hard", (double)score, (double)right,
-                  (double)(error / largest));
+    const struct fg_prepare_times *times = &gpu->times;
+    print_message(
+        "%s, %s gate: score %.5f, the CPU's %.5f; map differs by %.2g of its maximum; engines in %.1f s\n",
+        name, network.spec.soft_gate ? "soft" : "hard", (double)score, (double)right,
+        (double)(error / largest), (double)(times->finalise_ns + times->tune_ns) / 1e9);
     assert_true(fabsf(score - right) <= 0.01f * right);
     assert_true(error <= 0.02f * largest);
     fg_judging_close(&a);
@@ -339,23 +342,33 @@ static void test_training(void **state) {
 
 /* ---- Memory ---- */
 
+/* CU_DEVICE_ATTRIBUTE_INTEGRATED: its memory is the host's, which other programs take and give back meanwhile. */
+#define INTEGRATED 18
+#define OTHERS ((int64_t)16 << 20)
+
+/* Free memory of the device once no run makes anything any more, and after PARTS runs. */
 static void test_memory(void **state) {
     (void)state;
     void *driver = dlopen("libcuda.so.1", RTLD_NOW);
-    int (*ask)(size_t *, size_t *) = NULL;
-    if (driver)
-        *(void **)&ask = dlsym(driver, "cuMemGetInfo_v2");
-    assert_non_null(ask);
+    assert_non_null(driver);
+    int (*ask)(size_t *, size_t *) = NULL, (*attribute)(int *, int, int) = NULL, integrated = 0;
+    *(void **)&ask = dlsym(driver, "cuMemGetInfo_v2");
+    *(void **)&attribute = dlsym(driver, "cuDeviceGetAttribute");
+    assert_true(ask && attribute);
+    assert_int_equal(attribute(&integrated, INTEGRATED, 0), 0);
     make_folded(FG_RESNET18, false);
     struct fg_judging j;
     ok(fg_judging_open(&j, gpu, &network, &folded, 1, &message));
-    ok(fg_judging_run(&j, &message));
+    for (uint32_t i = 0; i < gpu->device.warm_ups; i++)
+        ok(fg_judging_run(&j, &message));
     size_t before = 0, after = 0, all;
     assert_int_equal(ask(&before, &all), 0);
     for (int i = 0; i < PARTS; i++)
         ok(fg_judging_run(&j, &message));
     assert_int_equal(ask(&after, &all), 0);
-    assert_int_equal(after, before);
+    const int64_t taken = (int64_t)before - (int64_t)after;
+    print_message("%d parts took %lld bytes of the device's memory\n", PARTS, (long long)taken);
+    assert_true(integrated ? taken <= OTHERS : taken == 0);
     fg_judging_close(&j);
     fg_folded_close(&folded);
 }
@@ -419,6 +432,7 @@ static int show_device(void) {
 }
 
 int main(int argc, char **argv) {
+    setvbuf(stdout, NULL, _IOLBF, 0); /* what it has when it is stopped is not lost */
     if (argc == 2 && !strcmp(argv[1], "device"))
         return show_device();
     if (argc < 2 || open_gpu(false) != FG_OK) {
