@@ -37,12 +37,34 @@
 
 static struct fg_message message;
 static char good[64], changed[64];
+/* The good bundle's choices: most tests need none anew. */
+static char kept[] = "/tmp/flawgate-test-kept-XXXXXX";
 static struct fg_backend *cpu;
 static struct fg_judged expected;
 
 static void ok(enum fg_status status) {
     if (status != FG_OK)
         fail_msg("%s (last refusal: %s)", message.text, fg_fake_refusal());
+}
+
+/* The file of choices that is in the folder; its size. */
+static long find_choices(const char *folder, char *path, size_t size) {
+    DIR *list = opendir(folder);
+    assert_non_null(list);
+    *path = 0;
+    for (struct dirent *entry; (entry = readdir(list));)
+        if (entry->d_name[0] != '.')
+            snprintf(path, size, "%s/%s", folder, entry->d_name);
+    closedir(list);
+    struct stat facts;
+    return *path && !stat(path, &facts) ? (long)facts.st_size : -1;
+}
+
+static void remove_folder(const char *folder) {
+    char path[512];
+    while (find_choices(folder, path, sizeof path) >= 0)
+        unlink(path);
+    rmdir(folder);
 }
 
 static int set_up(void **state) {
@@ -52,6 +74,12 @@ static int set_up(void **state) {
     fg_judged_write(good, -1, 0);
     ok(fg_cpu_open(1, 1, &cpu, &message));
     ok(fg_judged_open(&expected, good, cpu, true, &message));
+    assert_non_null(mkdtemp(kept));
+    struct fg_backend *backend = fg_judged_cuda(1, 0, kept);
+    struct fg_judged j;
+    ok(fg_judged_open(&j, good, backend, true, &message));
+    fg_judged_close(&j);
+    backend->close(backend);
     return 0;
 }
 
@@ -61,6 +89,7 @@ static int tear_down(void **state) {
     cpu->close(cpu);
     unlink(good);
     unlink(changed);
+    remove_folder(kept);
     return 0;
 }
 
@@ -127,7 +156,7 @@ static void test_score_is_the_cpus(void **state) {
             fg_fake_seed(seed);
             fg_fake_fail(0, FG_FAKE_LOST);
             /* Without measurements nothing waits for the weights but what has to. */
-            struct fg_backend *backend = fg_judged_cuda(lanes, seed == 1 ? 0 : FG_JUDGED_TUNE, NULL);
+            struct fg_backend *backend = fg_judged_cuda(lanes, FG_JUDGED_TUNE, seed == 1 ? kept : NULL);
             struct fg_judged j;
             ok(fg_judged_open(&j, good, backend, true, &message));
             judge_frames(&j);
@@ -142,7 +171,7 @@ static void test_wide_pitch(void **state) {
     (void)state;
     enum { W = FG_JUDGED_WIDTH, H = FG_JUDGED_HEIGHT, PITCH = 4096 };
     for (uint32_t lanes = FIRST_LANES; lanes <= 3; lanes += 2) {
-        struct fg_backend *backend = fg_judged_cuda(lanes, 0, NULL);
+        struct fg_backend *backend = fg_judged_cuda(lanes, 0, kept);
         struct fg_judged j;
         ok(fg_judged_open(&j, good, backend, true, &message));
         void *pinned = NULL;
@@ -163,7 +192,7 @@ static const struct fg_frame frame = {picture, FG_JUDGED_SIDE, FG_JUDGED_SIDE, F
 
 static void test_deadline(void **state) {
     (void)state;
-    struct fg_backend *backend = fg_judged_cuda(3, 0, NULL);
+    struct fg_backend *backend = fg_judged_cuda(3, 0, kept);
     struct fg_judged j;
     struct fg_judgement judgement = {.score = -1}, other;
     ok(fg_judged_open(&j, good, backend, true, &message));
@@ -186,7 +215,7 @@ static void test_deadline(void **state) {
 /* A device that never comes back: never a verdict, no second run, and who asks waits no longer than it has said. */
 static void test_hang(void **state) {
     (void)state;
-    struct fg_backend *backend = fg_judged_cuda(1, 0, NULL);
+    struct fg_backend *backend = fg_judged_cuda(1, 0, kept);
     struct fg_judged j;
     struct fg_judgement judgement = {.score = -1};
     ok(fg_judged_open(&j, good, backend, true, &message));
@@ -246,7 +275,7 @@ static void hold_gate(int32_t parameter, float value, float score) {
 static void test_not_finite(void **state) {
     (void)state;
     static const float values[] = {NAN, INFINITY, 6e4f};
-    struct fg_backend *backend = fg_judged_cuda(1, 0, NULL);
+    struct fg_backend *backend = fg_judged_cuda(1, 0, kept);
     static struct fg_judged_parameter parameter[FG_NETWORK_PARAMS];
     const uint32_t count = fg_judged_parameters(backend, parameter);
     struct fg_judged j;
@@ -274,7 +303,7 @@ static void test_not_finite(void **state) {
 static void test_not_finite_bundle(void **state) {
     (void)state;
     static const float values[] = {NAN, INFINITY, 1e6f};
-    struct fg_backend *backend = fg_judged_cuda(1, 0, NULL);
+    struct fg_backend *backend = fg_judged_cuda(1, 0, kept);
     static struct fg_judged_parameter parameter[FG_NETWORK_PARAMS];
     fg_judged_parameters(backend, parameter);
     for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
@@ -297,7 +326,7 @@ static void test_not_finite_bundle(void **state) {
 
 static void test_nothing_is_taken(void **state) {
     (void)state;
-    struct fg_backend *backend = fg_judged_cuda(3, 0, NULL);
+    struct fg_backend *backend = fg_judged_cuda(3, 0, kept);
     struct fg_judged j;
     struct fg_judgement judgement;
     ok(fg_judged_open(&j, good, backend, true, &message));
@@ -319,7 +348,7 @@ static void test_recordings(void **state) {
     (void)state;
     static uint8_t pixels[FG_JUDGED_WIDTH * FG_JUDGED_HEIGHT * 3];
     const struct fg_frame largest = {pixels, FG_JUDGED_WIDTH, FG_JUDGED_HEIGHT, FG_RGB8, FG_JUDGED_WIDTH * 3};
-    struct fg_backend *backend = fg_judged_cuda(3, 0, NULL);
+    struct fg_backend *backend = fg_judged_cuda(3, 0, kept);
     struct fg_judged j;
     draw(pixels, sizeof pixels, 9);
     ok(fg_judged_open(&j, good, backend, true, &message));
@@ -344,19 +373,6 @@ static void test_recordings(void **state) {
     assert_int_equal(fg_fake_captures(), captures + 1);
     fg_judged_close(&j);
     backend->close(backend);
-}
-
-/* The file of choices that is in the folder; its size. */
-static long find_choices(const char *folder, char *path, size_t size) {
-    DIR *list = opendir(folder);
-    assert_non_null(list);
-    *path = 0;
-    for (struct dirent *entry; (entry = readdir(list));)
-        if (entry->d_name[0] != '.')
-            snprintf(path, size, "%s/%s", folder, entry->d_name);
-    closedir(list);
-    struct stat facts;
-    return *path && !stat(path, &facts) ? (long)facts.st_size : -1;
 }
 
 /* Opens an engine whose choices may be kept; whether engines were measured for it. */
@@ -412,14 +428,13 @@ static void test_kept_choices(void **state) {
     assert_true(measures(folder));
     assert_false(measures(folder));
     fg_fake_update(0);
-    unlink(path);
-    rmdir(folder);
+    remove_folder(folder);
 }
 
 /* A cuDNN whose ReLU makes 0 of NaN: the ReLU is a kernel of its own, also where choices were kept. */
 static void test_relu_apart(void **state) {
     (void)state;
-    char folder[] = "/tmp/flawgate-test-XXXXXX", path[512];
+    char folder[] = "/tmp/flawgate-test-XXXXXX";
     assert_non_null(mkdtemp(folder));
     fg_fake_relu_drops(1);
     assert_true(measures(folder));
@@ -436,9 +451,7 @@ static void test_relu_apart(void **state) {
     fg_judged_close(&j);
     backend->close(backend);
     fg_fake_relu_drops(0);
-    find_choices(folder, path, sizeof path);
-    unlink(path);
-    rmdir(folder);
+    remove_folder(folder);
 }
 
 int main(void) {
