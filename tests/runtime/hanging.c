@@ -42,13 +42,14 @@ static void hang(const char *call) {
 
 /* Before a call: it may hang, or fail. */
 static enum fg_status enter(enum hanging_call call, const char *name, struct fg_message *message) {
-    if (atomic_load(&hanging->call) != (int)call)
+    if (atomic_load(&hanging->call) == (int)call) {
+        atomic_store(&gone, true);
+        hang(name);
+    }
+    if (atomic_load(&hanging->lost) != (int)call)
         return FG_OK;
     atomic_store(&gone, true);
-    if (atomic_load(&hanging->lost))
-        return fg_fail(message, FG_DEVICE_LOST, "test: %s fails", name);
-    hang(name);
-    return FG_OK;
+    return fg_fail(message, FG_DEVICE_LOST, "test: %s fails", name);
 }
 
 static enum fg_status prepare(struct fg_backend *backend, const struct fg_program *program,
@@ -70,7 +71,7 @@ static enum fg_status poll_run(struct fg_backend *backend, int64_t deadline_ns, 
 
 /* A device that is gone gives nothing back. */
 static void give_back(const char *name) {
-    if (atomic_load(&gone) && atomic_load(&hanging->call) != HANG_NOTHING)
+    if (atomic_load(&gone) && (atomic_load(&hanging->call) || atomic_load(&hanging->lost)))
         hang(name);
 }
 

@@ -13,7 +13,7 @@ enum hanging_call { HANG_NOTHING, HANG_PREPARE, HANG_SUBMIT, HANG_POLL };
 struct hanging {
     _Atomic int64_t now_ns; /* fg_clock_ns; it stands still until the test moves it */
     _Atomic int call;       /* enum hanging_call: hangs from now on */
-    _Atomic int lost;       /* instead of hanging it fails with FG_DEVICE_LOST */
+    _Atomic int lost;       /* likewise: fails with FG_DEVICE_LOST, once it has hung if it does */
     sem_t go;               /* lets one call that hangs go on */
 };
 

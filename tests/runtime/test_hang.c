@@ -26,6 +26,7 @@
     LINE "line reject { name = REJECT active_low = true }\nreject { delay_ms = 600000 }\n"                   \
          "fail_safe = reject-all\n"
 #define HALTED 14
+#define UPDATING 12
 
 static struct hanging *world;
 
@@ -47,7 +48,7 @@ static int make(void **state) {
 static void begin(enum hanging_call call, const char *more) {
     atomic_store(&world->now_ns, fg_clock_ns());
     atomic_store(&world->call, call);
-    atomic_store(&world->lost, 0);
+    atomic_store(&world->lost, HANG_NOTHING);
     assert_int_equal(sem_init(&world->go, 1, 0), 0);
     launch("flawgated-hanging", "one.fgb, two.fgb", more);
 }
@@ -179,11 +180,24 @@ static void test_error_of_the_device(void **state) {
     (void)state;
     begin(HANG_NOTHING, REJECTS);
     wait_bit(READY, true);
-    atomic_store(&world->lost, 1);
-    atomic_store(&world->call, HANG_SUBMIT);
+    atomic_store(&world->lost, HANG_SUBMIT);
     coil(1, true);
     assert_int_equal(wait_result(1).reason, FG_REASON_DEVICE_LOST);
     assert_int_equal(input(1), FG_ERROR_DEVICE_LOST);
+    expect_end(2);
+}
+
+/* The job change that waited for the part is not begun. */
+static void test_error_of_the_device_before_a_job_change(void **state) {
+    (void)state;
+    hang_in_part(HANG_POLL, REJECTS);
+    holding(0, 1);
+    atomic_store(&world->lost, HANG_POLL);
+    atomic_store(&world->call, HANG_PREPARE);
+    assert_int_equal(sem_post(&world->go), 0);
+    assert_int_equal(wait_result(1).reason, FG_REASON_DEVICE_LOST);
+    turn();
+    assert_false(status_bit(UPDATING));
     expect_end(2);
 }
 
@@ -318,6 +332,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_job_change_that_hangs, kill_appliance),
         cmocka_unit_test_teardown(test_self_test_that_hangs, kill_appliance),
         cmocka_unit_test_teardown(test_error_of_the_device, kill_appliance),
+        cmocka_unit_test_teardown(test_error_of_the_device_before_a_job_change, kill_appliance),
         cmocka_unit_test_teardown(test_late_job, kill_appliance),
         cmocka_unit_test_teardown(test_end_while_a_part_hangs, kill_appliance),
         cmocka_unit_test_teardown(test_end_while_a_load_hangs, kill_appliance),
