@@ -33,7 +33,7 @@ struct lane {
 struct fg_cpu {
     struct fg_backend base;
     struct fg_kernel kernel[FG_OPERATORS];
-    char version[64];
+    char version[96];
     uint32_t started; /* lanes whose leader runs */
     struct lane lane[FG_MAX_LANES];
 
@@ -334,13 +334,25 @@ static bool has_room(size_t bytes) {
     return room != MAP_FAILED && munmap(room, bytes) == 0;
 }
 
+/* OpenBLAS takes a processor that is newer than itself for one of 2004, and is then several times slower. */
+static bool is_unknown(const char *core) {
+#if defined(__x86_64__)
+    return !strcmp(core, "Prescott") && __builtin_cpu_supports("avx2");
+#else
+    (void)core;
+    return false;
+#endif
+}
+
 /* One thread a caller, and all the buffers that the lanes can hold at once mapped now. */
 static void set_up_blas(struct fg_cpu *cpu, uint32_t callers) {
     openblas_set_num_threads(1);
     const char *config = openblas_get_config();
     const char *space = strchr(config, ' ');
     int length = space ? (int)(space - config + 1) + (int)strcspn(space + 1, " ") : (int)strlen(config);
-    snprintf(cpu->version, sizeof cpu->version, "%.*s (%s)", length, config, openblas_get_corename());
+    const char *core = openblas_get_corename();
+    snprintf(cpu->version, sizeof cpu->version, "%.*s (%s)%s", length, config, core,
+             is_unknown(core) ? ", slow: set OPENBLAS_CORETYPE (README)" : "");
     void *buffer[FG_MAX_LANES * FG_TEAM_THREADS];
     for (uint32_t i = 0; i < callers; i++) {
         buffer[i] = blas_memory_alloc(0);
