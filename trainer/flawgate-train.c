@@ -10,14 +10,14 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
-#include "runtime/device.h"
-#include "runtime/json.h"
-#include "runtime/safetensors.h"
-#include "trainer/dataset.h"
-#include "trainer/evaluate.h"
-#include "trainer/finish.h"
+#include "runtime/base/json.h"
+#include "runtime/engine/device.h"
+#include "runtime/weights/safetensors.h"
+#include "trainer/bundle/finish.h"
+#include "trainer/data/dataset.h"
+#include "trainer/evaluate/evaluate.h"
+#include "trainer/loop/state.h"
 #include "trainer/options.h"
-#include "trainer/state.h"
 
 /* Everything of one run. */
 struct run {

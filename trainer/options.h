@@ -2,7 +2,7 @@
 #ifndef FG_TRAINER_OPTIONS_H
 #define FG_TRAINER_OPTIONS_H
 
-#include "trainer/train.h"
+#include "trainer/loop/train.h"
 
 struct fg_options {
     const char *folder, *out, *teacher; /* teacher "random": drawn from the seed */

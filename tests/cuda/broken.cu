@@ -1,5 +1,5 @@
 /* Kernels with the mistakes that the emulator is there to find. */
-#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/operators/device.cuh"
 
 extern "C" {
 #include "tests/cuda/broken.h"

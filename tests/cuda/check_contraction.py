@@ -10,7 +10,7 @@ import sys
 
 def main():
     ptx = subprocess.run([sys.argv[1], "-O3", "-std=c++20", "-I.", "-arch=compute_80", "-ptx", "-o", "/dev/stdout",
-                          "kernels/cuda/resize.cu"], stdout=subprocess.PIPE, text=True, check=True).stdout
+                          "kernels/cuda/operators/resize.cu"], stdout=subprocess.PIPE, text=True, check=True).stdout
     found = {name: len(re.findall(rf"\b{re.escape(name)}\b", ptx)) for name in ("mul.rn.f64", "mul.f64", "fma.rn.f64")}
     print(found)
     if not found["mul.rn.f64"] or found["mul.f64"] or found["fma.rn.f64"]:

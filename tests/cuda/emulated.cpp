@@ -3,7 +3,7 @@
 #include <cuda_runtime.h>
 
 extern "C" {
-#include "kernels/cuda/cuda.h"
+#include "kernels/cuda/host/cuda.h"
 #include "tests/cuda/emulated.h"
 }
 

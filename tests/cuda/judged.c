@@ -10,9 +10,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/inference.h"
+#include "runtime/network/inference.h"
 #include "tests/cuda/fake.h"
-#include "trainer/weights.h"
+#include "trainer/loop/weights.h"
 
 static struct fg_network network;
 static struct fg_message why;

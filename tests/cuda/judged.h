@@ -3,7 +3,7 @@
 #define FG_TESTS_CUDA_JUDGED_H
 
 #include "kernels/plugin.h"
-#include "runtime/engine.h"
+#include "runtime/engine/engine.h"
 
 #define FG_JUDGED_SIDE 64
 #define FG_JUDGED_WIDTH 100 /* of the largest frame */

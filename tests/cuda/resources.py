@@ -35,7 +35,7 @@ def compile_to(*how):
 
 def main():
     print(f"{'kernel':44} {'target':7} threads  registers  shared  spills  occupancy")
-    for source in sorted(Path("kernels/cuda").glob("*.cu")):
+    for source in sorted(Path("kernels/cuda/operators").glob("*.cu")):
         bounds = dict(BOUND.findall(compile_to("-arch=compute_80", "-ptx", "-o", "-", source).stdout))
         for arch in [int(a) for a in sys.argv[1:]] or LIMITS:
             said = compile_to(f"-arch=sm_{arch}", "-Xptxas", "-v", "-cubin", "-o", "/dev/null", source)

@@ -1,6 +1,6 @@
 /* Inside the fakes: one device, its memory, and work on its streams. Every entry point takes the lock first. */
-#ifndef FG_TESTS_CUDA_RUNTIME_H_
-#define FG_TESTS_CUDA_RUNTIME_H_
+#ifndef FG_TESTS_CUDA_RUNTIME_H
+#define FG_TESTS_CUDA_RUNTIME_H
 
 #include <cstddef>
 #include <cstdint>

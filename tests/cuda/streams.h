@@ -1,6 +1,6 @@
 /* Inside the fake runtime: streams, events, graphs, and their handles, which are numbers that are never given twice. */
-#ifndef FG_TESTS_CUDA_STREAMS_H_
-#define FG_TESTS_CUDA_STREAMS_H_
+#ifndef FG_TESTS_CUDA_STREAMS_H
+#define FG_TESTS_CUDA_STREAMS_H
 
 #include <map>
 #include <thread>

@@ -15,7 +15,7 @@
 #include "tests/cuda/judged.h"
 #include "tests/reference/bench.h"
 #include "tests/reference/cases.h"
-#include "trainer/graph.h"
+#include "trainer/loop/graph.h"
 
 #define TRAINING_BATCH 2
 

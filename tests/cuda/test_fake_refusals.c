@@ -18,7 +18,7 @@
 #include <cuda_runtime_api.h>
 #include <cudnn.h>
 
-#include "kernels/cuda/cudnn_plan.h"
+#include "kernels/cuda/cudnn/plan.h"
 #include "tests/cuda/fake.h"
 #include "tests/cuda/judged.h"
 

@@ -15,10 +15,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kernels/cuda/context.h"
+#include "kernels/cuda/host/context.h"
 #include "runtime/base/clock.h"
-#include "runtime/inference.h"
-#include "trainer/graph.h"
+#include "runtime/network/inference.h"
+#include "trainer/loop/graph.h"
 
 #define SIDE 256
 #define BATCH 16

@@ -21,12 +21,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/device.h"
+#include "runtime/engine/device.h"
 #include "tests/reference/bench.h"
 #include "tests/reference/cases.h"
-#include "tools/judging.h"
-#include "tools/picture_part.h"
-#include "trainer/train.h"
+#include "tools/bench/judging.h"
+#include "tools/demo/picture_part.h"
+#include "trainer/loop/train.h"
 
 #define SIDE 256
 #define PARTS 1000

@@ -1,5 +1,5 @@
 """Puts a state's weights into a bundle as they are, in float32: what the engine gives with them is compared without the
-rounding of the bundle's float16. The format is that of runtime/bundle_format.h."""
+rounding of the bundle's float16. The format is that of runtime/bundle/format.h."""
 import hashlib
 import re
 import struct

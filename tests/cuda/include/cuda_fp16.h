@@ -1,6 +1,6 @@
 /* Stands in for CUDA's: float16 with the two conversions that kernels/cuda uses. */
-#ifndef FG_TESTS_CUDA_FP16_H
-#define FG_TESTS_CUDA_FP16_H
+#ifndef FG_TESTS_CUDA_INCLUDE_CUDA_FP16_H
+#define FG_TESTS_CUDA_INCLUDE_CUDA_FP16_H
 
 extern "C" {
 #include "runtime/base/half.h"

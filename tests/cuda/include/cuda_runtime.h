@@ -1,7 +1,7 @@
 /* Stands in for the CUDA runtime's header where .cu files are compiled as C++ to run on the CPU: the language of
  * device code, and the few calls that kernels/cuda makes beside it. What a kernel may do is in emulator.h. */
-#ifndef FG_TESTS_CUDA_RUNTIME_H
-#define FG_TESTS_CUDA_RUNTIME_H
+#ifndef FG_TESTS_CUDA_INCLUDE_CUDA_RUNTIME_H
+#define FG_TESTS_CUDA_INCLUDE_CUDA_RUNTIME_H
 
 #include <cmath>
 #include <cstddef>

@@ -1,0 +1,24 @@
+/* A source of edges: what the input lines did, in order, with the time at which they did it.
+ *
+ * One thread waits on the descriptor and takes events until there is none. */
+#ifndef FG_BOARD_GPIO_EDGES_H
+#define FG_BOARD_GPIO_EDGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fg_edge {
+    uint32_t line;     /* index in the list that the board was opened with */
+    bool level;        /* after the edge: logical, active-low undone */
+    int64_t time_ns;   /* of the edge, on fg_clock_ns's clock */
+    uint32_t sequence; /* counts the line's edges */
+    uint32_t lost;     /* edges of this line that were lost just before this one */
+};
+
+struct fg_edges {
+    int descriptor; /* readable while an event waits */
+    /* The oldest event; false when none waits. */
+    bool (*next)(struct fg_edges *edges, struct fg_edge *edge);
+};
+
+#endif

@@ -1,0 +1,354 @@
+#include "board/gpio/simulated.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+
+#define MAGIC 0x31424746u /* "FGB1" read as little-endian */
+#define PATH_SIZE 4096
+
+/* One place of the ring. stamp is the change's sequence + 1, stored last. */
+struct place {
+    _Atomic uint64_t stamp;
+    _Atomic uint32_t line, level;
+    _Atomic int64_t time_ns;
+};
+
+/* The file `lines`. */
+struct shared {
+    _Atomic uint32_t magic; /* stored last */
+    uint32_t count;
+    struct fg_simulated_line line[FG_SIMULATED_LINES];
+    _Atomic uint32_t level[FG_SIMULATED_LINES];
+    _Atomic uint32_t wake; /* futex: moves with every change */
+    _Atomic uint64_t changes;
+    struct place place[FG_SIMULATED_CHANGES];
+};
+
+/* What the FIFO carries; shorter than PIPE_BUF, so it is written and read whole. */
+struct record {
+    uint32_t line, level;
+    int64_t time_ns;
+};
+
+struct fg_simulated {
+    struct fg_edges edges;
+    struct fg_outputs outputs;
+    struct shared *shared;
+    uint32_t count;
+    struct fg_simulated_line line[FG_SIMULATED_LINES]; /* checked copy */
+    int file, fifo;
+    uint32_t sequence[FG_SIMULATED_LINES];
+};
+
+/* ---- Edges ---- */
+
+static bool next_edge(struct fg_edges *edges, struct fg_edge *edge) {
+    struct fg_simulated *board =
+        (struct fg_simulated *)((char *)edges - offsetof(struct fg_simulated, edges));
+    struct record record;
+    while (read(board->fifo, &record, sizeof record) == (ssize_t)sizeof record) {
+        if (record.line >= board->count || board->line[record.line].output)
+            continue;
+        const int64_t now = fg_clock_ns();
+        *edge = (struct fg_edge){.line = record.line,
+                                 .level = (record.level != 0) != board->line[record.line].active_low,
+                                 .time_ns = record.time_ns < now ? record.time_ns : now,
+                                 .sequence = ++board->sequence[record.line]};
+        return true;
+    }
+    return false;
+}
+
+enum fg_status fg_simulated_drive(struct fg_simulated *board, uint32_t line, bool level,
+                                  struct fg_message *message) {
+    assert(line < board->count);
+    const char *name = board->line[line].name;
+    if (board->line[line].output)
+        return fg_fail(message, FG_USAGE, "line %s is an output: it can be read, not driven", name);
+    if (board->fifo < 0)
+        return fg_fail(message, FG_ENVIRONMENT, "line %s: nobody reads it; is flawgated running?", name);
+    if (atomic_exchange(&board->shared->level[line], level) == (uint32_t)level)
+        return FG_OK;
+    const struct record record = {line, level, fg_clock_ns()};
+    if (write(board->fifo, &record, sizeof record) == (ssize_t)sizeof record)
+        return FG_OK;
+    const int error = errno;
+    atomic_store(&board->shared->level[line], !level);
+    return fg_fail_errno(message, FG_ENVIRONMENT, error, "line %s: its reader does not take the edge", name);
+}
+
+/* ---- Outputs ---- */
+
+/* Async-signal-safe, and safe from several threads at once: each change reserves its own place. */
+static void set_wire(struct shared *shared, uint32_t line, bool level) {
+    if (atomic_exchange(&shared->level[line], level) == (uint32_t)level)
+        return;
+    const uint64_t sequence = atomic_fetch_add(&shared->changes, 1);
+    struct place *place = &shared->place[sequence % FG_SIMULATED_CHANGES];
+    atomic_store(&place->stamp, 0);
+    atomic_store(&place->line, line);
+    atomic_store(&place->level, level);
+    atomic_store(&place->time_ns, fg_clock_ns());
+    atomic_store(&place->stamp, sequence + 1);
+    atomic_fetch_add(&shared->wake, 1);
+    syscall(SYS_futex, &shared->wake, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+static struct fg_simulated *owner(struct fg_outputs *outputs) {
+    return (struct fg_simulated *)((char *)outputs - offsetof(struct fg_simulated, outputs));
+}
+
+static enum fg_status set_output(struct fg_outputs *outputs, uint32_t line, bool level, int64_t time_ns,
+                                 struct fg_message *message) {
+    (void)message;
+    struct fg_simulated *board = owner(outputs);
+    assert(line < board->count && board->line[line].output);
+    const struct timespec at = {.tv_sec = time_ns / FG_S, .tv_nsec = time_ns % FG_S};
+    if (time_ns > fg_clock_ns())
+        while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+            ;
+    set_wire(board->shared, line, level != board->line[line].active_low);
+    return FG_OK;
+}
+
+static void make_safe(struct fg_outputs *outputs) {
+    struct fg_simulated *board = owner(outputs);
+    for (uint32_t i = 0; i < board->count; i++)
+        if (board->line[i].output)
+            set_wire(board->shared, i, false);
+}
+
+uint64_t fg_simulated_changes(const struct fg_simulated *board) {
+    return atomic_load(&board->shared->changes);
+}
+
+enum fg_status fg_simulated_change(struct fg_simulated *board, uint64_t sequence, int64_t deadline_ns,
+                                   struct fg_simulated_change *change, struct fg_message *message) {
+    struct shared *shared = board->shared;
+    struct place *place = &shared->place[sequence % FG_SIMULATED_CHANGES];
+    for (;;) {
+        const uint32_t wake = atomic_load(&shared->wake);
+        const uint64_t stamp = atomic_load(&place->stamp);
+        if (stamp == sequence + 1) {
+            *change = (struct fg_simulated_change){.sequence = sequence,
+                                                   .line = atomic_load(&place->line),
+                                                   .level = atomic_load(&place->level) != 0,
+                                                   .time_ns = atomic_load(&place->time_ns)};
+            if (atomic_load(&place->stamp) == stamp && change->line < board->count)
+                return FG_OK;
+        }
+        if (atomic_load(&shared->changes) > sequence + FG_SIMULATED_CHANGES)
+            return fg_fail(message, FG_INPUT, "output change %llu is no longer kept",
+                           (unsigned long long)sequence);
+        const int64_t left = deadline_ns - fg_clock_ns();
+        if (left <= 0)
+            return fg_fail(message, FG_TIMEOUT, "no output has changed");
+        const struct timespec patience = {.tv_sec = left / FG_S, .tv_nsec = left % FG_S};
+        syscall(SYS_futex, &shared->wake, FUTEX_WAIT, wake, &patience, NULL, 0);
+    }
+}
+
+/* ---- Opening ---- */
+
+static enum fg_status make_path(char *path, const char *folder, const char *name,
+                                struct fg_message *message) {
+    if (snprintf(path, PATH_SIZE, "%s/%s", folder, name) >= PATH_SIZE)
+        return fg_fail(message, FG_INPUT, "board: the path of %s is too long", folder);
+    return FG_OK;
+}
+
+static enum fg_status allocate(struct fg_simulated **board, struct fg_message *message) {
+    *board = calloc(1, sizeof **board);
+    if (!*board)
+        return fg_fail(message, FG_ENVIRONMENT, "board: no memory");
+    (*board)->file = (*board)->fifo = -1;
+    return FG_OK;
+}
+
+static enum fg_status map(struct fg_simulated *board, const char *path, struct fg_message *message) {
+    void *memory = mmap(NULL, sizeof *board->shared, PROT_READ | PROT_WRITE, MAP_SHARED, board->file, 0);
+    if (memory == MAP_FAILED || !memory)
+        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "board: cannot map %s", path);
+    board->shared = memory;
+    return FG_OK;
+}
+
+static bool same_lines(const struct shared *shared, const struct fg_simulated *board) {
+    return atomic_load(&shared->magic) == MAGIC && shared->count == board->count &&
+           !memcmp(shared->line, board->line, sizeof board->line);
+}
+
+/* The owner's hold on `lines`: a new file, or one left behind, whose change numbers and input levels go on
+ * when it has the same lines. */
+static enum fg_status own_file(struct fg_simulated *board, const char *folder, struct fg_message *message) {
+    char path[PATH_SIZE];
+    enum fg_status status = make_path(path, folder, "lines", message);
+    if (status != FG_OK)
+        return status;
+    board->file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+    if (board->file < 0)
+        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "board: cannot make %s", path);
+    if (flock(board->file, LOCK_EX | LOCK_NB))
+        return fg_fail(message, FG_ENVIRONMENT,
+                       "board: another process owns %s; end it, or name another folder", folder);
+    if (ftruncate(board->file, sizeof *board->shared))
+        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "board: cannot size %s", path);
+    status = map(board, path, message);
+    if (status != FG_OK)
+        return status;
+    if (!same_lines(board->shared, board)) {
+        memset(board->shared, 0, sizeof *board->shared);
+        board->shared->count = board->count;
+        memcpy(board->shared->line, board->line, sizeof board->line);
+        atomic_store(&board->shared->magic, MAGIC);
+    }
+    make_safe(&board->outputs);
+    return FG_OK;
+}
+
+static enum fg_status own_fifo(struct fg_simulated *board, const char *folder, struct fg_message *message) {
+    char path[PATH_SIZE];
+    enum fg_status status = make_path(path, folder, "edges", message);
+    if (status != FG_OK)
+        return status;
+    if (mkfifo(path, 0660) && errno != EEXIST)
+        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "board: cannot make %s", path);
+    /* Open for writing too: it stays open when the last driver leaves. */
+    board->fifo = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    struct stat found;
+    if (board->fifo < 0 || fstat(board->fifo, &found) || !S_ISFIFO(found.st_mode))
+        return fg_fail(message, FG_ENVIRONMENT, "board: %s cannot be opened as a FIFO; remove it", path);
+    struct record old;
+    while (read(board->fifo, &old, sizeof old) > 0)
+        ; /* edges from before */
+    board->edges.descriptor = board->fifo;
+    return FG_OK;
+}
+
+enum fg_status fg_simulated_open(const char *folder, const struct fg_simulated_line *lines, uint32_t count,
+                                 struct fg_simulated **board, struct fg_message *message) {
+    assert(count <= FG_SIMULATED_LINES);
+    struct fg_simulated *b = NULL;
+    enum fg_status status = allocate(&b, message);
+    if (status != FG_OK)
+        return status;
+    b->count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        /* Field by field, so that the bytes behind a name and between fields are zero and can be compared. */
+        snprintf(b->line[i].name, sizeof b->line[i].name, "%s", lines[i].name);
+        b->line[i].output = lines[i].output;
+        b->line[i].active_low = lines[i].active_low;
+    }
+    b->edges.next = next_edge;
+    b->outputs = (struct fg_outputs){.set = set_output, .safe = make_safe};
+    if (mkdir(folder, 0770) && errno != EEXIST)
+        status = fg_fail_errno(message, FG_ENVIRONMENT, errno, "board: cannot make the folder %s", folder);
+    if (status == FG_OK)
+        status = own_file(b, folder, message);
+    if (status == FG_OK)
+        status = own_fifo(b, folder, message);
+    if (status == FG_OK)
+        *board = b;
+    else
+        fg_simulated_close(b);
+    return status;
+}
+
+enum fg_status fg_simulated_join(const char *folder, struct fg_simulated **board,
+                                 struct fg_message *message) {
+    char path[PATH_SIZE];
+    struct fg_simulated *b = NULL;
+    struct stat found;
+    enum fg_status status = allocate(&b, message);
+    if (status != FG_OK)
+        return status;
+    status = make_path(path, folder, "lines", message);
+    if (status != FG_OK)
+        goto out;
+    b->file = open(path, O_RDWR | O_CLOEXEC);
+    if (b->file < 0 || fstat(b->file, &found) || found.st_size != (off_t)sizeof *b->shared) {
+        status = fg_fail(message, FG_ENVIRONMENT, "board: no simulated board in %s; start flawgated first",
+                         folder);
+        goto out;
+    }
+    status = map(b, path, message);
+    if (status != FG_OK)
+        goto out;
+    if (atomic_load(&b->shared->magic) != MAGIC || b->shared->count > FG_SIMULATED_LINES) {
+        status = fg_fail(message, FG_INPUT, "board: %s is no simulated board's file", path);
+        goto out;
+    }
+    b->count = b->shared->count;
+    memcpy(b->line, b->shared->line, sizeof b->line);
+    for (uint32_t i = 0; i < b->count; i++)
+        b->line[i].name[FG_SIMULATED_NAME - 1] = 0;
+    b->outputs = (struct fg_outputs){.set = set_output, .safe = make_safe};
+    /* Without an owner there is no reader: levels can still be read, and outputs made safe. */
+    status = make_path(path, folder, "edges", message);
+    if (status == FG_OK)
+        b->fifo = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+out:
+    if (status == FG_OK)
+        *board = b;
+    else
+        fg_simulated_close(b);
+    return status;
+}
+
+void fg_simulated_close(struct fg_simulated *board) {
+    if (!board)
+        return;
+    if (board->shared)
+        munmap(board->shared, sizeof *board->shared);
+    if (board->fifo >= 0)
+        close(board->fifo);
+    if (board->file >= 0)
+        close(board->file);
+    free(board);
+}
+
+/* ---- What it is ---- */
+
+struct fg_edges *fg_simulated_edges(struct fg_simulated *board) {
+    return &board->edges;
+}
+
+struct fg_outputs *fg_simulated_outputs(struct fg_simulated *board) {
+    return &board->outputs;
+}
+
+int32_t fg_simulated_find(const struct fg_simulated *board, const char *name) {
+    for (uint32_t i = 0; i < board->count; i++)
+        if (!strcmp(board->line[i].name, name))
+            return (int32_t)i;
+    return -1;
+}
+
+uint32_t fg_simulated_count(const struct fg_simulated *board) {
+    return board->count;
+}
+
+const struct fg_simulated_line *fg_simulated_line(const struct fg_simulated *board, uint32_t line) {
+    assert(line < board->count);
+    return &board->line[line];
+}
+
+bool fg_simulated_level(const struct fg_simulated *board, uint32_t line) {
+    assert(line < board->count);
+    return atomic_load(&board->shared->level[line]) != 0;
+}

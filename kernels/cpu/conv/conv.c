@@ -1,0 +1,129 @@
+#include "kernels/cpu/conv/conv.h"
+
+struct fg_conv_shape fg_conv_shape(const struct fg_step *step) {
+    const struct fg_tensor *x = step->in[0], *weight = step->param[0];
+    struct fg_conv_shape s = {.n = (size_t)x->n,
+                              .h = (size_t)x->h,
+                              .w = (size_t)x->w,
+                              .c = (size_t)x->c,
+                              .oc = (size_t)weight->n,
+                              .kernel = (size_t)weight->h,
+                              .stride = (size_t)step->stride,
+                              .groups = (size_t)step->groups};
+    s.oh = (s.h - 1) / s.stride + 1;
+    s.ow = (s.w - 1) / s.stride + 1;
+    s.gc = s.c / s.groups;
+    s.goc = s.oc / s.groups;
+    s.rows = s.n * s.oh * s.ow;
+    s.depth = s.kernel * s.kernel * s.gc;
+    return s;
+}
+
+bool fg_conv_winograd(const struct fg_conv_shape *s, bool prepared) {
+    if (s->kernel != 3 || s->stride != 1) {
+        return false;
+    }
+    /* Multiply-adds for each weight matrix element, and what it costs to read (or first to make) its 36
+     * values instead of 9; for each tile what the transformations cost, shared by a product's columns. */
+    const double tiles = (double)(s->n * fg_winograd_across(s->h) * fg_winograd_across(s->w));
+    const double read = 16, make = prepared ? 0 : 16;
+    const double transform = 8.0 / (double)s->gc + 8.0 / (double)s->goc;
+    return 36 * (tiles * (1 + transform) + read + make) < 9 * ((double)s->rows + read);
+}
+
+static bool winograd(const struct fg_step *step, const struct fg_conv_shape *s) {
+    return fg_conv_winograd(s, step->prepared_bytes > 0);
+}
+
+static bool same(const struct fg_tensor *t, size_t n, size_t h, size_t w, size_t c) {
+    return t->dtype == FG_F32 && (size_t)t->n == n && (size_t)t->h == h && (size_t)t->w == w &&
+           (size_t)t->c == c;
+}
+
+static bool conv_supports(const struct fg_backend *backend, const struct fg_step *step) {
+    (void)backend;
+    const struct fg_tensor *x = step->in[0], *weight = step->param[0], *out = step->out[0];
+    if (!x || !weight || !out || step->stride < 1 || step->stride > 2 || step->groups < 1 ||
+        step->groups > 2 || weight->h != weight->w || weight->h % 2 == 0 || x->c % step->groups != 0 ||
+        weight->n % step->groups != 0) {
+        return false;
+    }
+    struct fg_conv_shape s = fg_conv_shape(step);
+    return x->dtype == FG_F32 && same(weight, s.oc, s.kernel, s.kernel, s.gc) &&
+           same(out, s.n, s.oh, s.ow, s.oc) && (!step->in[1] || same(step->in[1], s.n, s.oh, s.ow, s.oc)) &&
+           (!step->param[1] || same(step->param[1], 1, 1, 1, s.oc));
+}
+
+/* Asked before the step says how much was prepared. */
+static bool may_prepare(const struct fg_step *step) {
+    return step->pass == FG_FORWARD && step->param[0]->region == FG_REGION_FROZEN;
+}
+
+static size_t conv_prepared(const struct fg_backend *backend, const struct fg_step *step) {
+    (void)backend;
+    struct fg_conv_shape s = fg_conv_shape(step);
+    return may_prepare(step) && fg_conv_winograd(&s, true) ? fg_winograd_weight_bytes(&s) : 0;
+}
+
+static enum fg_status conv_prepare(struct fg_backend *backend, const struct fg_step *step,
+                                   const struct fg_memory *memory, struct fg_message *message) {
+    (void)backend;
+    (void)message;
+    struct fg_conv_shape s = fg_conv_shape(step);
+    float *to = (float *)((char *)memory->region[FG_REGION_PREPARED] + step->prepared);
+    fg_winograd_weights(&s, fg_cpu_values(step->param[0], memory), FG_FORWARD, 0, s.oc, to);
+    return FG_OK;
+}
+
+static size_t conv_workspace(const struct fg_backend *backend, const struct fg_step *step) {
+    if (step->pass == FG_BACKWARD) {
+        return fg_conv_backward_workspace(backend, step);
+    }
+    struct fg_conv_shape s = fg_conv_shape(step);
+    bool prepared = conv_prepared(backend, step) > 0;
+    if (!fg_conv_winograd(&s, prepared)) {
+        return fg_direct_workspace(backend, &s);
+    }
+    return (prepared ? 0 : fg_winograd_weight_bytes(&s)) +
+           fg_winograd_workspace(backend, s.n, s.h, s.w, s.c, s.oc);
+}
+
+static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_step *step,
+                                   const struct fg_memory *memory, struct fg_message *message) {
+    (void)message;
+    struct fg_conv_shape s = fg_conv_shape(step);
+    if (!winograd(step, &s)) {
+        fg_direct_forward(backend, step, memory);
+        return FG_OK;
+    }
+    struct fg_winograd run = {.n = s.n,
+                              .h = s.h,
+                              .w = s.w,
+                              .src_c = s.c,
+                              .dst_c = s.oc,
+                              .groups = s.groups,
+                              .src = fg_cpu_values(step->in[0], memory),
+                              .dst = fg_cpu_values(step->out[0], memory),
+                              .bias = fg_cpu_values(step->param[1], memory),
+                              .residual = fg_cpu_values(step->in[1], memory),
+                              .relu = step->relu,
+                              .workspace = fg_cpu_workspace(step, memory)};
+    if (step->prepared_bytes > 0) {
+        run.weight = (const float *)((const char *)memory->region[FG_REGION_PREPARED] + step->prepared);
+    } else {
+        float *transformed = run.workspace;
+        fg_winograd_all_weights(backend, step, &s, fg_cpu_values(step->param[0], memory), FG_FORWARD,
+                                transformed);
+        run.weight = transformed;
+        run.workspace += fg_winograd_weight_bytes(&s) / sizeof(float);
+    }
+    fg_winograd_run(backend, step, &run);
+    return FG_OK;
+}
+
+const struct fg_kernel fg_cpu_conv = {.supports = conv_supports,
+                                      .workspace = conv_workspace,
+                                      .prepared = conv_prepared,
+                                      .prepare = conv_prepare,
+                                      .forward = conv_forward,
+                                      .backward = fg_conv_backward};

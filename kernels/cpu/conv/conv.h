@@ -1,0 +1,113 @@
+/* Inside the CPU's convolutions: geometry, the ways to compute one, and what all write-outs share.
+ *
+ * A convolution is a product: rows are output positions (image, y, x), depth is (ky, kx, channel of the
+ * group), columns are output channels. x is {n, h, w, c}, out {n, oh, ow, oc}, a weight {oc, kernel, kernel,
+ * c / groups}, all dense NHWC. */
+#ifndef FG_KERNELS_CPU_CONV_CONV_H
+#define FG_KERNELS_CPU_CONV_CONV_H
+
+#include "kernels/cpu/cpu.h"
+
+struct fg_conv_shape {
+    size_t n, h, w, c, oh, ow, oc;
+    size_t kernel, stride, groups;
+    size_t gc, goc; /* channels of one group, in and out */
+    size_t rows;    /* n * oh * ow */
+    size_t depth;   /* kernel * kernel * gc */
+};
+
+struct fg_conv_shape fg_conv_shape(const struct fg_step *step);
+
+/* Whether the patches of x are x itself. */
+static inline bool fg_conv_pointwise(const struct fg_conv_shape *s) {
+    return s->kernel == 1 && s->stride == 1;
+}
+
+/* C[m][n] = A B + beta C, row-major; B transposed where b_transposed, A where a_transposed. */
+void fg_conv_product(bool a_transposed, bool b_transposed, size_t m, size_t n, size_t k, const float *a,
+                     size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);
+
+/* out[r][k] = relu?(out[r][k] + bias[k] + residual[r][k]) on a block of rows x columns; rows are stride
+ * floats apart, in out and in residual. bias and residual may be NULL. */
+void fg_conv_finish(float *out, size_t stride, size_t rows, size_t columns, const float *bias,
+                    const float *residual, bool relu);
+
+/* Copies columns [k0, k1) of the depth of rows [r0, r1) of the given group's patches to
+ * patches[r1 - r0][k1 - k0]; zeros outside of the picture. */
+void fg_conv_gather(const struct fg_conv_shape *s, const float *x, size_t group, size_t r0, size_t r1,
+                    size_t k0, size_t k1, float *patches);
+
+/* Forward by patches and products (im2col), or by products alone where the convolution is pointwise. */
+size_t fg_direct_workspace(const struct fg_backend *backend, const struct fg_conv_shape *s);
+void fg_direct_forward(struct fg_backend *backend, const struct fg_step *step,
+                       const struct fg_memory *memory);
+
+/* All gradients that the step asks for. */
+size_t fg_conv_backward_workspace(const struct fg_backend *backend, const struct fg_step *step);
+enum fg_status fg_conv_backward(struct fg_backend *backend, const struct fg_step *step,
+                                const struct fg_memory *memory, struct fg_message *message);
+
+/* sum[k] = sum over rows of g[row][k]: the gradient of a bias. */
+void fg_conv_sum_rows(struct fg_backend *backend, const struct fg_step *step, const float *g, size_t rows,
+                      size_t columns, float *sum);
+
+/* Winograd F(4x4, 3x3) for 3x3 stride 1: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
+ * CVPR 2016. A tile is 4x4 outputs from 6x6 inputs. It becomes 36 values for each channel (points), and the
+ * convolution 36 products of matrices over all tiles. Weights are [36][groups] matrices of source by
+ * destination channels of a group. */
+#define FG_WINOGRAD_POINTS ((size_t)36)
+
+/* Whether that pays. prepared: the weights are transformed beforehand. */
+bool fg_conv_winograd(const struct fg_conv_shape *s, bool prepared);
+
+/* Tiles along a side. */
+static inline size_t fg_winograd_across(size_t side) {
+    return (side + 3) / 4;
+}
+
+/* Floats from one point's tiles x channels values to the next point's: an odd number of cache lines, because
+ * 36 places a power of two apart would share one set of the cache. */
+static inline size_t fg_winograd_stride(size_t tiles, size_t channels) {
+    size_t lines = (tiles * channels + 15) / 16;
+    return (lines | 1) * 16;
+}
+
+struct fg_winograd {
+    size_t n, h, w;
+    size_t src_c, dst_c, groups;
+    const float *src, *weight;
+    float *dst;
+    const float *bias, *residual; /* residual may be dst itself: then it is added to */
+    bool relu;
+    float *workspace; /* fg_winograd_workspace's size */
+};
+
+size_t fg_winograd_workspace(const struct fg_backend *backend, size_t n, size_t h, size_t w, size_t src_c,
+                             size_t dst_c);
+void fg_winograd_run(struct fg_backend *backend, const struct fg_step *step, const struct fg_winograd *run);
+
+/* Transforms tiles [t0, t1) of inputs, or of output gradients, to v: a tile's channels side by side, a
+ * point's tiles one behind the other, points point_stride floats apart. */
+void fg_winograd_inputs(const float *src, size_t h, size_t w, size_t c, size_t t0, size_t t1, float *v,
+                        size_t point_stride);
+void fg_winograd_gradients(const float *g, size_t h, size_t w, size_t c, size_t t0, size_t t1, float *v,
+                           size_t point_stride);
+
+/* Transforms the weights of output channels [o0, o1), for the forward pass or, turned by 180 degrees, for the
+ * gradient of the input. */
+size_t fg_winograd_weight_bytes(const struct fg_conv_shape *s);
+void fg_winograd_weights(const struct fg_conv_shape *s, const float *weight, enum fg_pass pass, size_t o0,
+                         size_t o1, float *transformed);
+
+/* All of them, on the step's threads. */
+void fg_winograd_all_weights(struct fg_backend *backend, const struct fg_step *step,
+                             const struct fg_conv_shape *s, const float *weight, enum fg_pass pass,
+                             float *transformed);
+
+/* The gradient of the weights from x and the output's gradient g. */
+size_t fg_winograd_gradient_workspace(const struct fg_conv_shape *s);
+void fg_winograd_weight_gradient(struct fg_backend *backend, const struct fg_step *step,
+                                 const struct fg_conv_shape *s, const float *x, const float *g,
+                                 float *d_weight, float *workspace);
+
+#endif

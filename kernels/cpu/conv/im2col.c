@@ -1,0 +1,229 @@
+#include <cblas.h>
+#include <string.h>
+
+#include "kernels/cpu/conv/conv.h"
+
+/* Floats of patches that a thread multiplies at a time: they stay in its second-level cache. */
+#define BLOCK_FLOATS ((size_t)256 * 1024)
+#define BLOCK_ROWS ((size_t)128) /* fewer make the product slow */
+
+void fg_conv_product(bool a_transposed, bool b_transposed, size_t m, size_t n, size_t k, const float *a,
+                     size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc) {
+    cblas_sgemm(CblasRowMajor, a_transposed ? CblasTrans : CblasNoTrans,
+                b_transposed ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, 1.0f, a,
+                (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+}
+
+FG_CPU_CLONES
+static void add_bias(float *restrict out, size_t columns, const float *restrict bias) {
+    for (size_t k = 0; k < columns; k++) {
+        out[k] += bias[k];
+    }
+}
+
+FG_CPU_CLONES
+static void add_residual(float *out, size_t columns, const float *residual) {
+    for (size_t k = 0; k < columns; k++) {
+        out[k] += residual[k];
+    }
+}
+
+FG_CPU_CLONES
+static void rectify(float *out, size_t columns) {
+    for (size_t k = 0; k < columns; k++) {
+        out[k] = out[k] < 0.0f ? 0.0f : out[k];
+    }
+}
+
+void fg_conv_finish(float *out, size_t stride, size_t rows, size_t columns, const float *bias,
+                    const float *residual, bool relu) {
+    for (size_t r = 0; r < rows; r++) {
+        float *row = out + r * stride;
+        if (bias) {
+            add_bias(row, columns, bias);
+        }
+        if (residual) {
+            add_residual(row, columns, residual + r * stride);
+        }
+        if (relu) {
+            rectify(row, columns);
+        }
+    }
+}
+
+/* One run of a patch: floats [begin, end) of the picture row that starts at row, of which [0, width) exist.
+ */
+static float *copy_run(const float *row, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t width, float *to) {
+    if (begin >= 0 && end <= width) {
+        memcpy(to, row + begin, (size_t)(end - begin) * sizeof *to);
+    } else {
+        for (ptrdiff_t i = begin; i < end; i++) {
+            to[i - begin] = i >= 0 && i < width ? row[i] : 0.0f;
+        }
+    }
+    return to + (end - begin);
+}
+
+/* Taps [t0, t1) of kernel row ky lie side by side in the picture unless groups part them; each run is one
+ * tap's channels, or all taps at once. */
+static float *gather_kernel_row(const struct fg_conv_shape *s, const float *image, size_t group, ptrdiff_t iy,
+                                ptrdiff_t ix, size_t k0, size_t k1, float *to) {
+    if (iy < 0 || iy >= (ptrdiff_t)s->h) {
+        memset(to, 0, (k1 - k0) * sizeof *to);
+        return to + (k1 - k0);
+    }
+    const float *row = image + (size_t)iy * s->w * s->c;
+    ptrdiff_t width = (ptrdiff_t)(s->w * s->c);
+    if (s->groups == 1) {
+        ptrdiff_t start = ix * (ptrdiff_t)s->c;
+        return copy_run(row, start + (ptrdiff_t)k0, start + (ptrdiff_t)k1, width, to);
+    }
+    for (size_t k = k0; k < k1;) {
+        size_t tap = k / s->gc, channel = k % s->gc;
+        size_t end = (tap + 1) * s->gc < k1 ? (tap + 1) * s->gc : k1;
+        ptrdiff_t x = ix + (ptrdiff_t)tap;
+        size_t count = end - k;
+        if (x < 0 || x >= (ptrdiff_t)s->w) {
+            memset(to, 0, count * sizeof *to);
+        } else {
+            memcpy(to, row + (size_t)x * s->c + group * s->gc + channel, count * sizeof *to);
+        }
+        to += count;
+        k = end;
+    }
+    return to;
+}
+
+void fg_conv_gather(const struct fg_conv_shape *s, const float *x, size_t group, size_t r0, size_t r1,
+                    size_t k0, size_t k1, float *patches) {
+    const size_t line = s->kernel * s->gc;
+    const ptrdiff_t pad = (ptrdiff_t)(s->kernel / 2);
+    for (size_t r = r0; r < r1; r++) {
+        size_t ox = r % s->ow, oy = r / s->ow % s->oh, i = r / s->ow / s->oh;
+        const float *image = x + i * s->h * s->w * s->c;
+        ptrdiff_t iy = (ptrdiff_t)(oy * s->stride) - pad, ix = (ptrdiff_t)(ox * s->stride) - pad;
+        for (size_t ky = k0 / line; ky * line < k1; ky++) {
+            size_t begin = k0 > ky * line ? k0 - ky * line : 0;
+            size_t end = k1 < (ky + 1) * line ? k1 - ky * line : line;
+            patches = gather_kernel_row(s, image, group, iy + (ptrdiff_t)ky, ix, begin, end, patches);
+        }
+    }
+}
+
+/* How a forward is shared out. The longer side of the product is split: rows into blocks, or, where the
+ * picture is small and the weights are many, columns. */
+struct split {
+    bool by_columns;
+    size_t block;   /* rows of a block */
+    uint32_t tasks; /* blocks, or slices of a group's columns */
+};
+
+static struct split split_product(const struct fg_backend *backend, const struct fg_conv_shape *s) {
+    const uint32_t threads = fg_cpu_threads(backend);
+    if (s->goc > s->rows) {
+        return (struct split){.by_columns = true, .block = s->rows, .tasks = threads};
+    }
+    size_t block = BLOCK_FLOATS / (fg_conv_pointwise(s) ? s->gc + s->goc : s->depth);
+    block = block < BLOCK_ROWS ? BLOCK_ROWS : block;
+    size_t tasks = (s->rows + block - 1) / block;
+    tasks = (tasks + threads - 1) / threads * threads;
+    tasks = tasks > s->rows ? s->rows : tasks;
+    block = (s->rows + tasks - 1) / tasks;
+    return (struct split){.block = block, .tasks = (uint32_t)tasks};
+}
+
+size_t fg_direct_workspace(const struct fg_backend *backend, const struct fg_conv_shape *s) {
+    if (fg_conv_pointwise(s)) {
+        return 0;
+    }
+    struct split split = split_product(backend, s);
+    size_t blocks = split.by_columns ? s->groups : fg_cpu_threads(backend);
+    return blocks * split.block * s->depth * sizeof(float);
+}
+
+struct direct {
+    struct fg_conv_shape shape;
+    struct split split;
+    const float *x, *weight, *bias, *residual;
+    float *out, *patches;
+    bool relu;
+    uint32_t pieces; /* of the gathering phase */
+};
+
+/* Rows [r0, r1) by columns [c0, c1) of one group, from its patches. */
+static void multiply(const struct direct *d, size_t group, size_t r0, size_t r1, size_t c0, size_t c1,
+                     const float *patches, size_t stride) {
+    const struct fg_conv_shape *s = &d->shape;
+    size_t column = group * s->goc + c0;
+    float *out = d->out + r0 * s->oc + column;
+    fg_conv_product(false, true, r1 - r0, c1 - c0, s->depth, patches, stride, d->weight + column * s->depth,
+                    s->depth, 0.0f, out, s->oc);
+    fg_conv_finish(out, s->oc, r1 - r0, c1 - c0, d->bias ? d->bias + column : NULL,
+                   d->residual ? d->residual + r0 * s->oc + column : NULL, d->relu);
+}
+
+static void row_block(void *argument, uint32_t task, uint32_t thread) {
+    const struct direct *d = argument;
+    const struct fg_conv_shape *s = &d->shape;
+    struct fg_cpu_range rows = fg_cpu_share(s->rows, d->split.tasks, task);
+    for (size_t g = 0; g < s->groups; g++) {
+        if (fg_conv_pointwise(s)) {
+            multiply(d, g, rows.begin, rows.end, 0, s->goc, d->x + rows.begin * s->c + g * s->gc, s->c);
+        } else {
+            float *patches = d->patches + thread * d->split.block * s->depth;
+            fg_conv_gather(s, d->x, g, rows.begin, rows.end, 0, s->depth, patches);
+            multiply(d, g, rows.begin, rows.end, 0, s->goc, patches, s->depth);
+        }
+    }
+}
+
+static void gather_rows(void *argument, uint32_t task, uint32_t thread) {
+    (void)thread;
+    const struct direct *d = argument;
+    const struct fg_conv_shape *s = &d->shape;
+    struct fg_cpu_range rows = fg_cpu_share(s->rows, d->pieces, task);
+    for (size_t g = 0; g < s->groups; g++) {
+        fg_conv_gather(s, d->x, g, rows.begin, rows.end, 0, s->depth,
+                       d->patches + (g * s->rows + rows.begin) * s->depth);
+    }
+}
+
+static void column_slice(void *argument, uint32_t task, uint32_t thread) {
+    (void)thread;
+    const struct direct *d = argument;
+    const struct fg_conv_shape *s = &d->shape;
+    struct fg_cpu_range columns = fg_cpu_share(s->goc, d->split.tasks, task);
+    if (columns.begin == columns.end) {
+        return;
+    }
+    for (size_t g = 0; g < s->groups; g++) {
+        if (fg_conv_pointwise(s)) {
+            multiply(d, g, 0, s->rows, columns.begin, columns.end, d->x + g * s->gc, s->c);
+        } else {
+            multiply(d, g, 0, s->rows, columns.begin, columns.end, d->patches + g * s->rows * s->depth,
+                     s->depth);
+        }
+    }
+}
+
+void fg_direct_forward(struct fg_backend *backend, const struct fg_step *step,
+                       const struct fg_memory *memory) {
+    struct direct d = {.shape = fg_conv_shape(step),
+                       .x = fg_cpu_values(step->in[0], memory),
+                       .residual = fg_cpu_values(step->in[1], memory),
+                       .weight = fg_cpu_values(step->param[0], memory),
+                       .bias = fg_cpu_values(step->param[1], memory),
+                       .out = fg_cpu_values(step->out[0], memory),
+                       .patches = fg_cpu_workspace(step, memory),
+                       .relu = step->relu,
+                       .pieces = fg_cpu_threads(backend)};
+    d.split = split_product(backend, &d.shape);
+    if (!d.split.by_columns) {
+        fg_cpu_parallel(backend, step, d.split.tasks, row_block, &d);
+        return;
+    }
+    if (!fg_conv_pointwise(&d.shape)) {
+        fg_cpu_parallel(backend, step, d.pieces, gather_rows, &d);
+    }
+    fg_cpu_parallel(backend, step, d.split.tasks, column_slice, &d);
+}

@@ -1,0 +1,99 @@
+#include "kernels/cpu/conv/conv.h"
+#include "kernels/cpu/conv/winograd_tile.h"
+
+/* The forward pass is out = A^T [(G w G^T) * (B^T x B)] A, so d_w = G^T [(A g A^T) * (B^T x B)] G, where the
+ * product runs over all tiles: 36 products of matrices, one for each point. They are shared out by point, so
+ * that no sum depends on the number of threads. */
+
+/* Floats of transformed inputs and gradients at a time: they stay in the last-level cache. */
+#define BLOCK_FLOATS ((size_t)512 * 1024)
+#define BLOCK_TILES ((size_t)64)
+
+static size_t tiles_of(const struct fg_conv_shape *s) {
+    return s->n * fg_winograd_across(s->h) * fg_winograd_across(s->w);
+}
+
+static size_t block_of(const struct fg_conv_shape *s) {
+    size_t block = BLOCK_FLOATS / (FG_WINOGRAD_POINTS * (s->c + s->oc));
+    block = block < BLOCK_TILES ? BLOCK_TILES : block;
+    return block < tiles_of(s) ? block : tiles_of(s);
+}
+
+size_t fg_winograd_gradient_workspace(const struct fg_conv_shape *s) {
+    size_t strides = fg_winograd_stride(block_of(s), s->c) + fg_winograd_stride(block_of(s), s->oc);
+    return FG_WINOGRAD_POINTS * strides * sizeof(float) + fg_winograd_weight_bytes(s);
+}
+
+struct gradient {
+    const struct fg_conv_shape *shape;
+    const float *x, *g;
+    float *inputs, *gradients, *products; /* [36][block][c], [36][block][oc], [36][oc][gc] */
+    size_t inputs_stride, gradients_stride;
+    float *d_weight;
+    size_t first, tiles; /* of the block */
+    uint32_t pieces;
+};
+
+static void transform_piece(void *argument, uint32_t task, uint32_t thread) {
+    (void)thread;
+    const struct gradient *d = argument;
+    const struct fg_conv_shape *s = d->shape;
+    struct fg_cpu_range tiles = fg_cpu_share(d->tiles, d->pieces, task);
+    size_t begin = d->first + tiles.begin, end = d->first + tiles.end;
+    fg_winograd_inputs(d->x, s->h, s->w, s->c, begin, end, d->inputs + tiles.begin * s->c, d->inputs_stride);
+    fg_winograd_gradients(d->g, s->h, s->w, s->oc, begin, end, d->gradients + tiles.begin * s->oc,
+                          d->gradients_stride);
+}
+
+static void multiply_point(void *argument, uint32_t task, uint32_t thread) {
+    (void)thread;
+    const struct gradient *d = argument;
+    const struct fg_conv_shape *s = d->shape;
+    for (size_t g = 0; g < s->groups; g++) {
+        fg_conv_product(true, false, s->goc, s->gc, d->tiles,
+                        d->gradients + task * d->gradients_stride + g * s->goc, s->oc,
+                        d->inputs + task * d->inputs_stride + g * s->gc, s->c, d->first > 0 ? 1.0f : 0.0f,
+                        d->products + (task * s->oc + g * s->goc) * s->gc, s->gc);
+    }
+}
+
+FG_CPU_CLONES
+static void finish_piece(void *argument, uint32_t task, uint32_t thread) {
+    (void)thread;
+    const struct gradient *d = argument;
+    const struct fg_conv_shape *s = d->shape;
+    struct fg_cpu_range outputs = fg_cpu_share(s->oc, d->pieces, task);
+    for (size_t o = outputs.begin; o < outputs.end; o++) {
+        for (size_t k = 0; k < s->gc; k += LANES) {
+            const float *from = d->products + o * s->gc + k;
+            float *to = d->d_weight + o * s->depth + k;
+            if (s->gc - k >= LANES) {
+                weight_gradient_tile(from, s->oc * s->gc, to, s->gc, LANES);
+            } else {
+                weight_gradient_tile(from, s->oc * s->gc, to, s->gc, s->gc - k);
+            }
+        }
+    }
+}
+
+void fg_winograd_weight_gradient(struct fg_backend *backend, const struct fg_step *step,
+                                 const struct fg_conv_shape *s, const float *x, const float *g,
+                                 float *d_weight, float *workspace) {
+    const size_t block = block_of(s), tiles = tiles_of(s);
+    struct gradient d = {.shape = s,
+                         .x = x,
+                         .g = g,
+                         .d_weight = d_weight,
+                         .inputs_stride = fg_winograd_stride(block, s->c),
+                         .gradients_stride = fg_winograd_stride(block, s->oc),
+                         .pieces = fg_cpu_threads(backend)};
+    d.inputs = workspace;
+    d.gradients = d.inputs + FG_WINOGRAD_POINTS * d.inputs_stride;
+    d.products = d.gradients + FG_WINOGRAD_POINTS * d.gradients_stride;
+    for (d.first = 0; d.first < tiles; d.first += block) {
+        d.tiles = tiles - d.first < block ? tiles - d.first : block;
+        fg_cpu_parallel(backend, step, d.pieces, transform_piece, &d);
+        fg_cpu_parallel(backend, step, (uint32_t)FG_WINOGRAD_POINTS, multiply_point, &d);
+    }
+    fg_cpu_parallel(backend, step, d.pieces, finish_piece, &d);
+}

@@ -1,0 +1,22 @@
+/* Inside the CPU backend: frames in a camera's own format, read a row at a time. */
+#ifndef FG_KERNELS_CPU_OPERATORS_PIXEL_H
+#define FG_KERNELS_CPU_OPERATORS_PIXEL_H
+
+#include "runtime/base/pixel.h"
+
+struct fg_cpu_frame {
+    const uint8_t *bytes;
+    size_t pitch;
+    int32_t height, width;
+    enum fg_pixel_format format;
+};
+
+/* Whether rows are something else than 8-bit grey or RGB already. */
+static inline bool fg_cpu_is_encoded(enum fg_pixel_format format) {
+    return format != FG_GREY8 && format != FG_RGB8;
+}
+
+/* Row y of an encoded frame as width RGB pixels. */
+void fg_cpu_decode_row(const struct fg_cpu_frame *frame, int32_t y, uint8_t *rgb);
+
+#endif

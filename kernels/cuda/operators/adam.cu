@@ -1,0 +1,43 @@
+/* ADAM over all trained parameters in one launch (network.md section 7; equation 14's l2 is added to the gradient). */
+#include "kernels/cuda/operators/device.cuh"
+
+struct schedule {
+    float rate, first, second, l2;
+};
+
+__global__ static void update(size_t count, size_t decayed, const struct schedule *schedule, const float *g,
+                              float *theta, float *m, float *v) {
+    __shared__ struct schedule s;
+    if (threadIdx.x == 0)
+        s = *schedule;
+    __syncthreads();
+    const float rate = s.rate, first = s.first, second = s.second, l2 = s.l2;
+    for (size_t i = fg_thread(); i < count; i += fg_threads()) {
+        const float slope = g[i] + 2 * (i < decayed ? l2 : 0) * theta[i];
+        m[i] = 0.9f * m[i] + 0.1f * slope;
+        v[i] = 0.999f * v[i] + 0.001f * slope * slope;
+        theta[i] -= rate * (m[i] * first) / (sqrtf(v[i] * second) + 1e-8f);
+    }
+}
+
+static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
+    (void)backend;
+    const struct fg_tensor *g = step->d_param[0];
+    bool right = step->in[0] && fg_tensor_count(step->in[0]) == 4 && g && g->dtype == FG_F32;
+    for (int i = 0; i < 3; i++)
+        right = right && step->param[i] && step->param[i]->dtype == FG_F32 &&
+                fg_tensor_count(step->param[i]) == fg_tensor_count(g);
+    return right;
+}
+
+static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
+                              const struct fg_memory *memory, struct fg_message *message) {
+    const struct fg_cuda_call call = {backend, step, memory, message};
+    const size_t count = fg_tensor_count(step->param[0]);
+    return fg_launch(&call, fg_reader_blocks(count, 1), FG_BLOCK, update, count, step->decayed,
+                     fg_values<const struct schedule>(&call, step->in[0]),
+                     fg_values<const float>(&call, step->d_param[0]), fg_values<float>(&call, step->param[0]),
+                     fg_values<float>(&call, step->param[1]), fg_values<float>(&call, step->param[2]));
+}
+
+const struct fg_kernel fg_cuda_adam = {.supports = supports, .forward = forward};

@@ -1,0 +1,314 @@
+#include "runtime/bundle/bundle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "runtime/base/bytes.h"
+#include "runtime/base/report.h"
+#include "runtime/bundle/file.h"
+
+/* While a file is being opened: its head, fields and table as they stand there. */
+struct opening {
+    struct fg_bundle *bundle;
+    struct fg_message *message;
+    unsigned char *bytes;
+    uint64_t size; /* of the file */
+    size_t fields; /* bytes */
+    uint32_t entries;
+};
+
+__attribute__((format(printf, 2, 3))) static enum fg_status refuse(const struct opening *o,
+                                                                   const char *format, ...) {
+    struct fg_message inner;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(inner.text, sizeof inner.text, format, args);
+    va_end(args);
+    return fg_fail(o->message, FG_INPUT, "%.200s: %.300s", o->bundle->path, inner.text);
+}
+
+static size_t head_size(const struct opening *o) {
+    return FG_BUNDLE_HEAD + o->fields + (size_t)o->entries * FG_BUNDLE_ENTRY;
+}
+
+static const unsigned char *entry(const struct opening *o, uint32_t i) {
+    return o->bytes + FG_BUNDLE_HEAD + o->fields + (size_t)i * FG_BUNDLE_ENTRY;
+}
+
+enum fg_status fg_bundle_read(const struct fg_bundle *bundle, uint64_t offset, void *bytes, size_t size,
+                              struct fg_message *message) {
+    char *at = bytes;
+    while (size) {
+        ssize_t count = pread(bundle->descriptor, at, size, (off_t)offset);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return fg_fail_errno(message, FG_INPUT, errno, "%.300s: cannot read", bundle->path);
+        if (count == 0)
+            return fg_fail(message, FG_INPUT, "%.300s: ends early; it was cut while open", bundle->path);
+        at += count;
+        offset += (uint64_t)count;
+        size -= (size_t)count;
+    }
+    return FG_OK;
+}
+
+void fg_bundle_hash(const unsigned char *bytes, size_t size, uint8_t hash[FG_HASH_SIZE]) {
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, FG_HASH_SIZE);
+    crypto_generichash_update(&state, bytes, FG_BUNDLE_HEAD_HASH);
+    crypto_generichash_update(&state, bytes + FG_BUNDLE_HEAD, size - FG_BUNDLE_HEAD);
+    crypto_generichash_final(&state, hash, FG_HASH_SIZE);
+}
+
+/* Magic, version, counts, sizes. */
+static enum fg_status read_head(struct opening *o) {
+    struct fg_bundle *bundle = o->bundle;
+    /* Not blocking, so that opening a pipe returns and can be refused. */
+    bundle->descriptor = open(bundle->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat info;
+    if (bundle->descriptor < 0 || fstat(bundle->descriptor, &info))
+        return fg_fail_errno(o->message, FG_INPUT, errno, "%.300s: cannot open", bundle->path);
+    if (!S_ISREG(info.st_mode))
+        return refuse(o, "not a file");
+    o->size = (uint64_t)info.st_size;
+    if (o->size < FG_BUNDLE_HEAD)
+        return refuse(o, "not a bundle: %llu bytes, less than the head of one", (unsigned long long)o->size);
+    unsigned char head[FG_BUNDLE_HEAD];
+    enum fg_status status = fg_bundle_read(bundle, 0, head, sizeof head, o->message);
+    if (status != FG_OK)
+        return status;
+    if (memcmp(head, FG_BUNDLE_MAGIC, 4) != 0)
+        return refuse(o, "not a bundle (it does not begin with " FG_BUNDLE_MAGIC ")");
+    if (fg_get_u32(head + 4) != FG_BUNDLE_VERSION)
+        return refuse(o, "version %u of the bundle's format; this program reads version %u",
+                      fg_get_u32(head + 4), FG_BUNDLE_VERSION);
+    o->fields = fg_get_u32(head + 16);
+    o->entries = fg_get_u32(head + 20);
+    if (o->fields > FG_BUNDLE_FIELD_BYTES || o->entries > FG_BUNDLE_ENTRIES)
+        return refuse(o,
+                      "%zu bytes of fields and %u entries in the table, but at most %d and %d are possible",
+                      o->fields, o->entries, FG_BUNDLE_FIELD_BYTES, FG_BUNDLE_ENTRIES);
+    if (fg_get_u64(head + 8) != o->size || head_size(o) > o->size)
+        return refuse(o, "%llu bytes, but the bundle was written with %llu; copy it again",
+                      (unsigned long long)o->size, (unsigned long long)fg_get_u64(head + 8));
+    return FG_OK;
+}
+
+static enum fg_status read_table(struct opening *o) {
+    o->bytes = malloc(head_size(o));
+    if (!o->bytes)
+        return fg_fail(o->message, FG_ENVIRONMENT, "%.300s: no memory for the table", o->bundle->path);
+    return fg_bundle_read(o->bundle, 0, o->bytes, head_size(o), o->message);
+}
+
+/* Streams lie one behind the other from the table to the end: no gap, no overlap, nothing left over. */
+static enum fg_status check_offsets(const struct opening *o) {
+    uint64_t at = head_size(o);
+    for (uint32_t i = 0; i < o->entries; i++) {
+        const uint64_t offset = fg_get_u64(entry(o, i) + 84), stored = fg_get_u64(entry(o, i) + 92);
+        if (offset != at || stored < 1 || stored > o->size - at)
+            return refuse(
+                o,
+                "entry %u of the table: stream of %llu bytes at %llu, but it must begin at %llu and "
+                "end within the file's %llu bytes",
+                i, (unsigned long long)stored, (unsigned long long)offset, (unsigned long long)at,
+                (unsigned long long)o->size);
+        at += stored;
+    }
+    if (at != o->size)
+        return refuse(o, "%llu bytes behind the last stream", (unsigned long long)(o->size - at));
+    return FG_OK;
+}
+
+static enum fg_status check_names(const struct opening *o) {
+    for (uint32_t i = 0; i < o->entries; i++) {
+        const char *name = (const char *)entry(o, i);
+        const size_t length = strnlen(name, FG_NAME_SIZE);
+        for (size_t k = 0; k < FG_NAME_SIZE; k++)
+            if (k < length ? name[k] < 0x20 || name[k] > 0x7e : name[k] != 0)
+                return refuse(o, "entry %u of the table: its name is not ASCII filled up with zeros", i);
+        if (length == 0 || length == FG_NAME_SIZE)
+            return refuse(o, "entry %u of the table: a name of %zu bytes", i, length);
+        for (uint32_t j = 0; j < i; j++)
+            if (!strcmp(name, (const char *)entry(o, j)))
+                return refuse(o, "%s is there twice", name);
+    }
+    return FG_OK;
+}
+
+static enum fg_status check_hash(const struct opening *o) {
+    uint8_t hash[FG_HASH_SIZE];
+    fg_bundle_hash(o->bytes, head_size(o), hash);
+    if (memcmp(hash, o->bytes + FG_BUNDLE_HEAD_HASH, sizeof hash) != 0)
+        return refuse(o, "damaged: the checksum of its header does not match; copy it again");
+    o->bundle->checksum = (uint32_t)crc32_z(0, o->bytes, head_size(o));
+    memcpy(o->bundle->key_id, o->bytes + FG_BUNDLE_HEAD_SIGNED, sizeof o->bundle->key_id);
+    return FG_OK;
+}
+
+static enum fg_status build_network(const struct opening *o) {
+    struct fg_bundle *bundle = o->bundle;
+    enum fg_status status =
+        fg_bundle_fields_read(o->bytes + FG_BUNDLE_HEAD, o->fields, &bundle->header, o->message);
+    if (status == FG_OK)
+        status = fg_network_init(&bundle->network, &bundle->header.spec, o->message);
+    return status == FG_OK ? FG_OK : fg_fail_in(o->message, status, bundle->path);
+}
+
+struct fg_tensor fg_bundle_self_test_tensor(const struct fg_network_spec *spec, int i) {
+    return (struct fg_tensor){.dtype = i == FG_SELF_TEST_INPUT ? FG_U8 : FG_F32,
+                              .n = 1,
+                              .h = spec->height,
+                              .w = spec->width,
+                              .c = i == FG_SELF_TEST_INPUT ? 3 : 1};
+}
+
+static int32_t find_self_test(const struct opening *o, const char *name) {
+    if (!o->bundle->header.calibrated)
+        return -1;
+    return !strcmp(name, FG_BUNDLE_INPUT) ? FG_SELF_TEST_INPUT
+           : !strcmp(name, FG_BUNDLE_MAP) ? FG_SELF_TEST_MAP
+                                          : -1;
+}
+
+/* The element type as stored; false when the file names none that fits the tensor. */
+static bool find_dtype(uint32_t element, bool parameter, enum fg_dtype *dtype) {
+    *dtype = element == FG_BUNDLE_BYTE ? FG_U8 : element == FG_BUNDLE_FLOAT16 ? FG_F16 : FG_F32;
+    return parameter ? element == FG_BUNDLE_FLOAT32 || element == FG_BUNDLE_FLOAT16
+                     : element == FG_BUNDLE_FLOAT32 || element == FG_BUNDLE_BYTE;
+}
+
+/* Takes one entry of the table over, or reports why it is not the network's. */
+static void take_entry(const struct opening *o, const unsigned char *e, bool *found,
+                       struct fg_report *report) {
+    struct fg_bundle *bundle = o->bundle;
+    const char *name = (const char *)e;
+    const int32_t param = fg_network_find(&bundle->network, name), test = find_self_test(o, name);
+    if (test < 0 && (param < 0 || !fg_param_folded(&bundle->network.param[param]))) {
+        fg_report_add(report, "%s is extra", name);
+        return;
+    }
+    found[param >= 0 ? param : FG_NETWORK_PARAMS + test] = true;
+    struct fg_tensor t = param >= 0 ? fg_param_tensor(&bundle->network.param[param])
+                                    : fg_bundle_self_test_tensor(&bundle->header.spec, test);
+    const uint32_t n = fg_get_u32(e + 64), h = fg_get_u32(e + 68), w = fg_get_u32(e + 72),
+                   c = fg_get_u32(e + 76);
+    if (n != (uint32_t)t.n || h != (uint32_t)t.h || w != (uint32_t)t.w || c != (uint32_t)t.c) {
+        fg_report_add(report, "%s is %ux%ux%ux%u, not %dx%dx%dx%d", name, n, h, w, c, t.n, t.h, t.w, t.c);
+        return;
+    }
+    struct fg_bundle_tensor *tensor =
+        param >= 0 ? &bundle->tensor[bundle->tensors++] : &bundle->self_test[test];
+    if (!find_dtype(fg_get_u32(e + 80), param >= 0, &tensor->dtype) ||
+        (param < 0 && tensor->dtype != t.dtype)) {
+        fg_report_add(report, "%s is of element type %u", name, fg_get_u32(e + 80));
+        return;
+    }
+    tensor->param = param >= 0 ? (uint32_t)param : 0;
+    tensor->offset = fg_get_u64(e + 84);
+    tensor->stored = fg_get_u64(e + 92);
+    memcpy(tensor->hash, e + 100, sizeof tensor->hash);
+}
+
+/* Exactly the network's folded parameters, and the self-test of a calibrated bundle. */
+static enum fg_status match_tensors(const struct opening *o) {
+    const struct fg_network *network = &o->bundle->network;
+    bool found[FG_NETWORK_PARAMS + FG_SELF_TESTS] = {false};
+    struct fg_report report = {0};
+    for (uint32_t i = 0; i < o->entries; i++)
+        take_entry(o, entry(o, i), found, &report);
+    for (uint32_t i = 0; i < network->params; i++)
+        if (fg_param_folded(&network->param[i]) && !found[i])
+            fg_report_add(&report, "%s is missing", network->param[i].name);
+    for (int i = 0; i < FG_SELF_TESTS; i++)
+        if (o->bundle->header.calibrated && !found[FG_NETWORK_PARAMS + i])
+            fg_report_add(&report, "%s is missing",
+                          i == FG_SELF_TEST_INPUT ? FG_BUNDLE_INPUT : FG_BUNDLE_MAP);
+    enum fg_status status = FG_OK;
+    if (report.lines) {
+        char what[256];
+        snprintf(what, sizeof what, "%.180s: %u tensors are not the network's", o->bundle->path,
+                 report.lines);
+        status = fg_report_fail(&report, o->message, FG_INPUT, what);
+    }
+    fg_report_free(&report);
+    return status;
+}
+
+enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle, struct fg_message *message) {
+    if (sodium_init() < 0)
+        return fg_fail(message, FG_ENVIRONMENT, "libsodium does not start on this machine");
+    struct opening o = {.bundle = calloc(1, sizeof *o.bundle), .message = message};
+    if (!o.bundle)
+        return fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to open it", path);
+    o.bundle->descriptor = -1;
+    enum fg_status status = FG_OK;
+    if ((size_t)snprintf(o.bundle->path, sizeof o.bundle->path, "%s", path) >= sizeof o.bundle->path)
+        status = fg_fail(message, FG_USAGE, "%.100s...: the path is too long", path);
+    if (status == FG_OK)
+        status = read_head(&o);
+    if (status == FG_OK)
+        status = read_table(&o);
+    if (status == FG_OK)
+        status = check_offsets(&o);
+    if (status == FG_OK)
+        status = check_names(&o);
+    if (status == FG_OK)
+        status = check_hash(&o);
+    if (status == FG_OK)
+        status = build_network(&o);
+    if (status == FG_OK)
+        status = match_tensors(&o);
+    free(o.bytes);
+    if (status == FG_OK)
+        *bundle = o.bundle;
+    else
+        fg_bundle_close(o.bundle);
+    return status;
+}
+
+void fg_bundle_close(struct fg_bundle *bundle) {
+    if (!bundle)
+        return;
+    if (bundle->descriptor >= 0)
+        close(bundle->descriptor);
+    free(bundle);
+}
+
+const struct fg_bundle_header *fg_bundle_header(const struct fg_bundle *bundle) {
+    return &bundle->header;
+}
+
+const struct fg_network *fg_bundle_network(const struct fg_bundle *bundle) {
+    return &bundle->network;
+}
+
+uint32_t fg_bundle_tensors(const struct fg_bundle *bundle) {
+    return bundle->tensors;
+}
+
+const struct fg_bundle_tensor *fg_bundle_tensor(const struct fg_bundle *bundle, uint32_t i) {
+    return &bundle->tensor[i];
+}
+
+uint32_t fg_bundle_checksum(const struct fg_bundle *bundle) {
+    return bundle->checksum;
+}
+
+const char *fg_bundle_path(const struct fg_bundle *bundle) {
+    return bundle->path;
+}
+
+const uint8_t *fg_bundle_key_id(const struct fg_bundle *bundle) {
+    static const uint8_t unsigned_id[sizeof bundle->key_id];
+    return memcmp(bundle->key_id, unsigned_id, sizeof unsigned_id) != 0 ? bundle->key_id : NULL;
+}

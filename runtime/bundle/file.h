@@ -1,0 +1,39 @@
+/* What the bundle's own files share: the open bundle, its fields, reading at a place. Others use bundle.h. */
+#ifndef FG_RUNTIME_BUNDLE_FILE_H
+#define FG_RUNTIME_BUNDLE_FILE_H
+
+#include "runtime/bundle/format.h"
+
+enum { FG_SELF_TEST_INPUT, FG_SELF_TEST_MAP, FG_SELF_TESTS };
+
+struct fg_bundle {
+    char path[4096];
+    int descriptor;
+    uint32_t checksum;
+    uint8_t key_id[8]; /* zeros when unsigned */
+    struct fg_bundle_header header;
+    struct fg_network network;
+    struct fg_bundle_tensor tensor[FG_NETWORK_PARAMS]; /* in the order of the file */
+    uint32_t tensors;
+    struct fg_bundle_tensor self_test[FG_SELF_TESTS]; /* param unused; stored 0 where there is none */
+};
+
+/* The tensor that self-test stream i holds: {1, height, width, 3} u8, {1, height, width, 1} float32. */
+struct fg_tensor fg_bundle_self_test_tensor(const struct fg_network_spec *spec, int i);
+
+/* Exactly size bytes at a place of the file. */
+enum fg_status fg_bundle_read(const struct fg_bundle *bundle, uint64_t offset, void *bytes, size_t size,
+                              struct fg_message *message);
+
+/* Encodes a header as fields, at most FG_BUNDLE_FIELD_BYTES. FG_USAGE for a value that the format refuses. */
+enum fg_status fg_bundle_fields_write(const struct fg_bundle_header *header, unsigned char *bytes,
+                                      size_t *size, struct fg_message *message);
+/* Decodes and bounds every field; that they fit together is the network's to say. FG_INPUT names the field.
+ */
+enum fg_status fg_bundle_fields_read(const unsigned char *bytes, size_t size, struct fg_bundle_header *header,
+                                     struct fg_message *message);
+
+/* BLAKE2b-256 of a head's bytes before its hash, fields and table. bytes: head, fields, table. */
+void fg_bundle_hash(const unsigned char *bytes, size_t size, uint8_t hash[FG_HASH_SIZE]);
+
+#endif

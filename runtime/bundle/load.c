@@ -1,0 +1,256 @@
+#include <math.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "runtime/base/bytes.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/half.h"
+#include "runtime/bundle/file.h"
+
+/* Scratch of one load: what inflate asks for (its state is about 7 KiB, its window 32), a piece of the stream
+ * as stored, one block still shuffled, one of values. */
+#define INFLATE_BYTES ((size_t)64 * 1024)
+#define CHUNK_BYTES ((size_t)64 * 1024)
+#define BLOCK_BYTES (FG_BUNDLE_BLOCK * sizeof(float))
+
+struct loader {
+    const struct fg_bundle *bundle;
+    const struct fg_bundle_tensor *tensor;
+    const char *name;
+    struct fg_message *message;
+    const struct fg_bundle_sink *sink;
+    unsigned char *pool, *chunk, *block;
+    void *values;
+    size_t pool_used;
+    uint64_t read; /* bytes of the stream that have been read */
+    z_stream z;
+};
+
+size_t fg_bundle_scratch(void) {
+    return INFLATE_BYTES + CHUNK_BYTES + 2 * BLOCK_BYTES;
+}
+
+static void *pool_take(void *argument, unsigned items, unsigned size) {
+    struct loader *l = argument;
+    const size_t bytes = ((size_t)items * size + 63) & ~(size_t)63;
+    if (bytes > INFLATE_BYTES - l->pool_used)
+        return NULL;
+    void *piece = l->pool + l->pool_used;
+    l->pool_used += bytes;
+    return piece;
+}
+
+static void pool_give(void *argument, void *piece) {
+    (void)argument;
+    (void)piece;
+}
+
+static enum fg_status damaged(const struct loader *l, const char *what) {
+    return fg_fail(l->message, FG_INPUT, "%.250s: %s is damaged: %s; copy the bundle again", l->bundle->path,
+                   l->name, what);
+}
+
+/* The next piece of the stream into chunk; *size 0 at its end. */
+static enum fg_status read_chunk(struct loader *l, size_t *size) {
+    const uint64_t left = l->tensor->stored - l->read;
+    *size = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
+    enum fg_status status =
+        fg_bundle_read(l->bundle, l->tensor->offset + l->read, l->chunk, *size, l->message);
+    l->read += *size;
+    return status;
+}
+
+/* Before anything is decoded. */
+static enum fg_status check_hash(struct loader *l) {
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, FG_HASH_SIZE);
+    size_t size;
+    do {
+        enum fg_status status = read_chunk(l, &size);
+        if (status != FG_OK)
+            return status;
+        crypto_generichash_update(&state, l->chunk, size);
+    } while (size);
+    l->read = 0;
+    uint8_t hash[FG_HASH_SIZE];
+    crypto_generichash_final(&state, hash, sizeof hash);
+    return memcmp(hash, l->tensor->hash, sizeof hash) != 0 ? damaged(l, "its checksum does not match")
+                                                           : FG_OK;
+}
+
+/* Exactly size bytes into block; size 0: exactly the stream's end. */
+static enum fg_status inflate_block(struct loader *l, size_t size) {
+    l->z.next_out = l->block;
+    l->z.avail_out = size ? (uInt)size : 1;
+    for (;;) {
+        if (l->z.avail_in == 0 && l->read < l->tensor->stored) {
+            size_t count;
+            enum fg_status status = read_chunk(l, &count);
+            if (status != FG_OK)
+                return status;
+            l->z.next_in = l->chunk;
+            l->z.avail_in = (uInt)count;
+        }
+        const int result = inflate(&l->z, Z_NO_FLUSH);
+        if (result == Z_MEM_ERROR)
+            return fg_fail(l->message, FG_ENVIRONMENT,
+                           "%.250s: this machine's zlib needs more than %zu bytes to inflate",
+                           l->bundle->path, INFLATE_BYTES);
+        if (result == Z_STREAM_END) {
+            if (size ? l->z.avail_out > 0 : l->z.avail_out == 0)
+                return damaged(l, "its stream has another length");
+            return FG_OK;
+        }
+        if (result != Z_OK && result != Z_BUF_ERROR)
+            return damaged(l, "its stream cannot be inflated");
+        if (l->z.avail_out == 0)
+            return size ? FG_OK : damaged(l, "its stream is too long");
+        if (result == Z_BUF_ERROR && l->z.avail_in == 0 && l->read == l->tensor->stored)
+            return damaged(l, "its stream ends early");
+    }
+}
+
+static void unshuffle_half(const unsigned char *block, size_t count, float *values) {
+    const unsigned char *low = block, *high = block + count;
+    for (size_t i = 0; i < count; i++)
+        values[i] = fg_half_to_float((uint16_t)(low[i] | high[i] << 8));
+}
+
+static void unshuffle_float(const unsigned char *block, size_t count, float *values) {
+    const unsigned char *b0 = block, *b1 = b0 + count, *b2 = b1 + count, *b3 = b2 + count;
+    for (size_t i = 0; i < count; i++)
+        values[i] =
+            fg_bits_float(b0[i] | (uint32_t)b1[i] << 8 | (uint32_t)b2[i] << 16 | (uint32_t)b3[i] << 24);
+}
+
+/* The block's count values in the sink's type: in values, or where they had to be narrowed in the block itself. */
+static enum fg_status convert(struct loader *l, size_t count, const void **converted) {
+    float *values = l->values;
+    *converted = l->values;
+    if (l->sink->dtype == FG_U8) {
+        *converted = l->block;
+        return FG_OK;
+    }
+    if (l->tensor->dtype == FG_F16 && l->sink->dtype == FG_F16) {
+        uint16_t *halves = l->values;
+        for (size_t i = 0; i < count; i++)
+            halves[i] = (uint16_t)(l->block[i] | l->block[count + i] << 8);
+        return FG_OK;
+    }
+    if (l->tensor->dtype == FG_F16)
+        unshuffle_half(l->block, count, values);
+    else
+        unshuffle_float(l->block, count, values);
+    if (l->sink->dtype == FG_F32)
+        return FG_OK;
+    for (size_t i = 0; i < count; i++) {
+        const uint16_t half = fg_float_to_half(values[i]);
+        memcpy(l->block + i * sizeof half, &half, sizeof half);
+        if (isfinite(values[i]) && !isfinite(fg_half_to_float(half)))
+            return fg_fail(l->message, FG_INPUT,
+                           "%.250s: %s has the value %g, too large for the float16 that this device computes "
+                           "with; use device = cpu",
+                           l->bundle->path, l->name, (double)values[i]);
+    }
+    *converted = l->block;
+    return FG_OK;
+}
+
+static enum fg_status inflate_values(struct loader *l, size_t count) {
+    const size_t width = fg_dtype_size(l->tensor->dtype);
+    for (size_t done = 0; done < count;) {
+        const size_t n = count - done < FG_BUNDLE_BLOCK ? count - done : FG_BUNDLE_BLOCK;
+        enum fg_status status = inflate_block(l, n * width);
+        if (status != FG_OK)
+            return status;
+        const void *values;
+        status = convert(l, n, &values);
+        if (status == FG_OK)
+            status = l->sink->put(l->sink->argument, done, n, values, l->message);
+        if (status != FG_OK)
+            return status;
+        done += n;
+    }
+    enum fg_status status = inflate_block(l, 0);
+    if (status == FG_OK && (l->z.avail_in > 0 || l->read < l->tensor->stored))
+        return damaged(l, "bytes follow its stream");
+    return status;
+}
+
+static enum fg_status send(const struct fg_bundle *bundle, const struct fg_bundle_tensor *tensor,
+                           const char *name, size_t count, const struct fg_bundle_sink *sink, void *scratch,
+                           struct fg_message *message) {
+    unsigned char *memory = scratch;
+    struct loader l = {.bundle = bundle,
+                       .tensor = tensor,
+                       .name = name,
+                       .message = message,
+                       .sink = sink,
+                       .pool = memory,
+                       .chunk = memory + INFLATE_BYTES,
+                       .block = memory + INFLATE_BYTES + CHUNK_BYTES,
+                       .values = memory + INFLATE_BYTES + CHUNK_BYTES + BLOCK_BYTES};
+    const int64_t begin = fg_clock_ns();
+    enum fg_status status = check_hash(&l);
+    if (sink->read_ns)
+        *sink->read_ns += fg_clock_ns() - begin;
+    if (status != FG_OK)
+        return status;
+    l.z = (z_stream){.zalloc = pool_take, .zfree = pool_give, .opaque = &l};
+    if (inflateInit(&l.z) != Z_OK)
+        return fg_fail(message, FG_ENVIRONMENT, "%.250s: zlib does not start: %s", bundle->path,
+                       l.z.msg ? l.z.msg : "no memory");
+    status = inflate_values(&l, count);
+    inflateEnd(&l.z);
+    return status;
+}
+
+enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32_t i, const struct fg_bundle_sink *sink,
+                              void *scratch, struct fg_message *message) {
+    const struct fg_bundle_tensor *tensor = &bundle->tensor[i];
+    const struct fg_param *param = &bundle->network.param[tensor->param];
+    const struct fg_tensor t = fg_param_tensor(param);
+    return send(bundle, tensor, param->name, fg_tensor_count(&t), sink, scratch, message);
+}
+
+static enum fg_status put_floats(void *argument, size_t at, size_t count, const void *values,
+                                 struct fg_message *message) {
+    (void)message;
+    memcpy((float *)argument + at, values, count * sizeof(float));
+    return FG_OK;
+}
+
+static enum fg_status put_bytes(void *argument, size_t at, size_t count, const void *values,
+                                struct fg_message *message) {
+    (void)message;
+    memcpy((uint8_t *)argument + at, values, count);
+    return FG_OK;
+}
+
+enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float *values, void *scratch,
+                              struct fg_message *message) {
+    return fg_bundle_send(bundle, i,
+                          &(struct fg_bundle_sink){.dtype = FG_F32, .put = put_floats, .argument = values},
+                          scratch, message);
+}
+
+enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map, void *scratch,
+                                   struct fg_message *message) {
+    const struct fg_bundle_sink sink[FG_SELF_TESTS] = {
+        [FG_SELF_TEST_INPUT] = {FG_U8, put_bytes, input}, [FG_SELF_TEST_MAP] = {FG_F32, put_floats, map}};
+    for (int i = 0; i < FG_SELF_TESTS; i++) {
+        if (!sink[i].argument)
+            continue;
+        if (!bundle->header.calibrated)
+            return fg_fail(message, FG_INPUT, "%.300s: not calibrated: it has no self-test", bundle->path);
+        const struct fg_tensor t = fg_bundle_self_test_tensor(&bundle->header.spec, i);
+        enum fg_status status =
+            send(bundle, &bundle->self_test[i], i == FG_SELF_TEST_INPUT ? FG_BUNDLE_INPUT : FG_BUNDLE_MAP,
+                 fg_tensor_count(&t), &sink[i], scratch, message);
+        if (status != FG_OK)
+            return status;
+    }
+    return FG_OK;
+}

@@ -1,0 +1,268 @@
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "runtime/base/bytes.h"
+#include "runtime/base/file.h"
+#include "runtime/base/half.h"
+#include "runtime/bundle/file.h"
+
+#define CHUNK_BYTES ((size_t)64 * 1024)
+
+/* A bundle being written: streams go to the file as they come; head, fields and table when all are known. */
+struct writer {
+    struct fg_file file;
+    bool open;
+    struct fg_message *message;
+    size_t fields; /* bytes */
+    uint32_t entries, next;
+    uint64_t offset; /* of the next stream */
+    z_stream deflate;
+    bool deflating;
+    unsigned char head[FG_BUNDLE_HEAD + FG_BUNDLE_FIELD_BYTES + FG_BUNDLE_ENTRIES * FG_BUNDLE_ENTRY];
+    unsigned char chunk[CHUNK_BYTES], block[FG_BUNDLE_BLOCK * sizeof(float)];
+};
+
+static size_t head_size(const struct writer *w) {
+    return FG_BUNDLE_HEAD + w->fields + (size_t)w->entries * FG_BUNDLE_ENTRY;
+}
+
+static enum fg_status begin(struct writer *w, const char *path, const struct fg_bundle_header *header,
+                            uint32_t entries) {
+    if (sodium_init() < 0)
+        return fg_fail(w->message, FG_ENVIRONMENT, "libsodium does not start on this machine");
+    /* Runs and entropy only: in weights there are no repeated texts to look for, which would take most of the
+     * time and make the file no smaller. */
+    w->deflating =
+        deflateInit2(&w->deflate, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS, MAX_MEM_LEVEL, Z_RLE) == Z_OK;
+    if (!w->deflating)
+        return fg_fail(w->message, FG_ENVIRONMENT, "%.300s: no memory to write it", path);
+    w->entries = entries;
+    enum fg_status status = fg_bundle_fields_write(header, w->head + FG_BUNDLE_HEAD, &w->fields, w->message);
+    if (status != FG_OK)
+        return fg_fail_in(w->message, status, path);
+    status = fg_file_create(&w->file, path, w->message);
+    w->open = status == FG_OK;
+    w->offset = head_size(w);
+    /* Keeps the place of what is known last. */
+    return status == FG_OK ? fg_file_write(&w->file, w->head, head_size(w), w->message) : status;
+}
+
+static void put_entry(struct writer *w, const char *name, const struct fg_tensor *t, enum fg_dtype dtype,
+                      uint64_t stored, const uint8_t hash[FG_HASH_SIZE]) {
+    assert(w->next < w->entries && strlen(name) < FG_NAME_SIZE);
+    unsigned char *e = w->head + FG_BUNDLE_HEAD + w->fields + (size_t)w->next++ * FG_BUNDLE_ENTRY;
+    memcpy(e, name, strlen(name) + 1); /* zeros follow it already */
+    fg_put_u32(e + 64, (uint32_t)t->n);
+    fg_put_u32(e + 68, (uint32_t)t->h);
+    fg_put_u32(e + 72, (uint32_t)t->w);
+    fg_put_u32(e + 76, (uint32_t)t->c);
+    fg_put_u32(e + 80, dtype == FG_U8    ? FG_BUNDLE_BYTE
+                       : dtype == FG_F16 ? FG_BUNDLE_FLOAT16
+                                         : FG_BUNDLE_FLOAT32);
+    fg_put_u64(e + 84, w->offset);
+    fg_put_u64(e + 92, stored);
+    memcpy(e + 100, hash, FG_HASH_SIZE);
+    w->offset += stored;
+}
+
+static void shuffle(const void *values, size_t first, size_t count, enum fg_dtype dtype,
+                    unsigned char *block) {
+    if (dtype == FG_U8) {
+        memcpy(block, (const uint8_t *)values + first, count);
+        return;
+    }
+    const float *from = (const float *)values + first;
+    for (size_t i = 0; i < count; i++)
+        if (dtype == FG_F16) {
+            const uint16_t half = fg_float_to_half(from[i]);
+            block[i] = (unsigned char)(half & 0xff);
+            block[count + i] = (unsigned char)(half >> 8);
+        } else {
+            const uint32_t bits = fg_float_bits(from[i]);
+            for (size_t k = 0; k < 4; k++)
+                block[k * count + i] = (unsigned char)(bits >> 8 * k & 0xff);
+        }
+}
+
+/* Deflates values (floats, or bytes for u8) as one stream and enters it in the table. */
+static enum fg_status put_stream(struct writer *w, const char *name, const struct fg_tensor *t,
+                                 enum fg_dtype dtype, const void *values) {
+    const size_t count = fg_tensor_count(t), width = fg_dtype_size(dtype);
+    crypto_generichash_state hash;
+    crypto_generichash_init(&hash, NULL, 0, FG_HASH_SIZE);
+    deflateReset(&w->deflate);
+    w->deflate.avail_in = 0;
+    uint64_t stored = 0;
+    size_t done = 0;
+    int result;
+    do {
+        if (w->deflate.avail_in == 0 && done < count) {
+            const size_t n = count - done < FG_BUNDLE_BLOCK ? count - done : FG_BUNDLE_BLOCK;
+            shuffle(values, done, n, dtype, w->block);
+            w->deflate.next_in = w->block;
+            w->deflate.avail_in = (uInt)(n * width);
+            done += n;
+        }
+        w->deflate.next_out = w->chunk;
+        w->deflate.avail_out = (uInt)CHUNK_BYTES;
+        result = deflate(&w->deflate, done < count ? Z_NO_FLUSH : Z_FINISH);
+        assert(result == Z_OK || result == Z_STREAM_END);
+        const size_t made = CHUNK_BYTES - w->deflate.avail_out;
+        crypto_generichash_update(&hash, w->chunk, made);
+        stored += made;
+        enum fg_status status = fg_file_write(&w->file, w->chunk, made, w->message);
+        if (status != FG_OK)
+            return status;
+    } while (result != Z_STREAM_END);
+    uint8_t digest[FG_HASH_SIZE];
+    crypto_generichash_final(&hash, digest, sizeof digest);
+    put_entry(w, name, t, dtype, stored, digest);
+    return FG_OK;
+}
+
+static enum fg_status put_self_test(struct writer *w, const struct fg_bundle_header *header,
+                                    const uint8_t *input, const float *map) {
+    if (!header->calibrated)
+        return FG_OK;
+    struct fg_tensor t = fg_bundle_self_test_tensor(&header->spec, FG_SELF_TEST_INPUT);
+    enum fg_status status = put_stream(w, FG_BUNDLE_INPUT, &t, FG_U8, input);
+    t = fg_bundle_self_test_tensor(&header->spec, FG_SELF_TEST_MAP);
+    return status == FG_OK ? put_stream(w, FG_BUNDLE_MAP, &t, FG_F32, map) : status;
+}
+
+/* Head and table, and the file into its place. Unsigned. */
+static enum fg_status commit(struct writer *w) {
+    assert(w->next == w->entries);
+    memcpy(w->head, FG_BUNDLE_MAGIC, 4);
+    fg_put_u32(w->head + 4, FG_BUNDLE_VERSION);
+    fg_put_u64(w->head + 8, w->offset);
+    fg_put_u32(w->head + 16, (uint32_t)w->fields);
+    fg_put_u32(w->head + 20, w->entries);
+    fg_bundle_hash(w->head, head_size(w), w->head + FG_BUNDLE_HEAD_HASH);
+    enum fg_status status = fg_file_write_at(&w->file, 0, w->head, head_size(w), w->message);
+    if (status != FG_OK)
+        return status;
+    w->open = false;
+    return fg_file_commit(&w->file, w->message);
+}
+
+static void end(struct writer *w) {
+    if (w->open)
+        fg_file_abandon(&w->file);
+    if (w->deflating)
+        deflateEnd(&w->deflate);
+    free(w);
+}
+
+static struct writer *make_writer(const char *path, struct fg_message *message) {
+    struct writer *w = calloc(1, sizeof *w);
+    if (w)
+        w->message = message;
+    else
+        fg_say(message, "%.300s: no memory to write it", path);
+    return w;
+}
+
+enum fg_status fg_bundle_write(const char *path, const struct fg_bundle_header *header,
+                               const float *const *values, const uint8_t *self_test_input,
+                               const float *self_test_map, struct fg_message *message) {
+    struct writer *w = make_writer(path, message);
+    struct fg_network *network = calloc(1, sizeof *network);
+    enum fg_status status = w && network ? FG_OK : FG_ENVIRONMENT;
+    if (w && !network)
+        fg_say(message, "%.300s: no memory to write it", path);
+    if (status == FG_OK)
+        status = fg_network_init(network, &header->spec, message);
+    if (status != FG_OK)
+        goto out;
+    uint32_t entries = header->calibrated ? FG_SELF_TESTS : 0;
+    for (uint32_t i = 0; i < network->params; i++)
+        entries += fg_param_folded(&network->param[i]);
+    status = begin(w, path, header, entries);
+    for (uint32_t i = 0; i < network->params && status == FG_OK; i++) {
+        if (!fg_param_folded(&network->param[i]))
+            continue;
+        const struct fg_tensor t = fg_param_tensor(&network->param[i]);
+        const enum fg_dtype dtype = fg_half_holds(values[i], fg_tensor_count(&t)) ? FG_F16 : FG_F32;
+        status = put_stream(w, network->param[i].name, &t, dtype, values[i]);
+    }
+    if (status == FG_OK)
+        status = put_self_test(w, header, self_test_input, self_test_map);
+    if (status == FG_OK)
+        status = commit(w);
+out:
+    if (w)
+        end(w);
+    free(network);
+    return status;
+}
+
+/* One stream as it is, refused when it is damaged: a new table would hide it. */
+static enum fg_status copy_stream(struct writer *w, const struct fg_bundle *bundle,
+                                  const struct fg_bundle_tensor *tensor, const char *name,
+                                  const struct fg_tensor *t) {
+    crypto_generichash_state hash;
+    crypto_generichash_init(&hash, NULL, 0, FG_HASH_SIZE);
+    for (uint64_t done = 0; done < tensor->stored;) {
+        const size_t n = tensor->stored - done < CHUNK_BYTES ? (size_t)(tensor->stored - done) : CHUNK_BYTES;
+        enum fg_status status = fg_bundle_read(bundle, tensor->offset + done, w->chunk, n, w->message);
+        if (status == FG_OK)
+            status = fg_file_write(&w->file, w->chunk, n, w->message);
+        if (status != FG_OK)
+            return status;
+        crypto_generichash_update(&hash, w->chunk, n);
+        done += n;
+    }
+    uint8_t digest[FG_HASH_SIZE];
+    crypto_generichash_final(&hash, digest, sizeof digest);
+    if (memcmp(digest, tensor->hash, sizeof digest) != 0)
+        return fg_fail(w->message, FG_INPUT,
+                       "%.250s: %s is damaged: its checksum does not match; copy the bundle again",
+                       bundle->path, name);
+    put_entry(w, name, t, tensor->dtype, tensor->stored, digest);
+    return FG_OK;
+}
+
+static enum fg_status copy_tensors(struct writer *w, const struct fg_bundle *bundle) {
+    enum fg_status status = FG_OK;
+    for (uint32_t i = 0; i < bundle->tensors && status == FG_OK; i++) {
+        const struct fg_param *param = &bundle->network.param[bundle->tensor[i].param];
+        const struct fg_tensor t = fg_param_tensor(param);
+        status = copy_stream(w, bundle, &bundle->tensor[i], param->name, &t);
+    }
+    return status;
+}
+
+static enum fg_status copy_self_test(struct writer *w, const struct fg_bundle *bundle) {
+    static const char *const NAMES[] = {
+        [FG_SELF_TEST_INPUT] = FG_BUNDLE_INPUT, [FG_SELF_TEST_MAP] = FG_BUNDLE_MAP};
+    enum fg_status status = FG_OK;
+    for (int i = 0; i < FG_SELF_TESTS && status == FG_OK; i++) {
+        const struct fg_tensor t = fg_bundle_self_test_tensor(&bundle->header.spec, i);
+        status = copy_stream(w, bundle, &bundle->self_test[i], NAMES[i], &t);
+    }
+    return status;
+}
+
+enum fg_status fg_bundle_rewrite(const struct fg_bundle *bundle, const char *path,
+                                 const struct fg_bundle_header *header, const uint8_t *self_test_input,
+                                 const float *self_test_map, struct fg_message *message) {
+    struct writer *w = make_writer(path, message);
+    if (!w)
+        return FG_ENVIRONMENT;
+    enum fg_status status =
+        begin(w, path, header, bundle->tensors + (header->calibrated ? FG_SELF_TESTS : 0));
+    if (status == FG_OK)
+        status = copy_tensors(w, bundle);
+    if (status == FG_OK && header->calibrated && !self_test_input)
+        status = copy_self_test(w, bundle);
+    else if (status == FG_OK)
+        status = put_self_test(w, header, self_test_input, self_test_map);
+    if (status == FG_OK)
+        status = commit(w);
+    end(w);
+    return status;
+}

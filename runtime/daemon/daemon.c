@@ -1,0 +1,302 @@
+/* Opens everything in order, serves, closes everything in reverse; but for a lost device, which is left as it is. */
+#include "runtime/daemon/daemon.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifdef FG_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "board/gpio/simulated.h"
+#include "runtime/base/log.h"
+#include "runtime/engine/device.h"
+#include "runtime/line/line.h"
+#include "runtime/line/setup.h"
+#include "runtime/modbus/server.h"
+
+struct daemon {
+    struct fg_config config;
+    struct fg_report report;
+    struct fg_backend *backend;
+    struct fg_memory_plan plan;
+    struct fg_arena *arena, *device;
+    struct fg_camera *camera;
+    struct fg_simulated *board;
+    int32_t line_index[FG_CONFIG_LINES]; /* on the board; -1: not configured */
+    struct fg_rejects *rejects;
+    int notify;
+    struct fg_actuator *actuator;
+    struct fg_judge *judge;
+    struct fg_line *line;
+    struct fg_modbus_server *server;
+    pthread_t server_thread;
+    bool serving;
+};
+
+static const int CRASHES[] = {SIGSEGV, SIGBUS, SIGABRT};
+
+/* What signal handlers reach. Set before they are installed. */
+static struct fg_line *signal_line;
+static struct fg_outputs *signal_outputs;
+
+static void on_stop(int number) {
+    (void)number;
+    fg_line_stop(signal_line);
+}
+
+/* The process is lost: outputs first, then the default action. */
+static void on_crash(int number) {
+    signal_outputs->safe(signal_outputs);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void install_signals(struct daemon *d) {
+    signal_line = d->line;
+    signal_outputs = fg_simulated_outputs(d->board);
+    const struct sigaction stop = {.sa_handler = on_stop}, crash = {.sa_handler = on_crash},
+                           ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+    for (size_t i = 0; i < sizeof CRASHES / sizeof *CRASHES; i++)
+        sigaction(CRASHES[i], &crash, NULL);
+}
+
+static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **line_memory,
+                                 struct fg_message *message) {
+    const struct fg_memory_plan *plan = &d->plan;
+    enum fg_status status =
+        fg_arena_open(d->backend, FG_STORE_HOST, plan->fixed, plan->bank, plan->banks, &d->arena, message);
+    if (status == FG_OK && plan->device)
+        status =
+            fg_arena_open(d->backend, FG_STORE_DEVICE, 0, plan->device, plan->banks, &d->device, message);
+    if (status != FG_OK)
+        return status;
+    struct fg_bank *fixed = fg_arena_fixed(d->arena);
+    void *rejects = NULL;
+    status = fg_bank_take(fixed, plan->camera, "pictures", camera_memory, message);
+    if (status == FG_OK)
+        status = fg_bank_take(fixed, fg_line_memory(), "the line", line_memory, message);
+    if (status == FG_OK)
+        status = fg_bank_take(fixed, sizeof *d->rejects, "rejects", &rejects, message);
+    d->rejects = rejects;
+    fg_bank_seal(fixed);
+    return status;
+}
+
+static enum fg_status open_board(struct daemon *d, struct fg_message *message) {
+    struct fg_simulated_line lines[FG_CONFIG_LINES];
+    uint32_t count = 0;
+    for (int i = 0; i < FG_CONFIG_LINES; i++) {
+        d->line_index[i] = -1;
+        if (!*d->config.line[i].name)
+            continue;
+        struct fg_simulated_line *line = &lines[count];
+        *line = (struct fg_simulated_line){.output = i != FG_LINE_TRIGGER,
+                                           .active_low = d->config.line[i].active_low};
+        snprintf(line->name, sizeof line->name, "%s", d->config.line[i].name);
+        d->line_index[i] = (int32_t)count++;
+    }
+    return fg_simulated_open(d->config.board.path, lines, count, &d->board, message);
+}
+
+static enum fg_status open_actuator(struct daemon *d, struct fg_message *message) {
+    d->notify = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (d->notify < 0)
+        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "actuation: cannot make a descriptor");
+    const struct fg_actuation_settings settings = {.outputs = fg_simulated_outputs(d->board),
+                                                   .rejects = d->rejects,
+                                                   .rule = (enum fg_inoperative_rule)d->config.on_inoperative,
+                                                   .reject_all = d->config.fail_safe == FG_REJECT_ALL,
+                                                   .reject = d->line_index[FG_LINE_REJECT],
+                                                   .pass = d->line_index[FG_LINE_PASS],
+                                                   .ready = d->line_index[FG_LINE_READY],
+                                                   .fault = d->line_index[FG_LINE_FAULT],
+                                                   .heartbeat = d->line_index[FG_LINE_HEARTBEAT],
+                                                   .notify = d->notify};
+    return fg_actuator_open(&settings, &d->actuator, message);
+}
+
+static void tell_systemd(const char *state) {
+#ifdef FG_SYSTEMD
+    sd_notify(0, state);
+#else
+    (void)state;
+#endif
+}
+
+static void tell_ready(void) {
+    tell_systemd("READY=1");
+}
+
+/* A first load may take longer than systemd waits for a service's start. */
+static void tell_loading(void) {
+    char text[64];
+    snprintf(text, sizeof text, "EXTEND_TIMEOUT_USEC=%" PRId64,
+             (FG_LINE_LOAD_LIMIT + FG_LINE_HANG + FG_LINE_ANSWER) / 1000);
+    tell_systemd(text);
+}
+
+static enum fg_status open_line(struct daemon *d, void *memory, struct fg_message *message) {
+    const struct fg_judge_settings judge = {.backend = d->backend,
+                                            .arena = d->arena,
+                                            .device = d->device,
+                                            .max_width = (int32_t)d->config.camera.max_width,
+                                            .max_height = (int32_t)d->config.camera.max_height};
+    enum fg_status status = fg_judge_open(&judge, &d->judge, message);
+    if (status != FG_OK)
+        return status;
+    const struct fg_line_settings settings = {.config = &d->config,
+                                              .camera = d->camera,
+                                              .edges = fg_simulated_edges(d->board),
+                                              .trigger_line = (uint32_t)d->line_index[FG_LINE_TRIGGER],
+                                              .actuator = d->actuator,
+                                              .rejects = d->rejects,
+                                              .judge = d->judge,
+                                              .actuation_descriptor = d->notify,
+                                              .arena = d->arena,
+                                              .device = d->device,
+                                              .memory = memory,
+                                              .ready = tell_ready};
+    return fg_line_open(&settings, &d->line, message);
+}
+
+static enum fg_status open_server(struct daemon *d, struct fg_message *message) {
+    const struct fg_config *c = &d->config;
+    struct fg_modbus_settings settings = {
+        .bind = c->modbus.bind,
+        .port = (uint16_t)c->modbus.port,
+        .unit = (uint8_t)c->modbus.unit,
+        .idle_timeout_ms = c->modbus.idle_timeout_ms,
+        .writers = c->modbus.writers,
+        .rules = {.low_first = c->modbus.word_order == FG_LOW_FIRST,
+                  .slots = (uint16_t)c->bundles,
+                  .threshold = {(uint32_t)(c->threshold.min * 10000 + 0.5f),
+                                (uint32_t)(c->threshold.max * 10000 + 0.5f)},
+                  .reject = {c->deadline_ms * 10 + c->reject.lead, 6000000},
+                  .pulse = {1, UINT16_MAX},
+                  .unlock_code = (uint16_t)c->unlock_code}};
+    for (uint32_t i = 0; i < c->modbus.writers; i++)
+        settings.writer[i] = c->modbus.writer[i];
+    const struct fg_modbus_line line = {
+        .cell = fg_line_cell(d->line), .apply = fg_line_apply, .context = d->line};
+    return fg_modbus_server_open(&settings, &line, &d->server, message);
+}
+
+static void *serve(void *argument) {
+    struct daemon *d = argument;
+    fg_modbus_server_run(d->server);
+    return NULL;
+}
+
+static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
+    void *camera_memory = NULL, *line_memory = NULL;
+    enum fg_status status = take_arena(d, &camera_memory, &line_memory, message);
+    if (status == FG_OK)
+        status = fg_setup_camera(&d->config, camera_memory, &d->camera, message);
+    if (status == FG_OK)
+        status = open_board(d, message);
+    if (status == FG_OK)
+        status = open_actuator(d, message);
+    if (status == FG_OK)
+        status = open_line(d, line_memory, message);
+    if (status == FG_OK)
+        status = open_server(d, message);
+    if (status != FG_OK)
+        return status;
+    install_signals(d);
+    /* Pages stay where they are once touched; without the right to it, as the system gives. */
+    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+    const int error = pthread_create(&d->server_thread, NULL, serve, d);
+    d->serving = !error;
+    return error ? fg_fail_errno(message, FG_ENVIRONMENT, error, "Modbus: cannot start its thread") : FG_OK;
+}
+
+/* What the world sees: outputs first. Signals go before what their handlers reach: those that end the process first,
+ * those of a crash once the outputs are safe. */
+static void close_outside(struct daemon *d) {
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    fg_actuator_close(d->actuator);
+    for (size_t i = 0; i < sizeof CRASHES / sizeof *CRASHES; i++)
+        signal(CRASHES[i], SIG_DFL);
+    if (d->serving) {
+        fg_modbus_server_stop(d->server);
+        pthread_join(d->server_thread, NULL);
+    }
+    fg_modbus_server_close(d->server);
+}
+
+static void close_all(struct daemon *d) {
+    close_outside(d);
+    fg_judge_close(d->judge);
+    fg_line_close(d->line);
+    if (d->notify > 0)
+        close(d->notify);
+    fg_simulated_close(d->board);
+    if (d->camera)
+        d->camera->close(d->camera);
+    fg_arena_close(d->arena);
+    fg_arena_close(d->device);
+    if (d->backend)
+        d->backend->close(d->backend);
+    fg_report_free(&d->report);
+}
+
+/* The device is lost: no call to it need return, not even those that libraries make when a process exits, and a job
+ * that hangs keeps its memory. */
+static _Noreturn void leave(struct daemon *d) {
+    close_outside(d);
+    _exit(fg_exit_status(FG_DEVICE_LOST));
+}
+
+int fg_daemon_run(const char *config_path) {
+    static struct daemon d;
+    struct fg_message message = {{0}};
+    enum fg_status status = fg_config_read(config_path, &d.config, &d.report);
+    if (status == FG_OK) {
+        const struct fg_device_choice choice = {d.config.device, d.config.threads,
+                                                d.config.gpu.workspace_mib};
+        struct fg_message said;
+        status = fg_device_open(&choice, &d.backend, &said, &message);
+        if (status == FG_OK)
+            fg_log(FG_LOG_INFO, "%s", said.text);
+        if (status != FG_OK)
+            fg_report_add(&d.report, "%s", message.text);
+    }
+    if (status == FG_OK)
+        status = fg_setup_plan(&d.config, d.backend, &d.plan, &d.report);
+    if (status != FG_OK) {
+        fprintf(stderr, "%s", d.report.text ? d.report.text : "flawgated: no memory\n");
+        close_all(&d);
+        return fg_exit_status(status);
+    }
+    fg_setup_print(&d.config, &d.plan);
+    int result = 3;
+    status = open_all(&d, &message);
+    if (status == FG_OK) {
+        fg_log(FG_LOG_INFO, "listening on %s port %u", d.config.modbus.bind, fg_modbus_server_port(d.server));
+        tell_loading();
+        result = fg_line_run(d.line);
+        tell_systemd("STOPPING=1");
+        if (result == fg_exit_status(FG_DEVICE_LOST))
+            leave(&d);
+        fg_log(FG_LOG_INFO, "arena: planned %zu bytes, used %zu",
+               fg_arena_size(d.arena) + fg_arena_size(d.device),
+               fg_arena_high_water(d.arena) + fg_arena_high_water(d.device));
+    } else {
+        fg_log(FG_LOG_ERROR, "flawgated: %s", message.text);
+    }
+    close_all(&d);
+    return result;
+}

@@ -1,0 +1,154 @@
+#include "runtime/engine/device.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/log.h"
+
+#define MOST_THREADS 64
+#define GPU_LANES 3      /* the trunk, and what may run beside it (network.c's branches) */
+#define GPU_WORKSPACE 64 /* MiB */
+#define GPU_TUNE_S 60    /* that a first load may take to choose engines */
+
+static uint32_t processors(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set))
+        return 1;
+    const int count = CPU_COUNT(&set);
+    return count > MOST_THREADS ? MOST_THREADS : (uint32_t)count;
+}
+
+static enum fg_status open_cpu(uint32_t threads, struct fg_backend **backend, struct fg_message *message) {
+    return fg_cpu_open(threads ? threads : processors(), 1, backend, message);
+}
+
+/* The folder for what is measured, made where it is missing; false where there is none. */
+static bool state_folder(char *path, size_t size) {
+    const char *state = getenv("STATE_DIRECTORY"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int length = -1;
+    if (state && *state)
+        length = snprintf(path, size, "%s", state);
+    else if (cache && *cache)
+        length = snprintf(path, size, "%s/flawgate", cache);
+    else if (home && *home && snprintf(path, size, "%s/.cache", home) < (int)size &&
+             (!mkdir(path, 0700) || errno == EEXIST))
+        length = snprintf(path, size, "%s/.cache/flawgate", home);
+    return length > 0 && length < (int)size && (!mkdir(path, 0755) || errno == EEXIST);
+}
+
+/* Every two seconds: a first load takes up to a minute. */
+static void show_choosing(void *argument, uint32_t done, uint32_t all) {
+    int64_t *shown = argument;
+    const int64_t now = fg_clock_ns();
+    if (*shown == 0 || now - *shown > 2 * FG_S)
+        fg_log(FG_LOG_INFO, "choosing engines for this GPU, once: %u of %u", done, all);
+    *shown = now - *shown > 2 * FG_S ? now : *shown;
+}
+
+/* The backend's object lies beside the program, or where packages put it. */
+static void *load_object(struct fg_message *message) {
+    static const char *const places[] = {"", "../lib/flawgate/"};
+    char program[4096], path[4096 + 64];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length > 0) {
+        program[length] = 0;
+        *(strrchr(program, '/') + 1) = 0;
+        for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+            snprintf(path, sizeof path, "%s%s" FG_CUDA_PLUGIN, program, places[i]);
+            if (access(path, R_OK))
+                continue;
+            void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+            if (!object)
+                fg_say(message, "%.300s", dlerror());
+            return object;
+        }
+    }
+    fg_say(message, "this build is without CUDA (no " FG_CUDA_PLUGIN " beside the program)");
+    return NULL;
+}
+
+/* A function of the object, which must be of this program's version. The object stays loaded: the CUDA runtime does not
+ * bear being unloaded. */
+static enum fg_status find_function(const char *name, void *function, struct fg_message *message) {
+    void *object = load_object(message);
+    if (!object)
+        return FG_ENVIRONMENT;
+    const char *version = dlsym(object, FG_PLUGIN_VERSION);
+    *(void **)function = dlsym(object, name);
+    if (version && *(void **)function && !strcmp(version, FG_VERSION))
+        return FG_OK;
+    return fg_fail(message, FG_ENVIRONMENT,
+                   "%s is of another version (%.20s, not " FG_VERSION "); install both again", FG_CUDA_PLUGIN,
+                   version ? version : "none");
+}
+
+enum fg_status fg_device_open_cuda(const struct fg_cuda_settings *settings, struct fg_backend **backend,
+                                   struct fg_message *message) {
+    fg_cuda_open_function *open = NULL;
+    enum fg_status status = find_function(FG_PLUGIN_OPEN, &open, message);
+    return status == FG_OK ? open(settings, backend, message) : status;
+}
+
+static struct fg_cuda_settings settings_for(const struct fg_device_choice *choice, uint32_t tune_s) {
+    static char folder[3072];
+    static int64_t shown_ns;
+    return (struct fg_cuda_settings){
+        .lanes = GPU_LANES,
+        .workspace = (size_t)(choice->workspace_mib ? choice->workspace_mib : GPU_WORKSPACE) << 20,
+        .tune_ns = tune_s * FG_S,
+        .folder = state_folder(folder, sizeof folder) ? folder : NULL,
+        .progress = show_choosing,
+        .argument = &shown_ns};
+}
+
+enum fg_status fg_device_open_group(const struct fg_device_choice *choice, uint32_t count,
+                                    struct fg_backend **backends, struct fg_message *said,
+                                    struct fg_message *message) {
+    const struct fg_cuda_settings settings = settings_for(choice, GPU_TUNE_S);
+    fg_cuda_open_group_function *open = NULL;
+    enum fg_status status = find_function(FG_PLUGIN_GROUP, &open, message);
+    if (status == FG_OK)
+        status = open(&settings, count, backends, message);
+    if (status == FG_OK)
+        fg_say(said,
+               "device: %u times %.100s, %.95s; this was never run on more than one GPU: compare the first "
+               "epochs' losses with those of --devices 1",
+               count, backends[0]->device.name, backends[0]->version);
+    return status;
+}
+
+enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_backend **backend,
+                              struct fg_message *said, struct fg_message *message) {
+    return fg_device_open_within(choice, GPU_TUNE_S, backend, said, message);
+}
+
+enum fg_status fg_device_open_within(const struct fg_device_choice *choice, uint32_t tune_s,
+                                     struct fg_backend **backend, struct fg_message *said,
+                                     struct fg_message *message) {
+    const bool automatic = !strcmp(choice->device, "auto"), cuda = !strcmp(choice->device, "cuda");
+    struct fg_message why = {""};
+    if (!automatic && !cuda && strcmp(choice->device, "cpu"))
+        return fg_fail(message, FG_USAGE, "device \"%.50s\": give auto, cuda or cpu", choice->device);
+    enum fg_status status = FG_ENVIRONMENT;
+    if (automatic || cuda) {
+        const struct fg_cuda_settings settings = settings_for(choice, tune_s);
+        status = fg_device_open_cuda(&settings, backend, cuda ? message : &why);
+    }
+    if (cuda && status != FG_OK)
+        return fg_fail_in(message, status, "device = cuda");
+    if (status != FG_OK)
+        status = open_cpu(choice->threads, backend, message);
+    if (status == FG_OK) {
+        const struct fg_backend *b = *backend;
+        fg_say(said, "device: %s, %.100s, %.95s%s%.200s", b->name, b->device.name, b->version,
+               *why.text ? "; no GPU: " : "", why.text);
+    }
+    return status;
+}

@@ -1,0 +1,53 @@
+#include "runtime/engine/region.h"
+
+#include <string.h>
+
+size_t fg_region_scratch(int32_t height, int32_t width) {
+    /* Every pixel enters the stack at most once; one byte each says whether it has. */
+    return (size_t)height * (size_t)width * (sizeof(int32_t) + 1);
+}
+
+/* The frame's pixels [floor(begin), ceil(end)) that map pixels [begin, end) cover. */
+static void scale(int32_t begin, int32_t end, int32_t map, int32_t frame, int32_t *start, int32_t *length) {
+    int64_t first = (int64_t)begin * frame / map, last = ((int64_t)end * frame + map - 1) / map;
+    *start = (int32_t)first;
+    *length = (int32_t)(last - first);
+}
+
+struct fg_box fg_region_find(const float *map, int32_t height, int32_t width, float threshold,
+                             int32_t frame_height, int32_t frame_width, void *scratch) {
+    const int32_t pixels = height * width;
+    int32_t *stack = scratch, top = 0, peak = 0;
+    uint8_t *seen = (uint8_t *)(stack + pixels);
+    struct fg_box box = {0};
+    for (int32_t i = 1; i < pixels; i++)
+        if (map[i] > map[peak])
+            peak = i;
+    if (!(map[peak] > threshold))
+        return box;
+    memset(seen, 0, (size_t)pixels);
+    int32_t left = width, right = 0, upper = height, lower = 0, count = 0;
+    stack[top++] = peak;
+    seen[peak] = 1;
+    while (top) {
+        const int32_t i = stack[--top], y = i / width, x = i % width;
+        count++;
+        left = x < left ? x : left;
+        right = x > right ? x : right;
+        upper = y < upper ? y : upper;
+        lower = y > lower ? y : lower;
+        for (int32_t ny = y > 0 ? y - 1 : 0; ny <= y + 1 && ny < height; ny++)
+            for (int32_t nx = x > 0 ? x - 1 : 0; nx <= x + 1 && nx < width; nx++) {
+                const int32_t k = ny * width + nx;
+                if (seen[k] || !(map[k] > threshold))
+                    continue;
+                seen[k] = 1;
+                stack[top++] = k;
+            }
+    }
+    scale(left, right + 1, width, frame_width, &box.x, &box.w);
+    scale(upper, lower + 1, height, frame_height, &box.y, &box.h);
+    const double ratio = (double)frame_height * frame_width / ((double)height * width);
+    box.area = (int32_t)(count * ratio + 0.5);
+    return box;
+}

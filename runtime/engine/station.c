@@ -1,0 +1,73 @@
+#include "runtime/engine/station.h"
+
+#include <string.h>
+
+/* An arena of one bank, and the engine in it. */
+static enum fg_status load(struct fg_station *s, int32_t max_width, int32_t max_height,
+                           struct fg_message *message) {
+    fg_engine_close(s->engine);
+    fg_arena_close(s->arena);
+    fg_arena_close(s->device);
+    s->engine = NULL;
+    s->arena = s->device = NULL;
+    s->max_width = s->max_height = 0;
+    struct fg_engine_need need;
+    enum fg_status status = fg_engine_need(s->bundle, s->backend, max_width, max_height, &need, message);
+    if (status == FG_OK)
+        status = fg_arena_open(s->backend, FG_STORE_HOST, 0, need.host, 1, &s->arena, message);
+    if (status == FG_OK && need.device)
+        status = fg_arena_open(s->backend, FG_STORE_DEVICE, 0, need.device, 1, &s->device, message);
+    if (status == FG_OK) {
+        const struct fg_engine_bank bank = {fg_arena_bank(s->arena, 0), fg_arena_bank(s->device, 0)};
+        status = fg_engine_open(s->bundle, s->backend, &bank, max_width, max_height, s->self_test, &s->engine,
+                                message);
+    }
+    if (status == FG_OK) {
+        s->max_width = max_width;
+        s->max_height = max_height;
+    }
+    return status;
+}
+
+enum fg_status fg_station_open(struct fg_station *station, const char *path, struct fg_backend *backend,
+                               bool self_test, struct fg_message *message) {
+    memset(station, 0, sizeof *station);
+    station->backend = backend;
+    station->self_test = self_test;
+    enum fg_status status = fg_bundle_open(path, &station->bundle, message);
+    if (status == FG_OK) {
+        const struct fg_contract *contract = &fg_bundle_header(station->bundle)->contract;
+        status = load(station, contract->width, contract->height, message);
+    }
+    if (status != FG_OK)
+        fg_station_close(station);
+    return status;
+}
+
+void fg_station_close(struct fg_station *station) {
+    fg_engine_close(station->engine);
+    fg_arena_close(station->arena);
+    fg_arena_close(station->device);
+    fg_bundle_close(station->bundle);
+    memset(station, 0, sizeof *station);
+}
+
+enum fg_status fg_station_judge(struct fg_station *station, const char *name, const struct fg_image *image,
+                                float threshold, struct fg_judgement *judgement, struct fg_message *message) {
+    const struct fg_frame frame = {.pixels = image->pixels,
+                                   .width = image->width,
+                                   .height = image->height,
+                                   .format = fg_pixel_decoded(image->channels),
+                                   .pitch = (size_t)image->width * (size_t)image->channels};
+    enum fg_status status = FG_OK;
+    /* No engine: there was no memory for the last picture's; this one may be smaller. */
+    if (!station->engine || (!fg_bundle_header(station->bundle)->contract.width &&
+                             (image->width > station->max_width || image->height > station->max_height)))
+        status = load(station, image->width > station->max_width ? image->width : station->max_width,
+                      image->height > station->max_height ? image->height : station->max_height, message);
+    if (status == FG_OK)
+        status = fg_engine_submit(station->engine, &frame, message);
+    if (status == FG_OK)
+        status = fg_engine_finish(station->engine, INT64_MAX, threshold, judgement, message);
+    return status == FG_OK ? status : fg_fail_in(message, status, name);
+}

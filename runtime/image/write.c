@@ -1,0 +1,171 @@
+/* The writers of image.h: encoded in memory, then written as every file is. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <png.h>
+#include <setjmp.h>
+
+#include "runtime/base/file.h"
+#include "runtime/image/image.h"
+
+/* What libpng calls back with. */
+struct encoding {
+    jmp_buf back;
+    struct fg_file file;
+    enum fg_status status;
+    struct fg_message *message;
+};
+
+static void encoding_failed(png_structp png, png_const_charp text) {
+    struct encoding *e = png_get_error_ptr(png);
+    if (e->status == FG_OK)
+        e->status = fg_fail(e->message, FG_ENVIRONMENT, "%.300s: cannot encode: %s", e->file.path, text);
+    longjmp(e->back, 1);
+}
+
+static void encoding_warned(png_structp png, png_const_charp text) {
+    (void)png;
+    (void)text;
+}
+
+static void write_bytes(png_structp png, png_bytep bytes, png_size_t size) {
+    struct encoding *e = png_get_io_ptr(png);
+    e->status = fg_file_write(&e->file, bytes, size, e->message);
+    if (e->status != FG_OK)
+        png_error(png, "write");
+}
+
+static void flush_nothing(png_structp png) {
+    (void)png;
+}
+
+/* Rows of big-endian samples of 8 or 16 bits. */
+static enum fg_status write_png(const char *path, const uint8_t *bytes, int32_t height, int32_t width,
+                                int depth, int type, size_t pitch, struct fg_message *message) {
+    struct encoding e = {.message = message};
+    enum fg_status status = fg_file_create(&e.file, path, message);
+    if (status != FG_OK)
+        return status;
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &e, encoding_failed, encoding_warned);
+    png_infop info = png ? png_create_info_struct(png) : NULL;
+    if (!info) {
+        e.status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to encode", path);
+    } else if (!setjmp(e.back)) {
+        png_set_write_fn(png, &e, write_bytes, flush_nothing);
+        png_set_IHDR(png, info, (png_uint_32)width, (png_uint_32)height, depth, type, PNG_INTERLACE_NONE,
+                     PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+        png_write_info(png, info);
+        for (int32_t y = 0; y < height; y++)
+            png_write_row(png, bytes + (size_t)y * pitch);
+        png_write_end(png, info);
+    }
+    png_destroy_write_struct(&png, &info);
+    if (e.status == FG_OK)
+        return fg_file_commit(&e.file, message);
+    fg_file_abandon(&e.file);
+    return e.status;
+}
+
+enum fg_status fg_image_write_png(const char *path, const struct fg_image *image,
+                                  struct fg_message *message) {
+    const int type = image->channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB;
+    return write_png(path, image->pixels, image->height, image->width, 8, type,
+                     (size_t)image->width * (size_t)image->channels, message);
+}
+
+/* 0 at the map's smallest finite value, 65535 at its largest; what is not finite is 65535. */
+static enum fg_status write_map_png(const char *path, const float *map, int32_t height, int32_t width,
+                                    struct fg_message *message) {
+    const size_t count = (size_t)height * (size_t)width;
+    float low = INFINITY, high = -INFINITY;
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(map[i])) {
+            low = fminf(low, map[i]);
+            high = fmaxf(high, map[i]);
+        }
+    uint8_t *bytes = malloc(count * 2);
+    if (!bytes)
+        return fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to encode", path);
+    for (size_t i = 0; i < count; i++) {
+        const float share = high > low ? (map[i] - low) / (high - low) : 0;
+        const long value = isfinite(map[i]) ? lrintf(share * 65535) : 65535;
+        bytes[2 * i] = (uint8_t)(value >> 8);
+        bytes[2 * i + 1] = (uint8_t)value;
+    }
+    enum fg_status status =
+        write_png(path, bytes, height, width, 16, PNG_COLOR_TYPE_GRAY, (size_t)width * 2, message);
+    free(bytes);
+    return status;
+}
+
+static enum fg_status write_parts(const char *path, const void *head, size_t head_size, const float *map,
+                                  size_t count, struct fg_message *message) {
+    struct fg_file file;
+    enum fg_status status = fg_file_create(&file, path, message);
+    if (status != FG_OK)
+        return status;
+    status = fg_file_write(&file, head, head_size, message);
+    if (status == FG_OK)
+        status = fg_file_write(&file, map, count * sizeof *map, message);
+    if (status == FG_OK)
+        return fg_file_commit(&file, message);
+    fg_file_abandon(&file);
+    return status;
+}
+
+/* NumPy's format 1.0: magic, length of the header, a Python literal padded to 128 bytes in all. */
+static enum fg_status write_map_npy(const char *path, const float *map, int32_t height, int32_t width,
+                                    struct fg_message *message) {
+    char head[129];
+    memset(head, ' ', sizeof head);
+    memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10);
+    const int length =
+        snprintf(head + 10, sizeof head - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }",
+                 height, width);
+    head[10 + length] = ' ';
+    head[127] = '\n';
+    return write_parts(path, head, 128, map, (size_t)height * (size_t)width, message);
+}
+
+/* One directory, one strip (TIFF 6.0, with SampleFormat 3: IEEE floating point). */
+static enum fg_status write_map_tiff(const char *path, const float *map, int32_t height, int32_t width,
+                                     struct fg_message *message) {
+    enum { SHORT = 3, LONG = 4, FIELDS = 10, DATA = 8 + 2 + FIELDS * 12 + 4 };
+    const uint32_t count = (uint32_t)height * (uint32_t)width;
+    const uint32_t field[FIELDS][3] = {{256, LONG, (uint32_t)width},
+                                       {257, LONG, (uint32_t)height},
+                                       {258, SHORT, 32},
+                                       {259, SHORT, 1},
+                                       {262, SHORT, 1},
+                                       {273, LONG, DATA},
+                                       {277, SHORT, 1},
+                                       {278, LONG, (uint32_t)height},
+                                       {279, LONG, count * 4},
+                                       {339, SHORT, 3}};
+    uint8_t head[DATA] = {'I', 'I', 42, 0, 8, 0, 0, 0, FIELDS, 0};
+    for (size_t i = 0; i < FIELDS; i++) {
+        uint8_t *at = head + 10 + 12 * i;
+        const uint16_t tag = (uint16_t)field[i][0], type = (uint16_t)field[i][1];
+        const uint32_t one = 1;
+        memcpy(at, &tag, 2);
+        memcpy(at + 2, &type, 2);
+        memcpy(at + 4, &one, 4);
+        memcpy(at + 8, &field[i][2], 4);
+    }
+    return write_parts(path, head, sizeof head, map, count, message);
+}
+
+enum fg_status fg_map_write(const char *path, const float *map, int32_t height, int32_t width,
+                            struct fg_message *message) {
+    const char *ending = strrchr(path, '.');
+    if (ending && !strcasecmp(ending, ".npy"))
+        return write_map_npy(path, map, height, width, message);
+    if (ending && (!strcasecmp(ending, ".tiff") || !strcasecmp(ending, ".tif")))
+        return write_map_tiff(path, map, height, width, message);
+    if (ending && !strcasecmp(ending, ".png"))
+        return write_map_png(path, map, height, width, message);
+    return fg_fail(message, FG_USAGE, "%.300s: a map is written as .npy, .tiff or .png", path);
+}

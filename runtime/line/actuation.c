@@ -1,0 +1,159 @@
+#include "runtime/line/actuation.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/event.h"
+
+#define HALF_BEAT (500 * FG_MS)
+#define LINE_MAY_SLEEP (1500 * FG_MS) /* after that the heartbeat stops */
+
+#define UNKNOWN (-1)
+
+enum { OUT_REJECT, OUT_PASS, OUT_READY, OUT_FAULT, OUT_HEARTBEAT, OUTS };
+
+struct fg_actuator {
+    struct fg_actuation_settings settings;
+    pthread_t thread;
+    int wake;
+    _Atomic uint32_t wanted, missed;
+    _Atomic bool quit, rejecting, stopped, failed;
+    _Atomic int64_t line_seen_ns, seen_ns;
+    /* The thread's own. */
+    int level[OUTS]; /* as last set */
+    bool beat;
+    int64_t next_beat_ns;
+    struct fg_actuation state;
+};
+
+static void put(struct fg_actuator *a, int out, int32_t line, bool level) {
+    if (a->level[out] == (int)level)
+        return;
+    a->level[out] = level;
+    struct fg_message message;
+    if (line >= 0 &&
+        a->settings.outputs->set(a->settings.outputs, (uint32_t)line, level, 0, &message) != FG_OK)
+        atomic_store(&a->failed, true);
+}
+
+/* Both sides of the beat depend on the line's own proof of life. */
+static void beat(struct fg_actuator *a, int64_t now) {
+    if (now < a->next_beat_ns)
+        return;
+    a->next_beat_ns = now - a->next_beat_ns > HALF_BEAT ? now + HALF_BEAT : a->next_beat_ns + HALF_BEAT;
+    if (now - atomic_load(&a->line_seen_ns) < LINE_MAY_SLEEP)
+        a->beat = !a->beat;
+}
+
+/* One round; returns when the next is due. */
+static int64_t act(struct fg_actuator *a) {
+    const struct fg_actuation_settings *s = &a->settings;
+    const int64_t now = fg_clock_ns();
+    const uint32_t wanted = atomic_load(&a->wanted);
+    atomic_store(&a->seen_ns, now);
+    fg_rejects_decide(s->rejects, s->rule, now, &a->state);
+    beat(a, now);
+    const bool halted = wanted & FG_WANT_HALT, rejecting = a->state.reject || (halted && s->reject_all);
+    const bool rising = a->state.reject && a->level[OUT_REJECT] != 1;
+    put(a, OUT_REJECT, s->reject, rejecting);
+    if (rising) /* the pulse is whole however late the output came on */
+        a->state.off_ns += fg_clock_ns() - now;
+    put(a, OUT_PASS, s->pass, (wanted & FG_WANT_PASS) && !halted);
+    put(a, OUT_READY, s->ready, (wanted & FG_WANT_READY) && !halted);
+    put(a, OUT_FAULT, s->fault, wanted & FG_WANT_FAULT);
+    if (!halted)
+        put(a, OUT_HEARTBEAT, s->heartbeat, a->beat);
+    bool news = (atomic_exchange(&a->rejecting, rejecting) != rejecting) | a->state.decided;
+    atomic_fetch_add(&a->missed, a->state.missed);
+    if (a->state.stop) {
+        atomic_store(&a->stopped, true);
+        news = true;
+    }
+    if (news || atomic_load(&a->failed))
+        fg_event_signal(s->notify);
+    return a->state.next_ns < a->next_beat_ns ? a->state.next_ns : a->next_beat_ns;
+}
+
+static void *run(void *argument) {
+    struct fg_actuator *a = argument;
+    /* As exact as the system allows; without the right to it, what it gives. */
+    prctl(PR_SET_TIMERSLACK, 1UL);
+    const struct sched_param priority = {.sched_priority = 50};
+    pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority);
+    a->next_beat_ns = fg_clock_ns() + HALF_BEAT;
+    while (!atomic_load(&a->quit)) {
+        const int64_t left = act(a) - fg_clock_ns();
+        const struct timespec timeout = {.tv_sec = left > 0 ? left / FG_S : 0,
+                                         .tv_nsec = left > 0 ? left % FG_S : 0};
+        struct pollfd descriptor = {.fd = a->wake, .events = POLLIN};
+        if (ppoll(&descriptor, 1, &timeout, NULL) > 0)
+            fg_event_take(a->wake);
+    }
+    a->settings.outputs->safe(a->settings.outputs);
+    return NULL;
+}
+
+enum fg_status fg_actuator_open(const struct fg_actuation_settings *settings, struct fg_actuator **actuator,
+                                struct fg_message *message) {
+    struct fg_actuator *a = calloc(1, sizeof *a);
+    if (!a)
+        return fg_fail(message, FG_ENVIRONMENT, "actuation: no memory");
+    a->settings = *settings;
+    for (int i = 0; i < OUTS; i++)
+        a->level[i] = UNKNOWN;
+    atomic_store(&a->line_seen_ns, fg_clock_ns());
+    a->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const int error = a->wake < 0 ? errno : pthread_create(&a->thread, NULL, run, a);
+    if (error) {
+        close(a->wake);
+        free(a);
+        return fg_fail_errno(message, FG_ENVIRONMENT, error, "actuation: cannot start its thread");
+    }
+    *actuator = a;
+    return FG_OK;
+}
+
+void fg_actuator_close(struct fg_actuator *actuator) {
+    if (!actuator)
+        return;
+    atomic_store(&actuator->quit, true);
+    fg_event_signal(actuator->wake);
+    pthread_join(actuator->thread, NULL);
+    close(actuator->wake);
+    free(actuator);
+}
+
+void fg_actuator_want(struct fg_actuator *actuator, uint32_t wanted) {
+    atomic_store(&actuator->wanted, wanted);
+    fg_event_signal(actuator->wake);
+}
+
+void fg_actuator_alive(struct fg_actuator *actuator, int64_t now_ns) {
+    atomic_store(&actuator->line_seen_ns, now_ns);
+}
+
+bool fg_actuator_rejecting(const struct fg_actuator *actuator) {
+    return atomic_load(&actuator->rejecting);
+}
+
+uint32_t fg_actuator_missed(struct fg_actuator *actuator) {
+    return atomic_exchange(&actuator->missed, 0);
+}
+
+bool fg_actuator_stopped(struct fg_actuator *actuator) {
+    return atomic_exchange(&actuator->stopped, false);
+}
+
+bool fg_actuator_failed(struct fg_actuator *actuator) {
+    return atomic_exchange(&actuator->failed, false);
+}
+
+int64_t fg_actuator_seen_ns(const struct fg_actuator *actuator) {
+    return atomic_load(&actuator->seen_ns);
+}

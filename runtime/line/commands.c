@@ -1,0 +1,127 @@
+/* Commands of the servers: handed over on their thread, refused or carried out on the line's. */
+#include <poll.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/event.h"
+#include "runtime/line/state.h"
+
+#define APPLY_TIMEOUT_MS 1000
+
+/* ---- On a server's thread ---- */
+
+enum fg_modbus_exception fg_line_apply(void *context, const struct fg_commands *commands) {
+    struct fg_line *l = context;
+    l->commands = *commands;
+    fg_event_signal(l->asked);
+    struct pollfd answered = {.fd = l->answered, .events = POLLIN};
+    /* Taken back before the line has seen them, they are refused; else the answer is on its way. */
+    if (poll(&answered, 1, APPLY_TIMEOUT_MS) <= 0 && fg_event_take(l->asked))
+        return FG_MODBUS_BUSY;
+    while (!fg_event_take(l->answered))
+        poll(&answered, 1, -1);
+    return l->exception;
+}
+
+/* ---- On the line's ---- */
+
+/* Whether the whole list may be carried out now. coils: as they will be. */
+static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct fg_commands *commands) {
+    uint8_t coils = l->show.coils;
+    bool triggered = false; /* by this list */
+    for (uint32_t i = 0; i < commands->count; i++) {
+        const struct fg_command *c = &commands->command[i];
+        if (c->kind == FG_COMMAND_COILS)
+            coils = (uint8_t)c->value;
+        const bool listening = (coils & FG_COIL_TRIGGER_ENABLE) && !(coils & FG_COIL_OFFLINE);
+        if (c->kind == FG_COMMAND_TRIGGER && listening && !fg_line_able(l)) {
+            fg_line_missed_trigger(l);
+            return FG_MODBUS_BUSY;
+        }
+        triggered |= c->kind == FG_COMMAND_TRIGGER && listening;
+        /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
+        const bool new_job = c->kind == FG_COMMAND_SLOT && c->value != l->show.holding.slot;
+        if ((new_job || c->kind == FG_COMMAND_RUN) &&
+            (l->show.outcome == FG_OUTCOME_RUNNING || l->stop_at_ns || l->lost_at_ns))
+            return FG_MODBUS_BUSY;
+        if (c->kind == FG_COMMAND_RUN &&
+            (triggered || l->judging || l->part.state != FG_PART_NONE || !l->engine))
+            return FG_MODBUS_BUSY;
+    }
+    return FG_MODBUS_DONE;
+}
+
+static void change_job(struct fg_line *l, uint16_t slot) {
+    l->show.holding.slot = slot;
+    l->slot_written = true;
+    if (l->show.outcome == FG_OUTCOME_RUNNING)
+        return; /* the job change under way, or a self-test of the slot in use */
+    if (l->engine && slot == l->show.active_slot) {
+        l->show.outcome = FG_OUTCOME_DONE;
+    } else if (l->judging || l->part.state != FG_PART_NONE) {
+        l->show.outcome = FG_OUTCOME_RUNNING;
+        l->slot_waiting = true;
+    } else {
+        fg_line_load(l, slot);
+    }
+}
+
+static void carry_out(struct fg_line *l, const struct fg_command *c) {
+    struct fg_holding *holding = &l->show.holding;
+    switch (c->kind) {
+    case FG_COMMAND_COILS:
+        l->show.coils = (uint8_t)c->value;
+        break;
+    case FG_COMMAND_TRIGGER:
+        if (fg_line_listening(l))
+            fg_line_take_part(l, fg_clock_ns());
+        break;
+    case FG_COMMAND_MISSED_TRIGGER:
+        fg_line_missed_trigger(l);
+        break;
+    case FG_COMMAND_RESULT_ACK:
+        fg_results_acknowledge(&l->results, fg_clock_ns());
+        break;
+    case FG_COMMAND_CLEAR_FAULT:
+        fg_line_clear_fault(l);
+        break;
+    case FG_COMMAND_RESET_COUNTERS:
+        fg_line_reset_counters(l);
+        break;
+    case FG_COMMAND_RUN: /* the map lets the self-test through, and nothing else yet */
+        fg_line_self_test(l);
+        break;
+    case FG_COMMAND_SLOT:
+        change_job(l, (uint16_t)c->value);
+        break;
+    case FG_COMMAND_THRESHOLD:
+        holding->threshold = (uint16_t)c->value;
+        break;
+    case FG_COMMAND_CODE:
+        holding->command = (uint16_t)c->value;
+        break;
+    case FG_COMMAND_WATCHDOG:
+        if (holding->watchdog != c->value)
+            l->watchdog_ns = fg_clock_ns();
+        holding->watchdog = (uint16_t)c->value;
+        break;
+    case FG_COMMAND_REJECT:
+        holding->reject = c->value;
+        break;
+    case FG_COMMAND_PULSE:
+        holding->pulse = (uint16_t)c->value;
+        break;
+    case FG_COMMAND_UNLOCK:
+        l->show.unlocked = c->value != 0;
+        break;
+    }
+}
+
+void fg_line_take_commands(struct fg_line *l) {
+    if (!fg_event_take(l->asked))
+        return;
+    l->exception = refuse_commands(l, &l->commands);
+    for (uint32_t i = 0; i < l->commands.count && l->exception == FG_MODBUS_DONE; i++)
+        carry_out(l, &l->commands.command[i]);
+    fg_line_publish(l); /* effects come before the reply */
+    fg_event_signal(l->answered);
+}

@@ -1,0 +1,162 @@
+/* What the outside world sees of the line, and what it asks of it.
+ *
+ * The line publishes one snapshot after everything that it does; each server (Modbus, monitor) reads a whole
+ * one and answers from it. Nothing is locked: there is one writer, and a reader that meets it tries again.
+ * Meanings and register numbers: line.md section 2. */
+#ifndef FG_RUNTIME_LINE_SNAPSHOT_H
+#define FG_RUNTIME_LINE_SNAPSHOT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FG_BUNDLE_NAME_SIZE 64 /* bytes of the map; no ending zero when all are used */
+
+enum fg_verdict { FG_PASS = 1, FG_DEFECT = 2, FG_INOPERATIVE = 3 };
+
+/* Why a verdict is INOPERATIVE. */
+enum fg_reason {
+    FG_REASON_NONE = 0,
+    FG_REASON_NOT_READY,
+    FG_REASON_NO_FRAME,
+    FG_REASON_BAD_FRAME,
+    FG_REASON_DEADLINE,
+    FG_REASON_INFERENCE_FAILED,
+    FG_REASON_NOT_FINITE,
+    FG_REASON_NOT_VERIFIED,
+    FG_REASON_POSITION_LOST,
+    FG_REASON_DEVICE_LOST,
+};
+
+/* One part's verdict: the result block. Times are in 0.1 ms; the map shows 65535 for more. */
+struct fg_result {
+    uint32_t id; /* the part's number, given at the trigger */
+    enum fg_verdict verdict;
+    enum fg_reason reason;
+    float score, threshold; /* score is not shown when INOPERATIVE */
+    uint16_t slot;          /* of the bundle that judged it */
+    uint16_t x, y, w, h;    /* box of the worst defect, pixels of the frame; 0 unless DEFECT */
+    uint32_t area;          /* pixels of the frame */
+    int64_t trigger_unix_ms;
+    int32_t encoder; /* count at the trigger */
+    uint32_t exposure, inference, total;
+};
+
+/* Counters stay at UINT32_MAX when full. */
+struct fg_counters {
+    uint32_t triggers, pass, defect, inoperative;
+    uint32_t missed_triggers, late, camera_errors, overruns; /* late: late verdicts and missed rejects */
+};
+
+static inline void fg_count(uint32_t *counter) {
+    *counter += *counter != UINT32_MAX;
+}
+
+/* The coils' levels, by bit. The line sets them when it takes FG_COMMAND_COILS; edges are told apart by what
+ * the snapshot shows. */
+enum fg_coil {
+    FG_COIL_TRIGGER_ENABLE = 1 << 0,
+    FG_COIL_TRIGGER = 1 << 1,
+    FG_COIL_RESULT_ACK = 1 << 2,
+    FG_COIL_CLEAR_FAULT = 1 << 3,
+    FG_COIL_OFFLINE = 1 << 4,
+    FG_COIL_RESET_COUNTERS = 1 << 5,
+    FG_COIL_COMMAND = 1 << 6,
+};
+
+/* Commands of holding register 2 that coil 6 carries out. */
+enum fg_command_code { FG_CODE_NONE = 0, FG_CODE_SELF_TEST = 1 };
+
+/* The holding registers as last written, or as the configuration has them. */
+struct fg_holding {
+    uint16_t slot;
+    uint16_t threshold; /* x 10000; 0: the bundle's own */
+    uint16_t command;
+    uint16_t watchdog;
+    uint32_t reject; /* distance in encoder counts, or delay in 0.1 ms */
+    uint16_t pulse;  /* 0.1 ms */
+};
+
+/* Outcome of the last job change or command: one of these, else an error code from 16 up. */
+enum { FG_OUTCOME_NONE = 0, FG_OUTCOME_DONE = 1, FG_OUTCOME_RUNNING = 2 };
+
+/* Drift of the scores, as register 75 says it. */
+enum fg_drift { FG_DRIFT_NOT_WATCHED, FG_DRIFT_AS_CALIBRATED, FG_DRIFT_DRIFTED };
+
+struct fg_snapshot {
+    /* Status bits. trigger_ready, pass, defect and inoperative are derived from what is below. */
+    bool online;
+    bool able; /* a trigger given now would be taken, were it enabled and not offline */
+    bool busy, fault, exposure_complete, result_toggle, missed_trigger, result_overrun, updating, degraded;
+    bool reject_active, heartbeat;
+    uint16_t error; /* 0, or 16 and up while fault is latched */
+    uint8_t coils;  /* of enum fg_coil */
+    struct fg_holding holding;
+    bool unlocked; /* the code of register 7 was given */
+
+    /* Result block. */
+    bool result_valid;        /* holds a verdict not yet acknowledged */
+    bool result_expired;      /* it waited longer than ack_timeout_ms: its verdict's bits read 0 */
+    uint16_t result_sequence; /* counts what was put into the block */
+    uint16_t results_queued;  /* behind the block */
+    struct fg_result result;
+
+    uint32_t uptime_s;
+    uint32_t last_trigger_id;
+    uint16_t active_slot;
+    uint16_t outcome;
+    struct fg_counters counters;
+    uint32_t total_min, total_mean, total_p99, total_max; /* trigger to verdict, 0.1 ms, since reset */
+    uint32_t resident_mib, arena_used_mib, arena_size_mib, gpu_free_mib;
+    float drift;
+    enum fg_drift drift_state;
+    uint32_t configuration_checksum, bundle_checksum;
+    uint16_t security_counter;
+    uint16_t version; /* software version x 100 */
+    char bundle_name[FG_BUNDLE_NAME_SIZE];
+};
+
+/* What a write asks for. A list is carried out whole, in its order, or refused whole. */
+enum fg_command_kind {
+    FG_COMMAND_COILS,          /* value: all coils from now on; trigger_enable and offline act by level */
+    FG_COMMAND_TRIGGER,        /* take a picture now */
+    FG_COMMAND_MISSED_TRIGGER, /* a trigger was refused: raise and count it; comes alone */
+    FG_COMMAND_RESULT_ACK,
+    FG_COMMAND_CLEAR_FAULT,
+    FG_COMMAND_RESET_COUNTERS,
+    FG_COMMAND_RUN,       /* value: the command of holding register 2 to carry out */
+    FG_COMMAND_SLOT,      /* value: job change; also given for the slot in use (job.require) */
+    FG_COMMAND_THRESHOLD, /* this and the next: value for the holding register of that name */
+    FG_COMMAND_CODE,      /* holding register 2 */
+    FG_COMMAND_WATCHDOG,
+    FG_COMMAND_REJECT,
+    FG_COMMAND_PULSE,
+    FG_COMMAND_UNLOCK, /* value: 1 unlocked, 0 locked again */
+};
+
+struct fg_command {
+    enum fg_command_kind kind;
+    uint32_t value;
+};
+
+#define FG_MAX_COMMANDS 8 /* more than one request can ask for */
+
+struct fg_commands {
+    uint32_t count;
+    struct fg_command command[FG_MAX_COMMANDS];
+};
+
+/* Where one thread publishes and any number read. Zeroed, it holds a zeroed snapshot. */
+#define FG_SNAPSHOT_WORDS ((sizeof(struct fg_snapshot) + 7) / 8)
+struct fg_snapshot_cell {
+    _Atomic uint32_t sequence; /* odd while it is being written */
+    _Atomic uint64_t word[FG_SNAPSHOT_WORDS];
+};
+
+/* One writer at a time. Never waits. */
+void fg_snapshot_publish(struct fg_snapshot_cell *cell, const struct fg_snapshot *snapshot);
+
+/* The last snapshot published whole. */
+void fg_snapshot_read(struct fg_snapshot_cell *cell, struct fg_snapshot *snapshot);
+
+#endif

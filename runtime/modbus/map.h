@@ -1,0 +1,80 @@
+/* The Modbus map as a pure function: a request and the line's snapshot in, an exception or values out, and
+ * what the line is to do (line.md section 2). The same for TCP and RTU; no socket, no clock, no state. */
+#ifndef FG_RUNTIME_MODBUS_MAP_H
+#define FG_RUNTIME_MODBUS_MAP_H
+
+#include "runtime/line/snapshot.h"
+
+/* Extents of the four tables, each from address 0. */
+#define FG_MODBUS_DISCRETE_INPUTS 16
+#define FG_MODBUS_COILS 7
+#define FG_MODBUS_INPUT_REGISTERS 128
+#define FG_MODBUS_HOLDING_REGISTERS 8
+
+/* The protocol's limits for one request. */
+#define FG_MODBUS_MAX_READ_BITS 2000
+#define FG_MODBUS_MAX_READ_REGISTERS 125
+#define FG_MODBUS_MAX_WRITE_BITS 1968
+#define FG_MODBUS_MAX_WRITE_REGISTERS 123
+#define FG_MODBUS_MAX_PDU 253 /* bytes: function and data */
+
+enum fg_modbus_function {
+    FG_MODBUS_READ_COILS = 1,
+    FG_MODBUS_READ_DISCRETE_INPUTS = 2,
+    FG_MODBUS_READ_HOLDING_REGISTERS = 3,
+    FG_MODBUS_READ_INPUT_REGISTERS = 4,
+    FG_MODBUS_WRITE_COIL = 5,
+    FG_MODBUS_WRITE_REGISTER = 6,
+    FG_MODBUS_WRITE_COILS = 15,
+    FG_MODBUS_WRITE_REGISTERS = 16,
+};
+
+enum fg_modbus_exception {
+    FG_MODBUS_DONE = 0, /* no exception */
+    FG_MODBUS_ILLEGAL_FUNCTION = 1,
+    FG_MODBUS_ILLEGAL_ADDRESS = 2,
+    FG_MODBUS_ILLEGAL_VALUE = 3,
+    FG_MODBUS_BUSY = 6,
+};
+
+/* A value's smallest and largest, both allowed. */
+struct fg_modbus_range {
+    uint32_t min, max;
+};
+
+/* What the configuration says about the map; constant while the daemon runs. */
+struct fg_modbus_rules {
+    bool low_first;                   /* low word of a 32-bit value first */
+    uint16_t slots;                   /* bundles in the list: slots 0 to slots - 1 exist */
+    struct fg_modbus_range threshold; /* x 10000; 0 is always allowed */
+    struct fg_modbus_range reject;    /* as struct fg_holding */
+    struct fg_modbus_range pulse;     /* 0.1 ms */
+    uint16_t unlock_code;             /* locks holding registers 1 and 4 to 6; 0: nothing is locked */
+};
+
+/* A decoded request. A coil's value is 0 or 1. */
+struct fg_modbus_request {
+    uint8_t function;
+    uint16_t address, count;
+    uint16_t values[FG_MODBUS_MAX_WRITE_REGISTERS]; /* of a write; no more than the map has coils or registers
+                                                       are decoded */
+};
+
+struct fg_modbus_answer {
+    enum fg_modbus_exception exception;
+    uint16_t
+        values[FG_MODBUS_MAX_READ_REGISTERS]; /* of a read that is no exception: count bits or registers */
+    struct fg_commands commands; /* for the line, before the answer goes out; after an exception too */
+};
+
+/* Decodes function and data of a request, size bytes, 1 to FG_MODBUS_MAX_PDU. An exception when the function,
+ * a length, a count or the value of a single coil breaks the protocol. */
+enum fg_modbus_exception fg_modbus_decode(const uint8_t *pdu, uint32_t size,
+                                          struct fg_modbus_request *request);
+
+/* Answers a decoded request. may_write: the sender is one of the writers; a write of another is refused with
+ * FG_MODBUS_BUSY. */
+void fg_modbus_answer(const struct fg_modbus_request *request, const struct fg_snapshot *snapshot,
+                      const struct fg_modbus_rules *rules, bool may_write, struct fg_modbus_answer *answer);
+
+#endif

@@ -1,0 +1,53 @@
+/* The Modbus TCP server: one thread, 16 clients, framing without blocking, answers through libmodbus.
+ *
+ * A client that is silent for the idle timeout, sends what is no Modbus, or is the longest silent when a
+ * 17th comes, is closed. One that does not read its answers is read no further. None delays another. After
+ * fg_modbus_server_open no call takes memory. */
+#ifndef FG_RUNTIME_MODBUS_SERVER_H
+#define FG_RUNTIME_MODBUS_SERVER_H
+
+#include "runtime/base/status.h"
+#include "runtime/modbus/map.h"
+
+#define FG_MODBUS_CLIENTS 16
+#define FG_MODBUS_MAX_WRITERS 16
+
+struct fg_modbus_settings {
+    const char *bind; /* numeric IPv4 or IPv6 address to listen on */
+    uint16_t port;    /* 0: any free one, for tests */
+    uint8_t unit;     /* unit id; 0 and 255 are answered too, others are not */
+    uint32_t idle_timeout_ms;
+    uint32_t writers;                          /* 0: any client may write */
+    const char *writer[FG_MODBUS_MAX_WRITERS]; /* numeric addresses of the clients that may write */
+    struct fg_modbus_rules rules;
+};
+
+/* How the server reaches the line. */
+struct fg_modbus_line {
+    struct fg_snapshot_cell *cell;
+    /* Carries out a list whole, or refuses it whole with an exception; the effects are published when it
+     * returns, since the answer goes out next. A trigger that it refuses is its own to count as missed.
+     * Called on the server's thread. */
+    enum fg_modbus_exception (*apply)(void *context, const struct fg_commands *commands);
+    void *context;
+};
+
+struct fg_modbus_server;
+
+/* Listens. FG_ENVIRONMENT: the port is taken or not allowed; FG_INPUT: an address is wrong. Settings' texts
+ * are not kept; line and cell must outlive the server. */
+enum fg_status fg_modbus_server_open(const struct fg_modbus_settings *settings,
+                                     const struct fg_modbus_line *line, struct fg_modbus_server **server,
+                                     struct fg_message *message);
+/* The port that it listens on. */
+uint16_t fg_modbus_server_port(const struct fg_modbus_server *server);
+
+/* Serves on the calling thread until fg_modbus_server_stop, which any thread and a signal handler may call.
+ */
+void fg_modbus_server_run(struct fg_modbus_server *server);
+void fg_modbus_server_stop(struct fg_modbus_server *server);
+
+/* Closes all connections. Not while it runs. */
+void fg_modbus_server_close(struct fg_modbus_server *server);
+
+#endif

@@ -1,0 +1,38 @@
+/* From the network's nodes to steps of a plan, folded: every batch norm is inside the convolution before it.
+ * What the engine serves, what the trainer validates with, and the frozen teacher of training. */
+#ifndef FG_RUNTIME_NETWORK_FORWARD_H
+#define FG_RUNTIME_NETWORK_FORWARD_H
+
+#include "runtime/network/network.h"
+#include "runtime/network/plan.h"
+
+/* Room that a plan of one forward pass needs, whatever is put around it. */
+#define FG_FORWARD_TENSORS (FG_NETWORK_PARAMS + FG_NETWORK_VALUES + 16)
+#define FG_FORWARD_STEPS (FG_NETWORK_NODES + 16)
+
+/* A network inside a plan: where each parameter and value is. NULL where there is none (yet). */
+struct fg_forward {
+    struct fg_plan *plan;
+    const struct fg_network *network;
+    int32_t batch;
+    enum fg_dtype dtype; /* of convolutions' weights and of values; vectors are float32 */
+    const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters */
+    const struct fg_tensor *value[FG_NETWORK_VALUES];
+};
+
+/* Adds the folded parameters to FG_REGION_FROZEN, in the network's order: every plan of one network lays them
+ * out alike. */
+void fg_forward_begin(struct fg_forward *forward, struct fg_plan *plan, const struct fg_network *network,
+                      int32_t batch, enum fg_dtype dtype);
+
+/* Adds NORMALISE: value 0. picture: u8 {batch, height, width, 3}, or of more pictures, among which a draw chooses. */
+void fg_forward_picture(struct fg_forward *forward, const struct fg_tensor *picture,
+                        const struct fg_tensor *draw);
+
+/* Adds one node's step. A MASK adds none: its output is its input. */
+void fg_forward_node(struct fg_forward *forward, const struct fg_node *node);
+
+/* The level index l (0 to levels - 1) whose F_G this node makes, or -1. */
+int32_t fg_forward_level(const struct fg_network *network, const struct fg_node *node);
+
+#endif

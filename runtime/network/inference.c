@@ -1,0 +1,70 @@
+#include "runtime/network/inference.h"
+
+#include <string.h>
+
+enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg_network *network,
+                                 const struct fg_backend *backend, int32_t batch, int32_t max_frame_height,
+                                 int32_t max_frame_width, struct fg_message *message) {
+    const int32_t height = network->spec.height, width = network->spec.width;
+    memset(inference, 0, sizeof *inference);
+    enum fg_status status =
+        fg_plan_open(FG_FORWARD_TENSORS, FG_FORWARD_STEPS, backend->device.lanes, &inference->plan, message);
+    if (status != FG_OK)
+        return status;
+    struct fg_plan *plan = inference->plan;
+    struct fg_forward forward;
+    fg_forward_begin(&forward, plan, network, batch, backend->compute);
+    memcpy(inference->frozen, forward.frozen, sizeof inference->frozen);
+
+    const size_t pitch = fg_size_align((size_t)max_frame_width * 3);
+    inference->frame =
+        fg_plan_tensor(plan, FG_REGION_FRAME, FG_U8, batch, max_frame_height, max_frame_width, 3);
+    inference->frame_bytes =
+        ((size_t)batch * (size_t)max_frame_height - 1) * pitch + (size_t)max_frame_width * 3;
+    const struct fg_tensor *picture =
+        fg_plan_tensor(plan, FG_REGION_ACTIVATIONS, FG_U8, batch, height, width, 3);
+    inference->resize = fg_plan_step(
+        plan,
+        &(struct fg_step){
+            .op = FG_RESIZE, .pitch = pitch, .format = FG_RGB8, .in = {inference->frame}, .out = {picture}},
+        0);
+    fg_forward_picture(&forward, picture, NULL);
+
+    struct fg_step anomaly = {.op = FG_ANOMALY_MAP};
+    for (uint32_t n = 0; n < network->nodes; n++) {
+        const struct fg_node *node = &network->node[n];
+        fg_forward_node(&forward, node);
+        const int32_t l = fg_forward_level(network, node);
+        if (l < 0)
+            continue;
+        const struct fg_tensor *teacher = forward.value[network->teacher[l]];
+        anomaly.in[l] = inference->level[l] =
+            fg_plan_tensor(plan, FG_REGION_ACTIVATIONS, FG_F32, batch, teacher->h, teacher->w, 1);
+        fg_plan_keep(plan, inference->level[l]);
+        fg_plan_step(plan,
+                     &(struct fg_step){.op = FG_COSINE,
+                                       .in = {teacher, forward.value[network->student[l]]},
+                                       .out = {inference->level[l]}},
+                     node->branch);
+    }
+    anomaly.out[0] = inference->map = fg_plan_tensor(plan, FG_REGION_IO, FG_F32, batch, height, width, 1);
+    anomaly.out[1] = inference->score = fg_plan_tensor(plan, FG_REGION_IO, FG_F32, batch, 1, 1, 1);
+    fg_plan_step(plan, &anomaly, 0);
+    status = fg_plan_finish(plan, backend, &inference->program, &inference->report, message);
+    if (status != FG_OK)
+        fg_inference_close(inference);
+    return status;
+}
+
+void fg_inference_close(struct fg_inference *inference) {
+    fg_plan_close(inference->plan);
+    inference->plan = NULL;
+}
+
+void fg_inference_set_frame(struct fg_inference *inference, struct fg_memory *memory, const uint8_t *pixels,
+                            int32_t height, int32_t width, enum fg_pixel_format format, size_t pitch) {
+    fg_plan_set_frame(inference->plan, inference->frame, height, width, fg_pixel_channels(format));
+    inference->resize->format = format;
+    inference->resize->pitch = pitch;
+    memory->region[FG_REGION_FRAME] = (void *)(uintptr_t)pixels;
+}

@@ -1,0 +1,31 @@
+/* The program that judges a frame, or a batch of frames that lie one behind the other: RESIZE, NORMALISE, the folded network, a COSINE behind each F_G,
+ * ANOMALY_MAP. */
+#ifndef FG_RUNTIME_NETWORK_INFERENCE_H
+#define FG_RUNTIME_NETWORK_INFERENCE_H
+
+#include "runtime/network/forward.h"
+
+struct fg_inference {
+    struct fg_plan *plan;
+    const struct fg_program *program;
+    struct fg_plan_report report;
+    const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters; NULL where a network has none */
+    const struct fg_tensor *frame;                     /* u8 in FG_REGION_FRAME */
+    size_t frame_bytes;            /* of the largest frame, with rows padded to whole FG_ALIGNMENT */
+    struct fg_step *resize;        /* its format and pitch change with the frame */
+    const struct fg_tensor *map;   /* {batch, height, width, 1} in FG_REGION_IO */
+    const struct fg_tensor *score; /* {batch, 1, 1, 1}, likewise */
+    const struct fg_tensor *level[FG_NETWORK_LEVELS]; /* M^i of the l-th used level; kept, on the device */
+};
+
+/* Plans on all lanes of the backend, for frames up to the given size. The network must outlive it. */
+enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg_network *network,
+                                 const struct fg_backend *backend, int32_t batch, int32_t max_frame_height,
+                                 int32_t max_frame_width, struct fg_message *message);
+void fg_inference_close(struct fg_inference *inference);
+
+/* The next run judges this frame: its extents, format and place. */
+void fg_inference_set_frame(struct fg_inference *inference, struct fg_memory *memory, const uint8_t *pixels,
+                            int32_t height, int32_t width, enum fg_pixel_format format, size_t pitch);
+
+#endif

@@ -1,0 +1,476 @@
+#include "runtime/network/network.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int32_t blocks[4]; /* of each stage; the last is OCE's */
+    bool bottleneck;   /* block with 1x1, 3x3, 1x1 convolutions and an expansion of 4 */
+    int32_t width;     /* of the inner convolutions of such a block, times planes */
+} BACKBONES[FG_BACKBONES] = {
+    [FG_RESNET18] = {"resnet18", {2, 2, 2, 2}, false, 1},
+    [FG_RESNET34] = {"resnet34", {3, 4, 6, 3}, false, 1},
+    [FG_RESNET50] = {"resnet50", {3, 4, 6, 3}, true, 1},
+    [FG_WIDE_RESNET50_2] = {"wide_resnet50_2", {3, 4, 6, 3}, true, 2},
+};
+
+const char *fg_backbone_name(enum fg_backbone backbone) {
+    assert(backbone < FG_BACKBONES);
+    return BACKBONES[backbone].name;
+}
+
+enum fg_backbone fg_backbone_find(const char *name) {
+    for (int i = 0; i < FG_BACKBONES; i++)
+        if (!strcmp(name, BACKBONES[i].name))
+            return (enum fg_backbone)i;
+    return FG_BACKBONES;
+}
+
+struct fg_tensor fg_param_tensor(const struct fg_param *param) {
+    struct fg_tensor t = {.dtype = FG_F32, .n = 1, .h = 1, .w = 1, .c = param->shape[0]};
+    if (param->rank == 4)
+        t = (struct fg_tensor){.dtype = FG_F32,
+                               .n = param->shape[0],
+                               .h = param->shape[2],
+                               .w = param->shape[3],
+                               .c = param->shape[1]};
+    return t;
+}
+
+bool fg_param_folded(const struct fg_param *param) {
+    return param->kind != FG_PARAM_BN_WEIGHT && param->kind != FG_PARAM_BN_MEAN &&
+           param->kind != FG_PARAM_BN_VAR;
+}
+
+int32_t fg_network_find(const struct fg_network *network, const char *name) {
+    for (uint32_t i = 0; i < network->params; i++)
+        if (!strcmp(network->param[i].name, name))
+            return (int32_t)i;
+    return -1;
+}
+
+/* A name made of a prefix and a part; all are far shorter than FG_NAME_SIZE. */
+__attribute__((format(printf, 2, 3))) static void make_name(char name[FG_NAME_SIZE], const char *format,
+                                                            ...) {
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(name, FG_NAME_SIZE, format, args);
+    va_end(args);
+    assert(length > 0 && length < FG_NAME_SIZE);
+    (void)length;
+}
+
+/* While the lists grow: the part and branch that new nodes belong to. */
+struct builder {
+    struct fg_network *network;
+    enum fg_part part;
+    uint32_t branch;
+    int32_t expansion, width;
+};
+
+static int32_t add_value(struct builder *b, int32_t h, int32_t w, int32_t c) {
+    struct fg_network *net = b->network;
+    assert(net->values < FG_NETWORK_VALUES);
+    net->value[net->values] = (struct fg_value){h, w, c};
+    return (int32_t)net->values++;
+}
+
+static int32_t add_param(struct builder *b, enum fg_param_kind kind, const char *prefix, const char *suffix,
+                         int32_t d0) {
+    struct fg_network *net = b->network;
+    assert(net->params < FG_NETWORK_PARAMS);
+    struct fg_param *p = &net->param[net->params];
+    *p = (struct fg_param){.kind = kind, .part = b->part, .rank = 1, .shape = {d0, 1, 1, 1}};
+    make_name(p->name, "%s%s", prefix, suffix);
+    return (int32_t)net->params++;
+}
+
+static struct fg_node *add_node(struct builder *b, enum fg_operator op) {
+    struct fg_network *net = b->network;
+    assert(net->nodes < FG_NETWORK_NODES);
+    struct fg_node *node = &net->node[net->nodes++];
+    *node = (struct fg_node){.op = op,
+                             .in = {-1, -1, -1},
+                             .out = {-1, -1},
+                             .residual = -1,
+                             .weight = -1,
+                             .bias = -1,
+                             .bn = -1,
+                             .stride = 1,
+                             .groups = 1,
+                             .branch = b->branch,
+                             .part = b->part};
+    return node;
+}
+
+/* A convolution with all that belongs to it. bn NULL: none. */
+struct conv {
+    const char *name, *bn; /* prefixes: "teacher.conv1", "teacher.bn1" */
+    int32_t in, channels, kernel, stride, groups;
+    bool transposed, bias, relu;
+    int32_t residual; /* value, or -1 */
+};
+
+static int32_t add_conv(struct builder *b, const struct conv *conv) {
+    struct fg_network *net = b->network;
+    const struct fg_value x = net->value[conv->in];
+    struct fg_node *node = add_node(b, conv->transposed ? FG_DECONV : FG_CONV);
+    node->in[0] = conv->in;
+    node->stride = conv->transposed ? 2 : conv->stride;
+    node->groups = conv->groups;
+    node->relu = conv->relu;
+    node->residual = conv->residual;
+    node->weight = add_param(b, FG_PARAM_CONV, conv->name, ".weight", conv->channels);
+    struct fg_param *weight = &net->param[node->weight];
+    weight->rank = 4;
+    weight->transposed = conv->transposed;
+    weight->shape[0] = conv->transposed ? x.c : conv->channels;
+    weight->shape[1] = conv->transposed ? conv->channels : x.c / conv->groups;
+    weight->shape[2] = weight->shape[3] = conv->kernel;
+    if (conv->bias)
+        node->bias = add_param(b, FG_PARAM_BIAS, conv->name, ".bias", conv->channels);
+    if (conv->bn) {
+        node->bn = add_param(b, FG_PARAM_BN_WEIGHT, conv->bn, ".weight", conv->channels);
+        add_param(b, FG_PARAM_BN_BIAS, conv->bn, ".bias", conv->channels);
+        add_param(b, FG_PARAM_BN_MEAN, conv->bn, ".running_mean", conv->channels);
+        add_param(b, FG_PARAM_BN_VAR, conv->bn, ".running_var", conv->channels);
+    }
+    if (conv->transposed)
+        return node->out[0] = add_value(b, x.h * 2, x.w * 2, conv->channels);
+    return node->out[0] = add_value(b, (x.h + conv->stride - 1) / conv->stride,
+                                    (x.w + conv->stride - 1) / conv->stride, conv->channels);
+}
+
+/* One block of a ResNet stage. shrink: stride of a teacher's block; grow: the student's first block of a
+ * stage, where the strided convolution is a transposed one. */
+static int32_t add_block(struct builder *b, const char *prefix, int32_t x, int32_t planes, int32_t stride,
+                         bool grow) {
+    const bool bottleneck = b->expansion == 4;
+    const int32_t channels = planes * b->expansion, inner = planes * b->width;
+    char name[FG_NAME_SIZE], bn[FG_NAME_SIZE];
+    int32_t residual = x;
+    if (stride != 1 || grow || b->network->value[x].c != channels) {
+        make_name(name, "%s.downsample.0", prefix);
+        make_name(bn, "%s.downsample.1", prefix);
+        residual = add_conv(b, &(struct conv){.name = name,
+                                              .bn = bn,
+                                              .in = x,
+                                              .channels = channels,
+                                              .kernel = grow ? 2 : 1,
+                                              .stride = stride,
+                                              .groups = 1,
+                                              .transposed = grow,
+                                              .residual = -1});
+    }
+    const int32_t last = bottleneck ? 3 : 2, strided = bottleneck ? 2 : 1;
+    for (int32_t i = 1; i <= last; i++) {
+        make_name(name, "%s.conv%d", prefix, i);
+        make_name(bn, "%s.bn%d", prefix, i);
+        const bool transposed = grow && i == strided;
+        x = add_conv(b, &(struct conv){.name = name,
+                                       .bn = bn,
+                                       .in = x,
+                                       .channels = i == last ? channels : inner,
+                                       .kernel = transposed             ? 2
+                                                 : bottleneck && i != 2 ? 1
+                                                                        : 3,
+                                       .stride = i == strided ? stride : 1,
+                                       .groups = 1,
+                                       .transposed = transposed,
+                                       .relu = true,
+                                       .residual = i == last ? residual : -1});
+    }
+    return x;
+}
+
+static int32_t add_stage(struct builder *b, const char *prefix, int32_t x, int32_t planes, int32_t blocks,
+                         int32_t stride, bool grow) {
+    for (int32_t i = 0; i < blocks; i++) {
+        char name[FG_NAME_SIZE];
+        make_name(name, "%s.%d", prefix, i);
+        x = add_block(b, name, x, planes, i ? 1 : stride, grow && i == 0);
+    }
+    return x;
+}
+
+/* network.md section 2: F_E^1..3 into feature[0..2]. */
+static void add_teacher(struct builder *b, const int32_t blocks[4], int32_t base, int32_t feature[3]) {
+    b->part = FG_TEACHER;
+    int32_t x = add_conv(b, &(struct conv){.name = "teacher.conv1",
+                                           .bn = "teacher.bn1",
+                                           .in = b->network->input,
+                                           .channels = base,
+                                           .kernel = 7,
+                                           .stride = 2,
+                                           .groups = 1,
+                                           .relu = true,
+                                           .residual = -1});
+    struct fg_node *pool = add_node(b, FG_MAX_POOL);
+    const struct fg_value v = b->network->value[x];
+    pool->in[0] = x;
+    x = pool->out[0] = add_value(b, (v.h + 1) / 2, (v.w + 1) / 2, v.c);
+    for (int32_t i = 0; i < 3; i++) {
+        char name[FG_NAME_SIZE];
+        make_name(name, "teacher.layer%d", i + 1);
+        x = feature[i] = add_stage(b, name, x, base << i, blocks[i], i ? 2 : 1, false);
+    }
+}
+
+/* Network.md section 3.1: brings the used levels to the size of F_E^3 and fuses them. Level 1's two
+ * convolutions and level 2's one have branches of their own, because they only wait for their F_E. */
+static int32_t add_msff(struct builder *b, uint32_t levels, const int32_t feature[3], int32_t channels) {
+    int32_t part[3] = {0}, parts = 0;
+    struct conv conv = {.kernel = 3, .stride = 2, .groups = 1, .relu = true, .residual = -1};
+    if (levels & 1) {
+        b->branch = 1;
+        conv.name = "bottleneck.down1a";
+        conv.bn = "bottleneck.bn1a";
+        conv.in = feature[0];
+        conv.channels = channels / 2;
+        conv.in = add_conv(b, &conv);
+        conv.name = "bottleneck.down1b";
+        conv.bn = "bottleneck.bn1b";
+        conv.channels = channels;
+        part[parts++] = add_conv(b, &conv);
+    }
+    if (levels & 2) {
+        b->branch = 2;
+        conv.name = "bottleneck.down2";
+        conv.bn = "bottleneck.bn2";
+        conv.in = feature[1];
+        conv.channels = channels;
+        part[parts++] = add_conv(b, &conv);
+    }
+    if (levels & 4)
+        part[parts++] = feature[2];
+    b->branch = 0;
+    int32_t x = part[0];
+    if (parts > 1) {
+        struct fg_node *concat = add_node(b, FG_CONCAT);
+        memcpy(concat->in, part, sizeof part[0] * (size_t)parts);
+        const struct fg_value v = b->network->value[x];
+        x = concat->out[0] = add_value(b, v.h, v.w, channels * parts);
+    }
+    return add_conv(b, &(struct conv){.name = "bottleneck.fuse",
+                                      .bn = "bottleneck.bnf",
+                                      .in = x,
+                                      .channels = channels,
+                                      .kernel = 1,
+                                      .stride = 1,
+                                      .groups = 1,
+                                      .relu = true,
+                                      .residual = -1});
+}
+
+/* network.md section 3: SCConv. */
+static int32_t add_scconv(struct builder *b, int32_t x) {
+    const struct fg_value v = b->network->value[x];
+    struct fg_node *sru = add_node(b, FG_SRU);
+    sru->in[0] = x;
+    sru->weight = add_param(b, FG_PARAM_GN_WEIGHT, "bottleneck.scconv.gn", ".weight", v.c);
+    sru->bias = add_param(b, FG_PARAM_GN_BIAS, "bottleneck.scconv.gn", ".bias", v.c);
+    const int32_t upper = sru->out[0] = add_value(b, v.h, v.w, v.c / 2);
+    const int32_t lower = sru->out[1] = add_value(b, v.h, v.w, v.c / 2);
+
+    struct conv conv = {.kernel = 1, .stride = 1, .groups = 1, .residual = -1};
+    conv.name = "bottleneck.scconv.squeeze1";
+    conv.in = upper;
+    conv.channels = v.c / 4;
+    const int32_t u = add_conv(b, &conv);
+    conv.name = "bottleneck.scconv.squeeze2";
+    conv.in = lower;
+    const int32_t l = add_conv(b, &conv);
+    conv.name = "bottleneck.scconv.pwc1";
+    conv.in = u;
+    conv.channels = v.c;
+    const int32_t pwc1 = add_conv(b, &conv);
+    conv.name = "bottleneck.scconv.pwc2";
+    conv.in = l;
+    conv.channels = v.c / 4 * 3;
+    const int32_t pwc2 = add_conv(b, &conv);
+    conv = (struct conv){.name = "bottleneck.scconv.gwc",
+                         .in = u,
+                         .channels = v.c,
+                         .kernel = 3,
+                         .stride = 1,
+                         .groups = 2,
+                         .bias = true,
+                         .residual = pwc1};
+    const int32_t y1 = add_conv(b, &conv);
+
+    struct fg_node *cru = add_node(b, FG_CRU);
+    cru->in[0] = y1;
+    cru->in[1] = pwc2;
+    cru->in[2] = l;
+    return cru->out[0] = add_value(b, v.h, v.w, v.c);
+}
+
+static int32_t add_bottleneck(struct builder *b, const int32_t blocks[4], const int32_t feature[3]) {
+    const struct fg_network_spec *spec = &b->network->spec;
+    const int32_t channels = spec->base * 4 * b->expansion;
+    b->part = FG_BOTTLENECK;
+    int32_t x = add_msff(b, spec->levels, feature, channels);
+    if (spec->scconv)
+        x = add_scconv(b, x);
+    x = add_conv(b, &(struct conv){.name = "bottleneck.point",
+                                   .bn = "bottleneck.bnp",
+                                   .in = x,
+                                   .channels = channels,
+                                   .kernel = 1,
+                                   .stride = 1,
+                                   .groups = 1,
+                                   .relu = true,
+                                   .residual = -1});
+    if (spec->simam) {
+        const struct fg_value v = b->network->value[x];
+        struct fg_node *simam = add_node(b, FG_SIMAM);
+        simam->in[0] = x;
+        x = simam->out[0] = add_value(b, v.h, v.w, v.c);
+    }
+    return add_stage(b, "bottleneck.oce", x, spec->base * 8, blocks[3], 2, false);
+}
+
+/* network.md section 5: F_G^i from F_D^i. */
+static int32_t add_fmm(struct builder *b, uint32_t level, int32_t x) {
+    char name[FG_NAME_SIZE];
+    const struct fg_value v = b->network->value[x];
+    struct conv conv = {.name = name,
+                        .in = x,
+                        .channels = v.c,
+                        .kernel = 1,
+                        .stride = 1,
+                        .groups = 1,
+                        .bias = true,
+                        .residual = -1};
+    make_name(name, "fmm.%u.align", level - 1);
+    x = add_conv(b, &conv);
+    struct fg_node *mask = add_node(b, FG_MASK);
+    mask->in[0] = x;
+    mask->level = level;
+    conv.in = mask->out[0] = add_value(b, v.h, v.w, v.c);
+    make_name(name, "fmm.%u.gen1", level - 1);
+    conv.kernel = 3;
+    conv.relu = true;
+    conv.in = add_conv(b, &conv);
+    make_name(name, "fmm.%u.gen2", level - 1);
+    conv.relu = false;
+    return add_conv(b, &conv);
+}
+
+/* network.md sections 4 and 5: layer3 has the first number of blocks, layer1 the third. Each level's FMM runs
+ * beside the student's next stage. */
+static void add_student(struct builder *b, const int32_t blocks[4], int32_t x, int32_t generated[3]) {
+    const struct fg_network_spec *spec = &b->network->spec;
+    for (uint32_t level = 3; level >= 1; level--) {
+        char name[FG_NAME_SIZE];
+        make_name(name, "student.layer%u", level);
+        b->part = FG_STUDENT;
+        b->branch = 0;
+        x = generated[level - 1] =
+            add_stage(b, name, x, spec->base << (level - 1), blocks[3 - level], 1, true);
+        if (!spec->fmm || !(spec->levels >> (level - 1) & 1))
+            continue;
+        b->part = FG_FMM;
+        b->branch = level == 1 ? 0 : 4 - level; /* levels 3, 2, 1: branches 1, 2 and the trunk */
+        generated[level - 1] = add_fmm(b, level, x);
+    }
+}
+
+/* Drops nodes that no used level needs: without level 3 the teacher's layer3, without level 1 the student's
+ * layer1. Their parameters stay, because files carry every name. */
+static void drop_unused(struct fg_network *net) {
+    bool needed[FG_NETWORK_VALUES] = {false};
+    for (uint32_t i = 0; i < net->levels; i++)
+        needed[net->teacher[i]] = needed[net->student[i]] = true;
+    bool keep[FG_NETWORK_NODES];
+    for (uint32_t n = net->nodes; n-- > 0;) {
+        const struct fg_node *node = &net->node[n];
+        keep[n] = false;
+        for (int i = 0; i < FG_MAX_OUT; i++)
+            keep[n] = keep[n] || (node->out[i] >= 0 && needed[node->out[i]]);
+        if (!keep[n])
+            continue;
+        for (int i = 0; i < FG_MAX_IN; i++)
+            if (node->in[i] >= 0)
+                needed[node->in[i]] = true;
+        if (node->residual >= 0)
+            needed[node->residual] = true;
+    }
+    uint32_t kept = 0;
+    for (uint32_t n = 0; n < net->nodes; n++)
+        if (keep[n])
+            net->node[kept++] = net->node[n];
+    net->nodes = kept;
+}
+
+static void list_folds(struct fg_network *net) {
+    for (uint32_t n = 0; n < net->nodes; n++) {
+        const struct fg_node *node = &net->node[n];
+        if (node->bn >= 0)
+            net->fold[net->folds++] =
+                (struct fg_fold){(uint32_t)node->weight, (uint32_t)node->bn, node->part};
+    }
+}
+
+static enum fg_status check_spec(const struct fg_network_spec *spec, struct fg_message *message) {
+    if (spec->backbone < 0 || spec->backbone >= FG_BACKBONES)
+        return fg_fail(message, FG_INPUT, "network: backbone %d is unknown", (int)spec->backbone);
+    if (spec->height < 64 || spec->height > 1024 || spec->height % 32 || spec->width < 64 ||
+        spec->width > 1024 || spec->width % 32)
+        return fg_fail(message, FG_INPUT,
+                       "network: size %dx%d: height and width must be multiples of 32 from 64 to 1024",
+                       spec->height, spec->width);
+    if (spec->base < 4 || spec->base > 64 || spec->base % 4)
+        return fg_fail(message, FG_INPUT, "network: %d base channels: must be a multiple of 4 from 4 to 64",
+                       spec->base);
+    if (spec->levels < 1 || spec->levels > 7)
+        return fg_fail(message, FG_INPUT, "network: level set %u: must name one or more of levels 1, 2, 3",
+                       spec->levels);
+    return FG_OK;
+}
+
+enum fg_status fg_network_init(struct fg_network *network, const struct fg_network_spec *spec,
+                               struct fg_message *message) {
+    enum fg_status status = check_spec(spec, message);
+    if (status != FG_OK)
+        return status;
+    memset(network, 0, sizeof *network);
+    network->spec = *spec;
+    struct builder b = {.network = network,
+                        .expansion = BACKBONES[spec->backbone].bottleneck ? 4 : 1,
+                        .width = BACKBONES[spec->backbone].width};
+    network->input = add_value(&b, spec->height, spec->width, 3);
+
+    const int32_t *blocks = BACKBONES[spec->backbone].blocks;
+    int32_t feature[3], generated[3];
+    add_teacher(&b, blocks, spec->base, feature);
+    add_student(&b, blocks, add_bottleneck(&b, blocks, feature), generated);
+    for (uint32_t i = 0; i < FG_NETWORK_LEVELS; i++) {
+        if (!(spec->levels >> i & 1))
+            continue;
+        network->level[network->levels] = i + 1;
+        network->teacher[network->levels] = feature[i];
+        network->student[network->levels++] = generated[i];
+    }
+    list_folds(network);
+    drop_unused(network);
+    return FG_OK;
+}
+
+double fg_network_cost(const struct fg_network *network) {
+    double sum = 0;
+    for (uint32_t i = 0; i < network->nodes; i++) {
+        const struct fg_node *node = &network->node[i];
+        if (node->op != FG_CONV && node->op != FG_DECONV)
+            continue;
+        /* Every stored weight meets each position once: of the output, or of a transposed convolution's
+         * input. */
+        const struct fg_value *at = &network->value[node->op == FG_CONV ? node->out[0] : node->in[0]];
+        struct fg_tensor weight = fg_param_tensor(&network->param[node->weight]);
+        sum += (double)fg_tensor_count(&weight) * at->h * at->w;
+    }
+    return sum;
+}

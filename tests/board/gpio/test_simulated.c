@@ -1,0 +1,242 @@
+/* The simulated board: edges and outputs between processes, and what is left when the owner is gone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "board/gpio/simulated.h"
+#include "runtime/base/clock.h"
+
+#define PATIENCE (60 * FG_S)
+
+enum { TRIGGER, SENSOR, REJECT, READY, LINES };
+
+static const struct fg_simulated_line lines[LINES] = {
+    [TRIGGER] = {.name = "TRIGGER"},
+    [SENSOR] = {.name = "SENSOR", .active_low = true},
+    [REJECT] = {.name = "REJECT", .output = true, .active_low = true},
+    [READY] = {.name = "READY", .output = true},
+};
+
+static char folder[64];
+static struct fg_simulated *owner, *peer;
+static struct fg_message message;
+
+#define OK(call)                                                                                             \
+    do {                                                                                                     \
+        if ((call) != FG_OK)                                                                                 \
+            fail_msg("%s", message.text);                                                                    \
+    } while (0)
+
+static int set_up(void **state) {
+    (void)state;
+    strcpy(folder, "/tmp/flawgate-board-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    OK(fg_simulated_open(folder, lines, LINES, &owner, &message));
+    OK(fg_simulated_join(folder, &peer, &message));
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    fg_simulated_close(peer);
+    fg_simulated_close(owner);
+    owner = peer = NULL;
+    char command[96];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    return system(command);
+}
+
+static void set(uint32_t line, bool level) {
+    struct fg_outputs *outputs = fg_simulated_outputs(owner);
+    OK(outputs->set(outputs, line, level, 0, &message));
+}
+
+static struct fg_simulated_change change(uint64_t sequence) {
+    struct fg_simulated_change found;
+    OK(fg_simulated_change(peer, sequence, fg_clock_ns() + PATIENCE, &found, &message));
+    assert_int_equal(found.sequence, sequence);
+    return found;
+}
+
+static void test_edges_come_in_order_with_their_time(void **state) {
+    (void)state;
+    struct fg_edges *edges = fg_simulated_edges(owner);
+    struct fg_edge edge;
+    assert_false(edges->next(edges, &edge));
+    const int64_t before = fg_clock_ns();
+    OK(fg_simulated_drive(peer, TRIGGER, true, &message));
+    OK(fg_simulated_drive(peer, TRIGGER, true, &message)); /* no edge */
+    OK(fg_simulated_drive(peer, SENSOR, true, &message));
+    OK(fg_simulated_drive(peer, TRIGGER, false, &message));
+    const int64_t after = fg_clock_ns();
+    struct pollfd ready = {.fd = edges->descriptor, .events = POLLIN};
+    assert_int_equal(poll(&ready, 1, 0), 1);
+    const struct fg_edge expected[] = {{.line = TRIGGER, .level = true, .sequence = 1},
+                                       {.line = SENSOR, .level = false, .sequence = 1},
+                                       {.line = TRIGGER, .level = false, .sequence = 2}};
+    int64_t last = before;
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(edges->next(edges, &edge));
+        assert_int_equal(edge.line, expected[i].line);
+        assert_int_equal(edge.level, expected[i].level); /* active-low is undone */
+        assert_int_equal(edge.sequence, expected[i].sequence);
+        assert_int_equal(edge.lost, 0);
+        assert_true(edge.time_ns >= last && edge.time_ns <= after);
+        last = edge.time_ns;
+    }
+    assert_false(edges->next(edges, &edge));
+    assert_int_equal(poll(&ready, 1, 0), 0);
+    assert_true(fg_simulated_level(peer, SENSOR)); /* the wire's */
+    assert_int_equal(fg_simulated_drive(peer, READY, true, &message), FG_USAGE);
+}
+
+/* What no driver of ours writes: lines that are none, outputs, times to come. */
+static void test_hostile_edges(void **state) {
+    (void)state;
+    const struct {
+        uint32_t line, level;
+        int64_t time_ns;
+    } records[] = {{LINES, 1, 0}, {UINT32_MAX, 1, 0}, {READY, 1, 0}, {TRIGGER, 7, INT64_MAX}};
+    char path[96];
+    snprintf(path, sizeof path, "%s/edges", folder);
+    const int fifo = open(path, O_WRONLY | O_NONBLOCK);
+    assert_true(fifo >= 0);
+    assert_int_equal(write(fifo, records, sizeof records), sizeof records);
+    close(fifo);
+    struct fg_edges *edges = fg_simulated_edges(owner);
+    struct fg_edge edge;
+    assert_true(edges->next(edges, &edge));
+    assert_int_equal(edge.line, TRIGGER);
+    assert_true(edge.level);
+    assert_true(edge.time_ns <= fg_clock_ns());
+    assert_false(edges->next(edges, &edge));
+}
+
+static void test_outputs_are_seen_as_changes(void **state) {
+    (void)state;
+    const uint64_t first = fg_simulated_changes(peer);
+    set(REJECT, false);
+    assert_true(fg_simulated_level(peer, REJECT)); /* active-low */
+    set(REJECT, false);                            /* no change */
+    set(READY, true);
+    set(REJECT, true);
+    assert_int_equal(fg_simulated_changes(peer), first + 3);
+    const uint32_t line[] = {REJECT, READY, REJECT};
+    const bool level[] = {true, true, false};
+    for (uint64_t i = 0; i < 3; i++) {
+        const struct fg_simulated_change found = change(first + i);
+        assert_int_equal(found.line, line[i]);
+        assert_int_equal(found.level, level[i]);
+    }
+    struct fg_simulated_change none;
+    assert_int_equal(fg_simulated_change(peer, first + 3, 0, &none, &message), FG_TIMEOUT);
+}
+
+static void test_an_output_keeps_its_time(void **state) {
+    (void)state;
+    struct fg_outputs *outputs = fg_simulated_outputs(owner);
+    const int64_t at = fg_clock_ns() + 20 * FG_MS;
+    const uint64_t first = fg_simulated_changes(peer);
+    OK(outputs->set(outputs, READY, true, at, &message));
+    assert_true(change(first).time_ns >= at);
+}
+
+static void *wait_for_ready(void *sequence) {
+    struct fg_simulated_change found;
+    const uint64_t *first = sequence;
+    return fg_simulated_change(peer, *first, fg_clock_ns() + PATIENCE, &found, NULL) == FG_OK ? sequence
+                                                                                              : NULL;
+}
+
+static void test_a_watcher_is_woken(void **state) {
+    (void)state;
+    uint64_t first = fg_simulated_changes(peer);
+    pthread_t watcher;
+    void *result;
+    assert_int_equal(pthread_create(&watcher, NULL, wait_for_ready, &first), 0);
+    set(READY, true);
+    assert_int_equal(pthread_join(watcher, &result), 0);
+    assert_ptr_equal(result, &first);
+}
+
+static void test_old_changes_are_said_to_be_gone(void **state) {
+    (void)state;
+    const uint64_t first = fg_simulated_changes(peer);
+    for (int i = 0; i <= FG_SIMULATED_CHANGES; i++)
+        set(READY, i % 2 == 0);
+    struct fg_simulated_change none;
+    assert_int_equal(fg_simulated_change(peer, first, fg_clock_ns() + PATIENCE, &none, &message), FG_INPUT);
+    assert_true(change(first + 1).line == READY);
+}
+
+static void test_one_owner(void **state) {
+    (void)state;
+    struct fg_simulated *second = NULL;
+    assert_int_equal(fg_simulated_open(folder, lines, LINES, &second, &message), FG_ENVIRONMENT);
+    assert_non_null(strstr(message.text, folder));
+    assert_null(second);
+}
+
+/* Levels stay when the owner is gone; they can still be made safe; a new owner takes the board over, releases
+ * its outputs and does not see edges of before. */
+static void test_the_owner_dies(void **state) {
+    (void)state;
+    set(READY, true);
+    OK(fg_simulated_drive(peer, TRIGGER, true, &message));
+    fg_simulated_close(owner);
+    owner = NULL;
+    assert_true(fg_simulated_level(peer, READY));
+    fg_simulated_close(peer);
+    OK(fg_simulated_join(folder, &peer, &message));
+    assert_int_equal(fg_simulated_drive(peer, TRIGGER, false, &message), FG_ENVIRONMENT);
+    assert_true(fg_simulated_level(peer, TRIGGER));
+    struct fg_outputs *outputs = fg_simulated_outputs(peer);
+    outputs->safe(outputs);
+    assert_false(fg_simulated_level(peer, READY));
+
+    const uint64_t changes = fg_simulated_changes(peer);
+    OK(fg_simulated_open(folder, lines, LINES, &owner, &message));
+    assert_int_equal(fg_simulated_changes(peer), changes);
+    struct fg_edge edge;
+    struct fg_edges *edges = fg_simulated_edges(owner);
+    assert_false(edges->next(edges, &edge));
+    set(READY, true);
+    assert_int_equal(change(changes).line, READY);
+}
+
+static void test_no_board(void **state) {
+    (void)state;
+    struct fg_simulated *none = NULL;
+    assert_int_equal(fg_simulated_join("/tmp/flawgate-nowhere", &none, &message), FG_ENVIRONMENT);
+    char path[96];
+    snprintf(path, sizeof path, "%s/lines", folder);
+    assert_int_equal(truncate(path, 100), 0);
+    assert_int_equal(fg_simulated_join(folder, &none, &message), FG_ENVIRONMENT);
+    assert_null(none);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_edges_come_in_order_with_their_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hostile_edges, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_outputs_are_seen_as_changes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_output_keeps_its_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_watcher_is_woken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_old_changes_are_said_to_be_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_owner, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_owner_dies, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_board, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,646 @@
+/* The bundle at its boundary: what is written comes back, and nothing damaged or hostile is taken. The bundle
+ * is that of a network with 1/16 of the channels. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "kernels/philox.h"
+#include "runtime/base/bytes.h"
+#include "runtime/base/half.h"
+#include "runtime/bundle/file.h"
+
+#define SIDE 64
+#define DRAWN_PLACES 10000
+#define PIXELS ((size_t)SIDE * SIDE)
+
+static char folder[64], path[128], other[128];
+static struct fg_network network;
+static struct fg_bundle_header header;
+static float *values[FG_NETWORK_PARAMS];
+static uint8_t picture[PIXELS * 3];
+static float map[PIXELS];
+static struct fg_message message;
+
+static size_t count_of(uint32_t param) {
+    const struct fg_tensor t = fg_param_tensor(&network.param[param]);
+    return fg_tensor_count(&t);
+}
+
+static float draw(uint32_t tensor, uint32_t i) {
+    return 0.2f * (fg_philox_uniform(fg_philox(7, i, tensor, 0, 0).word[0]) - 0.5f);
+}
+
+static const float *const *written(void) {
+    return (const float *const *)values;
+}
+
+static void write_bundle(const char *to) {
+    if (fg_bundle_write(to, &header, written(), picture, map, &message) != FG_OK)
+        fail_msg("%s", message.text);
+}
+
+static struct fg_bundle *open_bundle(const char *from) {
+    struct fg_bundle *bundle = NULL;
+    if (fg_bundle_open(from, &bundle, &message) != FG_OK)
+        fail_msg("%s", message.text);
+    return bundle;
+}
+
+static int set_up(void **state) {
+    (void)state;
+    /* In memory where there is such a folder: the tests write each byte of a file. */
+    snprintf(folder, sizeof folder, "%s/flawgate-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(path, sizeof path, "%s/part.fgb", folder);
+    snprintf(other, sizeof other, "%s/other.fgb", folder);
+    header = (struct fg_bundle_header){
+        .spec = {.backbone = FG_RESNET18,
+                 .height = SIDE,
+                 .width = SIDE,
+                 .base = 4,
+                 .scconv = true,
+                 .simam = true,
+                 .fmm = true,
+                 .levels = 7},
+        .contract = {.width = 900, .height = 700, .channels = 3, .format = "rgb8"},
+        .calibrated = true,
+        .calibration = {.threshold = 1.5f, .largest_score = 1.5f, .log_mean = -0.25f, .pictures = 20},
+        .provenance = {.seed = UINT64_MAX - 1, .epochs = 3, .learning_rate = 1e-3f, .global_loss = true},
+        .compatible = "press 4",
+        .security_counter = UINT32_MAX,
+        .self_test_score = 1.25f};
+    snprintf(header.provenance.program, FG_TEXT_SIZE, "flawgate-train test");
+    memset(header.provenance.name, 'n', FG_NAME_SIZE - 1);
+    header.provenance.data_hash[31] = 0xee;
+    header.provenance.pro = 0.5f;
+    if (fg_network_init(&network, &header.spec, &message) != FG_OK)
+        return -1;
+    for (uint32_t i = 0; i < network.params; i++) {
+        if (!fg_param_folded(&network.param[i]))
+            continue;
+        values[i] = malloc(count_of(i) * sizeof(float));
+        for (size_t k = 0; k < count_of(i); k++)
+            values[i][k] = draw(i, (uint32_t)k);
+    }
+    for (size_t i = 0; i < sizeof picture; i++)
+        picture[i] = (uint8_t)(i / 7);
+    for (size_t i = 0; i < PIXELS; i++)
+        map[i] = (float)i * 1e-4f;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    for (uint32_t i = 0; i < network.params; i++)
+        free(values[i]);
+    unlink(path);
+    unlink(other);
+    return rmdir(folder); /* so a file left behind fails the group */
+}
+
+/* The nearest of all halves, found by looking at the neighbours in value. */
+static void test_half(void **state) {
+    (void)state;
+    for (uint32_t h = 0; h < 0x10000; h++) {
+        const float value = fg_half_to_float((uint16_t)h);
+        const uint32_t exponent = h >> 10 & 31, mantissa = h & 1023;
+        const double sign = h >> 15 ? -1 : 1;
+        if (exponent == 31 && mantissa) {
+            assert_true(isnan(value));
+            assert_true(isnan(fg_half_to_float(fg_float_to_half(value))));
+            continue;
+        }
+        const double expected = exponent == 31 ? INFINITY
+                                : exponent     ? ldexp(1024 + mantissa, (int)exponent - 25)
+                                               : ldexp(mantissa, -24);
+        assert_true((double)value == sign * expected && !signbit(value) == !(h >> 15));
+        assert_int_equal(fg_float_to_half(value), h);
+    }
+    for (uint32_t h = 0; h < 0x7bff; h++) {
+        const float low = fg_half_to_float((uint16_t)h), high = fg_half_to_float((uint16_t)(h + 1));
+        const float middle = 0.5f * low + 0.5f * high;
+        assert_int_equal(fg_float_to_half(nextafterf(middle, 0)), h);
+        assert_int_equal(fg_float_to_half(nextafterf(middle, 1e9f)), h + 1);
+        assert_int_equal(fg_float_to_half(middle), h & 1 ? h + 1 : h);
+    }
+    assert_int_equal(fg_float_to_half(65519.9f), 0x7bff);
+    assert_int_equal(fg_float_to_half(-65520.0f), 0xfc00);
+    assert_true(fg_bfloat_to_float(0xc0a0) == -5.0f);
+}
+
+static void test_round_trip(void **state) {
+    (void)state;
+    write_bundle(path);
+    struct fg_bundle *bundle = open_bundle(path);
+    const struct fg_bundle_header *h = fg_bundle_header(bundle);
+    assert_memory_equal(&h->contract, &header.contract, sizeof header.contract);
+    assert_true(h->calibrated && h->spec.base == 4 && h->spec.scconv && !h->spec.soft_gate);
+    assert_true(h->calibration.threshold == 1.5f && h->calibration.log_mean == -0.25f);
+    assert_int_equal(h->calibration.pictures, 20);
+    assert_true(h->provenance.seed == UINT64_MAX - 1 && h->provenance.global_loss);
+    assert_true(h->provenance.pro == 0.5f);
+    assert_memory_equal(h->provenance.data_hash, header.provenance.data_hash, FG_HASH_SIZE);
+    assert_string_equal(h->provenance.name, header.provenance.name);
+    assert_string_equal(h->compatible, "press 4");
+    assert_int_equal(h->security_counter, UINT32_MAX);
+    assert_null(fg_bundle_key_id(bundle));
+
+    void *scratch = malloc(fg_bundle_scratch());
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < fg_bundle_tensors(bundle); i++) {
+        const uint32_t param = fg_bundle_tensor(bundle, i)->param;
+        float *loaded = malloc(count_of(param) * sizeof(float));
+        assert_int_equal(fg_bundle_load(bundle, i, loaded, scratch, &message), FG_OK);
+        assert_int_equal(fg_bundle_tensor(bundle, i)->dtype, FG_F16);
+        for (size_t k = 0; k < count_of(param); k++)
+            assert_true(fabsf(loaded[k] - values[param][k]) <= 0.1f / 2048);
+        free(loaded);
+        seen++;
+    }
+    uint32_t folded = 0;
+    for (uint32_t i = 0; i < network.params; i++)
+        folded += values[i] != NULL;
+    assert_int_equal(seen, folded);
+
+    static uint8_t picture_back[sizeof picture];
+    static float map_back[PIXELS];
+    assert_int_equal(fg_bundle_self_test(bundle, picture_back, map_back, scratch, &message), FG_OK);
+    assert_memory_equal(picture_back, picture, sizeof picture);
+    assert_memory_equal(map_back, map, sizeof map);
+    free(scratch);
+    fg_bundle_close(bundle);
+
+    struct fg_bundle_facts facts;
+    assert_int_equal(fg_bundle_verify(path, &facts, &message), FG_OK);
+    assert_true(facts.header && facts.calibrated && !facts.has_signature && !facts.infinite);
+    assert_int_equal(facts.streams, folded + 2);
+}
+
+/* Values that float16 cannot hold stay exactly what they are. */
+static void test_float32_exceptions(void **state) {
+    (void)state;
+    static const float hard[] = {1e6f, 3e-8f, INFINITY, NAN};
+    const uint32_t param = (uint32_t)fg_network_find(&network, "fmm.0.gen2.bias");
+    float *const kept = values[param];
+    void *scratch = malloc(fg_bundle_scratch());
+    for (size_t k = 0; k < sizeof hard / sizeof *hard; k++) {
+        float changed[64] = {0}, loaded[64];
+        assert_true(count_of(param) <= 64);
+        changed[1] = hard[k];
+        values[param] = changed;
+        write_bundle(other);
+        values[param] = kept;
+        struct fg_bundle *bundle = open_bundle(other);
+        for (uint32_t i = 0; i < fg_bundle_tensors(bundle); i++) {
+            const struct fg_bundle_tensor *t = fg_bundle_tensor(bundle, i);
+            assert_int_equal(t->dtype, t->param == param ? FG_F32 : FG_F16);
+            if (t->param == param)
+                assert_int_equal(fg_bundle_load(bundle, i, loaded, scratch, &message), FG_OK);
+        }
+        assert_memory_equal(loaded, changed, count_of(param) * sizeof(float));
+        fg_bundle_close(bundle);
+        struct fg_bundle_facts facts;
+        assert_int_equal(fg_bundle_verify(other, &facts, &message), FG_OK);
+        assert_int_equal(facts.infinite, k >= 2);
+    }
+    free(scratch);
+}
+
+static bool opens(const char *from) {
+    struct fg_bundle *bundle = NULL;
+    message.text[0] = 0;
+    enum fg_status status = fg_bundle_open(from, &bundle, &message);
+    if (status == FG_OK)
+        fg_bundle_close(bundle);
+    else if (status != FG_INPUT || !message.text[0])
+        fail_msg("status %d: %s", status, message.text);
+    return status == FG_OK;
+}
+
+/* Loads the stream that byte belongs to, of a bundle opened before the byte was changed. */
+static bool loads(const struct fg_bundle *bundle, uint64_t byte, float *loaded, void *scratch) {
+    for (uint32_t i = 0; i < bundle->tensors; i++)
+        if (byte - bundle->tensor[i].offset < bundle->tensor[i].stored)
+            return fg_bundle_load(bundle, i, loaded, scratch, &message) == FG_OK;
+    const bool input =
+        byte - bundle->self_test[FG_SELF_TEST_INPUT].offset < bundle->self_test[FG_SELF_TEST_INPUT].stored;
+    return fg_bundle_self_test(bundle, input ? (uint8_t *)loaded : NULL, input ? NULL : loaded, scratch,
+                               &message) == FG_OK;
+}
+
+/* Flips one bit of the byte, has it noticed, and puts it back. */
+static void flip(int file, off_t at, const char *from, const struct fg_bundle *bundle, float *loaded,
+                 void *scratch) {
+    unsigned char byte, flipped;
+    assert_int_equal(pread(file, &byte, 1, at), 1);
+    flipped = (unsigned char)(byte ^ 1 << at % 8);
+    assert_int_equal(pwrite(file, &flipped, 1, at), 1);
+    const bool head = (uint64_t)at < bundle->tensor[0].offset;
+    if (head ? opens(from) : loads(bundle, (uint64_t)at, loaded, scratch))
+        fail_msg("byte %lld: the flip was not noticed", (long long)at);
+    assert_int_equal(pwrite(file, &byte, 1, at), 1);
+}
+
+static void test_every_byte(void **state) {
+    (void)state;
+    write_bundle(path);
+    struct fg_bundle *bundle = open_bundle(path);
+    float *loaded = malloc(((size_t)1 << 20) * sizeof(float));
+    void *scratch = malloc(fg_bundle_scratch());
+    int file = open(path, O_RDWR);
+    struct stat info;
+    assert_int_equal(fstat(file, &info), 0);
+    for (off_t at = 0; at < info.st_size; at++)
+        flip(file, at, path, bundle, loaded, scratch);
+    printf("%lld bytes flipped, of them %llu of head, fields and table\n", (long long)info.st_size,
+           (unsigned long long)bundle->tensor[0].offset);
+    assert_true(opens(path));
+    for (off_t size = info.st_size; size-- > 0;) {
+        assert_int_equal(ftruncate(file, size), 0);
+        if (opens(path))
+            fail_msg("the cut to %lld bytes was not noticed", (long long)size);
+    }
+    close(file);
+    free(scratch);
+    free(loaded);
+    fg_bundle_close(bundle);
+    write_bundle(path);
+    file = open(path, O_WRONLY | O_APPEND);
+    assert_int_equal(write(file, "", 1), 1);
+    close(file);
+    assert_false(opens(path));
+}
+
+/* A ResNet-18 of full size: every byte of head, fields and table, and places drawn from all of it. */
+static void test_full_size(void **state) {
+    (void)state;
+    static struct fg_network full;
+    struct fg_bundle_header whole = header;
+    whole.spec.base = 64;
+    whole.spec.height = whole.spec.width = 256;
+    assert_int_equal(fg_network_init(&full, &whole.spec, &message), FG_OK);
+    const float *drawn[FG_NETWORK_PARAMS] = {NULL};
+    size_t most = 0;
+    for (uint32_t i = 0; i < full.params; i++) {
+        const struct fg_tensor t = fg_param_tensor(&full.param[i]);
+        const size_t count = fg_tensor_count(&t);
+        float *made = fg_param_folded(&full.param[i]) ? malloc(count * sizeof(float)) : NULL;
+        for (size_t k = 0; made && k < count; k++)
+            made[k] = draw(i, (uint32_t)k);
+        most = count > most ? count : most;
+        drawn[i] = made;
+    }
+    const size_t pixels = (size_t)256 * 256;
+    uint8_t *large_picture = calloc(pixels, 3);
+    float *large_map = calloc(pixels, sizeof(float));
+    assert_int_equal(fg_bundle_write(path, &whole, drawn, large_picture, large_map, &message), FG_OK);
+    for (uint32_t i = 0; i < full.params; i++)
+        free((void *)drawn[i]);
+    struct fg_bundle *bundle = open_bundle(path);
+    float *loaded = malloc(most * sizeof(float));
+    void *scratch = malloc(fg_bundle_scratch());
+    int file = open(path, O_RDWR);
+    struct stat info;
+    assert_int_equal(fstat(file, &info), 0);
+    const off_t first = (off_t)bundle->tensor[0].offset;
+    for (off_t at = 0; at < first; at++)
+        flip(file, at, path, bundle, loaded, scratch);
+    for (uint32_t k = 0; k < DRAWN_PLACES; k++) {
+        const struct fg_philox r = fg_philox(7, k, 0, 0, 0);
+        const uint64_t wide = (uint64_t)r.word[0] << 32 | r.word[1];
+        flip(file, (off_t)(wide % (uint64_t)info.st_size), path, bundle, loaded, scratch);
+    }
+    printf("%lld bytes of head, fields and table and %d of all %lld flipped\n", (long long)first,
+           DRAWN_PLACES, (long long)info.st_size);
+    struct fg_bundle_facts facts;
+    assert_int_equal(fg_bundle_verify(path, &facts, &message), FG_OK);
+    close(file);
+    free(scratch);
+    free(loaded);
+    free(large_map);
+    free(large_picture);
+    fg_bundle_close(bundle);
+}
+
+/* A bundle in memory, to be changed and sealed again: no checksum gives a hostile file away. */
+struct forge {
+    unsigned char *bytes;
+    size_t size;
+};
+
+static uint32_t fields_of(const struct forge *f) {
+    return fg_get_u32(f->bytes + 16);
+}
+
+static unsigned char *entry_of(const struct forge *f, uint32_t i) {
+    return f->bytes + FG_BUNDLE_HEAD + fields_of(f) + (size_t)i * FG_BUNDLE_ENTRY;
+}
+
+static uint32_t entries_of(const struct forge *f) {
+    return fg_get_u32(f->bytes + 20);
+}
+
+static struct forge forge_begin(void) {
+    write_bundle(path);
+    FILE *file = fopen(path, "rb");
+    struct stat info;
+    assert_int_equal(fstat(fileno(file), &info), 0);
+    struct forge f = {.size = (size_t)info.st_size, .bytes = malloc((size_t)info.st_size + 65536)};
+    assert_int_equal(fread(f.bytes, f.size, 1, file), 1);
+    fclose(file);
+    return f;
+}
+
+/* Puts bytes in at a place of the fields. */
+static void forge_insert(struct forge *f, size_t at, const void *bytes, size_t size) {
+    memmove(f->bytes + at + size, f->bytes + at, f->size - at);
+    memcpy(f->bytes + at, bytes, size);
+    fg_put_u32(f->bytes + 16, fields_of(f) + (uint32_t)size);
+    f->size += size;
+    fg_put_u64(f->bytes + 8, f->size);
+    for (uint32_t i = 0; i < entries_of(f); i++)
+        fg_put_u64(entry_of(f, i) + 84, fg_get_u64(entry_of(f, i) + 84) + size);
+}
+
+/* Replaces the last stream, the self-test's map, by these bytes. */
+static void forge_last(struct forge *f, const void *bytes, size_t size) {
+    unsigned char *e = entry_of(f, entries_of(f) - 1);
+    const size_t at = (size_t)fg_get_u64(e + 84);
+    memcpy(f->bytes + at, bytes, size);
+    f->size = at + size;
+    fg_put_u64(f->bytes + 8, f->size);
+    fg_put_u64(e + 92, size);
+    crypto_generichash(e + 100, FG_HASH_SIZE, bytes, size, NULL, 0);
+}
+
+static void forge_end(struct forge *f, const char *to) {
+    const size_t head = FG_BUNDLE_HEAD + (size_t)fields_of(f) + (size_t)entries_of(f) * FG_BUNDLE_ENTRY;
+    if (head <= f->size)
+        fg_bundle_hash(f->bytes, head, f->bytes + FG_BUNDLE_HEAD_HASH);
+    FILE *file = fopen(to, "wb");
+    assert_int_equal(fwrite(f->bytes, f->size, 1, file), 1);
+    assert_int_equal(fclose(file), 0);
+    free(f->bytes);
+}
+
+static void expect_refused(struct forge f, const char *because) {
+    forge_end(&f, other);
+    if (opens(other))
+        fail_msg("taken, but: %s", because);
+    if (!strstr(message.text, because))
+        fail_msg("refused, not because \"%s\" but: %s", because, message.text);
+}
+
+static void test_hostile_table(void **state) {
+    (void)state;
+    struct forge f = forge_begin();
+    fg_put_u32(f.bytes + 4, 2);
+    expect_refused(f, "version 2");
+    f = forge_begin();
+    fg_put_u32(f.bytes + 16, UINT32_MAX);
+    expect_refused(f, "bytes of fields");
+    f = forge_begin();
+    fg_put_u32(f.bytes + 20, UINT32_MAX / FG_BUNDLE_ENTRY + 1);
+    expect_refused(f, "entries in the table");
+    f = forge_begin();
+    fg_put_u32(f.bytes + 16, 65536);
+    fg_put_u32(f.bytes + 20, FG_BUNDLE_ENTRIES);
+    f.size = 4096;
+    fg_put_u64(f.bytes + 8, f.size);
+    expect_refused(f, "copy it again");
+    f = forge_begin();
+    fg_put_u64(entry_of(&f, 1) + 84, fg_get_u64(entry_of(&f, 0) + 84));
+    expect_refused(f, "must begin at");
+    f = forge_begin();
+    fg_put_u64(entry_of(&f, 0) + 92, UINT64_MAX);
+    expect_refused(f, "must begin at");
+    f = forge_begin();
+    fg_put_u64(entry_of(&f, entries_of(&f) - 1) + 92, 1);
+    expect_refused(f, "behind the last stream");
+    f = forge_begin();
+    memcpy(entry_of(&f, 5), entry_of(&f, 4), FG_NAME_SIZE);
+    expect_refused(f, "there twice");
+    f = forge_begin();
+    memset(entry_of(&f, 5), 'x', FG_NAME_SIZE);
+    expect_refused(f, "a name of 64 bytes");
+    f = forge_begin();
+    entry_of(&f, 5)[FG_NAME_SIZE - 1] = 'x';
+    expect_refused(f, "filled up with zeros");
+    f = forge_begin();
+    fg_put_u32(entry_of(&f, 5) + 80, 9);
+    expect_refused(f, "of element type 9");
+    f = forge_begin();
+    fg_put_u32(entry_of(&f, 5) + 76, 0x80000004);
+    expect_refused(f, "x2147483652, not ");
+    /* All three kinds at once, each named. */
+    f = forge_begin();
+    snprintf((char *)entry_of(&f, 0), FG_NAME_SIZE, "teacher.conv9.weight");
+    fg_put_u32(entry_of(&f, 1) + 64, 3);
+    expect_refused(f, "3 tensors are not the network's: teacher.conv9.weight is extra; teacher.bn1.bias is "
+                      "3x1x1x4, not 1x1x1x4; teacher.conv1.weight is missing");
+}
+
+static void test_hostile_fields(void **state) {
+    (void)state;
+    static const unsigned char unknown[] = {10, 0, FG_BUNDLE_BYTES, 0, 3, 0, 0, 0, 1, 2, 3};
+    unsigned char field[sizeof unknown];
+    const size_t levels = FG_BUNDLE_HEAD + 8 * (FG_BUNDLE_FIELD + 4); /* field 9 */
+    const size_t behind = levels + FG_BUNDLE_FIELD + 4;
+
+    struct forge f = forge_begin();
+    forge_insert(&f, behind, unknown, sizeof unknown);
+    forge_end(&f, other);
+    if (!opens(other))
+        fail_msg("an unknown field that need not be understood: %s", message.text);
+    memcpy(field, unknown, sizeof field);
+    field[3] = FG_BUNDLE_MUST;
+    f = forge_begin();
+    forge_insert(&f, behind, field, sizeof field);
+    expect_refused(f, "field 10 must be understood");
+    field[3] = 2;
+    f = forge_begin();
+    forge_insert(&f, behind, field, sizeof field);
+    expect_refused(f, "unknown flags");
+    memcpy(field, unknown, sizeof field);
+    field[4] = 0xff;
+    field[7] = 0xff;
+    f = forge_begin();
+    forge_insert(&f, behind, field, sizeof field);
+    expect_refused(f, "beyond the fields' end");
+    f = forge_begin();
+    forge_insert(&f, behind, f.bytes + levels, FG_BUNDLE_FIELD + 4);
+    expect_refused(f, "field 9 stands behind field 9");
+    f = forge_begin();
+    f.bytes[levels + 2] = FG_BUNDLE_F32;
+    expect_refused(f, "field spec.levels: type 3");
+    f = forge_begin();
+    fg_put_u32(f.bytes + levels + FG_BUNDLE_FIELD, 0);
+    expect_refused(f, "level set 0");
+    f = forge_begin();
+    fg_put_u32(f.bytes + levels + FG_BUNDLE_FIELD, 8);
+    expect_refused(f, "at most 7");
+    f = forge_begin();
+    fg_put_u16(f.bytes + levels, 10);
+    expect_refused(f, "field spec.levels is missing");
+    f = forge_begin();
+    fg_put_u32(f.bytes + FG_BUNDLE_HEAD + FG_BUNDLE_FIELD, UINT32_MAX); /* the first: the backbone */
+    expect_refused(f, "at most 3");
+
+    /* What the reader refuses is not written either. */
+    struct fg_bundle_header bad = header;
+    bad.calibration.threshold = NAN;
+    assert_int_equal(fg_bundle_write(other, &bad, written(), picture, map, &message), FG_USAGE);
+    assert_non_null(strstr(message.text, "calibration.threshold: not a finite number"));
+}
+
+/* What an older program did not know yet is 0; what a newer one has added is skipped. */
+static void test_other_versions(void **state) {
+    (void)state;
+    struct forge f = forge_begin();
+    size_t at = FG_BUNDLE_HEAD;
+    while (fg_get_u16(f.bytes + at) != 82)
+        at += FG_BUNDLE_FIELD + fg_get_u32(f.bytes + at + 4);
+    fg_put_u16(f.bytes + at, 83);
+    forge_end(&f, other);
+    struct fg_bundle *bundle = open_bundle(other);
+    assert_true(fg_bundle_header(bundle)->provenance.pro == 0);
+    assert_string_equal(fg_bundle_header(bundle)->provenance.name, header.provenance.name);
+    assert_string_equal(fg_bundle_header(bundle)->compatible, "press 4");
+    fg_bundle_close(bundle);
+}
+
+/* Streams with the right checksum and the wrong content. */
+static void test_hostile_streams(void **state) {
+    (void)state;
+    static unsigned char plain[2 * PIXELS * sizeof(float)], packed[65536];
+    float *loaded = malloc(PIXELS * sizeof(float));
+    void *scratch = malloc(fg_bundle_scratch());
+    enum { RIGHT, SHORT, LONG, TRAILING, CUT, NOT_ZLIB, CASES };
+    for (int k = 0; k < CASES; k++) {
+        const size_t right = PIXELS * sizeof(float);
+        uLongf size = sizeof packed;
+        assert_int_equal(compress(packed, &size, plain, k == SHORT ? right - 1 : right + (k == LONG)), Z_OK);
+        if (k == NOT_ZLIB)
+            memset(packed, 0xff, size);
+        struct forge f = forge_begin();
+        forge_last(&f, packed, k == TRAILING ? size + 1 : k == CUT ? size - 1 : size);
+        forge_end(&f, other);
+        struct fg_bundle *bundle = open_bundle(other);
+        enum fg_status status = fg_bundle_self_test(bundle, NULL, loaded, scratch, &message);
+        if (status != (k == RIGHT ? FG_OK : FG_INPUT))
+            fail_msg("stream %d: status %d", k, status);
+        assert_true(k == RIGHT || strstr(message.text, FG_BUNDLE_MAP " is damaged"));
+        fg_bundle_close(bundle);
+    }
+    free(scratch);
+    free(loaded);
+}
+
+static void test_not_a_bundle(void **state) {
+    (void)state;
+    assert_false(opens(folder));
+    assert_false(opens("/dev/null"));
+    assert_false(opens("/nowhere/at.fgb"));
+    unlink(other);
+    assert_int_equal(mkfifo(other, 0600), 0);
+    assert_false(opens(other)); /* and does not wait for a writer */
+    unlink(other);
+}
+
+static void test_rewrite(void **state) {
+    (void)state;
+    struct fg_bundle_header raw = header;
+    raw.calibrated = false;
+    assert_int_equal(fg_bundle_write(path, &raw, written(), NULL, NULL, &message), FG_OK);
+    struct fg_bundle *bundle = open_bundle(path);
+    assert_false(fg_bundle_header(bundle)->calibrated);
+    float ignored;
+    assert_int_equal(fg_bundle_self_test(bundle, NULL, &ignored, &ignored, &message), FG_INPUT);
+
+    /* Over itself; then it is what was written calibrated at once. */
+    assert_int_equal(fg_bundle_rewrite(bundle, path, &header, picture, map, &message), FG_OK);
+    fg_bundle_close(bundle);
+    write_bundle(other);
+    bundle = open_bundle(path);
+    struct fg_bundle *direct = open_bundle(other);
+    assert_int_equal(fg_bundle_checksum(bundle), fg_bundle_checksum(direct));
+    fg_bundle_close(direct);
+
+    /* A new header alone: weights and self-test stay. */
+    struct fg_bundle_header judged = header;
+    judged.provenance.test_pictures = 83;
+    judged.provenance.pro = 0.95f;
+    assert_int_equal(fg_bundle_rewrite(bundle, path, &judged, NULL, NULL, &message), FG_OK);
+    fg_bundle_close(bundle);
+    bundle = open_bundle(path);
+    assert_true(fg_bundle_header(bundle)->provenance.pro == 0.95f);
+    static float map_back[PIXELS];
+    void *scratch = malloc(fg_bundle_scratch());
+    assert_int_equal(fg_bundle_self_test(bundle, NULL, map_back, scratch, &message), FG_OK);
+    free(scratch);
+    assert_memory_equal(map_back, map, sizeof map_back);
+
+    /* Damage is not sealed in, and leaves what was there. */
+    const off_t at = (off_t)fg_bundle_tensor(bundle, 3)->offset;
+    int file = open(path, O_WRONLY);
+    assert_int_equal(pwrite(file, "?", 1, at), 1);
+    close(file);
+    assert_int_equal(fg_bundle_rewrite(bundle, other, &header, picture, map, &message), FG_INPUT);
+    fg_bundle_close(bundle);
+    struct fg_bundle_facts facts;
+    assert_int_equal(fg_bundle_verify(other, &facts, &message), FG_OK);
+    assert_int_equal(fg_bundle_verify(path, &facts, &message), FG_INPUT);
+    assert_true(facts.header && facts.damaged == 1);
+}
+
+/* No room (here: a limit of the process) is said, and the old file stays. */
+static void test_full_disk(void **state) {
+    (void)state;
+    write_bundle(other);
+    struct rlimit old, little;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    little = (struct rlimit){.rlim_cur = 60000, .rlim_max = old.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    enum fg_status status = fg_bundle_write(other, &header, written(), picture, map, &message);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(status, FG_ENVIRONMENT);
+    assert_non_null(strstr(message.text, strerror(EFBIG)));
+    struct fg_bundle_facts facts;
+    assert_int_equal(fg_bundle_verify(other, &facts, &message), FG_OK);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_half),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_full_size),
+        cmocka_unit_test(test_float32_exceptions),
+        cmocka_unit_test(test_hostile_table),
+        cmocka_unit_test(test_hostile_fields),
+        cmocka_unit_test(test_other_versions),
+        cmocka_unit_test(test_hostile_streams),
+        cmocka_unit_test(test_not_a_bundle),
+        cmocka_unit_test(test_rewrite),
+        cmocka_unit_test(test_full_disk),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,319 @@
+/* A real flawgated on a simulated line, for tests: tiny bundles, pictures made here, the board and Modbus as
+ * the world sees them. Include after cmocka. */
+#ifndef FG_TESTS_RUNTIME_DAEMON_APPLIANCE_H
+#define FG_TESTS_RUNTIME_DAEMON_APPLIANCE_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <modbus.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "board/gpio/simulated.h"
+#include "runtime/base/clock.h"
+#include "runtime/image/image.h"
+#include "runtime/line/snapshot.h"
+#include "trainer/bundle/finish.h"
+
+#define PATIENCE (60 * FG_S) /* for what must come; only a failing test waits so long */
+#define PICTURES 5
+#define SIDE 64
+
+static char folder[64]; /* bundles, pictures, board, configuration; of the whole program */
+static struct fg_message message;
+
+/* What is running. */
+static pid_t appliance;
+static FILE *appliance_log;
+static struct fg_simulated *board;
+static modbus_t *plc;
+static uint64_t seen; /* output changes of before the test */
+
+#define OK(call)                                                                                             \
+    do {                                                                                                     \
+        if ((call) != FG_OK)                                                                                 \
+            fail_msg("%s", message.text);                                                                    \
+    } while (0)
+
+/* ---- What it runs on ---- */
+
+static inline void make_picture(const char *path, int i) {
+    uint8_t pixels[SIDE * SIDE * 3];
+    for (int y = 0; y < SIDE; y++)
+        for (int x = 0; x < SIDE; x++)
+            for (int k = 0; k < 3; k++)
+                pixels[(y * SIDE + x) * 3 + k] =
+                    (uint8_t)(((x + i) / 4 % 2 ? 180 : 60) + (y * (k + 1 + i) / 2) % 40);
+    OK(fg_image_write_png(path, &(struct fg_image){pixels, SIDE, SIDE, 3}, &message));
+}
+
+/* An untrained network: what it says of a part is of no use, but always the same. */
+static inline void make_bundle(const char *name, int32_t side, int32_t base, uint64_t seed) {
+    static struct fg_network network;
+    struct fg_bundle_header header = {
+        .spec = {.backbone = FG_RESNET18, .height = side, .width = side, .base = base, .levels = 7},
+        .contract = {.width = SIDE, .height = SIDE, .channels = 3, .format = "rgb8"}};
+    struct fg_weights weights;
+    struct fg_backend *backend;
+    struct fg_calibration calibration;
+    char path[128], paths[PICTURES][128];
+    const char *held_out[PICTURES];
+    for (int i = 0; i < PICTURES; i++) {
+        snprintf(paths[i], sizeof paths[i], "%s/pictures/%d.png", folder, i);
+        held_out[i] = paths[i];
+    }
+    snprintf(header.provenance.name, sizeof header.provenance.name, "%s", name);
+    snprintf(path, sizeof path, "%s/%s.fgb", folder, name);
+    OK(fg_network_init(&network, &header.spec, &message));
+    OK(fg_weights_open(&weights, &network, &message));
+    OK(fg_cpu_open(1, 1, &backend, &message));
+    fg_weights_draw(&weights, seed, true);
+    OK(fg_finish(path, &weights, &header, held_out, PICTURES, 0.01f, backend, NULL, NULL, &calibration,
+                 &message));
+    backend->close(backend);
+    fg_weights_close(&weights);
+}
+
+static inline int make_folder(void **state) {
+    (void)state;
+    strcpy(folder, "/tmp/flawgate-line-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    char path[128];
+    snprintf(path, sizeof path, "%s/pictures", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (int i = 0; i < PICTURES; i++) {
+        snprintf(path, sizeof path, "%s/pictures/%d.png", folder, i);
+        make_picture(path, i);
+    }
+    return 0;
+}
+
+static inline int remove_folder(void **state) {
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    return system(command);
+}
+
+static inline uint16_t free_port(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    const int probe = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(probe, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(getsockname(probe, (struct sockaddr *)&address, &size), 0);
+    close(probe);
+    return ntohs(address.sin_port);
+}
+
+/* ---- Running it ---- */
+
+static inline pid_t spawn(const char *program, const char *first, const char *second, const char *third,
+                          int output) {
+    char path[512];
+    const char *build = getenv("FG_BUILD");
+    snprintf(path, sizeof path, "%s/%s", build ? build : "build/cpu", program);
+    const pid_t child = fork();
+    if (child == 0) {
+        if (output >= 0) {
+            dup2(output, STDOUT_FILENO);
+            dup2(output, STDERR_FILENO);
+        }
+        execl(path, program, first, second, third, (char *)NULL);
+        _exit(127);
+    }
+    return child;
+}
+
+/* Its exit status, or 128 and the signal that ended it. */
+static inline int ended(pid_t child) {
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    appliance = child == appliance ? 0 : appliance;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static inline void write_config(const char *bundles, const char *more, uint16_t port) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/line.conf", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "bundles = { %s }\n"
+            "camera { path = pictures memory_mib = 1 max_width = 64 max_height = 64 %s\n"
+            "board { path = board }\n"
+            "line trigger { name = TRIGGER }\nline pass { name = PASS }\nline ready { name = READY }\n"
+            "line fault { name = FAULT }\nline heartbeat { name = HEARTBEAT }\n"
+            "compute { threads = 1 }\nmodbus { port = %u }\n",
+            bundles, more, port);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Reads its log to a line that has this text. */
+static inline void wait_log(const char *text) {
+    char line[1024];
+    while (fgets(line, sizeof line, appliance_log)) {
+        if (strstr(line, text))
+            return;
+        fputs(line, stderr);
+    }
+    fail_msg("flawgated ended before it said \"%s\"", text);
+}
+
+/* Starts a daemon and returns when it listens. more: the rest of the camera's section and whatever follows. */
+static inline void launch(const char *program, const char *bundles, const char *more) {
+    char path[128];
+    int log[2];
+    const uint16_t port = free_port();
+    write_config(bundles, more, port);
+    snprintf(path, sizeof path, "%s/line.conf", folder);
+    assert_int_equal(pipe2(log, O_CLOEXEC), 0);
+    fflush(stdout);
+    appliance = spawn(program, "-c", path, NULL, log[1]);
+    close(log[1]);
+    appliance_log = fdopen(log[0], "r");
+    wait_log("listening on");
+    snprintf(path, sizeof path, "%s/board", folder);
+    OK(fg_simulated_join(path, &board, &message));
+    plc = modbus_new_tcp("127.0.0.1", port);
+    modbus_set_response_timeout(plc, 60, 0);
+    assert_int_equal(modbus_connect(plc), 0);
+    seen = fg_simulated_changes(board);
+}
+
+/* Starts flawgated and returns when it is ready. */
+static inline void start(const char *bundles, const char *more) {
+    launch("flawgated", bundles, more);
+    wait_log("slot 0: bundle");
+}
+
+static inline void disconnect(void) {
+    modbus_close(plc);
+    modbus_free(plc);
+    fg_simulated_close(board);
+    fclose(appliance_log);
+}
+
+/* Ends it as systemd does. */
+static inline void stop(void) {
+    kill(appliance, SIGTERM);
+    assert_int_equal(ended(appliance), 0);
+    disconnect();
+}
+
+/* After a test that failed on its way. */
+static inline int kill_appliance(void **state) {
+    (void)state;
+    if (appliance > 0) {
+        kill(appliance, SIGKILL);
+        waitpid(appliance, NULL, 0);
+        appliance = 0;
+        disconnect();
+    }
+    return 0;
+}
+
+/* ---- The world's view ---- */
+
+static inline uint32_t line_of(const char *name) {
+    const int32_t line = fg_simulated_find(board, name);
+    assert_true(line >= 0);
+    return (uint32_t)line;
+}
+
+static inline void expect_released(void) {
+    for (uint32_t i = 0; i < fg_simulated_count(board); i++)
+        assert_false(fg_simulated_line(board, i)->output && fg_simulated_level(board, i));
+}
+
+static inline int64_t pulse_trigger(void) {
+    const int64_t now = fg_clock_ns();
+    OK(fg_simulated_drive(board, line_of("TRIGGER"), true, &message));
+    OK(fg_simulated_drive(board, line_of("TRIGGER"), false, &message));
+    return now;
+}
+
+/* The next change of an output after those seen. */
+static inline struct fg_simulated_change wait_change(const char *name) {
+    struct fg_simulated_change change;
+    do
+        OK(fg_simulated_change(board, seen++, fg_clock_ns() + PATIENCE, &change, &message));
+    while (change.line != line_of(name));
+    return change;
+}
+
+static inline uint16_t input(int address) {
+    uint16_t value = 0;
+    assert_int_equal(modbus_read_input_registers(plc, address, 1, &value), 1);
+    return value;
+}
+
+static inline uint32_t input_u32(int address) {
+    uint16_t value[2] = {0};
+    assert_int_equal(modbus_read_input_registers(plc, address, 2, value), 2);
+    return (uint32_t)value[0] << 16 | value[1];
+}
+
+static inline bool status_bit(int bit) {
+    return input(0) >> bit & 1;
+}
+
+enum { READY = 1, BUSY = 2, RESULT_VALID = 3, PASS = 4, DEFECT = 5, INOPERATIVE = 6, FAULT = 7, MISSED = 10 };
+
+/* Polls, as a PLC does, until a bit has a level. */
+static inline void wait_bit(int bit, bool level) {
+    const int64_t end = fg_clock_ns() + PATIENCE;
+    while (status_bit(bit) != level)
+        if (fg_clock_ns() > end)
+            fail_msg("status bit %d did not become %d: status %04x, error %u", bit, level, input(0),
+                     input(1));
+}
+
+struct block {
+    uint32_t id, score;
+    uint16_t verdict, slot, reason, w, h;
+};
+
+/* The result block in one read, which must be whole. */
+static inline struct block read_block(void) {
+    uint16_t r[25] = {0};
+    assert_int_equal(modbus_read_input_registers(plc, 16, 25, r), 25);
+    assert_int_equal(r[0], r[24]);
+    return (struct block){.id = (uint32_t)r[1] << 16 | r[2],
+                          .verdict = r[3],
+                          .score = (uint32_t)r[4] << 16 | r[5],
+                          .slot = r[8],
+                          .reason = r[9],
+                          .w = r[12],
+                          .h = r[13]};
+}
+
+static inline struct block wait_result(uint32_t id) {
+    const int64_t end = fg_clock_ns() + PATIENCE;
+    for (;;) {
+        const struct block block = read_block();
+        if (block.id == id)
+            return block;
+        if (fg_clock_ns() > end)
+            fail_msg("no verdict of part %u: the block has part %u, status %04x", id, block.id, input(0));
+    }
+}
+
+static inline void coil(int address, bool level) {
+    assert_int_equal(modbus_write_bit(plc, address, level), 1);
+}
+
+static inline void coil_pulse(int address) {
+    coil(address, true);
+    coil(address, false);
+}
+
+static inline void holding(int address, uint16_t value) {
+    assert_int_equal(modbus_write_register(plc, address, value), 1);
+}
+
+#endif

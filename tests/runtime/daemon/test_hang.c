@@ -1,0 +1,343 @@
+/* flawgated whose device hangs or is lost, on a clock that the tests move: flawgated-hanging. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "runtime/line/line.h"
+#include "tests/runtime/daemon/appliance.h"
+#include "tests/runtime/daemon/hanging.h"
+
+#define DEADLINE FG_S
+#define HALF_BEAT (500 * FG_MS)
+#define BEAT 15
+#define LINE "}\ntrigger { enable_at_start = true min_interval_ms = 0 }\ndeadline_ms = 1000\n"
+#define REJECTS LINE "line reject { name = REJECT }\nreject { delay_ms = 1000 }\n"
+/* While the line is halted reject_active is 1, and nothing else makes it so. */
+#define REJECTS_ALL                                                                                          \
+    LINE "line reject { name = REJECT active_low = true }\nreject { delay_ms = 600000 }\n"                   \
+         "fail_safe = reject-all\n"
+#define HALTED 14
+#define UPDATING 12
+
+static struct hanging *world;
+
+static int make(void **state) {
+    make_folder(state);
+    make_bundle("one", SIDE, 4, 1);
+    make_bundle("two", SIDE, 4, 2);
+    char path[128];
+    snprintf(path, sizeof path, "%s/hanging", folder);
+    const int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(file, sizeof *world), 0);
+    world = mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    assert_ptr_not_equal(world, MAP_FAILED);
+    close(file);
+    return setenv("FG_HANGING", path, 1);
+}
+
+/* call: that hangs in the first load. */
+static void begin(enum hanging_call call, const char *more) {
+    atomic_store(&world->now_ns, fg_clock_ns());
+    atomic_store(&world->call, call);
+    atomic_store(&world->lost, HANG_NOTHING);
+    assert_int_equal(sem_init(&world->go, 1, 0), 0);
+    launch("flawgated-hanging", "one.fgb, two.fgb", more);
+}
+
+static void go_on(void) {
+    atomic_store(&world->call, HANG_NOTHING);
+    assert_int_equal(sem_post(&world->go), 0);
+}
+
+/* The line goes around at every request, and answers in the middle of its round: at the second answer it has finished
+ * one that began after the first request. */
+static void turn(void) {
+    static uint16_t watchdog;
+    for (int i = 0; i < 2; i++)
+        holding(3, ++watchdog);
+}
+
+/* Time passes, in steps that no client's silence is too long for. */
+static void pass(int64_t ns) {
+    while (ns > 0) {
+        const int64_t step = ns < 10 * FG_S ? ns : 10 * FG_S;
+        atomic_fetch_add(&world->now_ns, step);
+        ns -= step;
+        turn();
+    }
+}
+
+static void wait_level(const char *name, bool level) {
+    while (fg_simulated_level(board, line_of(name)) != level)
+        wait_change(name);
+}
+
+/* The job that hangs is the device's loss at its limit, not before. */
+static void expect_loss_after(int64_t limit) {
+    pass(limit - FG_MS);
+    assert_int_not_equal(input(1), FG_ERROR_DEVICE_LOST);
+    pass(FG_MS);
+    assert_true(status_bit(FAULT));
+    assert_int_equal(input(1), FG_ERROR_DEVICE_LOST);
+}
+
+/* Modbus tells of the loss, which no command takes away or gives work to, while an edge is a part that the device does not
+ * judge; outputs are safe; then it ends, though no call to the device returns. */
+static void expect_end(uint32_t part) {
+    assert_false(status_bit(0) || status_bit(READY));
+    wait_level("FAULT", true);
+    assert_false(fg_simulated_level(board, line_of("READY")) || fg_simulated_level(board, line_of("PASS")));
+    coil_pulse(3);
+    assert_true(status_bit(FAULT));
+    uint16_t slot = 0;
+    assert_int_equal(modbus_read_registers(plc, 0, 1, &slot), 1);
+    assert_int_equal(modbus_write_register(plc, 0, !slot), -1);
+    assert_int_equal(errno, EMBXSBUSY);
+    holding(2, 1);
+    coil(6, false);
+    assert_int_equal(modbus_write_bit(plc, 6, true), -1);
+    assert_int_equal(errno, EMBXSBUSY);
+    pulse_trigger();
+    assert_int_equal(wait_result(part).reason, FG_REASON_DEVICE_LOST);
+    pass(FG_LINE_ANSWER);
+    assert_int_equal(input(1), FG_ERROR_DEVICE_LOST);
+    atomic_fetch_add(&world->now_ns, FG_MS);
+    assert_int_equal(ended(appliance), 70);
+    expect_released();
+    disconnect();
+}
+
+static void hang_in_part(enum hanging_call call, const char *more) {
+    begin(HANG_NOTHING, more);
+    wait_bit(READY, true);
+    atomic_store(&world->call, call);
+    coil(1, true);
+    wait_log("hangs");
+}
+
+static void test_part_that_cannot_be_started(void **state) {
+    (void)state;
+    hang_in_part(HANG_SUBMIT, REJECTS);
+    pass(DEADLINE);
+    assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
+    expect_loss_after(FG_LINE_HANG);
+    expect_end(2);
+}
+
+/* Its own fault is not what a PLC reads of the device's loss. */
+static void test_part_that_does_not_end(void **state) {
+    (void)state;
+    hang_in_part(HANG_POLL, REJECTS "on_inoperative = stop\n");
+    pass(DEADLINE);
+    assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
+    wait_bit(FAULT, true);
+    assert_int_equal(input(1), FG_ERROR_INOPERATIVE);
+    expect_loss_after(FG_LINE_HANG);
+    expect_end(2);
+}
+
+static void test_first_load_that_hangs(void **state) {
+    (void)state;
+    begin(HANG_PREPARE, REJECTS);
+    wait_log("prepare hangs");
+    expect_loss_after(FG_LINE_LOAD_LIMIT + FG_LINE_HANG);
+    expect_end(1);
+}
+
+static void test_job_change_that_hangs(void **state) {
+    (void)state;
+    begin(HANG_NOTHING, REJECTS);
+    wait_bit(READY, true);
+    atomic_store(&world->call, HANG_PREPARE);
+    holding(0, 1);
+    wait_log("prepare hangs");
+    expect_loss_after(FG_LINE_LOAD_LIMIT + FG_LINE_HANG);
+    expect_end(1);
+}
+
+static void test_self_test_that_hangs(void **state) {
+    (void)state;
+    begin(HANG_NOTHING, REJECTS);
+    wait_bit(READY, true);
+    atomic_store(&world->call, HANG_SUBMIT);
+    holding(2, 1);
+    coil(6, true);
+    wait_log("submit hangs");
+    expect_loss_after(FG_LINE_LOAD_LIMIT + FG_LINE_HANG);
+    expect_end(1);
+}
+
+static void test_error_of_the_device(void **state) {
+    (void)state;
+    begin(HANG_NOTHING, REJECTS);
+    wait_bit(READY, true);
+    atomic_store(&world->lost, HANG_SUBMIT);
+    coil(1, true);
+    assert_int_equal(wait_result(1).reason, FG_REASON_DEVICE_LOST);
+    assert_int_equal(input(1), FG_ERROR_DEVICE_LOST);
+    expect_end(2);
+}
+
+/* The job change that waited for the part is not begun. */
+static void test_error_of_the_device_before_a_job_change(void **state) {
+    (void)state;
+    hang_in_part(HANG_POLL, REJECTS);
+    holding(0, 1);
+    atomic_store(&world->lost, HANG_POLL);
+    atomic_store(&world->call, HANG_PREPARE);
+    assert_int_equal(sem_post(&world->go), 0);
+    assert_int_equal(wait_result(1).reason, FG_REASON_DEVICE_LOST);
+    turn();
+    assert_false(status_bit(UPDATING));
+    expect_end(2);
+}
+
+/* A job that is late, but ends, costs its part and no more. Both heartbeats stand still meanwhile. */
+static void test_late_job(void **state) {
+    (void)state;
+    begin(HANG_NOTHING, REJECTS);
+    wait_bit(READY, true);
+    const bool first = status_bit(BEAT);
+    while (status_bit(BEAT) == first)
+        pass(HALF_BEAT);
+    wait_change("HEARTBEAT");
+    atomic_store(&world->call, HANG_SUBMIT);
+    coil(1, true);
+    wait_log("submit hangs");
+    pass(DEADLINE);
+    const int64_t deadline = atomic_load(&world->now_ns);
+    assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
+    const bool last = status_bit(BEAT);
+    for (int64_t late = 0; late < 10 * FG_S; late += HALF_BEAT) {
+        pass(HALF_BEAT);
+        assert_int_equal(status_bit(BEAT), last);
+    }
+    pass(FG_LINE_HANG - 10 * FG_S - FG_MS);
+    assert_false(status_bit(FAULT) || status_bit(READY));
+    for (const uint64_t changes = fg_simulated_changes(board); seen < changes; seen++) {
+        struct fg_simulated_change change;
+        OK(fg_simulated_change(board, seen, 0, &change, &message));
+        assert_false(change.line == line_of("HEARTBEAT") && change.time_ns > deadline + 2 * FG_S);
+    }
+    go_on();
+    wait_bit(READY, true);
+    while (status_bit(BEAT) == last)
+        pass(HALF_BEAT);
+    wait_change("HEARTBEAT");
+    coil(1, false);
+    coil(1, true);
+    assert_int_equal(wait_result(2).reason, 0);
+    stop();
+}
+
+static void test_end_while_a_part_hangs(void **state) {
+    (void)state;
+    hang_in_part(HANG_POLL, REJECTS_ALL);
+    kill(appliance, SIGTERM);
+    pass(DEADLINE);
+    assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
+    wait_bit(HALTED, true);
+    wait_level("REJECT", false); /* on the wire: its safe level */
+    expect_loss_after(FG_LINE_HANG);
+    pass(FG_LINE_ANSWER);
+    atomic_fetch_add(&world->now_ns, FG_MS);
+    assert_int_equal(ended(appliance), 70);
+    expect_released();
+    disconnect();
+}
+
+/* A load may take longer than systemd waits for an end. */
+static void test_end_while_a_load_hangs(void **state) {
+    (void)state;
+    begin(HANG_NOTHING, REJECTS_ALL);
+    wait_bit(READY, true);
+    atomic_store(&world->call, HANG_PREPARE);
+    holding(0, 1);
+    wait_log("prepare hangs");
+    kill(appliance, SIGTERM);
+    wait_bit(HALTED, true);
+    expect_loss_after(FG_LINE_STOP_LIMIT);
+    wait_log("after the end was asked for");
+    pass(FG_LINE_ANSWER);
+    atomic_fetch_add(&world->now_ns, FG_MS);
+    assert_int_equal(ended(appliance), 70);
+    expect_released();
+    disconnect();
+}
+
+/* The end waits for a job that is late, with safe outputs. */
+static void test_end_with_a_late_job(void **state) {
+    (void)state;
+    hang_in_part(HANG_SUBMIT, REJECTS_ALL);
+    kill(appliance, SIGTERM);
+    pass(DEADLINE);
+    wait_bit(HALTED, true);
+    pass(FG_LINE_HANG - FG_MS);
+    assert_false(status_bit(FAULT));
+    go_on();
+    assert_int_equal(ended(appliance), 0);
+    expect_released();
+    disconnect();
+}
+
+#ifdef FG_SYSTEMD
+static void expect_told(int socket_, const char *expected) {
+    char text[128] = "";
+    assert_true(recv(socket_, text, sizeof text - 1, 0) > 0);
+    assert_string_equal(text, expected);
+}
+#endif
+
+/* systemd waits for as long as a first load may take, and learns when it has ended. */
+static void test_start_and_end_are_told_to_systemd(void **state) {
+    (void)state;
+#ifdef FG_SYSTEMD
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/notify", folder);
+    const int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const struct timeval patience = {.tv_sec = PATIENCE / FG_S};
+    assert_int_equal(setsockopt(manager, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    assert_int_equal(bind(manager, (struct sockaddr *)&address, sizeof address), 0);
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    begin(HANG_PREPARE, REJECTS);
+    unsetenv("NOTIFY_SOCKET");
+    wait_log("prepare hangs");
+    expect_told(manager, "EXTEND_TIMEOUT_USEC=242000000");
+    char text[1];
+    assert_int_equal(recv(manager, text, sizeof text, MSG_DONTWAIT), -1);
+    go_on();
+    expect_told(manager, "READY=1");
+    stop();
+    expect_told(manager, "STOPPING=1");
+    close(manager);
+#else
+    skip();
+#endif
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_part_that_cannot_be_started, kill_appliance),
+        cmocka_unit_test_teardown(test_part_that_does_not_end, kill_appliance),
+        cmocka_unit_test_teardown(test_first_load_that_hangs, kill_appliance),
+        cmocka_unit_test_teardown(test_job_change_that_hangs, kill_appliance),
+        cmocka_unit_test_teardown(test_self_test_that_hangs, kill_appliance),
+        cmocka_unit_test_teardown(test_error_of_the_device, kill_appliance),
+        cmocka_unit_test_teardown(test_error_of_the_device_before_a_job_change, kill_appliance),
+        cmocka_unit_test_teardown(test_late_job, kill_appliance),
+        cmocka_unit_test_teardown(test_end_while_a_part_hangs, kill_appliance),
+        cmocka_unit_test_teardown(test_end_while_a_load_hangs, kill_appliance),
+        cmocka_unit_test_teardown(test_end_with_a_late_job, kill_appliance),
+        cmocka_unit_test_teardown(test_start_and_end_are_told_to_systemd, kill_appliance),
+    };
+    return cmocka_run_group_tests(tests, make, remove_folder);
+}

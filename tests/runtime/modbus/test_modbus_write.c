@@ -1,0 +1,378 @@
+/* What the Modbus map makes of writes: every rule of coils and holding registers, bytes in, exceptions and
+ * commands out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/runtime/modbus/modbus_request.h"
+
+static void a_single_coil_is_on_or_off(void **state) {
+    (void)state;
+    static const uint16_t WRONG[] = {1, 0x00ff, 0xff01, 0xffff, 0xfe00};
+    struct map map = ready_map();
+    for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
+        assert_int_equal(send_word(&map, 5, 0, WRONG[i]), FG_MODBUS_ILLEGAL_VALUE);
+        EXPECT_NOTHING(&map);
+    }
+}
+
+/* ---- Writing coils ---- */
+
+static void an_edge_is_told_from_the_coils_level(void **state) {
+    (void)state;
+    static const struct {
+        uint16_t coil;
+        enum fg_command_kind kind;
+    } EDGES[] = {
+        {1, FG_COMMAND_TRIGGER},
+        {2, FG_COMMAND_RESULT_ACK},
+        {3, FG_COMMAND_CLEAR_FAULT},
+        {5, FG_COMMAND_RESET_COUNTERS},
+    };
+    for (size_t i = 0; i < sizeof EDGES / sizeof *EDGES; i++) {
+        uint8_t bit = (uint8_t)(1u << EDGES[i].coil);
+        struct map map = ready_map();
+        uint8_t low = map.snapshot.coils, high = low | bit;
+        assert_int_equal(send_word(&map, 5, EDGES[i].coil, 0xff00), FG_MODBUS_DONE);
+        EXPECT(&map, {FG_COMMAND_COILS, high}, {EDGES[i].kind, 0});
+        assert_int_equal(send_word(&map, 5, EDGES[i].coil, 0), FG_MODBUS_DONE);
+        EXPECT(&map, {FG_COMMAND_COILS, low});
+        map.snapshot.coils = high;
+        assert_int_equal(send_word(&map, 5, EDGES[i].coil, 0xff00), FG_MODBUS_DONE);
+        EXPECT(&map, {FG_COMMAND_COILS, high});
+        assert_int_equal(send_word(&map, 5, EDGES[i].coil, 0), FG_MODBUS_DONE);
+        EXPECT(&map, {FG_COMMAND_COILS, low});
+        static const uint16_t ON[] = {1};
+        map.snapshot.coils = low;
+        assert_int_equal(send_many(&map, 15, EDGES[i].coil, 1, ON), FG_MODBUS_DONE);
+        EXPECT(&map, {FG_COMMAND_COILS, high}, {EDGES[i].kind, 0});
+    }
+}
+
+static void several_coils_are_written_at_once(void **state) {
+    (void)state;
+    struct map map = ready_map();
+    map.snapshot.holding.command = FG_CODE_SELF_TEST;
+    static const uint16_t ALL[] = {1, 1, 1, 1, 0, 1, 1};
+    assert_int_equal(send_many(&map, 15, 0, 7, ALL), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_COILS, 0x6f}, {FG_COMMAND_TRIGGER, 0}, {FG_COMMAND_RESULT_ACK, 0},
+           {FG_COMMAND_CLEAR_FAULT, 0}, {FG_COMMAND_RESET_COUNTERS, 0}, {FG_COMMAND_RUN, 1});
+    /* Coils outside the request keep their level. */
+    map.snapshot.coils = 0x41;
+    static const uint16_t TWO[] = {1, 0};
+    assert_int_equal(send_many(&map, 15, 2, 2, TWO), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_COILS, 0x45}, {FG_COMMAND_RESULT_ACK, 0});
+}
+
+static void a_trigger_that_cannot_be_taken_is_busy_and_missed(void **state) {
+    (void)state;
+    struct map map = ready_map();
+    map.snapshot.able = false;
+    assert_int_equal(send_word(&map, 5, 1, 0xff00), FG_MODBUS_BUSY);
+    EXPECT(&map, {FG_COMMAND_MISSED_TRIGGER, 0});
+    /* Whole or not at all: nothing else of the request is done. */
+    static const uint16_t WITH_ACK[] = {1, 1, 1};
+    assert_int_equal(send_many(&map, 15, 0, 3, WITH_ACK), FG_MODBUS_BUSY);
+    EXPECT(&map, {FG_COMMAND_MISSED_TRIGGER, 0});
+    /* No edge, no trigger, nothing missed. */
+    map.snapshot.coils |= FG_COIL_TRIGGER;
+    assert_int_equal(send_word(&map, 5, 1, 0xff00), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_COILS, FG_COIL_TRIGGER_ENABLE | FG_COIL_TRIGGER});
+}
+
+static void a_trigger_is_ignored_while_disabled_or_offline(void **state) {
+    (void)state;
+    static const uint8_t COILS[] = {0, FG_COIL_OFFLINE, FG_COIL_OFFLINE | FG_COIL_TRIGGER_ENABLE};
+    for (size_t i = 0; i < sizeof COILS / sizeof *COILS; i++)
+        for (int able = 0; able < 2; able++) {
+            struct map map = ready_map();
+            map.snapshot.able = able;
+            map.snapshot.coils = COILS[i];
+            assert_int_equal(send_word(&map, 5, 1, 0xff00), FG_MODBUS_DONE);
+            EXPECT(&map, {FG_COMMAND_COILS, COILS[i] | FG_COIL_TRIGGER});
+        }
+}
+
+static void enable_and_offline_of_the_same_write_count(void **state) {
+    (void)state;
+    static const uint16_t ON_ON[] = {1, 1}, OFF_ON[] = {0, 1}, GO_OFFLINE[] = {1, 1, 0, 0, 1};
+    struct map map = ready_map();
+    map.snapshot.coils = 0;
+    assert_int_equal(send_many(&map, 15, 0, 2, ON_ON), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_COILS, 3}, {FG_COMMAND_TRIGGER, 0});
+    map.snapshot.able = false;
+    assert_int_equal(send_many(&map, 15, 0, 2, ON_ON), FG_MODBUS_BUSY);
+    EXPECT(&map, {FG_COMMAND_MISSED_TRIGGER, 0});
+    map = ready_map();
+    assert_int_equal(send_many(&map, 15, 0, 2, OFF_ON), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_COILS, 2});
+    assert_int_equal(send_many(&map, 15, 0, 5, GO_OFFLINE), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_COILS, 0x13});
+}
+
+static void a_command_runs_what_register_2_says(void **state) {
+    (void)state;
+    struct map map = ready_map();
+    map.snapshot.holding.command = FG_CODE_SELF_TEST;
+    assert_int_equal(send_word(&map, 5, 6, 0xff00), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_COILS, 0x41}, {FG_COMMAND_RUN, FG_CODE_SELF_TEST});
+    map.snapshot.outcome = FG_OUTCOME_RUNNING;
+    assert_int_equal(send_word(&map, 5, 6, 0xff00), FG_MODBUS_BUSY);
+    EXPECT_NOTHING(&map);
+    map.snapshot.outcome = FG_OUTCOME_DONE;
+    map.snapshot.holding.command = FG_CODE_NONE;
+    assert_int_equal(send_word(&map, 5, 6, 0xff00), FG_MODBUS_ILLEGAL_VALUE);
+    EXPECT_NOTHING(&map);
+    /* Lowering it asks for nothing. */
+    map.snapshot.coils |= FG_COIL_COMMAND;
+    assert_int_equal(send_word(&map, 5, 6, 0), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_COILS, FG_COIL_TRIGGER_ENABLE});
+}
+
+/* ---- Writing holding registers ---- */
+
+static void single_registers_keep_their_limits(void **state) {
+    (void)state;
+    static const struct {
+        uint16_t address, value;
+        enum fg_modbus_exception exception;
+        enum fg_command_kind kind;
+    } CASES[] = {
+        {0, 0, FG_MODBUS_DONE, FG_COMMAND_SLOT},
+        {0, 2, FG_MODBUS_DONE, FG_COMMAND_SLOT},
+        {0, 3, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {0, 65535, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {1, 0, FG_MODBUS_DONE, FG_COMMAND_THRESHOLD},
+        {1, 999, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {1, 1000, FG_MODBUS_DONE, FG_COMMAND_THRESHOLD},
+        {1, 20000, FG_MODBUS_DONE, FG_COMMAND_THRESHOLD},
+        {1, 20001, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {2, 0, FG_MODBUS_DONE, FG_COMMAND_CODE},
+        {2, 1, FG_MODBUS_DONE, FG_COMMAND_CODE},
+        {2, 2, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {2, 3, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {2, 4, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {2, 5, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {3, 0, FG_MODBUS_DONE, FG_COMMAND_WATCHDOG},
+        {3, 65535, FG_MODBUS_DONE, FG_COMMAND_WATCHDOG},
+        {4, 0, FG_MODBUS_ILLEGAL_VALUE, 0}, /* half a pair */
+        {5, 500, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {6, 0, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {6, 1, FG_MODBUS_DONE, FG_COMMAND_PULSE},
+        {6, 5000, FG_MODBUS_DONE, FG_COMMAND_PULSE},
+        {6, 5001, FG_MODBUS_ILLEGAL_VALUE, 0},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct map map = ready_map();
+        for (int many = 0; many < 2; many++) {
+            assert_int_equal(many ? send_many(&map, 16, CASES[i].address, 1, &CASES[i].value)
+                                  : send_word(&map, 6, CASES[i].address, CASES[i].value),
+                             CASES[i].exception);
+            if (CASES[i].exception == FG_MODBUS_DONE)
+                EXPECT(&map, {CASES[i].kind, CASES[i].value});
+            else
+                EXPECT_NOTHING(&map);
+        }
+    }
+}
+
+static void a_pair_is_written_by_one_request(void **state) {
+    (void)state;
+    static const uint16_t HIGH_FIRST[] = {1, 0x86a0}, LOW_FIRST[] = {0x86a0, 1}, ABOVE[] = {1, 0x86a1},
+                          BELOW[] = {0, 49};
+    struct map map = ready_map();
+    assert_int_equal(send_many(&map, 16, 4, 2, HIGH_FIRST), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_REJECT, 100000});
+    assert_int_equal(send_many(&map, 16, 4, 2, ABOVE), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_many(&map, 16, 4, 2, BELOW), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_many(&map, 16, 4, 2, LOW_FIRST), FG_MODBUS_ILLEGAL_VALUE);
+    map.rules.low_first = true;
+    assert_int_equal(send_many(&map, 16, 4, 2, LOW_FIRST), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_REJECT, 100000});
+    /* Half of it inside a longer request. */
+    static const uint16_t VALUES[] = {1, 100, 100};
+    assert_int_equal(send_many(&map, 16, 3, 2, VALUES), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_many(&map, 16, 5, 2, VALUES), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_many(&map, 16, 5, 3, VALUES), FG_MODBUS_ILLEGAL_VALUE);
+    EXPECT_NOTHING(&map);
+}
+
+static void a_block_is_written_whole_or_not_at_all(void **state) {
+    (void)state;
+    static const uint16_t GOOD[] = {1, 5000, 1, 42, 0, 600, 150, 0};
+    static const struct fg_command ALL[] = {{FG_COMMAND_SLOT, 1},     {FG_COMMAND_THRESHOLD, 5000},
+                                            {FG_COMMAND_CODE, 1},     {FG_COMMAND_WATCHDOG, 42},
+                                            {FG_COMMAND_REJECT, 600}, {FG_COMMAND_PULSE, 150}};
+    struct map map = ready_map();
+    assert_int_equal(send_many(&map, 16, 0, 8, GOOD), FG_MODBUS_DONE);
+    expect_commands(&map, 6, ALL);
+    static const struct {
+        uint32_t at;
+        uint16_t wrong;
+    } WRONG[] = {{0, 3}, {1, 1}, {2, 4}, {4, 9}, {5, 3}, {6, 0}};
+    for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
+        uint16_t values[8];
+        memcpy(values, GOOD, sizeof values);
+        values[WRONG[i].at] = WRONG[i].wrong;
+        assert_int_equal(send_many(&map, 16, 0, 8, values), FG_MODBUS_ILLEGAL_VALUE);
+        EXPECT_NOTHING(&map);
+    }
+}
+
+static void a_second_job_change_waits_for_the_first(void **state) {
+    (void)state;
+    struct map map = ready_map();
+    map.snapshot.holding.slot = 1;
+    map.snapshot.outcome = FG_OUTCOME_RUNNING;
+    assert_int_equal(send_word(&map, 6, 0, 2), FG_MODBUS_BUSY);
+    EXPECT_NOTHING(&map);
+    assert_int_equal(send_word(&map, 6, 0, 9), FG_MODBUS_ILLEGAL_VALUE);
+    /* The same slot again, as a cyclic block write has it, changes nothing. */
+    static const uint16_t BLOCK[] = {1, 0, 0, 7};
+    assert_int_equal(send_many(&map, 16, 0, 4, BLOCK), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_SLOT, 1}, {FG_COMMAND_THRESHOLD, 0}, {FG_COMMAND_CODE, 0},
+           {FG_COMMAND_WATCHDOG, 7});
+    map.snapshot.outcome = FG_OUTCOME_DONE;
+    assert_int_equal(send_word(&map, 6, 0, 2), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_SLOT, 2});
+}
+
+/* ---- Lock ---- */
+
+static void locked_registers_refuse_until_the_code_is_given(void **state) {
+    (void)state;
+    static const uint16_t PAIR[] = {0, 700};
+    struct map map = ready_map();
+    map.rules.unlock_code = CODE;
+    assert_int_equal(send_word(&map, 6, 1, 5000), FG_MODBUS_BUSY);
+    assert_int_equal(send_many(&map, 16, 4, 2, PAIR), FG_MODBUS_BUSY);
+    assert_int_equal(send_word(&map, 6, 6, 100), FG_MODBUS_BUSY);
+    EXPECT_NOTHING(&map);
+    /* What is not locked goes on. */
+    assert_int_equal(send_word(&map, 6, 0, 1), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 6, 2, 1), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 6, 3, 1), FG_MODBUS_DONE);
+
+    assert_int_equal(send_word(&map, 6, 7, CODE + 1), FG_MODBUS_ILLEGAL_VALUE);
+    EXPECT_NOTHING(&map);
+    assert_int_equal(send_word(&map, 6, 7, CODE), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_UNLOCK, 1});
+    map.snapshot.unlocked = true;
+    assert_int_equal(send_word(&map, 6, 1, 5000), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_THRESHOLD, 5000});
+    assert_int_equal(send_many(&map, 16, 4, 2, PAIR), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_REJECT, 700});
+    assert_int_equal(send_word(&map, 6, 7, 0), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_UNLOCK, 0});
+}
+
+static void a_request_may_bring_its_own_code(void **state) {
+    (void)state;
+    static const uint16_t WITH[] = {0, 700, 100, CODE}, WITHOUT[] = {0, 700, 100, 0},
+                          WRONG[] = {0, 700, 100, CODE - 1};
+    struct map map = ready_map();
+    map.rules.unlock_code = CODE;
+    assert_int_equal(send_many(&map, 16, 4, 4, WITH), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_UNLOCK, 1}, {FG_COMMAND_REJECT, 700}, {FG_COMMAND_PULSE, 100});
+    map.snapshot.unlocked = true;
+    assert_int_equal(send_many(&map, 16, 4, 4, WITHOUT), FG_MODBUS_BUSY);
+    EXPECT_NOTHING(&map);
+    assert_int_equal(send_many(&map, 16, 4, 4, WRONG), FG_MODBUS_ILLEGAL_VALUE);
+    EXPECT_NOTHING(&map);
+}
+
+static void without_a_lock_any_code_is_taken(void **state) {
+    (void)state;
+    struct map map = ready_map();
+    assert_int_equal(send_word(&map, 6, 7, CODE), FG_MODBUS_DONE);
+    EXPECT_NOTHING(&map);
+    assert_int_equal(send_word(&map, 6, 1, 5000), FG_MODBUS_DONE);
+}
+
+/* ---- Rights ---- */
+
+static void who_may_not_write_reads_only(void **state) {
+    (void)state;
+    static const uint16_t VALUES[] = {1, 1};
+    struct map map = ready_map();
+    map.may_write = false;
+    map.snapshot.able = false;
+    assert_int_equal(send_word(&map, 5, 1, 0xff00), FG_MODBUS_BUSY);
+    EXPECT_NOTHING(&map); /* not even a missed trigger */
+    assert_int_equal(send_word(&map, 6, 3, 1), FG_MODBUS_BUSY);
+    assert_int_equal(send_many(&map, 15, 0, 2, VALUES), FG_MODBUS_BUSY);
+    assert_int_equal(send_many(&map, 16, 2, 2, VALUES), FG_MODBUS_BUSY);
+    map.rules.unlock_code = CODE;
+    assert_int_equal(send_word(&map, 6, 7, CODE), FG_MODBUS_BUSY);
+    assert_int_equal(send_word(&map, 6, 7, 1), FG_MODBUS_BUSY); /* nor does it learn the code */
+    EXPECT_NOTHING(&map);
+    assert_int_equal(send_word(&map, 6, 8, 1), FG_MODBUS_ILLEGAL_ADDRESS);
+    for (uint8_t function = 1; function <= 4; function++)
+        assert_int_equal(send_word(&map, function, 0, 1), FG_MODBUS_DONE);
+}
+
+/* ---- Anything at all ---- */
+
+static void drawn_bytes_break_nothing(void **state) {
+    (void)state;
+    uint32_t draw = 1;
+    for (uint32_t round = 0; round < 300000; round++) {
+        uint8_t pdu[24];
+        for (size_t i = 0; i < sizeof pdu; i++) {
+            draw = draw * 1664525 + 1013904223;
+            pdu[i] = (uint8_t)(draw >> 24);
+        }
+        /* Mostly near what is legal, so that more than the first check is reached. */
+        pdu[0] %= 18;
+        if (round % 4) {
+            pdu[1] = pdu[3] = 0;
+            pdu[2] %= 9;
+            pdu[4] %= 9;
+            pdu[5] = (uint8_t)(pdu[0] == 15 ? (pdu[4] + 7) / 8 : pdu[4] * 2);
+        }
+        uint32_t size = round % 3 == 0                 ? 1 + draw % (uint32_t)sizeof pdu
+                        : pdu[0] == 15 || pdu[0] == 16 ? 6u + pdu[5] % 18u
+                                                       : 5u;
+        struct map map = ready_map();
+        map.rules.unlock_code = CODE;
+        map.snapshot.able = draw & 1;
+        map.snapshot.unlocked = draw >> 1 & 1;
+        map.snapshot.coils = draw >> 2 & 127;
+        enum fg_modbus_exception exception = send_bytes(&map, pdu, size);
+        assert_true(exception <= FG_MODBUS_ILLEGAL_VALUE || exception == FG_MODBUS_BUSY);
+        const struct fg_commands *commands = &map.answer.commands;
+        bool write = pdu[0] == 5 || pdu[0] == 6 || pdu[0] > 14;
+        assert_true(write || commands->count == 0);
+        if (exception != FG_MODBUS_DONE && commands->count > 0) {
+            assert_int_equal(commands->count, 1);
+            assert_int_equal(commands->command[0].kind, FG_COMMAND_MISSED_TRIGGER);
+            assert_false(map.snapshot.able);
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_single_coil_is_on_or_off),
+        cmocka_unit_test(an_edge_is_told_from_the_coils_level),
+        cmocka_unit_test(several_coils_are_written_at_once),
+        cmocka_unit_test(a_trigger_that_cannot_be_taken_is_busy_and_missed),
+        cmocka_unit_test(a_trigger_is_ignored_while_disabled_or_offline),
+        cmocka_unit_test(enable_and_offline_of_the_same_write_count),
+        cmocka_unit_test(a_command_runs_what_register_2_says),
+        cmocka_unit_test(single_registers_keep_their_limits),
+        cmocka_unit_test(a_pair_is_written_by_one_request),
+        cmocka_unit_test(a_block_is_written_whole_or_not_at_all),
+        cmocka_unit_test(a_second_job_change_waits_for_the_first),
+        cmocka_unit_test(locked_registers_refuse_until_the_code_is_given),
+        cmocka_unit_test(a_request_may_bring_its_own_code),
+        cmocka_unit_test(without_a_lock_any_code_is_taken),
+        cmocka_unit_test(who_may_not_write_reads_only),
+        cmocka_unit_test(drawn_bytes_break_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

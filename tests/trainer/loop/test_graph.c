@@ -1,0 +1,178 @@
+/* The training graph as a whole: its gradients against the loss itself, and
+ * that a step learns. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "trainer/loop/graph.h"
+
+#define BATCH 8
+
+static struct fg_network network;
+static struct fg_message message;
+static struct fg_backend *backend;
+
+static void ok(enum fg_status status) {
+    if (status != FG_OK)
+        fail_msg("%s", message.text);
+}
+
+struct fixture {
+    struct fg_weights weights;
+    struct fg_graph graph;
+    struct fg_memory memory;
+};
+
+static void build(struct fixture *f, struct fg_network_spec spec, const struct fg_recipe *recipe) {
+    spec.height = spec.width = 64;
+    spec.base = 8;
+    ok(fg_network_init(&network, &spec, &message));
+    ok(fg_weights_open(&f->weights, &network, &message));
+    fg_weights_draw(&f->weights, 11, true);
+    ok(fg_graph_training(&f->graph, &f->weights, recipe, backend, BATCH, BATCH, &message));
+    memset(&f->memory, 0, sizeof f->memory);
+    for (int r = 0; r < FG_REGIONS; r++)
+        if (f->graph.program->bytes[r]) {
+            /* Gradients of parameters that no used level needs stay zero. */
+            const size_t size =
+                r == FG_REGION_GRADIENTS ? f->weights.trained : fg_size_align(f->graph.program->bytes[r]);
+            f->memory.region[r] = aligned_alloc(FG_ALIGNMENT, size);
+            memset(f->memory.region[r], 0, size);
+        }
+    free(f->memory.region[FG_REGION_TRAINED]);
+    f->memory.region[FG_REGION_TRAINED] = f->weights.block;
+    fg_weights_fold(&f->weights, f->graph.frozen, FG_TEACHER, f->memory.region[FG_REGION_FROZEN]);
+    uint8_t *picture = fg_tensor_data(f->graph.pictures, &f->memory);
+    uint32_t state = 5;
+    for (size_t i = 0; i < fg_tensor_bytes(f->graph.pictures); i++) {
+        state = state * 1664525u + 1013904223u;
+        picture[i] = (uint8_t)(state >> 24);
+    }
+    struct fg_draw *draw = fg_tensor_data(f->graph.draw, &f->memory);
+    *draw = (struct fg_draw){.seed = 3, .epoch = 1, .image = {4, 5, 6, 7, 0, 1, 2, 3}};
+    ok(backend->prepare(backend, f->graph.program, &f->memory, &message));
+}
+
+static void tear_down(struct fixture *f) {
+    f->memory.region[FG_REGION_TRAINED] = NULL;
+    for (int r = 0; r < FG_REGIONS; r++)
+        free(f->memory.region[r]);
+    fg_graph_close(&f->graph);
+    fg_weights_close(&f->weights);
+}
+
+static double run(struct fixture *f) {
+    ok(fg_backend_run(backend, f->graph.program, &f->memory, &message));
+    double sum = 0;
+    for (uint32_t l = 0; l < network.levels; l++) {
+        const float *loss = fg_tensor_data(f->graph.loss[l], &f->memory);
+        for (int i = 0; i < BATCH; i++)
+            sum += loss[i];
+    }
+    return sum / BATCH;
+}
+
+/* SRU's gate jumps at r = 0.5, so the loss has no derivative by what comes before it. Its own backward is the
+ * operator's test; here, with scconv on, only what follows is moved. */
+static bool before_gate(const char *name) {
+    static const char *const prefixes[] = {"bottleneck.down", "bottleneck.bn1", "bottleneck.bn2",
+                                           "bottleneck.fuse", "bottleneck.bnf", "bottleneck.scconv.gn"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
+            return true;
+    return false;
+}
+
+/* Moves each parameter along its own gradient, both ways: the loss must change
+ * by the gradient's squared length. A missing, doubled or misplaced
+ * contribution anywhere behind that parameter shows. */
+static void check_gradients(struct fg_network_spec spec, const struct fg_recipe *recipe, uint32_t every) {
+    struct fixture f;
+    build(&f, spec, recipe);
+    run(&f);
+    uint32_t checked = 0;
+    double worst = 0;
+    for (uint32_t p = 0; p < network.params; p++) {
+        const struct fg_tensor *t = &f.weights.param[p];
+        if (p % every || network.param[p].part == FG_TEACHER || t->offset >= f.weights.trained ||
+            (spec.scconv && before_gate(network.param[p].name)))
+            continue;
+        const size_t count = fg_tensor_count(t);
+        run(&f); /* gradients of the unmoved weights */
+        float *gradient = malloc(count * sizeof *gradient), *values = fg_weights_values(&f.weights, p);
+        memcpy(gradient, (char *)f.memory.region[FG_REGION_GRADIENTS] + t->offset, count * sizeof *gradient);
+        double square = 0;
+        for (size_t i = 0; i < count; i++)
+            square += (double)gradient[i] * gradient[i];
+        if (square > 1e-9) {
+            float *saved = malloc(count * sizeof *saved);
+            memcpy(saved, values, count * sizeof *saved);
+            /* A change of the loss of about 1e-4: above float32's noise, small
+             * against its curvature. */
+            const double h = 5e-5 / square;
+            for (size_t i = 0; i < count; i++)
+                values[i] = (float)(saved[i] + h * gradient[i]);
+            const double up = run(&f);
+            for (size_t i = 0; i < count; i++)
+                values[i] = (float)(saved[i] - h * gradient[i]);
+            const double down = run(&f);
+            memcpy(values, saved, count * sizeof *saved);
+            const double ratio = (up - down) / (2 * h * square);
+            if (fabs(ratio - 1) > worst)
+                worst = fabs(ratio - 1);
+            if (!(fabs(ratio - 1) < 0.2))
+                fail_msg("%s: the loss changes by %.3f of what the gradient says", network.param[p].name,
+                         ratio);
+            checked++;
+            free(saved);
+        }
+        free(gradient);
+    }
+    printf("%s: %u gradients, worst deviation %.4f\n", fg_backbone_name(spec.backbone), checked, worst);
+    assert_true(checked > 10);
+    tear_down(&f);
+}
+
+static struct fg_network_spec full(enum fg_backbone backbone) {
+    return (struct fg_network_spec){
+        .backbone = backbone, .scconv = true, .simam = true, .fmm = true, .soft_gate = true, .levels = 7};
+}
+
+static void test_gradients(void **state) {
+    (void)state;
+    const struct fg_recipe recipe = {.mask_rate = 0.4f};
+    check_gradients(full(FG_RESNET18), &recipe, 2);
+    check_gradients(full(FG_RESNET50), &recipe, 7);
+}
+
+static void test_gradients_of_switches(void **state) {
+    (void)state;
+    const struct fg_recipe recipe = {.mask_rate = 0.4f, .global_loss = true};
+    struct fg_network_spec spec = full(FG_RESNET18);
+    spec.fmm = false;
+    check_gradients(spec, &recipe, 3);
+    spec = full(FG_RESNET18);
+    spec.scconv = spec.simam = false;
+    spec.levels = 6;
+    check_gradients(spec, &recipe, 3);
+}
+
+int main(void) {
+    if (fg_cpu_open(2, 1, &backend, &message) != FG_OK)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_gradients_of_switches),
+    };
+    int result = cmocka_run_group_tests(tests, NULL, NULL);
+    backend->close(backend);
+    return result;
+}

@@ -1,0 +1,79 @@
+#include "tools/bench/judging.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/half.h"
+
+enum fg_status fg_judging_weight(struct fg_judging *judging, uint32_t param, const float *values,
+                                 struct fg_message *message) {
+    const struct fg_tensor *t = judging->inference.frozen[param];
+    const size_t count = fg_tensor_count(t), bytes = fg_tensor_bytes(t);
+    struct fg_backend *backend = judging->backend;
+    void *to = fg_tensor_data(t, &judging->memory);
+    if (t->dtype == FG_F32)
+        return backend->upload(backend, to, values, bytes, message);
+    uint16_t *halves = malloc(bytes);
+    if (!halves)
+        return fg_fail(message, FG_ENVIRONMENT, "no memory for weights of %zu bytes", bytes);
+    for (size_t i = 0; i < count; i++)
+        halves[i] = fg_float_to_half(values[i]);
+    enum fg_status status = backend->upload(backend, to, halves, bytes, message);
+    free(halves);
+    return status;
+}
+
+static enum fg_status take_memory(struct fg_judging *j, struct fg_message *message) {
+    enum fg_status status = FG_OK;
+    for (int r = 0; r < FG_REGIONS && status == FG_OK; r++) {
+        const bool host = r == FG_REGION_IO || r == FG_REGION_FRAME;
+        if (j->inference.program->bytes[r])
+            status = j->backend->reserve(j->backend, host ? FG_STORE_HOST : FG_STORE_DEVICE,
+                                         j->inference.program->bytes[r], &j->memory.region[r], message);
+    }
+    return status;
+}
+
+enum fg_status fg_judging_open(struct fg_judging *judging, struct fg_backend *backend,
+                               const struct fg_network *network, const struct fg_folded *folded,
+                               int32_t batch, struct fg_message *message) {
+    const int32_t height = network->spec.height, width = network->spec.width;
+    memset(judging, 0, sizeof *judging);
+    judging->backend = backend;
+    enum fg_status status =
+        fg_inference_open(&judging->inference, network, backend, batch, height, width, message);
+    if (status == FG_OK)
+        status = take_memory(judging, message);
+    for (uint32_t i = 0; i < network->params && status == FG_OK; i++)
+        if (judging->inference.frozen[i])
+            status = fg_judging_weight(judging, i, folded->value[i], message);
+    if (status != FG_OK)
+        return status;
+    uint8_t *pixels = judging->memory.region[FG_REGION_FRAME];
+    for (size_t i = 0; i < (size_t)batch * (size_t)height * (size_t)width * 3; i++)
+        pixels[i] = (uint8_t)(i * 2654435761u >> 13);
+    fg_inference_set_frame(&judging->inference, &judging->memory, pixels, height, width, FG_RGB8,
+                           (size_t)width * 3);
+    return backend->prepare(backend, judging->inference.program, &judging->memory, message);
+}
+
+void fg_judging_close(struct fg_judging *judging) {
+    if (judging->inference.program)
+        judging->backend->forget(judging->backend, judging->inference.program);
+    for (int r = 0; r < FG_REGIONS; r++)
+        if (judging->memory.region[r])
+            judging->backend->release(judging->backend, judging->memory.region[r]);
+    fg_inference_close(&judging->inference);
+}
+
+enum fg_status fg_judging_run(struct fg_judging *judging, struct fg_message *message) {
+    return fg_backend_run(judging->backend, judging->inference.program, &judging->memory, message);
+}
+
+const float *fg_judging_score(const struct fg_judging *judging) {
+    return fg_tensor_data(judging->inference.score, &judging->memory);
+}
+
+const float *fg_judging_map(const struct fg_judging *judging) {
+    return fg_tensor_data(judging->inference.map, &judging->memory);
+}

@@ -1,0 +1,31 @@
+/* A network's judging program with its memory on any backend, for measuring and checking the device: random pixels, a
+ * batch of any size, weights that can be changed one by one. What serves parts is the engine. */
+#ifndef FG_TOOLS_BENCH_JUDGING_H
+#define FG_TOOLS_BENCH_JUDGING_H
+
+#include "runtime/network/inference.h"
+#include "trainer/bundle/finish.h"
+
+struct fg_judging {
+    struct fg_backend *backend;
+    struct fg_inference inference;
+    struct fg_memory memory;
+};
+
+/* Frames are RGB of the network's size. The network must outlive it; folded may end after. */
+enum fg_status fg_judging_open(struct fg_judging *judging, struct fg_backend *backend,
+                               const struct fg_network *network, const struct fg_folded *folded,
+                               int32_t batch, struct fg_message *message);
+/* After a failed open too. */
+void fg_judging_close(struct fg_judging *judging);
+
+/* Puts values (float32, of a folded parameter's count) in place of a parameter's. */
+enum fg_status fg_judging_weight(struct fg_judging *judging, uint32_t param, const float *values,
+                                 struct fg_message *message);
+
+/* One run; then score and map are those of the batch. */
+enum fg_status fg_judging_run(struct fg_judging *judging, struct fg_message *message);
+const float *fg_judging_score(const struct fg_judging *judging);
+const float *fg_judging_map(const struct fg_judging *judging);
+
+#endif

@@ -1,0 +1,101 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/bundle/bundle.h"
+#include "runtime/weights/safetensors.h"
+#include "tools/commands/bundle_command.h"
+#include "trainer/loop/state.h"
+
+static bool ends_in(const char *path, const char *ending) {
+    const size_t length = strlen(path), end = strlen(ending);
+    return length > end && !strcmp(path + length - end, ending);
+}
+
+static enum fg_status export_bundle(const char *path, const char *out, struct fg_message *message) {
+    float *values[FG_NETWORK_PARAMS] = {NULL};
+    void *scratch = malloc(fg_bundle_scratch());
+    struct fg_bundle *bundle = NULL;
+    enum fg_status status = fg_bundle_open(path, &bundle, message);
+    if (status != FG_OK)
+        goto out;
+    const struct fg_network *network = fg_bundle_network(bundle);
+    for (uint32_t i = 0; i < fg_bundle_tensors(bundle) && status == FG_OK; i++) {
+        const uint32_t param = fg_bundle_tensor(bundle, i)->param;
+        const struct fg_tensor t = fg_param_tensor(&network->param[param]);
+        values[param] = malloc(fg_tensor_bytes(&t));
+        if (!scratch || !values[param]) {
+            status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory for its weights", path);
+            break;
+        }
+        status = fg_bundle_load(bundle, i, values[param], scratch, message);
+    }
+    if (status == FG_OK)
+        status = fg_safetensors_write(out, network, (const float *const *)values, message);
+out:
+    for (uint32_t i = 0; i < FG_NETWORK_PARAMS; i++)
+        free(values[i]);
+    free(scratch);
+    fg_bundle_close(bundle);
+    return status;
+}
+
+/* The best epoch's weights: those that the bundle was made of. */
+static enum fg_status write_best(const struct fg_weights *weights, const unsigned char *best, const char *out,
+                                 struct fg_message *message) {
+    memcpy(weights->block, best, weights->moving);
+    const float *values[FG_NETWORK_PARAMS];
+    for (uint32_t i = 0; i < weights->network->params; i++)
+        values[i] = fg_weights_values(weights, i);
+    return fg_safetensors_write(out, weights->network, values, message);
+}
+
+static enum fg_status export_state(const char *path, const char *out, struct fg_message *message) {
+    struct fg_state state;
+    struct fg_weights weights = {0};
+    struct fg_state_parts parts = {.weights = &weights};
+    struct fg_network *network = calloc(1, sizeof *network);
+    enum fg_status status = network ? fg_state_peek(path, &state, message)
+                                    : fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to read it", path);
+    if (status == FG_OK) {
+        const struct fg_network_spec spec = fg_state_spec(&state);
+        status = fg_network_init(network, &spec, message);
+        if (status != FG_OK)
+            fg_say_in(message, path);
+    }
+    if (status == FG_OK)
+        status = fg_weights_open(&weights, network, message);
+    if (status != FG_OK)
+        goto out;
+    parts.best = malloc(weights.moving);
+    parts.moments = malloc(2 * weights.trained);
+    if (!parts.best || !parts.moments) {
+        status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to read it", path);
+        goto out;
+    }
+    status = fg_state_read(path, &state, &parts, message);
+    if (status == FG_OK)
+        status = write_best(&weights, parts.best, out, message);
+out:
+    free(parts.best);
+    free(parts.moments);
+    fg_weights_close(&weights);
+    free(network);
+    return status;
+}
+
+int fg_bundle_export(const char *path, const char *out) {
+    struct fg_message message;
+    enum fg_status status =
+        !ends_in(out, ".safetensors")
+            ? fg_fail(&message, FG_USAGE, "%.300s: the output's name must end in .safetensors", out)
+        : ends_in(path, FG_BUNDLE_ENDING) ? export_bundle(path, out, &message)
+        : ends_in(path, FG_STATE_ENDING)
+            ? export_state(path, out, &message)
+            : fg_fail(&message, FG_USAGE, "%.300s: must be a NAME.fgb or a NAME.state", path);
+    if (status == FG_OK)
+        fprintf(stderr, "%s is written.\n", out);
+    else
+        fprintf(stderr, "flawgate bundle: %s\n", message.text);
+    return fg_exit_status(status);
+}

@@ -1,0 +1,163 @@
+#include "tools/demo/demo_line.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <modbus.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "board/gpio/simulated.h"
+#include "runtime/base/clock.h"
+#include "tools/demo/process.h"
+
+#define PATIENCE (30 * FG_S) /* for the daemon to be ready, and for one verdict */
+#define BLOCK_FIRST 16
+#define BLOCK_COUNT 25
+
+struct line {
+    char config[4096], board[4096];
+    uint16_t port;
+    pid_t daemon;
+    modbus_t *client;
+    struct fg_simulated *simulated;
+    uint32_t trigger;
+};
+
+/* A port that nobody listens on now. */
+static uint16_t free_port(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    const int probe = socket(AF_INET, SOCK_STREAM, 0);
+    uint16_t port = 0;
+    if (probe >= 0 && !bind(probe, (struct sockaddr *)&address, sizeof address) &&
+        !getsockname(probe, (struct sockaddr *)&address, &size))
+        port = ntohs(address.sin_port);
+    if (probe >= 0)
+        close(probe);
+    return port;
+}
+
+static enum fg_status write_config(struct line *l, const char *folder, const char *bundle,
+                                   const char *pictures, struct fg_message *message) {
+    snprintf(l->config, sizeof l->config, "%s/line.conf", folder);
+    snprintf(l->board, sizeof l->board, "%s/board", folder);
+    l->port = free_port();
+    FILE *file = fopen(l->config, "w");
+    if (!file)
+        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot create", l->config);
+    fprintf(file,
+            "# Written by flawgate demo: a line whose camera is a folder and whose board is simulated.\n"
+            "bundles = { \"%s\" }\n"
+            "deadline_ms = 600\n"
+            "camera { path = \"%s\" memory_mib = 32 max_width = 256 max_height = 256 cycle = false }\n"
+            "board { path = \"%s\" }\n"
+            "line trigger { name = \"TRIGGER\" }\n"
+            "line reject { name = \"REJECT\" }\n"
+            "line ready { name = \"READY\" }\n"
+            "trigger { enable_at_start = true }\n"
+            "reject { delay_ms = 600 pulse_ms = 10 }\n"
+            "modbus { port = %u }\n",
+            bundle, pictures, l->board, l->port);
+    return fclose(file) ? fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot write", l->config)
+                        : FG_OK;
+}
+
+static void pause_briefly(void) {
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+static bool connected(struct line *l) {
+    modbus_close(l->client);
+    return !modbus_connect(l->client);
+}
+
+/* Whether one of the status bits is set. */
+static bool status_bit(const struct line *l, int bit) {
+    uint8_t value = 0;
+    return modbus_read_input_bits(l->client, bit, 1, &value) == 1 && value;
+}
+
+static enum fg_status start(struct line *l, const char *folder, struct fg_message *message) {
+    char log[4096];
+    snprintf(log, sizeof log, "%s/plan.txt", folder);
+    const char *const arguments[] = {"-c", l->config, NULL};
+    enum fg_status status = fg_process_start("flawgated", arguments, log, &l->daemon, message);
+    if (status != FG_OK)
+        return status;
+    l->client = modbus_new_tcp("127.0.0.1", l->port);
+    if (!l->client)
+        return fg_fail(message, FG_ENVIRONMENT, "Modbus client: no memory");
+    const int64_t deadline = fg_clock_ns() + PATIENCE;
+    while (!connected(l) || !status_bit(l, 1)) {
+        if (fg_clock_ns() > deadline || kill(l->daemon, 0))
+            return fg_fail(message, FG_ENVIRONMENT, "flawgated did not become ready; what it said is above");
+        pause_briefly();
+    }
+    status = fg_simulated_join(l->board, &l->simulated, message);
+    if (status != FG_OK)
+        return status;
+    l->trigger = (uint32_t)fg_simulated_find(l->simulated, "TRIGGER");
+    return FG_OK;
+}
+
+static uint32_t u32(const uint16_t *registers) {
+    return (uint32_t)registers[0] << 16 | registers[1];
+}
+
+/* One part: wait for trigger_ready, raise the line, read the block that follows. */
+static enum fg_status pass_part(struct line *l, uint32_t id, struct fg_demo_verdict *verdict,
+                                struct fg_message *message) {
+    const int64_t deadline = fg_clock_ns() + PATIENCE;
+    while (!status_bit(l, 1)) {
+        if (fg_clock_ns() > deadline)
+            return fg_fail(message, FG_ENVIRONMENT, "part %u: the line did not become ready", id);
+        pause_briefly();
+    }
+    enum fg_status status = fg_simulated_drive(l->simulated, l->trigger, true, message);
+    if (status == FG_OK)
+        status = fg_simulated_drive(l->simulated, l->trigger, false, message);
+    uint16_t block[BLOCK_COUNT] = {0};
+    while (status == FG_OK) {
+        if (modbus_read_input_registers(l->client, BLOCK_FIRST, BLOCK_COUNT, block) != BLOCK_COUNT)
+            return fg_fail(message, FG_ENVIRONMENT, "part %u: Modbus: %s", id, modbus_strerror(errno));
+        if (u32(block + 1) == id && block[0] == block[24] && status_bit(l, 3))
+            break;
+        if (fg_clock_ns() > deadline)
+            return fg_fail(message, FG_ENVIRONMENT, "part %u: no verdict came", id);
+        pause_briefly();
+    }
+    *verdict = (struct fg_demo_verdict){.id = id,
+                                        .verdict = (enum fg_verdict)block[3],
+                                        .score = u32(block + 4) / 10000.0,
+                                        .total_ms = block[23] / 10.0};
+    return status;
+}
+
+static void stop(struct line *l) {
+    if (l->client) {
+        modbus_close(l->client);
+        modbus_free(l->client);
+    }
+    fg_simulated_close(l->simulated);
+    if (l->daemon > 0) {
+        kill(l->daemon, SIGTERM);
+        fg_process_wait(l->daemon);
+    }
+}
+
+enum fg_status fg_demo_line(const char *folder, const char *bundle, const char *pictures, uint32_t count,
+                            struct fg_demo_verdict *verdicts, struct fg_message *message) {
+    struct line line = {.port = 0};
+    enum fg_status status = write_config(&line, folder, bundle, pictures, message);
+    if (status == FG_OK)
+        status = start(&line, folder, message);
+    for (uint32_t i = 0; i < count && status == FG_OK; i++)
+        status = pass_part(&line, i + 1, &verdicts[i], message);
+    stop(&line);
+    return status;
+}

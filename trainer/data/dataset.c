@@ -1,0 +1,323 @@
+#include "trainer/data/dataset.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "kernels/philox.h"
+#include "runtime/network/plan.h"
+
+#define MOST_DECODERS 16
+
+enum fg_status fg_picture_resize(struct fg_backend *backend, const struct fg_image *image, int32_t height,
+                                 int32_t width, uint8_t *out, struct fg_message *message) {
+    struct fg_tensor frame = {.dtype = FG_U8,
+                              .n = 1,
+                              .h = image->height,
+                              .w = image->width,
+                              .c = image->channels,
+                              .region = FG_REGION_FRAME},
+                     picture = {
+                         .dtype = FG_U8, .n = 1, .h = height, .w = width, .c = 3, .region = FG_REGION_IO};
+    struct fg_step step = {.op = FG_RESIZE,
+                           .pitch = (size_t)image->width * (size_t)image->channels,
+                           .format = fg_pixel_decoded(image->channels),
+                           .in = {&frame},
+                           .out = {&picture}};
+    const struct fg_kernel *kernel = &backend->kernel[FG_RESIZE];
+    step.workspace_bytes = fg_size_align(kernel->workspace(backend, &step));
+    const struct fg_program program = {.step = &step, .steps = 1, .lanes = 1};
+    struct fg_memory memory = {.region = {[FG_REGION_FRAME] = image->pixels, [FG_REGION_IO] = out}};
+    enum fg_status status = backend->reserve(backend, FG_STORE_DEVICE, step.workspace_bytes,
+                                             &memory.region[FG_REGION_WORKSPACE], message);
+    if (status != FG_OK)
+        return status;
+    status = fg_backend_run(backend, &program, &memory, message);
+    backend->release(backend, memory.region[FG_REGION_WORKSPACE]);
+    return status;
+}
+
+void fg_dataset_size(double aspect, int32_t *height, int32_t *width) {
+    double nearest = INFINITY;
+    for (int32_t h = 64; h <= 1024; h += 32)
+        for (int32_t w = 64; w <= 1024; w += 32) {
+            const double share = (double)h * w / 65536, distance = fabs(log((double)w / h / aspect));
+            /* Of equally near ones, the larger. */
+            const bool better =
+                distance < nearest - 1e-9 || (distance < nearest + 1e-9 && h * w > *height * *width);
+            if (share < 0.85 || share > 1 || !better)
+                continue;
+            nearest = distance;
+            *height = h;
+            *width = w;
+        }
+}
+
+/* Threads take the next file until none is left: they decode at the same time and resize one by one, since a
+ * backend runs one program at a time. So there is never more than one decoded picture a thread. Each result
+ * has its own place, so order is the files'. */
+struct decoding {
+    struct fg_dataset *dataset;
+    struct fg_backend *backend;
+    struct fg_image *image;        /* [files]: extents only */
+    bool *read;                    /* [files] */
+    struct fg_message *reason;     /* [files], where not read */
+    uint8_t (*hash)[FG_HASH_SIZE]; /* [files] of the contents */
+    fg_dataset_function *progress;
+    void *argument;
+    pthread_mutex_t lock;
+    uint32_t next, done;
+    enum fg_status status; /* the first failure that is not a file's, which ends the reading */
+    struct fg_message message;
+};
+
+static enum fg_status hash_file(const char *path, uint8_t hash[FG_HASH_SIZE], struct fg_message *message) {
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return fg_fail_errno(message, FG_INPUT, errno, "%.300s: cannot open", path);
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, FG_HASH_SIZE);
+    unsigned char block[65536];
+    size_t read;
+    while ((read = fread(block, 1, sizeof block, file)) > 0)
+        crypto_generichash_update(&state, block, read);
+    crypto_generichash_final(&state, hash, FG_HASH_SIZE);
+    const bool whole = !ferror(file);
+    fclose(file);
+    return whole ? FG_OK : fg_fail(message, FG_INPUT, "%.300s: cannot be read to its end", path);
+}
+
+/* Picture i at the network's size, into its place. FG_INPUT is the picture's fault, all else the machine's.
+ */
+static void keep(struct decoding *d, uint32_t i, enum fg_status status, struct fg_image *image) {
+    const struct fg_dataset *set = d->dataset;
+    if (status == FG_OK)
+        status = fg_picture_resize(d->backend, image, set->height, set->width,
+                                   set->pixels + i * fg_dataset_picture_bytes(set), &d->reason[i]);
+    d->read[i] = status == FG_OK;
+    d->image[i] = (struct fg_image){NULL, image->height, image->width, image->channels};
+    if (status != FG_OK && status != FG_INPUT && d->status == FG_OK) {
+        d->status = status;
+        d->message = d->reason[i];
+    }
+}
+
+static void *decode(void *argument) {
+    struct decoding *d = argument;
+    const struct fg_paths *files = &d->dataset->files;
+    for (;;) {
+        pthread_mutex_lock(&d->lock);
+        const uint32_t i = d->next < files->count && d->status == FG_OK ? d->next++ : files->count;
+        pthread_mutex_unlock(&d->lock);
+        if (i == files->count)
+            return NULL;
+        struct fg_image image = {0};
+        /* First as a picture: that refuses pipes and devices, which have no end. */
+        enum fg_status status = fg_image_read(files->path[i], &image, &d->reason[i]);
+        if (status == FG_OK)
+            status = hash_file(files->path[i], d->hash[i], &d->reason[i]);
+        pthread_mutex_lock(&d->lock);
+        keep(d, i, status, &image);
+        d->done++;
+        if (d->progress)
+            d->progress(d->argument, d->done, files->count);
+        pthread_mutex_unlock(&d->lock);
+        fg_image_free(&image);
+    }
+}
+
+static void decode_all(struct decoding *d, uint32_t threads) {
+    pthread_t thread[MOST_DECODERS];
+    uint32_t started = 0;
+    threads = threads > MOST_DECODERS ? MOST_DECODERS : threads;
+    pthread_mutex_init(&d->lock, NULL);
+    while (started + 1 < threads && !pthread_create(&thread[started], NULL, decode, d))
+        started++;
+    decode(d);
+    while (started)
+        pthread_join(thread[--started], NULL);
+    pthread_mutex_destroy(&d->lock);
+}
+
+/* Moves what could not be read from files to skipped; the others close ranks. */
+static enum fg_status part_skipped(struct fg_dataset *dataset, struct decoding *d,
+                                   struct fg_message *message) {
+    const uint32_t count = dataset->files.count;
+    const size_t size = fg_dataset_picture_bytes(dataset);
+    dataset->skipped = calloc(count + 1, sizeof *dataset->skipped);
+    if (!dataset->skipped)
+        return fg_fail(message, FG_ENVIRONMENT, "data set: no memory");
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!d->read[i]) {
+            dataset->skipped[dataset->skips++] = (struct fg_skipped){dataset->files.path[i], d->reason[i]};
+            continue;
+        }
+        dataset->files.path[kept] = dataset->files.path[i];
+        memmove(dataset->pixels + kept * size, dataset->pixels + i * size, size);
+        memmove(d->hash[kept], d->hash[i], FG_HASH_SIZE);
+        d->image[kept++] = d->image[i];
+    }
+    dataset->files.count = kept;
+    return FG_OK;
+}
+
+static int by_double(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* From the headers alone, so that each picture can be decoded once and resized at once. */
+static enum fg_status choose_size(struct fg_dataset *dataset, struct fg_message *message) {
+    double *aspect = malloc((dataset->files.count + 1) * sizeof *aspect);
+    if (!aspect)
+        return fg_fail(message, FG_ENVIRONMENT, "data set: no memory");
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < dataset->files.count; i++) {
+        struct fg_image size;
+        if (fg_image_size(dataset->files.path[i], &size, NULL) == FG_OK)
+            aspect[count++] = (double)size.width / size.height;
+    }
+    aspect[count] = 1; /* where no header can be read nothing will be trained */
+    qsort(aspect, count, sizeof *aspect, by_double);
+    fg_dataset_size(aspect[count / 2], &dataset->height, &dataset->width);
+    free(aspect);
+    return FG_OK;
+}
+
+/* What all pictures have in common is what the line's camera must keep. */
+static struct fg_contract contract_of(const struct fg_image *image, uint32_t count) {
+    struct fg_contract contract = {
+        .width = image->width, .height = image->height, .channels = image->channels};
+    for (uint32_t i = 1; i < count; i++) {
+        if (image[i].width != contract.width || image[i].height != contract.height)
+            contract.width = contract.height = 0;
+        if (image[i].channels != contract.channels)
+            contract.channels = 0;
+    }
+    snprintf(contract.format, sizeof contract.format, "%s",
+             contract.channels ? fg_pixel_name(fg_pixel_decoded(contract.channels)) : "any8");
+    return contract;
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void hash_all(struct fg_dataset *dataset, uint8_t (*hash)[FG_HASH_SIZE]) {
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, FG_HASH_SIZE);
+    for (uint32_t i = 0; i < dataset->files.count; i++) {
+        const char *name = base_name(dataset->files.path[i]);
+        crypto_generichash_update(&state, (const unsigned char *)name, strlen(name) + 1);
+        crypto_generichash_update(&state, hash[i], FG_HASH_SIZE);
+    }
+    crypto_generichash_final(&state, dataset->hash, FG_HASH_SIZE);
+}
+
+/* Each picture draws a number; those with the smallest are held out. */
+static enum fg_status split(struct fg_dataset *dataset, uint64_t seed, struct fg_message *message) {
+    const uint32_t count = dataset->files.count;
+    uint32_t held = count / FG_HELD_OUT_SHARE;
+    held = held < FG_HELD_OUT_LEAST ? FG_HELD_OUT_LEAST : held;
+    dataset->train = malloc(count * sizeof *dataset->train);
+    dataset->held_out = malloc(held * sizeof *dataset->held_out);
+    bool *out = calloc(count, sizeof *out);
+    if (!dataset->train || !dataset->held_out || !out) {
+        free(out);
+        return fg_fail(message, FG_ENVIRONMENT, "data set: no memory");
+    }
+    for (uint32_t k = 0; k < held; k++) {
+        uint32_t best = count, lowest = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            const uint32_t word = fg_philox(seed, i, (uint32_t)FG_DRAW_SPLIT << 16, 0, 0).word[0];
+            if (!out[i] && (best == count || word < lowest)) {
+                best = i;
+                lowest = word;
+            }
+        }
+        out[best] = true;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (out[i])
+            dataset->held_out[dataset->held_outs++] = i;
+        else
+            dataset->train[dataset->trains++] = i;
+    free(out);
+    return FG_OK;
+}
+
+/* DIR/train/good where it is there, else DIR. */
+static enum fg_status list_good(struct fg_paths *paths, const char *folder, struct fg_message *message) {
+    char category[4096];
+    struct stat info;
+    if ((size_t)snprintf(category, sizeof category, "%s/train/good", folder) >= sizeof category)
+        return fg_fail(message, FG_USAGE, "%.100s...: the path is too long", folder);
+    return fg_paths_list(paths, stat(category, &info) ? folder : category, message);
+}
+
+static enum fg_status read_all(struct fg_dataset *dataset, struct decoding *d, const char *folder,
+                               struct fg_message *message) {
+    const size_t size = fg_dataset_picture_bytes(dataset), room = (size_t)dataset->files.count + 1;
+    dataset->pixels = malloc(room * size);
+    d->image = calloc(room, sizeof *d->image);
+    d->read = calloc(room, sizeof *d->read);
+    d->reason = calloc(room, sizeof *d->reason);
+    d->hash = calloc(room, sizeof *d->hash);
+    if (!dataset->pixels || !d->image || !d->read || !d->reason || !d->hash)
+        return fg_fail(message, FG_ENVIRONMENT, "data set: no memory for %u pictures of %dx%d",
+                       dataset->files.count, dataset->width, dataset->height);
+    decode_all(d, d->backend->device.threads);
+    if (d->status != FG_OK)
+        return fg_fail(message, d->status, "%s", d->message.text);
+    enum fg_status status = part_skipped(dataset, d, message);
+    if (status == FG_OK && dataset->files.count < FG_DATASET_LEAST)
+        return fg_fail(
+            message, FG_INPUT,
+            "%.300s: %u good pictures could be read, but training takes at least %d; add pictures of good "
+            "parts (PNG, JPEG or TIFF) to it, or name the folder that has train/good in it",
+            folder, dataset->files.count, FG_DATASET_LEAST);
+    return status;
+}
+
+enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, int32_t height, int32_t width,
+                               uint64_t seed, struct fg_backend *backend, fg_dataset_function *progress,
+                               void *argument, struct fg_message *message) {
+    memset(dataset, 0, sizeof *dataset);
+    dataset->height = height;
+    dataset->width = width;
+    enum fg_status status = list_good(&dataset->files, folder, message);
+    if (status == FG_OK && !height)
+        status = choose_size(dataset, message);
+    if (status != FG_OK)
+        return status;
+    struct decoding d = {.dataset = dataset, .backend = backend, .progress = progress, .argument = argument};
+    status = read_all(dataset, &d, folder, message);
+    if (status == FG_OK) {
+        dataset->contract = contract_of(d.image, dataset->files.count);
+        hash_all(dataset, d.hash);
+        status = split(dataset, seed, message);
+    }
+    free(d.image);
+    free(d.read);
+    free(d.reason);
+    free(d.hash);
+    return status;
+}
+
+void fg_dataset_close(struct fg_dataset *dataset) {
+    fg_paths_free(&dataset->files);
+    for (uint32_t i = 0; i < dataset->skips; i++)
+        free(dataset->skipped[i].path);
+    free(dataset->skipped);
+    free(dataset->pixels);
+    free(dataset->train);
+    free(dataset->held_out);
+    memset(dataset, 0, sizeof *dataset);
+}

@@ -1,0 +1,45 @@
+/* How well a bundle tells good from defective (network.md section 8), computed exactly: every distinct score
+ * is a threshold.
+ *
+ * Image and pixel AUROC, AP (sum over thresholds of the gain in recall times precision) and F1-max. PRO: each
+ * 8-connected region of the ground truth weighs the same; area under the mean overlap against the
+ * false-positive rate of all good pixels of the data set, up to 0.3, divided by 0.3 (Bergmann et al. 2021).
+ * pro_rd4ad, as most papers report: for each defective picture 200 thresholds over its own range and its own
+ * background; rows with a rate below 0.3 are kept, their rates divided by the largest; the mean of the areas.
+ *
+ * A value that is not finite counts as the largest; pro_rd4ad leaves such a picture out. A figure that has no
+ * definition (no defective picture, no region) is NaN.
+ *
+ * Memory: 4 bytes for each good pixel and 8 for each defective one (8 a pixel are reserved, the rest is never
+ * touched). Each series of pictures of one group is sorted once, in place, and the series are merged. */
+#ifndef FG_TRAINER_EVALUATE_METRICS_H
+#define FG_TRAINER_EVALUATE_METRICS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "runtime/base/status.h"
+
+struct fg_metrics;
+
+struct fg_figures {
+    double image_auroc, pixel_auroc, pro, pro_rd4ad, image_ap, pixel_ap, image_f1max, pixel_f1max;
+    uint32_t images;
+};
+
+/* Room for so many pictures of one size. */
+enum fg_status fg_metrics_open(uint32_t images, int32_t height, int32_t width, struct fg_metrics **metrics,
+                               struct fg_message *message);
+void fg_metrics_close(struct fg_metrics *metrics);
+
+/* Adds one picture: its map and score; group 0 is good, others (1 to 255) are kinds of defect. mask: 1 where
+ * the ground truth is defective, else 0; NULL for all 0. Both are height * width and copied. */
+void fg_metrics_add(struct fg_metrics *metrics, const float *map, float score, uint8_t group,
+                    const uint8_t *mask);
+
+/* Figures over all pictures (group 0), or over the good ones and one kind of defect. May be called once all
+ * pictures are added; the first call sorts. */
+enum fg_status fg_metrics_figures(struct fg_metrics *metrics, uint8_t group, struct fg_figures *figures,
+                                  struct fg_message *message);
+
+#endif

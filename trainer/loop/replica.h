@@ -1,0 +1,49 @@
+/* One device's share of training: its memory for every program, its copies of weights, moments and pictures. Training on
+ * one device has one; data-parallel training has one for each device, which differ in the pictures of a step and in the
+ * batch norms' running statistics alone. */
+#ifndef FG_TRAINER_LOOP_REPLICA_H
+#define FG_TRAINER_LOOP_REPLICA_H
+
+#include "trainer/loop/graph.h"
+
+/* A trainer's programs: of a full batch, and of what is left over. */
+enum fg_stage { FG_TRAIN, FG_TRAIN_REST, FG_VALIDATE, FG_VALIDATE_REST, FG_UPDATE, FG_STAGES };
+
+struct fg_replica {
+    struct fg_backend *backend;                  /* borrowed */
+    const struct fg_program *program[FG_STAGES]; /* borrowed; NULL where there is none */
+    struct fg_memory memory;                     /* all regions but PREPARED, each for the largest program */
+    void *prepared[FG_STAGES];
+    void *update_io; /* FG_REGION_IO of UPDATE */
+    bool lent;       /* trained weights and pictures are the host's own memory */
+    size_t bytes;    /* taken */
+};
+
+/* What the host has, and lends to a replica whose device has no memory of its own; else the replica copies it. */
+struct fg_lent {
+    const struct fg_weights *weights;
+    const uint8_t *pictures;
+    size_t picture_bytes;
+};
+
+/* Takes the memory, and copies the pictures: to the device where they fit there, else to where it reaches them. copy: the
+ * trained weights are a copy even where the host's could be lent (another replica has those). */
+enum fg_status fg_replica_open(struct fg_replica *replica, struct fg_backend *backend,
+                               const struct fg_program *const program[FG_STAGES], const struct fg_lent *lent,
+                               bool copy, struct fg_message *message);
+/* After a failed open too. */
+void fg_replica_close(struct fg_replica *replica);
+
+/* Between the host's copy of a region's beginning and the device's; nothing where they are the same memory. */
+enum fg_status fg_replica_push(const struct fg_replica *replica, enum fg_region region, const void *host,
+                               size_t bytes, struct fg_message *message);
+enum fg_status fg_replica_pull(const struct fg_replica *replica, enum fg_region region, void *host,
+                               size_t bytes, struct fg_message *message);
+
+/* What a stage's program runs on. */
+struct fg_memory fg_replica_memory(const struct fg_replica *replica, enum fg_stage stage);
+/* Prepares a stage; nothing where it has no program. */
+enum fg_status fg_replica_prepare(const struct fg_replica *replica, enum fg_stage stage,
+                                  struct fg_message *message);
+
+#endif

@@ -1,0 +1,491 @@
+#include "trainer/loop/train.h"
+
+#include <assert.h>
+#include <math.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/philox.h"
+#include "runtime/bundle/bundle.h"
+#include "trainer/loop/replica.h"
+#include "trainer/loop/state.h"
+
+#define LEAST_STEPS 1000 /* before early stopping */
+#define FULL_STEPS 1500  /* that a small folder gets however many epochs they are */
+#define FULL_EPOCHS 200
+#define IMPROVEMENT 0.999f
+
+struct fg_trainer {
+    struct fg_training training;
+    struct fg_pictures pictures;
+    struct fg_weights weights, best;
+    struct fg_graph graph[FG_STAGES]; /* of each device's share of a batch; plan NULL where there is none */
+    const struct fg_tensor *schedule;
+    struct fg_replica replica[FG_MAX_DEVICES]; /* the first validates, and its weights are those that count */
+    uint32_t replicas;
+    void *frozen,
+        *moments; /* the host's copies, or the first replica's own regions where that is the host's memory */
+    uint32_t *order;
+    struct fg_progress counters;
+    size_t bytes;
+};
+
+struct fg_training fg_training_defaults(void) {
+    return (struct fg_training){
+        .patience = 20, .batch = 16, .learning_rate = 1e-3f, .l2 = 1e-5f, .recipe = {.mask_rate = 0.4f}};
+}
+
+/* Pictures in the last batch of count, as many for each device; 0 where there is none, or one for each: batch norm needs
+ * two. */
+static uint32_t rest_of(const struct fg_trainer *t, uint32_t count) {
+    const uint32_t rest = count % t->training.batch / t->replicas;
+    return rest < 2 ? 0 : rest * t->replicas;
+}
+
+/* Every device's graphs are alike, so they are planned once. */
+static enum fg_status make_graphs(struct fg_trainer *t, struct fg_message *message) {
+    const uint32_t batch = t->training.batch, share = batch / t->replicas, trains = t->pictures.trains,
+                   held_outs = t->pictures.held_outs, pictures = t->pictures.count;
+    const uint32_t rest = rest_of(t, trains) / t->replicas, held_rest = held_outs % batch;
+    const struct fg_recipe *recipe = &t->training.recipe;
+    const struct fg_backend *backend = t->replica[0].backend;
+    enum fg_status status = FG_OK;
+    if (trains >= batch)
+        status = fg_graph_training(&t->graph[FG_TRAIN], &t->weights, recipe, backend, pictures,
+                                   (int32_t)share, message);
+    if (status == FG_OK && rest)
+        status = fg_graph_training(&t->graph[FG_TRAIN_REST], &t->weights, recipe, backend, pictures,
+                                   (int32_t)rest, message);
+    if (status == FG_OK && held_outs >= batch)
+        status = fg_graph_validation(&t->graph[FG_VALIDATE], t->weights.network, recipe, backend, pictures,
+                                     (int32_t)batch, message);
+    if (status == FG_OK && held_rest)
+        status = fg_graph_validation(&t->graph[FG_VALIDATE_REST], t->weights.network, recipe, backend,
+                                     pictures, (int32_t)held_rest, message);
+    if (status == FG_OK)
+        status = fg_graph_adam(&t->graph[FG_UPDATE], &t->weights, backend, &t->schedule, message);
+    return status;
+}
+
+/* The host's copies of what the first replica's device computes with. */
+static enum fg_status take_copies(struct fg_trainer *t, struct fg_message *message) {
+    const struct fg_replica *first = &t->replica[0];
+    if (first->lent) {
+        t->frozen = first->memory.region[FG_REGION_FROZEN];
+        t->moments = first->memory.region[FG_REGION_MOMENTS];
+        return FG_OK;
+    }
+    t->frozen =
+        calloc(1, first->program[FG_VALIDATE] ? first->program[FG_VALIDATE]->bytes[FG_REGION_FROZEN]
+                                              : first->program[FG_VALIDATE_REST]->bytes[FG_REGION_FROZEN]);
+    t->moments = calloc(2, t->weights.trained);
+    return t->frozen && t->moments
+               ? FG_OK
+               : fg_fail(message, FG_ENVIRONMENT, "training: no memory for the host's copy of the weights");
+}
+
+static enum fg_status open_replicas(struct fg_trainer *t, struct fg_message *message) {
+    const struct fg_network_spec *spec = &t->weights.network->spec;
+    const struct fg_lent lent = {.weights = &t->weights,
+                                 .pictures = t->pictures.pixels,
+                                 .picture_bytes =
+                                     t->pictures.count * (size_t)spec->height * (size_t)spec->width * 3};
+    const struct fg_program *program[FG_STAGES];
+    for (int s = 0; s < FG_STAGES; s++)
+        program[s] = t->graph[s].program;
+    enum fg_status status = FG_OK;
+    for (uint32_t i = 0; i < t->replicas && status == FG_OK; i++) {
+        status = fg_replica_open(&t->replica[i], t->replica[i].backend, program, &lent, i > 0, message);
+        t->bytes += t->replica[i].bytes;
+        program[FG_VALIDATE] = program[FG_VALIDATE_REST] = NULL; /* the first one's alone */
+    }
+    t->bytes += t->weights.bytes + t->weights.moving;
+    return status == FG_OK ? take_copies(t, message) : status;
+}
+
+/* All graphs lay the frozen parameters out alike. */
+static const struct fg_graph *any_validation(const struct fg_trainer *t) {
+    return &t->graph[t->graph[FG_VALIDATE].program ? FG_VALIDATE : FG_VALIDATE_REST];
+}
+
+static enum fg_status push_frozen(const struct fg_trainer *t, uint32_t replica, struct fg_message *message) {
+    const struct fg_replica *r = &t->replica[replica];
+    const size_t validated = any_validation(t)->program->bytes[FG_REGION_FROZEN];
+    return fg_replica_push(r, FG_REGION_FROZEN, t->frozen, validated, message);
+}
+
+/* The teacher is folded and prepared once, for every replica. */
+static enum fg_status start_replicas(struct fg_trainer *t, struct fg_message *message) {
+    enum fg_status status = FG_OK;
+    fg_weights_fold(&t->weights, any_validation(t)->frozen, FG_TEACHER, t->frozen);
+    for (uint32_t i = 0; i < t->replicas && status == FG_OK; i++) {
+        const struct fg_replica *r = &t->replica[i];
+        status = fg_replica_push(r, FG_REGION_TRAINED, t->weights.block, t->weights.moving, message);
+        if (status == FG_OK)
+            status = fg_replica_push(r, FG_REGION_MOMENTS, t->moments, 2 * t->weights.trained, message);
+        if (status == FG_OK)
+            status = push_frozen(t, i, message);
+        for (int s = 0; s < FG_STAGES && status == FG_OK; s++)
+            if (s != FG_VALIDATE && s != FG_VALIDATE_REST)
+                status = fg_replica_prepare(r, (enum fg_stage)s, message);
+    }
+    return status;
+}
+
+static uint32_t epochs_for(const struct fg_trainer *t) {
+    if (t->training.epochs)
+        return t->training.epochs;
+    const uint32_t batch = t->training.batch, trains = t->pictures.trains;
+    const uint32_t steps = trains / batch + (rest_of(t, trains) ? 1 : 0);
+    const uint32_t needed = (FULL_STEPS + steps - 1) / steps;
+    return needed > FULL_EPOCHS ? needed : FULL_EPOCHS;
+}
+
+enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_weights *weights,
+                               const struct fg_pictures *pictures, struct fg_backend *const *backends,
+                               uint32_t count, struct fg_trainer **trainer, struct fg_message *message) {
+    assert(training->batch >= 2 * count && training->batch <= FG_MAX_BATCH && training->batch % count == 0 &&
+           pictures->trains >= 2 * count && pictures->held_outs && count >= 1 && count <= FG_MAX_DEVICES);
+    struct fg_trainer *t = calloc(1, sizeof *t);
+    if (!t)
+        return fg_fail(message, FG_ENVIRONMENT, "training: no memory");
+    t->training = *training;
+    t->pictures = *pictures;
+    t->replicas = count;
+    for (uint32_t i = 0; i < count; i++)
+        t->replica[i].backend = backends[i];
+    t->weights = *weights;
+    weights->block = NULL;
+    enum fg_status status = fg_weights_open(&t->best, t->weights.network, message);
+    if (status == FG_OK)
+        status = make_graphs(t, message);
+    if (status == FG_OK)
+        status = open_replicas(t, message);
+    if (status == FG_OK) {
+        memcpy(t->best.block, t->weights.block, t->weights.bytes);
+        status = start_replicas(t, message);
+    }
+    t->order = calloc(pictures->trains, sizeof *t->order);
+    if (status == FG_OK && !t->order)
+        status = fg_fail(message, FG_ENVIRONMENT, "training: no memory");
+    if (status != FG_OK) {
+        fg_trainer_close(t);
+        return status;
+    }
+    t->counters = (struct fg_progress){
+        .loss = INFINITY, .best_loss = INFINITY, .reference_loss = INFINITY, .limit = epochs_for(t)};
+    *trainer = t;
+    return FG_OK;
+}
+
+void fg_trainer_close(struct fg_trainer *trainer) {
+    if (!trainer)
+        return;
+    if (!trainer->replica[0].lent) {
+        free(trainer->frozen);
+        free(trainer->moments);
+    }
+    for (uint32_t i = 0; i < trainer->replicas; i++)
+        fg_replica_close(&trainer->replica[i]);
+    for (int s = 0; s < FG_STAGES; s++)
+        fg_graph_close(&trainer->graph[s]);
+    fg_weights_close(&trainer->weights);
+    fg_weights_close(&trainer->best);
+    free(trainer->order);
+    free(trainer);
+}
+
+/* Fisher-Yates from the epoch's own draws. */
+static void draw_order(struct fg_trainer *t) {
+    const uint32_t count = t->pictures.trains;
+    for (uint32_t i = 0; i < count; i++)
+        t->order[i] = i;
+    for (uint32_t i = count - 1; i > 0; i--) {
+        struct fg_philox r =
+            fg_philox(t->training.seed, i, (uint32_t)FG_DRAW_ORDER << 16, 0, t->counters.epoch);
+        uint32_t k = (uint32_t)((uint64_t)r.word[0] * (i + 1) >> 32), swap = t->order[i];
+        t->order[i] = t->order[k];
+        t->order[k] = swap;
+    }
+}
+
+/* The pictures of a replica's next program. */
+static void draw_batch(const struct fg_trainer *t, const struct fg_replica *replica, enum fg_stage stage,
+                       const uint32_t *index) {
+    struct fg_draw *draw = fg_tensor_data(t->graph[stage].draw, &replica->memory);
+    draw->seed = t->training.seed;
+    draw->epoch = t->counters.epoch;
+    memcpy(draw->image, index, (size_t)t->graph[stage].batch * sizeof *index);
+}
+
+/* Runs a stage on every replica at once. */
+static enum fg_status run_everywhere(const struct fg_trainer *t, enum fg_stage stage,
+                                     struct fg_message *message) {
+    struct fg_memory memory[FG_MAX_DEVICES];
+    enum fg_status status = FG_OK;
+    uint32_t begun = 0;
+    while (begun < t->replicas && status == FG_OK) {
+        const struct fg_replica *r = &t->replica[begun];
+        memory[begun] = fg_replica_memory(r, stage);
+        status = r->backend->submit(r->backend, t->graph[stage].program, &memory[begun], message);
+        begun += status == FG_OK;
+    }
+    for (uint32_t i = 0; i < begun; i++) {
+        struct fg_backend *backend = t->replica[i].backend;
+        struct fg_message later;
+        const enum fg_status ended = backend->poll(backend, INT64_MAX, status == FG_OK ? message : &later);
+        status = status == FG_OK ? ended : status;
+    }
+    return status;
+}
+
+/* The mean over devices, which are alike in their number of pictures. */
+static enum fg_status share_gradients(const struct fg_trainer *t, struct fg_message *message) {
+    struct fg_backend *backend[FG_MAX_DEVICES] = {t->replica[0].backend};
+    float *values[FG_MAX_DEVICES];
+    if (t->replicas < 2)
+        return FG_OK;
+    for (uint32_t i = 0; i < t->replicas; i++) {
+        backend[i] = t->replica[i].backend;
+        values[i] = t->replica[i].memory.region[FG_REGION_GRADIENTS];
+    }
+    return backend[0]->share(backend, values, t->replicas, t->weights.trained / sizeof(float), message);
+}
+
+/* index: the batch's pictures, a replica's behind another's. */
+static enum fg_status train_step(struct fg_trainer *t, enum fg_stage stage, const uint32_t *index,
+                                 struct fg_message *message) {
+    for (uint32_t i = 0; i < t->replicas; i++)
+        draw_batch(t, &t->replica[i], stage, index + i * (uint32_t)t->graph[stage].batch);
+    enum fg_status status = run_everywhere(t, stage, message);
+    if (status == FG_OK)
+        status = share_gradients(t, message);
+    if (status != FG_OK)
+        return status;
+    t->counters.step++;
+    for (uint32_t i = 0; i < t->replicas; i++) {
+        const struct fg_memory memory = fg_replica_memory(&t->replica[i], FG_UPDATE);
+        float *schedule = fg_tensor_data(t->schedule, &memory);
+        schedule[0] = t->training.learning_rate;
+        schedule[1] = (float)(1 / (1 - pow(0.9, (double)t->counters.step)));
+        schedule[2] = (float)(1 / (1 - pow(0.999, (double)t->counters.step)));
+        schedule[3] = t->training.l2;
+    }
+    return run_everywhere(t, FG_UPDATE, message);
+}
+
+static enum fg_status fold_all(struct fg_trainer *t, struct fg_message *message) {
+    const struct fg_replica *first = &t->replica[0];
+    enum fg_status status =
+        fg_replica_pull(first, FG_REGION_TRAINED, t->weights.block, t->weights.moving, message);
+    if (status != FG_OK)
+        return status;
+    fg_weights_fold(&t->weights, any_validation(t)->frozen, -1, t->frozen);
+    status = push_frozen(t, 0, message);
+    if (status == FG_OK)
+        status = fg_replica_prepare(first, FG_VALIDATE, message);
+    return status == FG_OK ? fg_replica_prepare(first, FG_VALIDATE_REST, message) : status;
+}
+
+static enum fg_status validate(struct fg_trainer *t, float *loss, struct fg_message *message) {
+    const struct fg_replica *first = &t->replica[0];
+    enum fg_status status = fold_all(t, message);
+    double sum = 0;
+    const uint32_t count = t->pictures.held_outs;
+    for (uint32_t at = 0; at < count && status == FG_OK;) {
+        const enum fg_stage stage = count - at >= t->training.batch ? FG_VALIDATE : FG_VALIDATE_REST;
+        const struct fg_graph *graph = &t->graph[stage];
+        const struct fg_memory memory = fg_replica_memory(first, stage);
+        draw_batch(t, first, stage, t->pictures.held_out + at);
+        status = fg_backend_run(first->backend, graph->program, &memory, message);
+        for (uint32_t l = 0; l < t->weights.network->levels && status == FG_OK; l++) {
+            const float *losses = fg_tensor_data(graph->loss[l], &memory);
+            for (int32_t i = 0; i < graph->batch; i++)
+                sum += losses[i];
+        }
+        at += (uint32_t)graph->batch;
+    }
+    *loss = (float)(sum / count);
+    return status;
+}
+
+static void judge_epoch(struct fg_trainer *t, float loss) {
+    struct fg_progress *c = &t->counters;
+    c->loss = loss;
+    if (loss < c->best_loss) {
+        c->best_loss = loss;
+        c->best_epoch = c->epoch;
+        memcpy(t->best.block, t->weights.block, t->weights.moving);
+    }
+    if (loss < c->reference_loss * IMPROVEMENT) {
+        c->reference_loss = loss;
+        c->stale = 0;
+    } else {
+        c->stale++;
+    }
+    c->finished = c->epoch >= c->limit || (c->stale >= t->training.patience && c->step >= LEAST_STEPS);
+}
+
+enum fg_status fg_trainer_epoch(struct fg_trainer *trainer, fg_step_function *step, void *argument,
+                                struct fg_message *message) {
+    struct fg_trainer *t = trainer;
+    const uint32_t count = t->pictures.trains, batch = t->training.batch;
+    assert(!t->counters.finished);
+    draw_order(t);
+    for (uint32_t at = 0; at < count;) {
+        const enum fg_stage stage = count - at >= batch ? FG_TRAIN : FG_TRAIN_REST;
+        if (!t->graph[stage].program) /* too few are left: dropped */
+            break;
+        uint32_t index[FG_MAX_BATCH];
+        const uint32_t pictures = (uint32_t)t->graph[stage].batch * t->replicas;
+        for (uint32_t i = 0; i < pictures; i++)
+            index[i] = t->pictures.train[t->order[at + i]];
+        enum fg_status status = train_step(t, stage, index, message);
+        if (status != FG_OK)
+            return status;
+        at += stage == FG_TRAIN ? pictures : count - at;
+        step(argument, at);
+    }
+    t->counters.epoch++;
+    float loss;
+    enum fg_status status = validate(t, &loss, message);
+    if (status != FG_OK)
+        return status;
+    if (!isfinite(loss))
+        return fg_fail(message, FG_INPUT,
+                       "training: the held-out loss of epoch %u is not finite; start anew with a lower --lr, "
+                       "or look at the pictures",
+                       t->counters.epoch);
+    judge_epoch(t, loss);
+    return FG_OK;
+}
+
+const struct fg_progress *fg_trainer_counters(const struct fg_trainer *trainer) {
+    return &trainer->counters;
+}
+
+size_t fg_trainer_memory(const struct fg_trainer *trainer) {
+    return trainer->bytes;
+}
+
+const struct fg_weights *fg_trainer_best(const struct fg_trainer *trainer) {
+    return &trainer->best;
+}
+
+static struct fg_state state_of(const struct fg_trainer *t, const uint8_t *data_hash) {
+    const struct fg_network_spec *spec = &t->weights.network->spec;
+    const struct fg_training *training = &t->training;
+    const struct fg_progress *c = &t->counters;
+    struct fg_state s = {.seed = training->seed,
+                         .step = c->step,
+                         .backbone = (uint32_t)spec->backbone,
+                         .height = (uint32_t)spec->height,
+                         .width = (uint32_t)spec->width,
+                         .base = (uint32_t)spec->base,
+                         .levels = spec->levels,
+                         .epochs = training->epochs,
+                         .patience = training->patience,
+                         .batch = training->batch,
+                         .limit = c->limit,
+                         .learning_rate = training->learning_rate,
+                         .l2 = training->l2,
+                         .mask_rate = training->recipe.mask_rate,
+                         .loss = c->loss,
+                         .best_loss = c->best_loss,
+                         .reference_loss = c->reference_loss,
+                         .epoch = c->epoch,
+                         .best_epoch = c->best_epoch,
+                         .stale = c->stale};
+    s.switches = (spec->scconv ? FG_STATE_SCCONV : 0u) | (spec->simam ? FG_STATE_SIMAM : 0u) |
+                 (spec->fmm ? FG_STATE_FMM : 0u) | (spec->soft_gate ? FG_STATE_SOFT_GATE : 0u) |
+                 (training->recipe.global_loss ? FG_STATE_GLOBAL_LOSS : 0u) |
+                 (c->finished ? FG_STATE_FINISHED : 0u);
+    memcpy(s.data_hash, data_hash, sizeof s.data_hash);
+    return s;
+}
+
+static struct fg_state_parts parts_of(const struct fg_trainer *t) {
+    return (struct fg_state_parts){.weights = &t->weights, .best = t->best.block, .moments = t->moments};
+}
+
+enum fg_status fg_trainer_save(const struct fg_trainer *trainer, const char *path, const uint8_t *data_hash,
+                               struct fg_message *message) {
+    const struct fg_state state = state_of(trainer, data_hash);
+    const struct fg_state_parts parts = parts_of(trainer);
+    enum fg_status status = fg_replica_pull(&trainer->replica[0], FG_REGION_MOMENTS, trainer->moments,
+                                            2 * trainer->weights.trained, message);
+    return status == FG_OK ? fg_state_write(path, &state, &parts, message) : status;
+}
+
+/* What of a stored state does not agree with this run, or NULL. The limit of epochs may be raised. */
+static const char *difference(const struct fg_state *stored, const struct fg_state *own) {
+    if (memcmp(stored->data_hash, own->data_hash, sizeof own->data_hash))
+        return "the pictures";
+    if (stored->backbone != own->backbone || stored->base != own->base)
+        return "--backbone";
+    if (stored->height != own->height || stored->width != own->width)
+        return "--size";
+    if (stored->levels != own->levels)
+        return "--levels";
+    if ((stored->switches ^ own->switches) & ~(uint32_t)FG_STATE_FINISHED)
+        return "--without, --gate or --loss";
+    if (stored->seed != own->seed)
+        return "--seed";
+    if (stored->batch != own->batch)
+        return "--batch";
+    if (stored->learning_rate != own->learning_rate)
+        return "--lr";
+    if (stored->l2 != own->l2)
+        return "--l2";
+    if (stored->mask_rate != own->mask_rate)
+        return "--mask-rate";
+    return NULL;
+}
+
+/* The teacher lies behind what moves. */
+static void hash_teacher(const struct fg_trainer *t, uint8_t hash[FG_HASH_SIZE]) {
+    crypto_generichash(hash, FG_HASH_SIZE, (const unsigned char *)t->weights.block + t->weights.moving,
+                       t->weights.bytes - t->weights.moving, NULL, 0);
+}
+
+enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path, const uint8_t *data_hash,
+                                 struct fg_message *message) {
+    struct fg_trainer *t = trainer;
+    struct fg_state stored, own = state_of(t, data_hash);
+    enum fg_status status = fg_state_peek(path, &stored, message);
+    if (status != FG_OK)
+        return status;
+    const char *differs = difference(&stored, &own);
+    if (differs)
+        return fg_fail(
+            message, FG_INPUT,
+            "%.300s: was trained with another value of %s; give the same one, or leave --resume out", path,
+            differs);
+    uint8_t given[FG_HASH_SIZE], kept[FG_HASH_SIZE];
+    hash_teacher(t, given);
+    const struct fg_state_parts parts = parts_of(t);
+    status = fg_state_read(path, &stored, &parts, message);
+    if (status != FG_OK)
+        return status;
+    hash_teacher(t, kept);
+    if (memcmp(given, kept, sizeof kept))
+        return fg_fail(message, FG_INPUT,
+                       "%.300s: was trained with another --teacher; give the same one, or leave --resume out",
+                       path);
+    memcpy(t->best.block + t->best.moving, t->weights.block + t->weights.moving,
+           t->weights.bytes - t->weights.moving);
+    const uint32_t limit = t->counters.limit;
+    t->counters = (struct fg_progress){.epoch = stored.epoch,
+                                       .step = stored.step,
+                                       .loss = stored.loss,
+                                       .best_loss = stored.best_loss,
+                                       .best_epoch = stored.best_epoch,
+                                       .reference_loss = stored.reference_loss,
+                                       .stale = stored.stale,
+                                       .limit = limit};
+    t->counters.finished =
+        stored.epoch >= limit || (stored.stale >= t->training.patience && stored.step >= LEAST_STEPS);
+    return start_replicas(t, message);
+}
