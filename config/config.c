@@ -14,21 +14,21 @@
 #define MOST_KEYS 16    /* of one section */
 #define MOST_PASSES 100 /* over a file: one more than the errors of syntax that are told */
 
-static const char TITLES[FG_CONFIG_LINES][12] = {"trigger", "reject", "pass", "ready", "fault", "heartbeat"};
+static const char TITLES[FG_CONFIG_IOS][12] = {"trigger", "reject", "pass", "ready", "fault", "heartbeat"};
 
-const char *fg_config_line_title(enum fg_config_line line) {
+const char *fg_config_io_title(enum fg_config_io line) {
     return TITLES[line];
 }
 
 /* One pass over the file. libconfuse's functions have no argument of ours: one file is read at a time. */
 static struct {
     struct fg_config *config;
-    struct fg_report *syntax;           /* of all passes: what libconfuse refuses */
-    struct fg_report values;            /* of this pass: what we refuse */
-    int32_t given[64][FG_CONFIG_LINES]; /* line where each key was given; 0: not yet */
-    uint32_t entries[64];               /* of lists: how many have been put, */
-    bool ended[64];                     /* and that its end was reported, by a call with no new entry */
-    int32_t stopped_line;               /* where libconfuse gave up, and at which word */
+    struct fg_report *syntax;         /* of all passes: what libconfuse refuses */
+    struct fg_report values;          /* of this pass: what we refuse */
+    int32_t given[64][FG_CONFIG_IOS]; /* line where each key was given; 0: not yet */
+    uint32_t entries[64];             /* of lists: how many have been put, */
+    bool ended[64];                   /* and that its end was reported, by a call with no new entry */
+    int32_t stopped_line;             /* where libconfuse gave up, and at which word */
     char stopped_word[64];
 } pass;
 
@@ -55,7 +55,7 @@ static size_t find_key(const char *section, const char *name) {
 
 static uint32_t find_title(const char *title) {
     uint32_t i = 0;
-    while (i < FG_CONFIG_LINES && strcmp(TITLES[i], title) != 0)
+    while (i < FG_CONFIG_IOS && strcmp(TITLES[i], title) != 0)
         i++;
     return i;
 }
@@ -65,7 +65,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *option) {
     const bool top = strcmp(cfg->name, "root") == 0;
     const size_t key = find_key(top ? "" : cfg->name, option->name);
     const uint32_t line = cfg->title ? find_title(cfg->title) : 0;
-    if (key == FG_KEY_TOTAL || line == FG_CONFIG_LINES || !option->nvalues)
+    if (key == FG_KEY_TOTAL || line == FG_CONFIG_IOS || !option->nvalues)
         return 0;
     const struct fg_key_place place = {pass.config, &pass.values, &FG_KEYS[key], line, cfg->line};
     int32_t *given = &pass.given[key][line];
@@ -86,7 +86,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *option) {
 
 static int on_section(cfg_t *cfg, cfg_opt_t *option) {
     const cfg_t *section = option->values[option->nvalues - 1]->section;
-    if (section->title && find_title(section->title) == FG_CONFIG_LINES)
+    if (section->title && find_title(section->title) == FG_CONFIG_IOS)
         fg_report_add(&pass.values,
                       "%s:%d: line %.40s: must be one of trigger, reject, pass, ready, fault and heartbeat",
                       pass.config->path, cfg->line, section->title);
@@ -144,7 +144,7 @@ static void make_schema(struct schema *schema) {
 static void put_defaults(struct fg_config *config) {
     struct fg_report none = {0};
     for (size_t i = 0; i < FG_KEY_TOTAL; i++)
-        for (uint32_t line = 0; line < (strcmp(FG_KEYS[i].section, "line") ? 1 : FG_CONFIG_LINES); line++)
+        for (uint32_t line = 0; line < (strcmp(FG_KEYS[i].section, "line") ? 1 : FG_CONFIG_IOS); line++)
             if (FG_KEYS[i].fallback)
                 fg_key_put(&(struct fg_key_place){config, &none, &FG_KEYS[i], line, 0}, FG_KEYS[i].fallback,
                            0);
@@ -253,13 +253,13 @@ static bool read_once(const char *text, struct fg_config *config) {
 
 static void check_lines(const struct fg_config *config, struct fg_report *report) {
     const char *path = config->path;
-    for (int a = 0; a < FG_CONFIG_LINES; a++)
+    for (int a = 0; a < FG_CONFIG_IOS; a++)
         for (int b = 0; b < a; b++)
-            if (*config->line[a].name && strcmp(config->line[a].name, config->line[b].name) == 0)
+            if (*config->io[a].name && strcmp(config->io[a].name, config->io[b].name) == 0)
                 fg_report_add(report, "%s: lines %s and %s have the same name, %s", path, TITLES[b],
-                              TITLES[a], config->line[a].name);
+                              TITLES[a], config->io[a].name);
     /* A released line is the safe state (line.md section 3), so polarity and fail_safe say the same. */
-    const bool named = *config->line[FG_LINE_REJECT].name, low = config->line[FG_LINE_REJECT].active_low;
+    const bool named = *config->io[FG_IO_REJECT].name, low = config->io[FG_IO_REJECT].active_low;
     if (config->fail_safe == FG_REJECT_ALL && !(named && low))
         fg_report_add(
             report,
@@ -270,17 +270,17 @@ static void check_lines(const struct fg_config *config, struct fg_report *report
             report,
             "%s: line reject is active_low, so it rejects when released: that is fail_safe = reject-all",
             path);
-    if (config->line[FG_LINE_READY].active_low)
+    if (config->io[FG_IO_READY].active_low)
         fg_report_add(report, "%s: line ready is active_low: a dead appliance would be ready", path);
-    if (config->line[FG_LINE_PASS].active_low)
+    if (config->io[FG_IO_PASS].active_low)
         fg_report_add(report, "%s: line pass is active_low: a dead appliance would pass every part", path);
 }
 
 static void check_together(const struct fg_config *config, struct fg_report *report) {
     const char *path = config->path;
-    if (!config->bundles)
+    if (!config->view[0].bundles)
         fg_report_add(report, "%s: bundles is missing: the list of slots", path);
-    if (!*config->camera.path)
+    if (!*config->camera[0].path)
         fg_report_add(report, "%s: camera.path is missing: the folder with the pictures", path);
     if (config->reject.delay < config->deadline_ms * 10 + config->reject.lead)
         fg_report_add(
@@ -291,9 +291,9 @@ static void check_together(const struct fg_config *config, struct fg_report *rep
     if (config->threshold.min > config->threshold.max)
         fg_report_add(report, "%s: threshold.min = %g is above threshold.max = %g", path,
                       (double)config->threshold.min, (double)config->threshold.max);
-    if (config->bundles && config->job.slot >= config->bundles)
+    if (config->view[0].bundles && config->job.slot >= config->view[0].bundles)
         fg_report_add(report, "%s: job.slot = %u, but bundles has only slots 0 to %u", path, config->job.slot,
-                      config->bundles - 1);
+                      config->view[0].bundles - 1);
     check_lines(config, report);
 }
 
@@ -326,6 +326,7 @@ fail:
 
 enum fg_status fg_config_read(const char *path, struct fg_config *config, struct fg_report *report) {
     memset(config, 0, sizeof *config);
+    config->cameras = config->views = config->trigger.queue = 1;
     if (strlen(path) >= sizeof config->path) {
         fg_report_add(report, "%.100s...: the path is too long", path);
         return FG_ENVIRONMENT;
@@ -343,8 +344,8 @@ enum fg_status fg_config_read(const char *path, struct fg_config *config, struct
     /* What libconfuse refuses is told, set aside, and the rest is read again: all errors, not the first. */
     bool whole = false;
     for (int i = 0; i < MOST_PASSES && !whole; i++) {
-        memset(config->bundle, 0, sizeof config->bundle);
-        config->bundles = config->modbus.writers = 0;
+        memset(config->view[0].bundle, 0, sizeof config->view[0].bundle);
+        config->view[0].bundles = config->modbus.writers = 0;
         whole = read_once(text, config);
         if (!whole && !set_aside(text))
             break;

@@ -10,22 +10,24 @@
 
 #include "runtime/base/report.h"
 
-#define FG_CONFIG_TEXT 512             /* bytes of a path, with the ending zero */
-#define FG_CONFIG_NAME 32              /* bytes of a short text */
-#define FG_CONFIG_BUNDLES 16           /* slots */
+#define FG_CONFIG_TEXT 512   /* bytes of a path, with the ending zero */
+#define FG_CONFIG_NAME 32    /* bytes of a short text */
+#define FG_CONFIG_BUNDLES 16 /* slots */
+#define FG_CONFIG_CAMERAS 8
+#define FG_CONFIG_VIEWS 8
 #define FG_CONFIG_WRITERS 16           /* Modbus clients by address */
 #define FG_CONFIG_ADDRESS 64           /* bytes of an address */
 #define FG_CONFIG_MAX_BYTES (1u << 20) /* a longer file is refused */
 
 /* The lines that the program knows, by the title of their section. */
-enum fg_config_line {
-    FG_LINE_TRIGGER,
-    FG_LINE_REJECT,
-    FG_LINE_PASS,
-    FG_LINE_READY,
-    FG_LINE_FAULT,
-    FG_LINE_HEARTBEAT,
-    FG_CONFIG_LINES
+enum fg_config_io {
+    FG_IO_TRIGGER,
+    FG_IO_REJECT,
+    FG_IO_PASS,
+    FG_IO_READY,
+    FG_IO_FAULT,
+    FG_IO_HEARTBEAT,
+    FG_CONFIG_IOS
 };
 
 enum fg_on_inoperative { FG_INOPERATIVE_REJECT, FG_INOPERATIVE_PASS, FG_INOPERATIVE_STOP };
@@ -35,17 +37,33 @@ enum fg_word_order { FG_HIGH_FIRST, FG_LOW_FIRST };
 enum fg_camera_driver { FG_CAMERA_DIRECTORY };
 enum fg_board_driver { FG_BOARD_SIMULATED };
 
+struct fg_config_camera {
+    char name[FG_CONFIG_NAME]; /* "" where the file has one camera without a name */
+    enum fg_camera_driver driver;
+    char path[FG_CONFIG_TEXT];
+    bool cycle;
+    uint32_t memory_mib;            /* for the directory camera's pictures */
+    uint32_t max_width, max_height; /* pixels of the largest frame */
+};
+
+/* What one bundle judges. */
+struct fg_config_view {
+    char name[FG_CONFIG_NAME];    /* "" where the file has one view without a name */
+    uint32_t camera;              /* index */
+    uint32_t x, y, width, height; /* region of the camera's frame, pixels; width 0: the whole frame */
+    uint32_t rotation;            /* of the region, clockwise: 0, 90, 180 or 270 degrees */
+    char bundle[FG_CONFIG_BUNDLES][FG_CONFIG_TEXT]; /* by slot */
+    uint32_t bundles;
+};
+
 struct fg_config {
     char path[FG_CONFIG_TEXT];
     uint32_t checksum; /* CRC-32 of the file */
 
-    struct {
-        enum fg_camera_driver driver;
-        char path[FG_CONFIG_TEXT];
-        bool cycle;
-        uint32_t memory_mib;            /* for the directory camera's pictures */
-        uint32_t max_width, max_height; /* pixels of the largest frame */
-    } camera;
+    struct fg_config_camera camera[FG_CONFIG_CAMERAS];
+    uint32_t cameras; /* 1 to FG_CONFIG_CAMERAS */
+    struct fg_config_view view[FG_CONFIG_VIEWS];
+    uint32_t views; /* 1 to FG_CONFIG_VIEWS; all have bundles for the same slots */
 
     struct {
         enum fg_board_driver driver;
@@ -54,11 +72,12 @@ struct fg_config {
     struct {
         char name[FG_CONFIG_NAME];
         bool active_low;
-    } line[FG_CONFIG_LINES];
+    } io[FG_CONFIG_IOS];
 
     struct {
         uint32_t min_interval_ms;
         bool enable_at_start;
+        uint32_t queue; /* parts between trigger and verdict, 1 to 8 */
     } trigger;
     uint32_t deadline_ms;
     struct {
@@ -82,8 +101,6 @@ struct fg_config {
         uint32_t idle_timeout_ms;
     } modbus;
 
-    char bundle[FG_CONFIG_BUNDLES][FG_CONFIG_TEXT]; /* by slot */
-    uint32_t bundles;
     struct {
         bool require;
         uint32_t slot; /* at start */
@@ -106,6 +123,6 @@ struct fg_config {
 enum fg_status fg_config_read(const char *path, struct fg_config *config, struct fg_report *report);
 
 /* The section of a line: "trigger". */
-const char *fg_config_line_title(enum fg_config_line line);
+const char *fg_config_io_title(enum fg_config_io line);
 
 #endif

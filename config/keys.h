@@ -38,7 +38,7 @@ struct fg_key_place {
     struct fg_config *config;
     struct fg_report *report;
     const struct fg_key *key;
-    uint32_t line_section; /* enum fg_config_line, where the section is "line" */
+    uint32_t line_section; /* enum fg_config_io, where the section is "line" */
     int32_t line;          /* in the file */
 };
 

@@ -13,7 +13,7 @@ static void wrong(const struct fg_key_place *place, const char *text, const char
     const bool line = strcmp(key->section, "line") == 0;
     fg_report_add(place->report, "%s:%d: %s%s%s%s%s = \"%.60s\": %s", place->config->path, (int)place->line,
                   key->section, *key->section ? (line ? " " : ".") : "",
-                  line ? fg_config_line_title(place->line_section) : "", line ? "." : "", key->name, text,
+                  line ? fg_config_io_title(place->line_section) : "", line ? "." : "", key->name, text,
                   what);
 }
 
@@ -91,7 +91,7 @@ static void put_choice(const struct fg_key_place *place, uint32_t *to, const cha
 
 void fg_key_put(const struct fg_key_place *place, const char *text, uint32_t i) {
     const struct fg_key *key = place->key;
-    char *to = (char *)place->config + key->offset + place->line_section * sizeof place->config->line[0];
+    char *to = (char *)place->config + key->offset + place->line_section * sizeof place->config->io[0];
     switch (key->kind) {
     case FG_KEY_COUNT:
     case FG_KEY_TENTH_MS:

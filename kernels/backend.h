@@ -37,11 +37,11 @@ struct fg_device {
     uint32_t threads;  /* processors of the host: those of one lane, or what works beside the device */
     uint32_t lanes;    /* most lanes a program may have */
     uint32_t warm_ups; /* runs of a new program before it is as fast as it will be */
-    bool host_memory;  /* regions are ordinary memory: upload and download are copies inside it */
+    bool host_memory;  /* segments are ordinary memory: upload and download are copies inside it */
 };
 
 /* What reserve gives: memory that the device computes in; or memory that the host too reads and writes, at the same
- * address, for FG_REGION_IO and FG_REGION_FRAME. The same where the device is the host. */
+ * address, for FG_SEGMENT_IO and FG_SEGMENT_FRAME. The same where the device is the host. */
 enum fg_store { FG_STORE_DEVICE, FG_STORE_HOST };
 
 /* What preparing a program took, and its first run after that. */
@@ -61,7 +61,7 @@ struct fg_backend {
     enum fg_status (*reserve)(struct fg_backend *backend, enum fg_store store, size_t bytes, void **block,
                               struct fg_message *message);
     void (*release)(struct fg_backend *backend, void *block);
-    /* Whether FG_REGION_FRAME may lie there. */
+    /* Whether FG_SEGMENT_FRAME may lie there. */
     bool (*reaches)(const struct fg_backend *backend, const void *memory, size_t bytes);
     /* Copies between host and device memory; ended when they return. */
     enum fg_status (*upload)(struct fg_backend *backend, void *device, const void *host, size_t bytes,

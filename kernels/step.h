@@ -110,7 +110,7 @@ enum fg_pass { FG_FORWARD, FG_BACKWARD };
 #define FG_YUV_GV 53279
 #define FG_YUV_BU 132201
 
-/* What NORMALISE and MASK draw from; the trainer writes it to the IO region before each run. */
+/* What NORMALISE and MASK draw from; the trainer writes it to the IO segment before each run. */
 struct fg_draw {
     uint64_t seed;
     uint32_t epoch;
@@ -142,8 +142,8 @@ struct fg_step {
     uint32_t accumulate; /* bit i: add to d_in[i] */
 
     /* Set by the planner. */
-    size_t workspace, workspace_bytes; /* in FG_REGION_WORKSPACE; the lane's own */
-    size_t prepared, prepared_bytes;   /* in FG_REGION_PREPARED; 0 bytes when nothing is prepared */
+    size_t workspace, workspace_bytes; /* in FG_SEGMENT_WORKSPACE; the lane's own */
+    size_t prepared, prepared_bytes;   /* in FG_SEGMENT_PREPARED; 0 bytes when nothing is prepared */
     uint32_t lane;                     /* a thread or a stream; steps of one lane run in order */
     uint32_t wait[FG_MAX_WAITS];       /* earlier steps of other lanes that must have ended */
     uint32_t waits;
@@ -155,7 +155,7 @@ struct fg_program {
     struct fg_step *step;
     uint32_t steps;
     uint32_t lanes;
-    size_t bytes[FG_REGIONS]; /* what each region must hold; FRAME is the caller's */
+    size_t bytes[FG_SEGMENTS]; /* what each segment must hold; FRAME is the caller's */
     uint64_t key; /* what a backend measures for it is kept under this name; 0: of its own making */
 };
 

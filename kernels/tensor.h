@@ -1,4 +1,4 @@
-/* A tensor: element type, extents in NHWC order and a place, which is a region and an offset inside it.
+/* A tensor: element type, extents in NHWC order and a place, which is a segment and an offset inside it.
  *
  * Channels are innermost and dense: element (i, y, x, k) is at offset + (((i*h + y)*w + x)*c + k) * size of
  * the type. Vectors (biases, batch norm) are {1, 1, 1, c}. A convolution's weight is {n = output channels, h,
@@ -11,31 +11,31 @@
 
 enum fg_dtype { FG_F32, FG_F16, FG_BF16, FG_I8, FG_U8, FG_F64 };
 
-/* Memory that a program touches, by how long it lives. The caller binds each region to an address (struct
+/* Memory that a program touches, by how long it lives. The caller binds each segment to an address (struct
  * fg_memory). */
-enum fg_region {
-    FG_REGION_FROZEN,    /* weights that no step changes */
-    FG_REGION_PREPARED,  /* what a backend derives from frozen weights, once, in prepare (Winograd weights) */
-    FG_REGION_TRAINED,   /* weights and batch-norm buffers that training changes */
-    FG_REGION_GRADIENTS, /* gradients of trained weights, laid out as they are */
-    FG_REGION_MOMENTS,   /* Adam's first and second moments */
-    FG_REGION_ACTIVATIONS, /* values between steps and their gradients, placed by the planner */
-    FG_REGION_WORKSPACE,   /* scratch of one step at a time on each lane */
-    FG_REGION_IO,          /* what the host writes before and reads after a run */
-    FG_REGION_FRAME,       /* a borrowed camera frame, read only */
-    FG_REGION_PICTURES,    /* a data set's pictures, read only */
-    FG_REGIONS
+enum fg_segment {
+    FG_SEGMENT_FROZEN,   /* weights that no step changes */
+    FG_SEGMENT_PREPARED, /* what a backend derives from frozen weights, once, in prepare (Winograd weights) */
+    FG_SEGMENT_TRAINED,  /* weights and batch-norm buffers that training changes */
+    FG_SEGMENT_GRADIENTS,   /* gradients of trained weights, laid out as they are */
+    FG_SEGMENT_MOMENTS,     /* Adam's first and second moments */
+    FG_SEGMENT_ACTIVATIONS, /* values between steps and their gradients, placed by the planner */
+    FG_SEGMENT_WORKSPACE,   /* scratch of one step at a time on each lane */
+    FG_SEGMENT_IO,          /* what the host writes before and reads after a run */
+    FG_SEGMENT_FRAME,       /* a borrowed camera frame, read only */
+    FG_SEGMENT_PICTURES,    /* a data set's pictures, read only */
+    FG_SEGMENTS
 };
 
 struct fg_tensor {
     enum fg_dtype dtype;
     int32_t n, h, w, c; /* each 1 or more */
-    enum fg_region region;
-    size_t offset; /* bytes from the region's start, a multiple of FG_ALIGNMENT (but in FG_REGION_FRAME) */
+    enum fg_segment segment;
+    size_t offset; /* bytes from the segment's start, a multiple of FG_ALIGNMENT (but in FG_SEGMENT_FRAME) */
 };
 
 struct fg_memory {
-    void *region[FG_REGIONS]; /* NULL where a program needs none */
+    void *segment[FG_SEGMENTS]; /* NULL where a program needs none */
 };
 
 static inline size_t fg_dtype_size(enum fg_dtype dtype) {
@@ -65,7 +65,7 @@ static inline size_t fg_tensor_bytes(const struct fg_tensor *t) {
 }
 
 static inline void *fg_tensor_data(const struct fg_tensor *t, const struct fg_memory *memory) {
-    return (char *)memory->region[t->region] + t->offset;
+    return (char *)memory->segment[t->segment] + t->offset;
 }
 
 #endif

@@ -31,18 +31,6 @@ tidy() {
     xargs -P "$(nproc)" -n 8 clang-tidy --quiet -p build/cpu 2>/dev/null
 }
 
-# The arrows of the folders: who may include whom.
-arrow() {
-  local folder=$1 forbidden=$2
-  ! git grep -nE "^#include \"($forbidden)/" -- "$folder/*.c" "$folder/*.h" "$folder/*.cu" "$folder/*.cuh" | grep -v '"runtime/base/'
-}
-
-arrows() {
-  arrow kernels 'runtime|trainer|board|config|tools' && arrow board 'runtime|trainer|kernels|config|tools' &&
-    arrow config 'runtime|trainer|kernels|board|tools' && arrow runtime/base 'kernels|board|config' &&
-    arrow runtime 'trainer|tools' && arrow trainer 'board|tools'
-}
-
 cuda() {
   cmake --preset cuda >/dev/null || return
   cmake --build build/cuda >build/cuda/build.log 2>&1 || { grep -E 'error|FAILED' build/cuda/build.log; return 1; }
@@ -75,7 +63,7 @@ count() {
   grep -cE "$1" "$2" || true
 }
 
-check 'folders include along the arrows' arrows
+check 'folders include along the arrows' python3 tests/arrows.py
 check 'clang-format' format
 check 'shell scripts' shellcheck .ci/run tests/run.sh tests/gpu.sh tests/old-cuda.sh tools/setup.sh tools/demo.sh
 programs cpu

@@ -22,7 +22,7 @@ struct fg_camera_frame {
     const uint8_t *pixels; /* lent until release */
     size_t bytes;          /* fg_pixel_frame_bytes */
     enum fg_pixel_format format;
-    size_t stride; /* bytes from one row to the next */
+    size_t pitch; /* bytes from one row to the next */
     int32_t width, height;
     uint32_t sequence;  /* counts the camera's frames; a gap is a lost frame */
     int64_t exposed_ns; /* fg_clock_ns at the exposure */

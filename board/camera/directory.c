@@ -53,11 +53,11 @@ static enum fg_status trigger(struct fg_camera *camera, struct fg_message *messa
                        d->settings.folder);
     d->at = d->at == d->pictures ? 0 : d->at;
     const struct picture *p = &d->picture[d->at++];
-    const size_t stride = (size_t)p->width * (size_t)p->channels;
+    const size_t pitch = (size_t)p->width * (size_t)p->channels;
     d->frame = (struct fg_camera_frame){.pixels = p->pixels,
-                                        .bytes = stride * (size_t)p->height,
+                                        .bytes = pitch * (size_t)p->height,
                                         .format = fg_pixel_decoded(p->channels),
-                                        .stride = stride,
+                                        .pitch = pitch,
                                         .width = p->width,
                                         .height = p->height,
                                         .sequence = d->frame.sequence + 1,

@@ -60,7 +60,7 @@ static inline void fg_cpu_give(const float *value, size_t count, bool add, float
 /* The step's own scratch, of the size that its workspace function gave. */
 static inline float *fg_cpu_workspace(const struct fg_step *step, const struct fg_memory *memory) {
     return step->workspace_bytes > 0
-               ? (float *)((char *)memory->region[FG_REGION_WORKSPACE] + step->workspace)
+               ? (float *)((char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace)
                : NULL;
 }
 

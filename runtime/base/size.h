@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Every tensor begins at a multiple of this many bytes, in every region and on every backend. */
+/* Every tensor begins at a multiple of this many bytes, in every segment and on every backend. */
 #define FG_ALIGNMENT ((size_t)256)
 
 static inline bool fg_size_add(size_t a, size_t b, size_t *sum) {

@@ -31,7 +31,7 @@ struct daemon {
     struct fg_arena *arena, *device;
     struct fg_camera *camera;
     struct fg_simulated *board;
-    int32_t line_index[FG_CONFIG_LINES]; /* on the board; -1: not configured */
+    int32_t io_index[FG_CONFIG_IOS]; /* on the board; -1: not configured */
     struct fg_rejects *rejects;
     int notify;
     struct fg_actuator *actuator;
@@ -95,17 +95,17 @@ static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **
 }
 
 static enum fg_status open_board(struct daemon *d, struct fg_message *message) {
-    struct fg_simulated_line lines[FG_CONFIG_LINES];
+    struct fg_simulated_line lines[FG_CONFIG_IOS];
     uint32_t count = 0;
-    for (int i = 0; i < FG_CONFIG_LINES; i++) {
-        d->line_index[i] = -1;
-        if (!*d->config.line[i].name)
+    for (int i = 0; i < FG_CONFIG_IOS; i++) {
+        d->io_index[i] = -1;
+        if (!*d->config.io[i].name)
             continue;
         struct fg_simulated_line *line = &lines[count];
-        *line = (struct fg_simulated_line){.output = i != FG_LINE_TRIGGER,
-                                           .active_low = d->config.line[i].active_low};
-        snprintf(line->name, sizeof line->name, "%s", d->config.line[i].name);
-        d->line_index[i] = (int32_t)count++;
+        *line = (struct fg_simulated_line){.output = i != FG_IO_TRIGGER,
+                                           .active_low = d->config.io[i].active_low};
+        snprintf(line->name, sizeof line->name, "%s", d->config.io[i].name);
+        d->io_index[i] = (int32_t)count++;
     }
     return fg_simulated_open(d->config.board.path, lines, count, &d->board, message);
 }
@@ -118,11 +118,11 @@ static enum fg_status open_actuator(struct daemon *d, struct fg_message *message
                                                    .rejects = d->rejects,
                                                    .rule = (enum fg_inoperative_rule)d->config.on_inoperative,
                                                    .reject_all = d->config.fail_safe == FG_REJECT_ALL,
-                                                   .reject = d->line_index[FG_LINE_REJECT],
-                                                   .pass = d->line_index[FG_LINE_PASS],
-                                                   .ready = d->line_index[FG_LINE_READY],
-                                                   .fault = d->line_index[FG_LINE_FAULT],
-                                                   .heartbeat = d->line_index[FG_LINE_HEARTBEAT],
+                                                   .reject = d->io_index[FG_IO_REJECT],
+                                                   .pass = d->io_index[FG_IO_PASS],
+                                                   .ready = d->io_index[FG_IO_READY],
+                                                   .fault = d->io_index[FG_IO_FAULT],
+                                                   .heartbeat = d->io_index[FG_IO_HEARTBEAT],
                                                    .notify = d->notify};
     return fg_actuator_open(&settings, &d->actuator, message);
 }
@@ -151,15 +151,15 @@ static enum fg_status open_line(struct daemon *d, void *memory, struct fg_messag
     const struct fg_judge_settings judge = {.backend = d->backend,
                                             .arena = d->arena,
                                             .device = d->device,
-                                            .max_width = (int32_t)d->config.camera.max_width,
-                                            .max_height = (int32_t)d->config.camera.max_height};
+                                            .max_width = (int32_t)d->config.camera[0].max_width,
+                                            .max_height = (int32_t)d->config.camera[0].max_height};
     enum fg_status status = fg_judge_open(&judge, &d->judge, message);
     if (status != FG_OK)
         return status;
     const struct fg_line_settings settings = {.config = &d->config,
                                               .camera = d->camera,
                                               .edges = fg_simulated_edges(d->board),
-                                              .trigger_line = (uint32_t)d->line_index[FG_LINE_TRIGGER],
+                                              .trigger_line = (uint32_t)d->io_index[FG_IO_TRIGGER],
                                               .actuator = d->actuator,
                                               .rejects = d->rejects,
                                               .judge = d->judge,
@@ -180,7 +180,7 @@ static enum fg_status open_server(struct daemon *d, struct fg_message *message) 
         .idle_timeout_ms = c->modbus.idle_timeout_ms,
         .writers = c->modbus.writers,
         .rules = {.low_first = c->modbus.word_order == FG_LOW_FIRST,
-                  .slots = (uint16_t)c->bundles,
+                  .slots = (uint16_t)c->view[0].bundles,
                   .threshold = {(uint32_t)(c->threshold.min * 10000 + 0.5f),
                                 (uint32_t)(c->threshold.max * 10000 + 0.5f)},
                   .reject = {c->deadline_ms * 10 + c->reject.lead, 6000000},

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
-#include "runtime/engine/region.h"
+#include "runtime/engine/defect.h"
 #include "runtime/network/inference.h"
 
 #define MAX_LOADERS 16
@@ -28,7 +28,7 @@ struct fg_engine {
     uint8_t *frame;      /* a frame that the device cannot reach where it is */
     uint8_t *test_input; /* height * width * 3 */
     float *test_map;     /* height * width */
-    void *search;        /* fg_region_scratch */
+    void *search;        /* fg_defect_scratch */
     int64_t submitted_ns;
     bool running;
     struct fg_load_times times;
@@ -49,15 +49,15 @@ static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *mes
     const size_t *bytes = engine->inference.program->bytes;
     struct fg_engine_need *need = &engine->need;
     const size_t pixels = (size_t)height * (size_t)width;
-    need->weights = bytes[FG_REGION_FROZEN];
-    need->prepared = fg_size_align(bytes[FG_REGION_PREPARED]);
-    need->activations = bytes[FG_REGION_ACTIVATIONS];
-    need->workspace = bytes[FG_REGION_WORKSPACE];
-    need->io = bytes[FG_REGION_IO];
-    need->frame = engine->backend->device.host_memory ? 0 : fg_size_align(bytes[FG_REGION_FRAME]);
+    need->weights = bytes[FG_SEGMENT_FROZEN];
+    need->prepared = fg_size_align(bytes[FG_SEGMENT_PREPARED]);
+    need->activations = bytes[FG_SEGMENT_ACTIVATIONS];
+    need->workspace = bytes[FG_SEGMENT_WORKSPACE];
+    need->io = bytes[FG_SEGMENT_IO];
+    need->frame = engine->backend->device.host_memory ? 0 : fg_size_align(bytes[FG_SEGMENT_FRAME]);
     need->load = loaders(engine->backend) * fg_size_align(fg_bundle_scratch());
     need->search = fg_size_align(pixels * 3) + fg_size_align(pixels * sizeof(float)) +
-                   fg_size_align(fg_region_scratch(height, width));
+                   fg_size_align(fg_defect_scratch(height, width));
     need->device = need->weights + need->prepared + need->activations + need->workspace;
     need->host = need->io + need->frame + need->load + need->search;
     if (engine->backend->device.host_memory) {
@@ -179,29 +179,29 @@ static enum fg_status load_weights(struct fg_engine *engine, const struct fg_bun
     return FG_OK;
 }
 
-/* Divides the bank. Region by region in the order of fg_engine_need. */
+/* Divides the bank. Region by segment in the order of fg_engine_need. */
 static enum fg_status take_memory(struct fg_engine *engine, void **scratch, struct fg_message *message) {
     const struct fg_engine_need *need = &engine->need;
     const size_t pixels = (size_t)engine->network.spec.height * (size_t)engine->network.spec.width;
     struct fg_bank *host = engine->bank.host,
                    *device = engine->backend->device.host_memory ? host : engine->bank.device;
-    void **region = engine->memory.region;
+    void **segment = engine->memory.segment;
     const struct {
         struct fg_bank *bank;
         size_t bytes;
         const char *what;
         void **piece;
     } pieces[] = {
-        {device, need->weights, "weights", &region[FG_REGION_FROZEN]},
-        {device, need->prepared, "prepared weights", &region[FG_REGION_PREPARED]},
-        {device, need->activations, "activations", &region[FG_REGION_ACTIVATIONS]},
-        {device, need->workspace, "workspace", &region[FG_REGION_WORKSPACE]},
-        {host, need->io, "results", &region[FG_REGION_IO]},
+        {device, need->weights, "weights", &segment[FG_SEGMENT_FROZEN]},
+        {device, need->prepared, "prepared weights", &segment[FG_SEGMENT_PREPARED]},
+        {device, need->activations, "activations", &segment[FG_SEGMENT_ACTIVATIONS]},
+        {device, need->workspace, "workspace", &segment[FG_SEGMENT_WORKSPACE]},
+        {host, need->io, "results", &segment[FG_SEGMENT_IO]},
         {host, need->frame, "a frame", (void **)&engine->frame},
         {host, need->load, "inflate windows", scratch},
         {host, fg_size_align(pixels * 3), "self-test picture", (void **)&engine->test_input},
         {host, fg_size_align(pixels * sizeof(float)), "self-test map", (void **)&engine->test_map},
-        {host, fg_size_align(fg_region_scratch(engine->network.spec.height, engine->network.spec.width)),
+        {host, fg_size_align(fg_defect_scratch(engine->network.spec.height, engine->network.spec.width)),
          "search for the defect's box", &engine->search},
     };
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
@@ -383,7 +383,7 @@ enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, f
     *judgement = (struct fg_judgement){.score = *score, .finite = isfinite(*score) != 0};
     if (judgement->finite && *score > threshold)
         judgement->box =
-            fg_region_find(fg_engine_map(engine), engine->inference.map->h, engine->inference.map->w,
+            fg_defect_find(fg_engine_map(engine), engine->inference.map->h, engine->inference.map->w,
                            threshold, engine->inference.frame->h, engine->inference.frame->w, engine->search);
     judgement->inference_ns = fg_clock_ns() - engine->submitted_ns;
     return FG_OK;

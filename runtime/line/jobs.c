@@ -24,14 +24,14 @@ void fg_line_judge(struct fg_line *l) {
                                      .width = frame->width,
                                      .height = frame->height,
                                      .format = frame->format,
-                                     .pitch = frame->stride}},
+                                     .pitch = frame->pitch}},
           l->part.deadline_ns);
 }
 
 void fg_line_load(struct fg_line *l, uint16_t slot) {
     l->show.updating = true;
     l->show.outcome = FG_OUTCOME_RUNNING;
-    start(l, &(struct fg_job){.kind = FG_JOB_LOAD, .path = l->s.config->bundle[slot], .slot = slot},
+    start(l, &(struct fg_job){.kind = FG_JOB_LOAD, .path = l->s.config->view[0].bundle[slot], .slot = slot},
           fg_clock_ns() + FG_LINE_LOAD_LIMIT);
 }
 

@@ -11,7 +11,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/line/actuation.h"
 #include "runtime/line/judge.h"
-#include "runtime/modbus/map.h"
+#include "runtime/modbus/registers.h"
 
 /* Error codes of input register 1. */
 enum fg_line_error {

@@ -6,14 +6,14 @@
 #include "board/camera/camera.h"
 #include "runtime/line/snapshot.h"
 
-enum fg_part_state {
+enum fg_module_state {
     FG_PART_NONE,
     FG_PART_EXPOSING, /* triggered; its frame has not come */
     FG_PART_JUDGED,   /* its frame is with the inference thread */
 };
 
 struct fg_line_part {
-    enum fg_part_state state;
+    enum fg_module_state state;
     uint32_t id;
     int64_t trigger_ns, trigger_unix_ms;
     int64_t deadline_ns;  /* past it the part is INOPERATIVE at once */

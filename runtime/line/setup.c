@@ -13,35 +13,35 @@
 enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
                              struct fg_memory_plan *plan, struct fg_report *report) {
     const uint32_t before = report->lines;
-    *plan = (struct fg_memory_plan){.camera = (size_t)config->camera.memory_mib << 20,
+    *plan = (struct fg_memory_plan){.camera = (size_t)config->camera[0].memory_mib << 20,
                                     .line = fg_line_memory() + fg_size_align(sizeof(struct fg_rejects)),
-                                    .banks = config->bundles > 1 ? FG_JUDGE_BANKS : 1};
+                                    .banks = config->view[0].bundles > 1 ? FG_JUDGE_BANKS : 1};
     plan->fixed = plan->camera + plan->line;
-    if (*config->camera.path && access(config->camera.path, R_OK | X_OK)) {
+    if (*config->camera[0].path && access(config->camera[0].path, R_OK | X_OK)) {
         char reason[128];
-        fg_report_add(report, "camera.path = %.200s: %s", config->camera.path,
+        fg_report_add(report, "camera.path = %.200s: %s", config->camera[0].path,
                       strerror_r(errno, reason, sizeof reason));
     }
-    for (uint32_t i = 0; i < config->bundles; i++) {
+    for (uint32_t i = 0; i < config->view[0].bundles; i++) {
         struct fg_message message;
         struct fg_bundle *bundle = NULL;
-        enum fg_status status = fg_bundle_open(config->bundle[i], &bundle, &message);
+        enum fg_status status = fg_bundle_open(config->view[0].bundle[i], &bundle, &message);
         if (status == FG_OK && !fg_bundle_header(bundle)->calibrated)
             status = fg_fail(&message, FG_INPUT, "%.300s: not calibrated; run flawgate calibrate on it",
-                             config->bundle[i]);
+                             config->view[0].bundle[i]);
         if (status == FG_OK) {
             const struct fg_contract *contract = &fg_bundle_header(bundle)->contract;
-            if ((uint32_t)contract->width > config->camera.max_width ||
-                (uint32_t)contract->height > config->camera.max_height)
+            if ((uint32_t)contract->width > config->camera[0].max_width ||
+                (uint32_t)contract->height > config->camera[0].max_height)
                 status = fg_fail(
                     &message, FG_INPUT,
                     "%.300s: judges pictures of %dx%d, but camera.max_width and max_height admit %ux%u",
-                    config->bundle[i], contract->width, contract->height, config->camera.max_width,
-                    config->camera.max_height);
+                    config->view[0].bundle[i], contract->width, contract->height, config->camera[0].max_width,
+                    config->camera[0].max_height);
         }
         if (status == FG_OK)
-            status = fg_engine_need(bundle, backend, (int32_t)config->camera.max_width,
-                                    (int32_t)config->camera.max_height, &plan->need[i], &message);
+            status = fg_engine_need(bundle, backend, (int32_t)config->camera[0].max_width,
+                                    (int32_t)config->camera[0].max_height, &plan->need[i], &message);
         if (status != FG_OK)
             fg_report_add(report, "slot %u: %s", i, message.text);
         if (plan->need[i].host > plan->bank)
@@ -69,12 +69,13 @@ static void free_decoded(struct fg_decoded *picture) {
 enum fg_status fg_setup_camera(const struct fg_config *config, void *memory, struct fg_camera **camera,
                                struct fg_message *message) {
     static const struct fg_decoder decoder = {fg_image_name, decode, free_decoded};
-    const struct fg_directory_settings settings = {.folder = config->camera.path,
-                                                   .cycle = config->camera.cycle,
-                                                   .max_width = (int32_t)config->camera.max_width,
-                                                   .max_height = (int32_t)config->camera.max_height,
+    const struct fg_directory_settings settings = {.folder = config->camera[0].path,
+                                                   .cycle = config->camera[0].cycle,
+                                                   .max_width = (int32_t)config->camera[0].max_width,
+                                                   .max_height = (int32_t)config->camera[0].max_height,
                                                    .memory = memory,
-                                                   .memory_bytes = (size_t)config->camera.memory_mib << 20};
+                                                   .memory_bytes = (size_t)config->camera[0].memory_mib
+                                                                   << 20};
     return fg_directory_open(&settings, &decoder, camera, message);
 }
 
@@ -87,9 +88,9 @@ void fg_setup_print(const struct fg_config *config, const struct fg_memory_plan 
     printf("memory plan\n");
     row("pictures of the directory camera", plan->camera);
     row("queues, results, statistics", plan->line);
-    for (uint32_t i = 0; i < config->bundles; i++) {
+    for (uint32_t i = 0; i < config->view[0].bundles; i++) {
         const struct fg_engine_need *n = &plan->need[i];
-        printf("  slot %u, %s\n", i, config->bundle[i]);
+        printf("  slot %u, %s\n", i, config->view[0].bundle[i]);
         row("  weights", n->weights);
         row("  prepared weights", n->prepared);
         row("  activations", n->activations);

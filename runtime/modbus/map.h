@@ -4,6 +4,7 @@
 #define FG_RUNTIME_MODBUS_MAP_H
 
 #include "runtime/line/snapshot.h"
+#include "runtime/modbus/registers.h"
 
 /* Extents of the four tables, each from address 0. */
 #define FG_MODBUS_DISCRETE_INPUTS 16
@@ -27,14 +28,6 @@ enum fg_modbus_function {
     FG_MODBUS_WRITE_REGISTER = 6,
     FG_MODBUS_WRITE_COILS = 15,
     FG_MODBUS_WRITE_REGISTERS = 16,
-};
-
-enum fg_modbus_exception {
-    FG_MODBUS_DONE = 0, /* no exception */
-    FG_MODBUS_ILLEGAL_FUNCTION = 1,
-    FG_MODBUS_ILLEGAL_ADDRESS = 2,
-    FG_MODBUS_ILLEGAL_VALUE = 3,
-    FG_MODBUS_BUSY = 6,
 };
 
 /* A value's smallest and largest, both allowed. */

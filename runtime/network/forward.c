@@ -15,14 +15,14 @@ void fg_forward_begin(struct fg_forward *forward, struct fg_plan *plan, const st
             continue;
         const struct fg_tensor t = fg_param_tensor(&network->param[i]);
         forward->frozen[i] =
-            fg_plan_tensor(plan, FG_REGION_FROZEN, network->param[i].kind == FG_PARAM_CONV ? dtype : FG_F32,
+            fg_plan_tensor(plan, FG_SEGMENT_FROZEN, network->param[i].kind == FG_PARAM_CONV ? dtype : FG_F32,
                            t.n, t.h, t.w, t.c);
     }
 }
 
 void fg_forward_picture(struct fg_forward *forward, const struct fg_tensor *picture,
                         const struct fg_tensor *draw) {
-    const struct fg_tensor *x = fg_plan_tensor(forward->plan, FG_REGION_ACTIVATIONS, forward->dtype,
+    const struct fg_tensor *x = fg_plan_tensor(forward->plan, FG_SEGMENT_ACTIVATIONS, forward->dtype,
                                                forward->batch, picture->h, picture->w, 3);
     forward->value[forward->network->input] = x;
     fg_plan_step(forward->plan, &(struct fg_step){.op = FG_NORMALISE, .in = {picture, draw}, .out = {x}}, 0);
@@ -55,7 +55,7 @@ void fg_forward_node(struct fg_forward *forward, const struct fg_node *node) {
             continue;
         const struct fg_value *v = &network->value[node->out[i]];
         step.out[i] = forward->value[node->out[i]] = fg_plan_tensor(
-            forward->plan, FG_REGION_ACTIVATIONS, forward->dtype, forward->batch, v->h, v->w, v->c);
+            forward->plan, FG_SEGMENT_ACTIVATIONS, forward->dtype, forward->batch, v->h, v->w, v->c);
     }
     fg_plan_step(forward->plan, &step, node->branch);
 }

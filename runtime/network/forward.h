@@ -20,7 +20,7 @@ struct fg_forward {
     const struct fg_tensor *value[FG_NETWORK_VALUES];
 };
 
-/* Adds the folded parameters to FG_REGION_FROZEN, in the network's order: every plan of one network lays them
+/* Adds the folded parameters to FG_SEGMENT_FROZEN, in the network's order: every plan of one network lays them
  * out alike. */
 void fg_forward_begin(struct fg_forward *forward, struct fg_plan *plan, const struct fg_network *network,
                       int32_t batch, enum fg_dtype dtype);

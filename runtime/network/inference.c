@@ -18,11 +18,11 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
 
     const size_t pitch = fg_size_align((size_t)max_frame_width * 3);
     inference->frame =
-        fg_plan_tensor(plan, FG_REGION_FRAME, FG_U8, batch, max_frame_height, max_frame_width, 3);
+        fg_plan_tensor(plan, FG_SEGMENT_FRAME, FG_U8, batch, max_frame_height, max_frame_width, 3);
     inference->frame_bytes =
         ((size_t)batch * (size_t)max_frame_height - 1) * pitch + (size_t)max_frame_width * 3;
     const struct fg_tensor *picture =
-        fg_plan_tensor(plan, FG_REGION_ACTIVATIONS, FG_U8, batch, height, width, 3);
+        fg_plan_tensor(plan, FG_SEGMENT_ACTIVATIONS, FG_U8, batch, height, width, 3);
     inference->resize = fg_plan_step(
         plan,
         &(struct fg_step){
@@ -39,7 +39,7 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
             continue;
         const struct fg_tensor *teacher = forward.value[network->teacher[l]];
         anomaly.in[l] = inference->level[l] =
-            fg_plan_tensor(plan, FG_REGION_ACTIVATIONS, FG_F32, batch, teacher->h, teacher->w, 1);
+            fg_plan_tensor(plan, FG_SEGMENT_ACTIVATIONS, FG_F32, batch, teacher->h, teacher->w, 1);
         fg_plan_keep(plan, inference->level[l]);
         fg_plan_step(plan,
                      &(struct fg_step){.op = FG_COSINE,
@@ -47,8 +47,8 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
                                        .out = {inference->level[l]}},
                      node->branch);
     }
-    anomaly.out[0] = inference->map = fg_plan_tensor(plan, FG_REGION_IO, FG_F32, batch, height, width, 1);
-    anomaly.out[1] = inference->score = fg_plan_tensor(plan, FG_REGION_IO, FG_F32, batch, 1, 1, 1);
+    anomaly.out[0] = inference->map = fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, batch, height, width, 1);
+    anomaly.out[1] = inference->score = fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, batch, 1, 1, 1);
     fg_plan_step(plan, &anomaly, 0);
     status = fg_plan_finish(plan, backend, &inference->program, &inference->report, message);
     if (status != FG_OK)
@@ -66,5 +66,5 @@ void fg_inference_set_frame(struct fg_inference *inference, struct fg_memory *me
     fg_plan_set_frame(inference->plan, inference->frame, height, width, fg_pixel_channels(format));
     inference->resize->format = format;
     inference->resize->pitch = pitch;
-    memory->region[FG_REGION_FRAME] = (void *)(uintptr_t)pixels;
+    memory->segment[FG_SEGMENT_FRAME] = (void *)(uintptr_t)pixels;
 }

@@ -10,10 +10,10 @@ struct fg_inference {
     const struct fg_program *program;
     struct fg_plan_report report;
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters; NULL where a network has none */
-    const struct fg_tensor *frame;                     /* u8 in FG_REGION_FRAME */
+    const struct fg_tensor *frame;                     /* u8 in FG_SEGMENT_FRAME */
     size_t frame_bytes;            /* of the largest frame, with rows padded to whole FG_ALIGNMENT */
     struct fg_step *resize;        /* its format and pitch change with the frame */
-    const struct fg_tensor *map;   /* {batch, height, width, 1} in FG_REGION_IO */
+    const struct fg_tensor *map;   /* {batch, height, width, 1} in FG_SEGMENT_IO */
     const struct fg_tensor *score; /* {batch, 1, 1, 1}, likewise */
     const struct fg_tensor *level[FG_NETWORK_LEVELS]; /* M^i of the l-th used level; kept, on the device */
 };

@@ -66,7 +66,7 @@ __attribute__((format(printf, 2, 3))) static void make_name(char name[FG_NAME_SI
 /* While the lists grow: the part and branch that new nodes belong to. */
 struct builder {
     struct fg_network *network;
-    enum fg_part part;
+    enum fg_module module;
     uint32_t branch;
     int32_t expansion, width;
 };
@@ -83,7 +83,7 @@ static int32_t add_param(struct builder *b, enum fg_param_kind kind, const char 
     struct fg_network *net = b->network;
     assert(net->params < FG_NETWORK_PARAMS);
     struct fg_param *p = &net->param[net->params];
-    *p = (struct fg_param){.kind = kind, .part = b->part, .rank = 1, .shape = {d0, 1, 1, 1}};
+    *p = (struct fg_param){.kind = kind, .module = b->module, .rank = 1, .shape = {d0, 1, 1, 1}};
     make_name(p->name, "%s%s", prefix, suffix);
     return (int32_t)net->params++;
 }
@@ -102,7 +102,7 @@ static struct fg_node *add_node(struct builder *b, enum fg_operator op) {
                              .stride = 1,
                              .groups = 1,
                              .branch = b->branch,
-                             .part = b->part};
+                             .module = b->module};
     return node;
 }
 
@@ -198,7 +198,7 @@ static int32_t add_stage(struct builder *b, const char *prefix, int32_t x, int32
 
 /* network.md section 2: F_E^1..3 into feature[0..2]. */
 static void add_teacher(struct builder *b, const int32_t blocks[4], int32_t base, int32_t feature[3]) {
-    b->part = FG_TEACHER;
+    b->module = FG_TEACHER;
     int32_t x = add_conv(b, &(struct conv){.name = "teacher.conv1",
                                            .bn = "teacher.bn1",
                                            .in = b->network->input,
@@ -311,7 +311,7 @@ static int32_t add_scconv(struct builder *b, int32_t x) {
 static int32_t add_bottleneck(struct builder *b, const int32_t blocks[4], const int32_t feature[3]) {
     const struct fg_network_spec *spec = &b->network->spec;
     const int32_t channels = spec->base * 4 * b->expansion;
-    b->part = FG_BOTTLENECK;
+    b->module = FG_BOTTLENECK;
     int32_t x = add_msff(b, spec->levels, feature, channels);
     if (spec->scconv)
         x = add_scconv(b, x);
@@ -367,13 +367,13 @@ static void add_student(struct builder *b, const int32_t blocks[4], int32_t x, i
     for (uint32_t level = 3; level >= 1; level--) {
         char name[FG_NAME_SIZE];
         make_name(name, "student.layer%u", level);
-        b->part = FG_STUDENT;
+        b->module = FG_STUDENT;
         b->branch = 0;
         x = generated[level - 1] =
             add_stage(b, name, x, spec->base << (level - 1), blocks[3 - level], 1, true);
         if (!spec->fmm || !(spec->levels >> (level - 1) & 1))
             continue;
-        b->part = FG_FMM;
+        b->module = FG_FMM;
         b->branch = level == 1 ? 0 : 4 - level; /* levels 3, 2, 1: branches 1, 2 and the trunk */
         generated[level - 1] = add_fmm(b, level, x);
     }
@@ -411,7 +411,7 @@ static void list_folds(struct fg_network *net) {
         const struct fg_node *node = &net->node[n];
         if (node->bn >= 0)
             net->fold[net->folds++] =
-                (struct fg_fold){(uint32_t)node->weight, (uint32_t)node->bn, node->part};
+                (struct fg_fold){(uint32_t)node->weight, (uint32_t)node->bn, node->module};
     }
 }
 

@@ -41,12 +41,12 @@ enum fg_param_kind {
     FG_PARAM_GN_BIAS,
 };
 
-enum fg_part { FG_TEACHER, FG_BOTTLENECK, FG_STUDENT, FG_FMM };
+enum fg_module { FG_TEACHER, FG_BOTTLENECK, FG_STUDENT, FG_FMM };
 
 struct fg_param {
     char name[FG_NAME_SIZE]; /* "teacher.layer1.0.conv1.weight" */
     enum fg_param_kind kind;
-    enum fg_part part;
+    enum fg_module module;
     bool transposed;  /* a DECONV's weight: stored in x out x 2 x 2 */
     uint32_t rank;    /* 1 or 4 */
     int32_t shape[4]; /* as stored in files: PyTorch's order; tensor() gives the NHWC one */
@@ -67,14 +67,14 @@ struct fg_node {
     bool relu;
     uint32_t level;  /* MASK, COSINE: 1 to 3 */
     uint32_t branch; /* 0 is the trunk; others may run beside it on a lane of their own */
-    enum fg_part part;
+    enum fg_module module;
 };
 
 /* A batch norm and the convolution before it, which it is folded into. */
 struct fg_fold {
     uint32_t weight,
         bn; /* params: the convolution's weight; first of weight, bias, running_mean, running_var */
-    enum fg_part part;
+    enum fg_module module;
 };
 
 struct fg_network {
@@ -102,7 +102,7 @@ enum fg_status fg_network_init(struct fg_network *network, const struct fg_netwo
 const char *fg_backbone_name(enum fg_backbone backbone);
 enum fg_backbone fg_backbone_find(const char *name);
 
-/* A parameter's tensor in NHWC order, region and offset 0. */
+/* A parameter's tensor in NHWC order, segment and offset 0. */
 struct fg_tensor fg_param_tensor(const struct fg_param *param);
 
 /* Whether a folded network (a bundle, an engine) has this parameter: everything but batch norm's weight, mean

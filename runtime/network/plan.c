@@ -86,22 +86,22 @@ const struct fg_tensor *fg_plan_tensor_at(struct fg_plan *plan, const struct fg_
     struct fg_tensor *t = &plan->tensor[plan->tensors++];
     *t = *tensor;
     size_t end = t->offset + fg_size_align(fg_tensor_bytes(t));
-    if (end > plan->program.bytes[t->region])
-        plan->program.bytes[t->region] = end;
+    if (end > plan->program.bytes[t->segment])
+        plan->program.bytes[t->segment] = end;
     return t;
 }
 
-const struct fg_tensor *fg_plan_tensor(struct fg_plan *plan, enum fg_region region, enum fg_dtype dtype,
+const struct fg_tensor *fg_plan_tensor(struct fg_plan *plan, enum fg_segment segment, enum fg_dtype dtype,
                                        int32_t n, int32_t h, int32_t w, int32_t c) {
-    struct fg_tensor t = {.dtype = dtype, .n = n, .h = h, .w = w, .c = c, .region = region};
-    if (region != FG_REGION_ACTIVATIONS && region != FG_REGION_FRAME)
-        t.offset = plan->program.bytes[region];
+    struct fg_tensor t = {.dtype = dtype, .n = n, .h = h, .w = w, .c = c, .segment = segment};
+    if (segment != FG_SEGMENT_ACTIVATIONS && segment != FG_SEGMENT_FRAME)
+        t.offset = plan->program.bytes[segment];
     return fg_plan_tensor_at(plan, &t);
 }
 
 void fg_plan_set_frame(struct fg_plan *plan, const struct fg_tensor *frame, int32_t h, int32_t w, int32_t c) {
     struct fg_tensor *t = &plan->tensor[index_of(plan, frame)];
-    assert(t->region == FG_REGION_FRAME);
+    assert(t->segment == FG_SEGMENT_FRAME);
     t->h = h;
     t->w = w;
     t->c = c;
@@ -254,7 +254,7 @@ static enum fg_status ask_backend(struct fg_plan *plan, const struct fg_backend 
         step->workspace_bytes = kernel->workspace ? fg_size_align(kernel->workspace(backend, step)) : 0;
         if (step->workspace_bytes > lane_bytes[step->lane])
             lane_bytes[step->lane] = step->workspace_bytes;
-        if (kernel->prepared && step->param[0] && step->param[0]->region == FG_REGION_FROZEN) {
+        if (kernel->prepared && step->param[0] && step->param[0]->segment == FG_SEGMENT_FROZEN) {
             step->prepared = prepared;
             step->prepared_bytes = fg_size_align(kernel->prepared(backend, step));
             prepared += step->prepared_bytes;
@@ -266,8 +266,8 @@ static enum fg_status ask_backend(struct fg_plan *plan, const struct fg_backend 
     }
     for (uint32_t s = 0; s < program->steps; s++)
         program->step[s].workspace = lane_start[program->step[s].lane];
-    program->bytes[FG_REGION_WORKSPACE] = start;
-    program->bytes[FG_REGION_PREPARED] = prepared;
+    program->bytes[FG_SEGMENT_WORKSPACE] = start;
+    program->bytes[FG_SEGMENT_PREPARED] = prepared;
     return FG_OK;
 }
 
@@ -388,7 +388,7 @@ static enum fg_status place_activations(struct fg_plan *plan, struct fg_plan_rep
     }
     uint32_t items = 0;
     for (uint32_t t = 0; t < plan->tensors; t++) {
-        if (plan->tensor[t].region != FG_REGION_ACTIVATIONS || plan->first[t] == NONE)
+        if (plan->tensor[t].segment != FG_SEGMENT_ACTIVATIONS || plan->first[t] == NONE)
             continue;
         uint32_t last = plan->first[t];
         for (uint32_t s = 0; s < plan->program.steps; s++)
@@ -399,7 +399,7 @@ static enum fg_status place_activations(struct fg_plan *plan, struct fg_plan_rep
     }
     report->live_peak = live_peak(plan, item, items);
     report->planned = place_all(plan, item, items, report->live_peak, conflict, order, taken, offset);
-    plan->program.bytes[FG_REGION_ACTIVATIONS] = report->planned;
+    plan->program.bytes[FG_SEGMENT_ACTIVATIONS] = report->planned;
 out:
     free(item);
     free(order);

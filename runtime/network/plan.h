@@ -12,7 +12,7 @@
 struct fg_plan;
 
 struct fg_plan_report {
-    size_t planned;   /* bytes of FG_REGION_ACTIVATIONS */
+    size_t planned;   /* bytes of FG_SEGMENT_ACTIVATIONS */
     size_t live_peak; /* largest sum of bytes live at one step, in the order given: the floor on one lane */
 };
 
@@ -21,16 +21,16 @@ enum fg_status fg_plan_open(uint32_t tensors, uint32_t steps, uint32_t lanes, st
                             struct fg_message *message);
 void fg_plan_close(struct fg_plan *plan);
 
-/* A tensor in a region. In every region but ACTIVATIONS tensors lie one behind the other in the order added,
- * from where the region stands; activations are placed by finish. The pointer stays valid for the plan's
+/* A tensor in a segment. In every segment but ACTIVATIONS tensors lie one behind the other in the order added,
+ * from where the segment stands; activations are placed by finish. The pointer stays valid for the plan's
  * life. */
-const struct fg_tensor *fg_plan_tensor(struct fg_plan *plan, enum fg_region region, enum fg_dtype dtype,
+const struct fg_tensor *fg_plan_tensor(struct fg_plan *plan, enum fg_segment segment, enum fg_dtype dtype,
                                        int32_t n, int32_t h, int32_t w, int32_t c);
 
-/* A tensor at a given place of a region that the caller lays out itself (parameters, gradients, moments). */
+/* A tensor at a given place of a segment that the caller lays out itself (parameters, gradients, moments). */
 const struct fg_tensor *fg_plan_tensor_at(struct fg_plan *plan, const struct fg_tensor *tensor);
 
-/* Changes the extents of a FG_REGION_FRAME tensor between runs, up to those that it was planned with. */
+/* Changes the extents of a FG_SEGMENT_FRAME tensor between runs, up to those that it was planned with. */
 void fg_plan_set_frame(struct fg_plan *plan, const struct fg_tensor *frame, int32_t h, int32_t w, int32_t c);
 
 /* Keeps an activation to the end of the program: its value is read after the run. */

@@ -13,7 +13,7 @@ static const char PREFIX[] = "teacher.";
 static const char *file_name(const struct fg_param *param, enum fg_safetensors_kind kind) {
     if (kind == FG_SAFETENSORS_NETWORK)
         return param->name;
-    return param->part == FG_TEACHER ? param->name + strlen(PREFIX) : NULL;
+    return param->module == FG_TEACHER ? param->name + strlen(PREFIX) : NULL;
 }
 
 static bool begins(const char *name, const char *with) {

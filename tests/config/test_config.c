@@ -63,18 +63,18 @@ static void accepted(const char *text) {
 static void test_defaults(void **state) {
     (void)state;
     accepted(LEAST);
-    assert_int_equal(config.bundles, 1);
-    assert_string_equal(config.bundle[0], "/tmp/a.fgb");
-    assert_string_equal(config.camera.path, "/tmp/p");
+    assert_int_equal(config.view[0].bundles, 1);
+    assert_string_equal(config.view[0].bundle[0], "/tmp/a.fgb");
+    assert_string_equal(config.camera[0].path, "/tmp/p");
     assert_string_equal(config.modbus.bind, "127.0.0.1");
     assert_int_equal(config.modbus.writers, 0);
     assert_int_equal(config.reject.delay, 10000);
     assert_int_equal(config.on_inoperative, FG_INOPERATIVE_REJECT);
     assert_int_equal(config.missed_reject, FG_MISSED_STOP);
-    assert_true(config.camera.cycle);
+    assert_true(config.camera[0].cycle);
     assert_false(config.trigger.enable_at_start);
     assert_true(config.threshold.max == 6.5535f);
-    assert_string_equal(config.line[FG_LINE_TRIGGER].name, "");
+    assert_string_equal(config.io[FG_IO_TRIGGER].name, "");
 }
 
 static void test_values(void **state) {
@@ -83,14 +83,14 @@ static void test_values(void **state) {
              "line reject { name = R active_low = true }\nline trigger { name = T }\nfail_safe = reject-all\n"
              "reject { delay_ms = 700.3 lead_ms = 0.2 }\non_inoperative = stop # or not\n"
              "modbus { writers = { 10.0.0.1, \"::1\" } word_order = low-first }\nthreshold { min = 0.25 }\n");
-    assert_int_equal(config.bundles, 2);
-    assert_string_equal(config.bundle[0], "/a.fgb");
-    assert_string_equal(config.bundle[1], "/tmp/b c.fgb");
-    assert_false(config.camera.cycle);
-    assert_string_equal(config.line[FG_LINE_REJECT].name, "R");
-    assert_true(config.line[FG_LINE_REJECT].active_low);
-    assert_string_equal(config.line[FG_LINE_TRIGGER].name, "T");
-    assert_false(config.line[FG_LINE_TRIGGER].active_low);
+    assert_int_equal(config.view[0].bundles, 2);
+    assert_string_equal(config.view[0].bundle[0], "/a.fgb");
+    assert_string_equal(config.view[0].bundle[1], "/tmp/b c.fgb");
+    assert_false(config.camera[0].cycle);
+    assert_string_equal(config.io[FG_IO_REJECT].name, "R");
+    assert_true(config.io[FG_IO_REJECT].active_low);
+    assert_string_equal(config.io[FG_IO_TRIGGER].name, "T");
+    assert_false(config.io[FG_IO_TRIGGER].active_low);
     assert_int_equal(config.reject.delay, 7003);
     assert_int_equal(config.reject.lead, 2);
     assert_int_equal(config.on_inoperative, FG_INOPERATIVE_STOP);
@@ -221,9 +221,9 @@ static void test_example(void **state) {
     fg_report_free(&report);
     assert_int_equal(fg_config_read(EXAMPLE, &config, &report), FG_OK);
     memcpy(defaults.path, config.path, sizeof config.path);
-    memcpy(defaults.bundle, config.bundle, sizeof config.bundle);
-    memcpy(defaults.camera.path, config.camera.path, sizeof config.camera.path);
-    memcpy(defaults.line, config.line, sizeof config.line);
+    memcpy(defaults.view[0].bundle, config.view[0].bundle, sizeof config.view[0].bundle);
+    memcpy(defaults.camera[0].path, config.camera[0].path, sizeof config.camera[0].path);
+    memcpy(defaults.io, config.io, sizeof config.io);
     defaults.checksum = config.checksum;
     assert_memory_equal(&config, &defaults, sizeof config);
 }

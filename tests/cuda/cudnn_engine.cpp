@@ -117,8 +117,8 @@ void store(const struct fake::tensor &t, const std::vector<float> &values, void 
             static_cast<float *>(data)[i] = values[i];
 }
 
-struct fg_tensor plain(const struct fake::tensor &t, enum fg_region region) {
-    return {FG_F32, (int32_t)t.n, (int32_t)t.h, (int32_t)t.w, (int32_t)t.c, region, 0};
+struct fg_tensor plain(const struct fake::tensor &t, enum fg_segment segment) {
+    return {FG_F32, (int32_t)t.n, (int32_t)t.h, (int32_t)t.w, (int32_t)t.c, segment, 0};
 }
 
 void run(struct fg_step *step, struct fg_memory *memory) {
@@ -127,7 +127,7 @@ void run(struct fg_step *step, struct fg_memory *memory) {
     void *scratch = nullptr;
     if (posix_memalign(&scratch, FG_ALIGNMENT, step->workspace_bytes + 1))
         abort();
-    memory->region[FG_REGION_WORKSPACE] = scratch;
+    memory->segment[FG_SEGMENT_WORKSPACE] = scratch;
     const struct fg_program program = {step, 1, 1, {0}, 0};
     if (!kernel->supports(cpu, step) || fg_backend_run(cpu, &program, memory, nullptr) != FG_OK)
         abort();
@@ -149,12 +149,12 @@ std::vector<float> convolve(const struct fake::task &task, std::vector<float> x,
                                               : y;
     std::vector<float> unread(count_of(out)); /* a result that the gradients do not need */
     struct fg_memory memory = {};
-    memory.region[FG_REGION_IO] = in_values.data();
-    memory.region[FG_REGION_TRAINED] = weight_values.data();
-    memory.region[FG_REGION_ACTIVATIONS] = out_values.data();
-    memory.region[FG_REGION_MOMENTS] = unread.data();
-    const struct fg_tensor a = plain(in, FG_REGION_IO), f = plain(weight, FG_REGION_TRAINED),
-                           b = plain(out, FG_REGION_ACTIVATIONS), value = plain(out, FG_REGION_MOMENTS);
+    memory.segment[FG_SEGMENT_IO] = in_values.data();
+    memory.segment[FG_SEGMENT_TRAINED] = weight_values.data();
+    memory.segment[FG_SEGMENT_ACTIVATIONS] = out_values.data();
+    memory.segment[FG_SEGMENT_MOMENTS] = unread.data();
+    const struct fg_tensor a = plain(in, FG_SEGMENT_IO), f = plain(weight, FG_SEGMENT_TRAINED),
+                           b = plain(out, FG_SEGMENT_ACTIVATIONS), value = plain(out, FG_SEGMENT_MOMENTS);
     struct fg_step step = {};
     if (weight.h % 2) {
         step.op = FG_CONV;
@@ -172,8 +172,8 @@ std::vector<float> convolve(const struct fake::task &task, std::vector<float> x,
     }
     /* The transposed convolution reads the small picture and writes the large one. */
     unread.resize(count_of(in));
-    memory.region[FG_REGION_MOMENTS] = unread.data();
-    const struct fg_tensor large = plain(in, FG_REGION_MOMENTS);
+    memory.segment[FG_SEGMENT_MOMENTS] = unread.data();
+    const struct fg_tensor large = plain(in, FG_SEGMENT_MOMENTS);
     step.op = FG_DECONV;
     step.in[0] = &b;
     step.param[0] = &f;

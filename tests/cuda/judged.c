@@ -45,7 +45,7 @@ static size_t place(struct fg_tensor frozen[FG_NETWORK_PARAMS],
         if (inference.frozen[p])
             frozen[p] = *inference.frozen[p];
     }
-    const size_t bytes = inference.program->bytes[FG_REGION_FROZEN];
+    const size_t bytes = inference.program->bytes[FG_SEGMENT_FROZEN];
     fg_inference_close(&inference);
     return bytes;
 }

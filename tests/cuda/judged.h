@@ -16,7 +16,7 @@ fg_cuda_open_function fg_cuda_open; /* of the backend that is linked into the te
  * then it has a self-test that holds. */
 void fg_judged_write(const char *path, int32_t changed, float value);
 /* The folded parameters that a bundle has, at most FG_NETWORK_PARAMS, and where an engine on this backend has them: the
- * region of its weights is the first thing in its bank. Gives their number. */
+ * segment of its weights is the first thing in its bank. Gives their number. */
 struct fg_judged_parameter {
     int32_t index;
     struct fg_tensor place;

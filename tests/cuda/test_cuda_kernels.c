@@ -70,10 +70,10 @@ static void resize_is_the_cpus(void **state) {
             const struct fg_kernel *kernel = &backend->kernel[FG_RESIZE];
             struct fg_memory memory = bench.narrow_memory;
             assert_true(kernel->supports(backend, &step));
-            memory.region[FG_REGION_WORKSPACE] = malloc(kernel->workspace(backend, &step));
+            memory.segment[FG_SEGMENT_WORKSPACE] = malloc(kernel->workspace(backend, &step));
             const struct fg_program program = {.step = &step, .steps = 1, .lanes = 1};
             assert_int_equal(fg_backend_run(backend, &program, &memory, NULL), FG_OK);
-            free(memory.region[FG_REGION_WORKSPACE]);
+            free(memory.segment[FG_SEGMENT_WORKSPACE]);
             if (!b)
                 memcpy(expected, out, fg_tensor_bytes(step.out[0]));
         }

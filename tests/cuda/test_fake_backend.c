@@ -165,13 +165,13 @@ static void test_memory_is_ready(void **state) {
         float picture[64], result[128];
         for (int i = 0; i < 64; i++)
             picture[i] = (float)i;
-        struct fg_tensor x = {FG_F32, 1, 4, 4, 4, FG_REGION_ACTIVATIONS, 0}, zero = x, y = x;
+        struct fg_tensor x = {FG_F32, 1, 4, 4, 4, FG_SEGMENT_ACTIVATIONS, 0}, zero = x, y = x;
         zero.offset = 1024;
         y.c = 8;
         y.offset = 2048;
         struct fg_step step = {.op = FG_CONCAT, .in = {&x, &zero}, .out = {&y}};
         const struct fg_program program = {.step = &step, .steps = 1, .lanes = 1};
-        struct fg_memory memory = {.region = {[FG_REGION_ACTIVATIONS] = block}};
+        struct fg_memory memory = {.segment = {[FG_SEGMENT_ACTIVATIONS] = block}};
         ok(cuda->prepare(cuda, &program, &memory, &message));
         ok(cuda->upload(cuda, block, picture, sizeof picture, &message));
         ok(fg_backend_run(cuda, &program, &memory, &message));
@@ -193,14 +193,14 @@ static void test_one_copy(void **state) {
     ok(cuda->reserve(cuda, FG_STORE_DEVICE, 4096, &block, &message));
     ok(cuda->reserve(cuda, FG_STORE_DEVICE, (size_t)1 << 20, &scratch, &message));
     ok(cuda->reserve(cuda, FG_STORE_HOST, 4096, &frame, &message));
-    const struct fg_tensor x = {FG_U8, 1, 8, 8, 3, FG_REGION_FRAME, 0},
-                           y = {FG_U8, 1, 4, 4, 3, FG_REGION_ACTIVATIONS, 0};
+    const struct fg_tensor x = {FG_U8, 1, 8, 8, 3, FG_SEGMENT_FRAME, 0},
+                           y = {FG_U8, 1, 4, 4, 3, FG_SEGMENT_ACTIVATIONS, 0};
     struct fg_step step[2];
     for (int i = 0; i < 2; i++)
         step[i] = (struct fg_step){.op = FG_RESIZE, .pitch = 24, .format = FG_RGB8, .in = {&x}, .out = {&y}};
     const struct fg_memory memory = {
-        .region = {
-            [FG_REGION_ACTIVATIONS] = block, [FG_REGION_WORKSPACE] = scratch, [FG_REGION_FRAME] = frame}};
+        .segment = {
+            [FG_SEGMENT_ACTIVATIONS] = block, [FG_SEGMENT_WORKSPACE] = scratch, [FG_SEGMENT_FRAME] = frame}};
     for (uint32_t steps = 1; steps <= 2; steps++) {
         const struct fg_program program = {.step = step, .steps = steps, .lanes = 1};
         ok(cuda->prepare(cuda, &program, &memory, &message));
@@ -224,22 +224,22 @@ static float *train(struct fg_backend *backend) {
     struct fg_graph graph;
     struct fg_memory memory = {{NULL}};
     ok(fg_graph_training(&graph, &weights, &recipe, backend, TRAINING_BATCH, TRAINING_BATCH, &message));
-    for (int r = 0; r < FG_REGIONS; r++) {
+    for (int r = 0; r < FG_SEGMENTS; r++) {
         size_t bytes = graph.program->bytes[r];
-        if (r == FG_REGION_GRADIENTS)
+        if (r == FG_SEGMENT_GRADIENTS)
             bytes = weights.trained;
-        if (r == FG_REGION_TRAINED)
+        if (r == FG_SEGMENT_TRAINED)
             bytes = weights.bytes;
         if (bytes)
             ok(backend->reserve(
-                backend, r == FG_REGION_IO || r == FG_REGION_PICTURES ? FG_STORE_HOST : FG_STORE_DEVICE,
-                bytes, &memory.region[r], &message));
+                backend, r == FG_SEGMENT_IO || r == FG_SEGMENT_PICTURES ? FG_STORE_HOST : FG_STORE_DEVICE,
+                bytes, &memory.segment[r], &message));
     }
-    ok(backend->upload(backend, memory.region[FG_REGION_TRAINED], weights.block, weights.bytes, &message));
-    const size_t frozen_bytes = graph.program->bytes[FG_REGION_FROZEN];
+    ok(backend->upload(backend, memory.segment[FG_SEGMENT_TRAINED], weights.block, weights.bytes, &message));
+    const size_t frozen_bytes = graph.program->bytes[FG_SEGMENT_FROZEN];
     void *frozen = aligned_alloc(FG_ALIGNMENT, fg_size_align(frozen_bytes));
     fg_weights_fold(&weights, graph.frozen, FG_TEACHER, frozen);
-    ok(backend->upload(backend, memory.region[FG_REGION_FROZEN], frozen, frozen_bytes, &message));
+    ok(backend->upload(backend, memory.segment[FG_SEGMENT_FROZEN], frozen, frozen_bytes, &message));
     free(frozen);
     uint8_t *picture = fg_tensor_data(graph.pictures, &memory);
     uint32_t noise = 5;
@@ -252,11 +252,12 @@ static float *train(struct fg_backend *backend) {
     ok(backend->prepare(backend, graph.program, &memory, &message));
     ok(fg_backend_run(backend, graph.program, &memory, &message));
     float *gradients = malloc(weights.trained);
-    ok(backend->download(backend, gradients, memory.region[FG_REGION_GRADIENTS], weights.trained, &message));
+    ok(backend->download(backend, gradients, memory.segment[FG_SEGMENT_GRADIENTS], weights.trained,
+                         &message));
     backend->forget(backend, graph.program);
-    for (int r = 0; r < FG_REGIONS; r++)
-        if (memory.region[r])
-            backend->release(backend, memory.region[r]);
+    for (int r = 0; r < FG_SEGMENTS; r++)
+        if (memory.segment[r])
+            backend->release(backend, memory.segment[r]);
     fg_graph_close(&graph);
     return gradients;
 }
@@ -285,7 +286,7 @@ static void test_training(void **state) {
         double worst = 0;
         for (uint32_t p = 0; p < network.params; p++) {
             const struct fg_tensor *t = &weights.param[p];
-            if (network.param[p].part == FG_TEACHER || t->offset >= weights.trained)
+            if (network.param[p].module == FG_TEACHER || t->offset >= weights.trained)
                 continue;
             double error = 0, largest = 0;
             for (size_t i = t->offset / sizeof(float), k = 0; k < fg_tensor_count(t); i++, k++) {

@@ -100,11 +100,11 @@ static struct outcome convolve(void) {
     if (o.status != FG_OK)
         return o;
     o.opened = true;
-    const struct fg_tensor x = {FG_F32, 1, 4, 4, 4, FG_REGION_ACTIVATIONS, 0},
-                           w = {FG_F32, 4, 3, 3, 4, FG_REGION_ACTIVATIONS, 1024},
-                           b = {FG_F32, 1, 1, 1, 4, FG_REGION_ACTIVATIONS, 2048},
-                           y = {FG_F32, 1, 4, 4, 4, FG_REGION_ACTIVATIONS, 2304},
-                           z = {FG_F32, 1, 4, 4, 4, FG_REGION_ACTIVATIONS, 3328};
+    const struct fg_tensor x = {FG_F32, 1, 4, 4, 4, FG_SEGMENT_ACTIVATIONS, 0},
+                           w = {FG_F32, 4, 3, 3, 4, FG_SEGMENT_ACTIVATIONS, 1024},
+                           b = {FG_F32, 1, 1, 1, 4, FG_SEGMENT_ACTIVATIONS, 2048},
+                           y = {FG_F32, 1, 4, 4, 4, FG_SEGMENT_ACTIVATIONS, 2304},
+                           z = {FG_F32, 1, 4, 4, 4, FG_SEGMENT_ACTIVATIONS, 3328};
     float values[4352 / sizeof(float)] = {0};
     for (size_t i = 0; i < 2304 / sizeof(float); i++)
         values[i] = (float)(i * i % 17) / 16 - 0.5f;
@@ -124,7 +124,7 @@ static struct outcome convolve(void) {
     if (o.status == FG_OK)
         o.status = backend->reserve(backend, FG_STORE_DEVICE, FG_JUDGED_WORKSPACE, &scratch, &message);
     const struct fg_memory memory = {
-        .region = {[FG_REGION_ACTIVATIONS] = block, [FG_REGION_WORKSPACE] = scratch}};
+        .segment = {[FG_SEGMENT_ACTIVATIONS] = block, [FG_SEGMENT_WORKSPACE] = scratch}};
     if (o.status == FG_OK)
         o.status = backend->upload(backend, block, values, sizeof values, &message);
     if (o.status == FG_OK)

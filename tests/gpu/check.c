@@ -97,13 +97,13 @@ static void test_resize(void **state) {
     (void)state;
     enum { H = 42, W = 58, OUT_H = 33, OUT_W = 64, PITCH = 192 };
     for (int format = 0; format < FG_PIXEL_FORMATS; format++) {
-        struct fg_tensor frame = {.dtype = FG_U8, .n = 1, .h = H, .w = W, .region = FG_REGION_FRAME},
+        struct fg_tensor frame = {.dtype = FG_U8, .n = 1, .h = H, .w = W, .segment = FG_SEGMENT_FRAME},
                          out = {.dtype = FG_U8,
                                 .n = 1,
                                 .h = OUT_H,
                                 .w = OUT_W,
                                 .c = 3,
-                                .region = FG_REGION_ACTIVATIONS};
+                                .segment = FG_SEGMENT_ACTIVATIONS};
         frame.c = fg_pixel_channels((enum fg_pixel_format)format);
         struct fg_step step = {.op = FG_RESIZE, .pitch = PITCH, .format = (enum fg_pixel_format)format};
         step.in[0] = &frame;
@@ -113,21 +113,21 @@ static void test_resize(void **state) {
         for (int i = 0; i < 2; i++) {
             struct fg_backend *b = i ? gpu : cpu;
             struct fg_memory memory = {{NULL}};
-            void **region = memory.region;
-            ok(b->reserve(b, FG_STORE_HOST, PITCH * H * 2, &region[FG_REGION_FRAME], &message));
-            ok(b->reserve(b, FG_STORE_DEVICE, sizeof result[i], &region[FG_REGION_ACTIVATIONS], &message));
+            void **segment = memory.segment;
+            ok(b->reserve(b, FG_STORE_HOST, PITCH * H * 2, &segment[FG_SEGMENT_FRAME], &message));
+            ok(b->reserve(b, FG_STORE_DEVICE, sizeof result[i], &segment[FG_SEGMENT_ACTIVATIONS], &message));
             ok(b->reserve(b, FG_STORE_DEVICE, b->kernel[FG_RESIZE].workspace(b, &step),
-                          &region[FG_REGION_WORKSPACE], &message));
+                          &segment[FG_SEGMENT_WORKSPACE], &message));
             for (size_t k = 0; k < PITCH * H * 2; k++) /* 10 and 12 bits have few in every other byte */
-                ((uint8_t *)region[FG_REGION_FRAME])[k] =
+                ((uint8_t *)segment[FG_SEGMENT_FRAME])[k] =
                     (uint8_t)((k * 2654435761u >> 11) & (format >= FG_RGGB10 && k % 2 ? 3 : 255));
             ok(b->prepare(b, &program, &memory, &message));
             ok(fg_backend_run(b, &program, &memory, &message));
-            ok(b->download(b, result[i], region[FG_REGION_ACTIVATIONS], sizeof result[i], &message));
+            ok(b->download(b, result[i], segment[FG_SEGMENT_ACTIVATIONS], sizeof result[i], &message));
             b->forget(b, &program);
-            for (int r = 0; r < FG_REGIONS; r++)
-                if (region[r])
-                    b->release(b, region[r]);
+            for (int r = 0; r < FG_SEGMENTS; r++)
+                if (segment[r])
+                    b->release(b, segment[r]);
         }
         assert_memory_equal(result[0], result[1], sizeof result[0]);
     }
@@ -188,8 +188,8 @@ static void compare_judging(const char *name, const uint8_t *picture) {
     ok(fg_judging_open(&a, gpu, &network, &folded, 1, &message));
     ok(fg_judging_open(&b, cpu, &network, &folded, 1, &message));
     if (picture) {
-        memcpy(a.memory.region[FG_REGION_FRAME], picture, pixels * 3);
-        memcpy(b.memory.region[FG_REGION_FRAME], picture, pixels * 3);
+        memcpy(a.memory.segment[FG_SEGMENT_FRAME], picture, pixels * 3);
+        memcpy(b.memory.segment[FG_SEGMENT_FRAME], picture, pixels * 3);
     }
     ok(fg_judging_run(&a, &message));
     ok(fg_judging_run(&b, &message));

@@ -41,8 +41,8 @@ static uint8_t *make(size_t bytes) {
 static uint8_t *resized(struct fg_backend *backend, uint8_t *frame, struct size s, int32_t h, int32_t w) {
     const int32_t n = s.more + 1;
     uint8_t *out = make((size_t)(n * h * w) * 3);
-    struct fg_tensor in = {FG_U8, n, s.h, s.w, 3, FG_REGION_FRAME, 0};
-    const struct fg_tensor picture = {FG_U8, n, h, w, 3, FG_REGION_IO, 0};
+    struct fg_tensor in = {FG_U8, n, s.h, s.w, 3, FG_SEGMENT_FRAME, 0};
+    const struct fg_tensor picture = {FG_U8, n, h, w, 3, FG_SEGMENT_IO, 0};
     struct fg_step step = {
         .op = FG_RESIZE, .pitch = pitch_of(s), .format = FG_RGB8, .in = {&in}, .out = {&picture}};
     const struct fg_kernel *kernel = &backend->kernel[FG_RESIZE];
@@ -52,12 +52,12 @@ static uint8_t *resized(struct fg_backend *backend, uint8_t *frame, struct size 
     in.c = fg_pixel_channels(s.format);
     assert_true(kernel->supports(backend, &step));
     struct fg_memory memory = {{NULL}};
-    memory.region[FG_REGION_FRAME] = frame;
-    memory.region[FG_REGION_IO] = out;
-    memory.region[FG_REGION_WORKSPACE] = make(step.workspace_bytes + 1);
+    memory.segment[FG_SEGMENT_FRAME] = frame;
+    memory.segment[FG_SEGMENT_IO] = out;
+    memory.segment[FG_SEGMENT_WORKSPACE] = make(step.workspace_bytes + 1);
     const struct fg_program program = {.step = &step, .steps = 1, .lanes = 1};
     assert_int_equal(fg_backend_run(backend, &program, &memory, NULL), FG_OK);
-    free(memory.region[FG_REGION_WORKSPACE]);
+    free(memory.segment[FG_SEGMENT_WORKSPACE]);
     return out;
 }
 
@@ -302,8 +302,8 @@ static void sizes_that_a_format_cannot_have(void **state) {
         {FG_GREY8, 1, 1, 1, true},  {FG_GREY8, 1, 1, 3, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct fg_tensor in = {FG_U8, 1, cases[i].h, cases[i].w, cases[i].c, FG_REGION_FRAME, 0},
-                               out = {FG_U8, 1, 8, 8, 3, FG_REGION_IO, 0};
+        const struct fg_tensor in = {FG_U8, 1, cases[i].h, cases[i].w, cases[i].c, FG_SEGMENT_FRAME, 0},
+                               out = {FG_U8, 1, 8, 8, 3, FG_SEGMENT_IO, 0};
         const struct fg_step step = {
             .op = FG_RESIZE, .pitch = 64, .format = cases[i].format, .in = {&in}, .out = {&out}};
         assert_int_equal(backends[0]->kernel[FG_RESIZE].supports(backends[0], &step), cases[i].supported);

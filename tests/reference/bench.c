@@ -23,15 +23,15 @@ void fg_bench_open(struct fg_bench *bench, uint64_t seed) {
     assert_int_equal(
         bench->reference->reserve(bench->reference, FG_STORE_DEVICE, 2 * FG_BENCH_BYTES, &wide, NULL), FG_OK);
     memset(narrow, GUARD, FG_BENCH_BYTES);
-    for (int r = 0; r < FG_REGIONS; r++) {
-        bench->narrow_memory.region[r] = narrow;
-        bench->wide_memory.region[r] = wide;
+    for (int r = 0; r < FG_SEGMENTS; r++) {
+        bench->narrow_memory.segment[r] = narrow;
+        bench->wide_memory.segment[r] = wide;
     }
 }
 
 void fg_bench_close(struct fg_bench *bench) {
-    bench->reference->release(bench->reference, bench->narrow_memory.region[FG_REGION_FROZEN]);
-    bench->reference->release(bench->reference, bench->wide_memory.region[FG_REGION_FROZEN]);
+    bench->reference->release(bench->reference, bench->narrow_memory.segment[FG_SEGMENT_FROZEN]);
+    bench->reference->release(bench->reference, bench->wide_memory.segment[FG_SEGMENT_FROZEN]);
     bench->reference->close(bench->reference);
 }
 
@@ -45,15 +45,15 @@ int32_t fg_bench_pick(struct fg_bench *bench, int32_t low, int32_t high) {
     return low + (int32_t)(r.word[0] % (uint32_t)(high - low + 1));
 }
 
-/* All regions but scratch are one block. */
+/* All segments but scratch are one block. */
 static const struct fg_tensor *add(struct fg_bench *bench, enum fg_dtype dtype, int32_t n, int32_t h,
                                    int32_t w, int32_t c) {
     assert_true(bench->tensors < FG_BENCH_TENSORS);
     struct fg_tensor *narrow = &bench->narrow[bench->tensors], *wide = &bench->wide[bench->tensors];
     bench->tensors++;
-    *narrow = (struct fg_tensor){dtype, n, h, w, c, FG_REGION_ACTIVATIONS, bench->narrow_bytes};
+    *narrow = (struct fg_tensor){dtype, n, h, w, c, FG_SEGMENT_ACTIVATIONS, bench->narrow_bytes};
     *wide = (struct fg_tensor){
-        dtype == FG_U8 ? dtype : FG_F64, n, h, w, c, FG_REGION_ACTIVATIONS, bench->wide_bytes};
+        dtype == FG_U8 ? dtype : FG_F64, n, h, w, c, FG_SEGMENT_ACTIVATIONS, bench->wide_bytes};
     bench->narrow_bytes += fg_size_align(fg_tensor_bytes(narrow) + FG_ALIGNMENT);
     bench->wide_bytes += fg_size_align(fg_tensor_bytes(wide) + FG_ALIGNMENT);
     assert_true(bench->narrow_bytes <= FG_BENCH_BYTES && bench->wide_bytes <= 2 * FG_BENCH_BYTES);
@@ -101,7 +101,7 @@ const struct fg_tensor *fg_bench_empty_half(struct fg_bench *bench, int32_t n, i
 }
 
 void fg_bench_freeze(struct fg_bench *bench, const struct fg_tensor *weight) {
-    bench->narrow[weight - bench->narrow].region = FG_REGION_FROZEN;
+    bench->narrow[weight - bench->narrow].segment = FG_SEGMENT_FROZEN;
 }
 
 void *fg_bench_narrow(const struct fg_bench *bench, const struct fg_tensor *tensor) {
@@ -177,12 +177,13 @@ static void run_there(const struct fg_bench *bench, struct fg_backend *backend,
     struct fg_message message = {""};
     struct fg_memory memory = {{NULL}};
     const struct fg_step *step = &program->step[0];
-    void *values = NULL, *host = bench->narrow_memory.region[FG_REGION_FROZEN];
+    void *values = NULL, *host = bench->narrow_memory.segment[FG_SEGMENT_FROZEN];
     ok(backend->reserve(backend, FG_STORE_DEVICE, FG_BENCH_BYTES, &values, &message), &message);
-    for (int r = 0; r < FG_REGIONS; r++) {
-        memory.region[r] = values;
+    for (int r = 0; r < FG_SEGMENTS; r++) {
+        memory.segment[r] = values;
     }
-    void **workspace = &memory.region[FG_REGION_WORKSPACE], **prepared = &memory.region[FG_REGION_PREPARED];
+    void **workspace = &memory.segment[FG_SEGMENT_WORKSPACE],
+         **prepared = &memory.segment[FG_SEGMENT_PREPARED];
     ok(backend->reserve(backend, FG_STORE_DEVICE, step->workspace_bytes, workspace, &message), &message);
     ok(backend->reserve(backend, FG_STORE_DEVICE, step->prepared_bytes, prepared, &message), &message);
     ok(backend->upload(backend, values, host, FG_BENCH_BYTES, &message), &message);
@@ -209,11 +210,11 @@ void fg_bench_run(struct fg_bench *bench, struct fg_backend *backend, const stru
     const struct fg_program program = {.step = &planned, .steps = 1, .lanes = 1};
     if (backend->device.host_memory) {
         struct fg_memory memory = bench->narrow_memory;
-        memory.region[FG_REGION_PREPARED] = scratch(planned.prepared_bytes);
-        memory.region[FG_REGION_WORKSPACE] = scratch(planned.workspace_bytes);
+        memory.segment[FG_SEGMENT_PREPARED] = scratch(planned.prepared_bytes);
+        memory.segment[FG_SEGMENT_WORKSPACE] = scratch(planned.workspace_bytes);
         run_here(backend, &program, &memory);
-        free(memory.region[FG_REGION_PREPARED]);
-        free(memory.region[FG_REGION_WORKSPACE]);
+        free(memory.segment[FG_SEGMENT_PREPARED]);
+        free(memory.segment[FG_SEGMENT_WORKSPACE]);
     } else {
         run_there(bench, backend, &program);
     }

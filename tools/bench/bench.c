@@ -201,7 +201,7 @@ static enum fg_status bench_batch(struct bench *b, const struct fg_network *netw
     struct fg_judging j;
     timing = (struct timing){.what = "judging", .batch = batch};
     enum fg_status status = fg_judging_open(&j, b->backend, network, folded, batch, message);
-    for (int r = 0; r < FG_REGIONS && status == FG_OK; r++)
+    for (int r = 0; r < FG_SEGMENTS && status == FG_OK; r++)
         timing.memory += j.inference.program->bytes[r];
     if (status == FG_OK)
         status = time_runs(&timing, run_judging, &j, message);

@@ -82,19 +82,19 @@ struct probe {
 static enum fg_status open_probe(struct probe *p, struct fg_message *message) {
     struct fg_plan_report report;
     enum fg_status status = fg_plan_finish(p->plan, p->backend, &p->program, &report, message);
-    for (int r = 0; r < FG_REGIONS && status == FG_OK; r++)
+    for (int r = 0; r < FG_SEGMENTS && status == FG_OK; r++)
         if (p->program->bytes[r])
             status = p->backend->reserve(p->backend, FG_STORE_DEVICE, p->program->bytes[r],
-                                         &p->memory.region[r], message);
+                                         &p->memory.segment[r], message);
     return status == FG_OK ? p->backend->prepare(p->backend, p->program, &p->memory, message) : status;
 }
 
 static void close_probe(struct probe *p) {
     if (p->program)
         p->backend->forget(p->backend, p->program);
-    for (int r = 0; r < FG_REGIONS; r++)
-        if (p->memory.region[r])
-            p->backend->release(p->backend, p->memory.region[r]);
+    for (int r = 0; r < FG_SEGMENTS; r++)
+        if (p->memory.segment[r])
+            p->backend->release(p->backend, p->memory.segment[r]);
     fg_plan_close(p->plan);
 }
 
@@ -118,7 +118,7 @@ static enum fg_status begin_probe(struct probe *p, struct fg_backend *backend, s
 }
 
 static const struct fg_tensor *values(struct probe *p, int32_t n, int32_t side, int32_t c) {
-    return fg_plan_tensor(p->plan, FG_REGION_ACTIVATIONS, p->backend->compute, n, side, side, c);
+    return fg_plan_tensor(p->plan, FG_SEGMENT_ACTIVATIONS, p->backend->compute, n, side, side, c);
 }
 
 /* Operations a second of a convolution. */
@@ -130,7 +130,7 @@ static enum fg_status measure_conv(struct fg_backend *backend, int32_t n, int32_
     if (status != FG_OK)
         return status;
     struct fg_step step = {.op = FG_CONV, .stride = 1, .groups = 1, .in = {values(&p, n, side, c)}};
-    step.param[0] = fg_plan_tensor(p.plan, FG_REGION_FROZEN, backend->compute, c, kernel, kernel, c);
+    step.param[0] = fg_plan_tensor(p.plan, FG_SEGMENT_FROZEN, backend->compute, c, kernel, kernel, c);
     step.out[0] = values(&p, n, side, c);
     fg_plan_step(p.plan, &step, 0);
     status = open_probe(&p, message);

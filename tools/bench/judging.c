@@ -25,11 +25,11 @@ enum fg_status fg_judging_weight(struct fg_judging *judging, uint32_t param, con
 
 static enum fg_status take_memory(struct fg_judging *j, struct fg_message *message) {
     enum fg_status status = FG_OK;
-    for (int r = 0; r < FG_REGIONS && status == FG_OK; r++) {
-        const bool host = r == FG_REGION_IO || r == FG_REGION_FRAME;
+    for (int r = 0; r < FG_SEGMENTS && status == FG_OK; r++) {
+        const bool host = r == FG_SEGMENT_IO || r == FG_SEGMENT_FRAME;
         if (j->inference.program->bytes[r])
             status = j->backend->reserve(j->backend, host ? FG_STORE_HOST : FG_STORE_DEVICE,
-                                         j->inference.program->bytes[r], &j->memory.region[r], message);
+                                         j->inference.program->bytes[r], &j->memory.segment[r], message);
     }
     return status;
 }
@@ -49,7 +49,7 @@ enum fg_status fg_judging_open(struct fg_judging *judging, struct fg_backend *ba
             status = fg_judging_weight(judging, i, folded->value[i], message);
     if (status != FG_OK)
         return status;
-    uint8_t *pixels = judging->memory.region[FG_REGION_FRAME];
+    uint8_t *pixels = judging->memory.segment[FG_SEGMENT_FRAME];
     for (size_t i = 0; i < (size_t)batch * (size_t)height * (size_t)width * 3; i++)
         pixels[i] = (uint8_t)(i * 2654435761u >> 13);
     fg_inference_set_frame(&judging->inference, &judging->memory, pixels, height, width, FG_RGB8,
@@ -60,9 +60,9 @@ enum fg_status fg_judging_open(struct fg_judging *judging, struct fg_backend *ba
 void fg_judging_close(struct fg_judging *judging) {
     if (judging->inference.program)
         judging->backend->forget(judging->backend, judging->inference.program);
-    for (int r = 0; r < FG_REGIONS; r++)
-        if (judging->memory.region[r])
-            judging->backend->release(judging->backend, judging->memory.region[r]);
+    for (int r = 0; r < FG_SEGMENTS; r++)
+        if (judging->memory.segment[r])
+            judging->backend->release(judging->backend, judging->memory.segment[r]);
     fg_inference_close(&judging->inference);
 }
 

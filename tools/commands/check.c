@@ -11,10 +11,10 @@
 
 /* Every byte of every bundle: one that is damaged would be found at a job change. */
 static void check_bundles(const struct fg_config *config, struct fg_report *report) {
-    for (uint32_t i = 0; i < config->bundles; i++) {
+    for (uint32_t i = 0; i < config->view[0].bundles; i++) {
         struct fg_bundle_facts facts;
         struct fg_message message;
-        enum fg_status status = fg_bundle_verify(config->bundle[i], &facts, &message);
+        enum fg_status status = fg_bundle_verify(config->view[0].bundle[i], &facts, &message);
         if (!facts.header)
             continue; /* the plan has said so */
         if (status != FG_OK)
@@ -22,7 +22,7 @@ static void check_bundles(const struct fg_config *config, struct fg_report *repo
         if (facts.infinite)
             fg_report_add(report,
                           "slot %u: %.300s: weights that are not finite: every part would be INOPERATIVE", i,
-                          config->bundle[i]);
+                          config->view[0].bundle[i]);
     }
 }
 
@@ -49,11 +49,11 @@ static void check_contract(const struct fg_paths *pictures, const struct fg_cont
 
 static void check_contracts(const struct fg_config *config, struct fg_report *report) {
     struct fg_paths pictures;
-    if (fg_paths_list(&pictures, config->camera.path, NULL) != FG_OK)
+    if (fg_paths_list(&pictures, config->camera[0].path, NULL) != FG_OK)
         return; /* the camera says so */
-    for (uint32_t i = 0; i < config->bundles; i++) {
+    for (uint32_t i = 0; i < config->view[0].bundles; i++) {
         struct fg_bundle *bundle;
-        if (fg_bundle_open(config->bundle[i], &bundle, NULL) != FG_OK)
+        if (fg_bundle_open(config->view[0].bundle[i], &bundle, NULL) != FG_OK)
             continue;
         check_contract(&pictures, &fg_bundle_header(bundle)->contract, i, report);
         fg_bundle_close(bundle);
@@ -65,7 +65,7 @@ static void check_contracts(const struct fg_config *config, struct fg_report *re
 static void check_camera(const struct fg_config *config, struct fg_report *report) {
     struct fg_message message = {{0}};
     struct fg_camera *camera = NULL;
-    void *memory = malloc((size_t)config->camera.memory_mib << 20);
+    void *memory = malloc((size_t)config->camera[0].memory_mib << 20);
     enum fg_status status = memory ? fg_setup_camera(config, memory, &camera, &message)
                                    : fg_fail(&message, FG_ENVIRONMENT, "no memory for the camera's pictures");
     if (status != FG_OK)
@@ -99,7 +99,7 @@ int fg_tool_check(int argc, char **argv) {
         else
             fg_setup_plan(&config, backend, &plan, &report);
         check_bundles(&config, &report);
-        if (*config.camera.path && !access(config.camera.path, R_OK | X_OK)) {
+        if (*config.camera[0].path && !access(config.camera[0].path, R_OK | X_OK)) {
             check_camera(&config, &report);
             check_contracts(&config, &report);
         }

@@ -15,20 +15,20 @@ const char fg_help_line[] =
 /* The board's line of a configured one; -1 where it is not configured. */
 static int32_t find(const struct fg_simulated *board, const struct fg_config *config, const char *title,
                     size_t length) {
-    for (int i = 0; i < FG_CONFIG_LINES; i++) {
-        const char *name = fg_config_line_title((enum fg_config_line)i);
-        if (strlen(name) == length && !memcmp(name, title, length) && *config->line[i].name)
-            return fg_simulated_find(board, config->line[i].name);
+    for (int i = 0; i < FG_CONFIG_IOS; i++) {
+        const char *name = fg_config_io_title((enum fg_config_io)i);
+        if (strlen(name) == length && !memcmp(name, title, length) && *config->io[i].name)
+            return fg_simulated_find(board, config->io[i].name);
     }
     return -1;
 }
 
 static void show(const struct fg_simulated *board, const struct fg_config *config) {
-    for (int i = 0; i < FG_CONFIG_LINES; i++) {
-        const char *title = fg_config_line_title((enum fg_config_line)i);
+    for (int i = 0; i < FG_CONFIG_IOS; i++) {
+        const char *title = fg_config_io_title((enum fg_config_io)i);
         const int32_t line = find(board, config, title, strlen(title));
         if (line >= 0)
-            printf("%s=%d (%s)\n", title, fg_simulated_level(board, (uint32_t)line), config->line[i].name);
+            printf("%s=%d (%s)\n", title, fg_simulated_level(board, (uint32_t)line), config->io[i].name);
     }
 }
 

@@ -50,17 +50,17 @@ static enum fg_status make_network(struct fg_network *net, struct fg_message *me
     const int32_t feature = net->teacher[0], classes = (int32_t)fg_picture_classes();
     uint32_t kept = 0;
     for (uint32_t n = 0; n < net->nodes; n++)
-        if (net->node[n].part == FG_TEACHER) {
+        if (net->node[n].module == FG_TEACHER) {
             net->node[kept] = net->node[n];
-            net->node[kept++].part = FG_STUDENT;
+            net->node[kept++].module = FG_STUDENT;
         }
     uint32_t params = 0;
-    while (net->param[params].part == FG_TEACHER)
-        net->param[params++].part = FG_STUDENT;
+    while (net->param[params].module == FG_TEACHER)
+        net->param[params++].module = FG_STUDENT;
     const struct fg_value v = net->value[feature];
     net->param[params] = (struct fg_param){.name = "head.weight",
                                            .kind = FG_PARAM_CONV,
-                                           .part = FG_STUDENT,
+                                           .module = FG_STUDENT,
                                            .rank = 4,
                                            .shape = {classes, v.c, 1, 1}};
     const int32_t out = (int32_t)net->values++, target = (int32_t)net->values++;
@@ -74,7 +74,7 @@ static enum fg_status make_network(struct fg_network *net, struct fg_message *me
                                          .bn = -1,
                                          .stride = 1,
                                          .groups = 1,
-                                         .part = FG_STUDENT};
+                                         .module = FG_STUDENT};
     net->params = params + 1;
     net->nodes = kept;
     net->teacher[0] = target;
@@ -99,19 +99,19 @@ static enum fg_status prepare(struct teach *t) {
         status = fg_graph_adam(&t->adam, &t->weights, t->backend, &t->schedule, message);
     if (status != FG_OK)
         return status;
-    size_t bytes[FG_REGIONS];
+    size_t bytes[FG_SEGMENTS];
     memcpy(bytes, t->graph.program->bytes, sizeof bytes);
-    bytes[FG_REGION_TRAINED] = bytes[FG_REGION_FRAME] = 0;
-    bytes[FG_REGION_GRADIENTS] = t->weights.trained;
-    bytes[FG_REGION_MOMENTS] = 2 * t->weights.trained;
-    for (int r = 0; r < FG_REGIONS && status == FG_OK; r++)
+    bytes[FG_SEGMENT_TRAINED] = bytes[FG_SEGMENT_FRAME] = 0;
+    bytes[FG_SEGMENT_GRADIENTS] = t->weights.trained;
+    bytes[FG_SEGMENT_MOMENTS] = 2 * t->weights.trained;
+    for (int r = 0; r < FG_SEGMENTS && status == FG_OK; r++)
         if (bytes[r])
             status = t->backend->reserve(t->backend, FG_STORE_HOST, fg_size_align(bytes[r]),
-                                         &t->memory.region[r], message);
+                                         &t->memory.segment[r], message);
     if (status == FG_OK)
-        status = t->backend->reserve(t->backend, FG_STORE_HOST, t->adam.program->bytes[FG_REGION_IO],
+        status = t->backend->reserve(t->backend, FG_STORE_HOST, t->adam.program->bytes[FG_SEGMENT_IO],
                                      &t->adam_io, message);
-    t->memory.region[FG_REGION_TRAINED] = t->weights.block;
+    t->memory.segment[FG_SEGMENT_TRAINED] = t->weights.block;
     t->pixels = malloc((size_t)BATCH * SIDE * SIDE * 3);
     if (status == FG_OK && !t->pixels)
         status = fg_fail(message, FG_ENVIRONMENT, "no memory for pictures");
@@ -157,7 +157,7 @@ static enum fg_status train_step(struct teach *t, double *loss) {
     for (int i = 0; i < BATCH; i++)
         *loss += losses[i] / BATCH;
     struct fg_memory memory = t->memory;
-    memory.region[FG_REGION_IO] = t->adam_io;
+    memory.segment[FG_SEGMENT_IO] = t->adam_io;
     float *schedule = fg_tensor_data(t->schedule, &memory);
     /* Down to nothing along half a cosine. */
     schedule[0] = (float)(RATE * 0.5 * (1 + cos(3.14159265358979 * (t->step - 1) / t->steps)));

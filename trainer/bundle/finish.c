@@ -23,7 +23,7 @@ enum fg_status fg_folded_open(struct fg_folded *folded, const struct fg_weights 
             bytes = forward.frozen[i]->offset + fg_size_align(fg_tensor_bytes(forward.frozen[i]));
     folded->block = aligned_alloc(FG_ALIGNMENT, bytes);
     if (folded->block) {
-        const struct fg_memory memory = {.region = {[FG_REGION_FROZEN] = folded->block}};
+        const struct fg_memory memory = {.segment = {[FG_SEGMENT_FROZEN] = folded->block}};
         fg_weights_fold(weights, forward.frozen, -1, folded->block);
         for (uint32_t i = 0; i < weights->network->params; i++)
             if (forward.frozen[i])

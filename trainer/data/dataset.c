@@ -21,9 +21,9 @@ enum fg_status fg_picture_resize(struct fg_backend *backend, const struct fg_ima
                               .h = image->height,
                               .w = image->width,
                               .c = image->channels,
-                              .region = FG_REGION_FRAME},
+                              .segment = FG_SEGMENT_FRAME},
                      picture = {
-                         .dtype = FG_U8, .n = 1, .h = height, .w = width, .c = 3, .region = FG_REGION_IO};
+                         .dtype = FG_U8, .n = 1, .h = height, .w = width, .c = 3, .segment = FG_SEGMENT_IO};
     struct fg_step step = {.op = FG_RESIZE,
                            .pitch = (size_t)image->width * (size_t)image->channels,
                            .format = fg_pixel_decoded(image->channels),
@@ -32,13 +32,13 @@ enum fg_status fg_picture_resize(struct fg_backend *backend, const struct fg_ima
     const struct fg_kernel *kernel = &backend->kernel[FG_RESIZE];
     step.workspace_bytes = fg_size_align(kernel->workspace(backend, &step));
     const struct fg_program program = {.step = &step, .steps = 1, .lanes = 1};
-    struct fg_memory memory = {.region = {[FG_REGION_FRAME] = image->pixels, [FG_REGION_IO] = out}};
+    struct fg_memory memory = {.segment = {[FG_SEGMENT_FRAME] = image->pixels, [FG_SEGMENT_IO] = out}};
     enum fg_status status = backend->reserve(backend, FG_STORE_DEVICE, step.workspace_bytes,
-                                             &memory.region[FG_REGION_WORKSPACE], message);
+                                             &memory.segment[FG_SEGMENT_WORKSPACE], message);
     if (status != FG_OK)
         return status;
     status = fg_backend_run(backend, &program, &memory, message);
-    backend->release(backend, memory.region[FG_REGION_WORKSPACE]);
+    backend->release(backend, memory.segment[FG_SEGMENT_WORKSPACE]);
     return status;
 }
 

@@ -27,7 +27,7 @@ struct builder {
 };
 
 static const struct fg_tensor *activation_like(struct builder *b, const struct fg_tensor *t) {
-    return fg_plan_tensor(b->graph->plan, FG_REGION_ACTIVATIONS, FG_F32, t->n, t->h, t->w, t->c);
+    return fg_plan_tensor(b->graph->plan, FG_SEGMENT_ACTIVATIONS, FG_F32, t->n, t->h, t->w, t->c);
 }
 
 static const struct fg_tensor *trained(struct builder *b, int32_t param) {
@@ -36,7 +36,7 @@ static const struct fg_tensor *trained(struct builder *b, int32_t param) {
     if (!b->trained[param]) {
         struct fg_tensor t = b->weights->param[param];
         b->trained[param] = fg_plan_tensor_at(b->graph->plan, &t);
-        t.region = FG_REGION_GRADIENTS;
+        t.segment = FG_SEGMENT_GRADIENTS;
         if (t.offset < b->weights->trained)
             b->gradient[param] = fg_plan_tensor_at(b->graph->plan, &t);
     }
@@ -79,7 +79,7 @@ static void emit_conv(struct builder *b, const struct fg_node *node) {
     for (int32_t i = 0; i < 4; i++)
         norm.param[i] = trained(b, node->bn + i);
     norm.out[0] = y;
-    norm.out[1] = fg_plan_tensor(b->graph->plan, FG_REGION_ACTIVATIONS, FG_F32, 1, 1, 2, y->c);
+    norm.out[1] = fg_plan_tensor(b->graph->plan, FG_SEGMENT_ACTIVATIONS, FG_F32, 1, 1, 2, y->c);
     r = emit(b, &norm);
     r->in[0] = out;
     r->in[1] = node->residual;
@@ -93,7 +93,7 @@ static void emit_node(struct builder *b, const struct fg_node *node) {
             continue;
         const struct fg_value *v = &network->value[node->out[i]];
         b->of[node->out[i]] = b->forward.value[node->out[i]] =
-            fg_plan_tensor(b->graph->plan, FG_REGION_ACTIVATIONS, FG_F32, b->graph->batch, v->h, v->w, v->c);
+            fg_plan_tensor(b->graph->plan, FG_SEGMENT_ACTIVATIONS, FG_F32, b->graph->batch, v->h, v->w, v->c);
     }
     if (node->op == FG_CONV || node->op == FG_DECONV) {
         emit_conv(b, node);
@@ -122,7 +122,7 @@ static void emit_distill(struct builder *b, uint32_t l) {
     step.in[0] = b->forward.value[network->teacher[l]];
     step.in[1] = b->forward.value[network->student[l]];
     step.out[0] = b->graph->loss[l] =
-        fg_plan_tensor(b->graph->plan, FG_REGION_IO, FG_F32, b->graph->batch, 1, 1, 1);
+        fg_plan_tensor(b->graph->plan, FG_SEGMENT_IO, FG_F32, b->graph->batch, 1, 1, 1);
     struct record *r = emit(b, &step);
     r->in[1] = network->student[l];
 }
@@ -137,7 +137,7 @@ static void add_targets(struct builder *b) {
             made = made || network->node[n].out[0] == v;
         if (!made)
             b->forward.value[v] = b->graph->target[l] =
-                fg_plan_tensor(b->graph->plan, FG_REGION_IO, FG_F32, b->graph->batch, network->value[v].h,
+                fg_plan_tensor(b->graph->plan, FG_SEGMENT_IO, FG_F32, b->graph->batch, network->value[v].h,
                                network->value[v].w, network->value[v].c);
     }
 }
@@ -177,9 +177,9 @@ static enum fg_status open_graph(struct fg_graph *graph, struct fg_forward *forw
         return status;
     fg_forward_begin(forward, graph->plan, network, batch, FG_F32);
     memcpy(graph->frozen, forward->frozen, sizeof graph->frozen);
-    graph->pictures = fg_plan_tensor(graph->plan, FG_REGION_PICTURES, FG_U8, (int32_t)pictures,
+    graph->pictures = fg_plan_tensor(graph->plan, FG_SEGMENT_PICTURES, FG_U8, (int32_t)pictures,
                                      network->spec.height, network->spec.width, 3);
-    graph->draw = fg_plan_tensor(graph->plan, FG_REGION_IO, FG_U8, 1, 1, 1, (int32_t)sizeof(struct fg_draw));
+    graph->draw = fg_plan_tensor(graph->plan, FG_SEGMENT_IO, FG_U8, 1, 1, 1, (int32_t)sizeof(struct fg_draw));
     fg_forward_picture(forward, graph->pictures, graph->draw);
     return FG_OK;
 }
@@ -196,7 +196,7 @@ enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights
     add_targets(&b);
     for (uint32_t n = 0; n < network->nodes; n++) {
         const struct fg_node *node = &network->node[n];
-        if (node->part == FG_TEACHER)
+        if (node->module == FG_TEACHER)
             fg_forward_node(&b.forward, node);
         else
             emit_node(&b, node);
@@ -223,7 +223,7 @@ enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_netwo
         const int32_t l = fg_forward_level(network, node);
         if (l < 0)
             continue;
-        graph->loss[l] = fg_plan_tensor(graph->plan, FG_REGION_IO, FG_F32, batch, 1, 1, 1);
+        graph->loss[l] = fg_plan_tensor(graph->plan, FG_SEGMENT_IO, FG_F32, batch, 1, 1, 1);
         fg_plan_step(
             graph->plan,
             &(struct fg_step){.op = FG_DISTILL,
@@ -242,19 +242,19 @@ enum fg_status fg_graph_adam(struct fg_graph *graph, const struct fg_weights *we
     enum fg_status status = fg_plan_open(8, 1, 1, &graph->plan, message);
     if (status != FG_OK)
         return status;
-    *schedule = fg_plan_tensor(graph->plan, FG_REGION_IO, FG_F32, 1, 1, 1, 4);
+    *schedule = fg_plan_tensor(graph->plan, FG_SEGMENT_IO, FG_F32, 1, 1, 1, 4);
     struct fg_tensor t = {.dtype = FG_F32,
                           .n = 1,
                           .h = 1,
                           .w = 1,
                           .c = (int32_t)(weights->trained / sizeof(float)),
-                          .region = FG_REGION_TRAINED};
+                          .segment = FG_SEGMENT_TRAINED};
     struct fg_step step = {.op = FG_ADAM, .decayed = weights->decayed / sizeof(float), .in = {*schedule}};
     step.param[0] = fg_plan_tensor_at(graph->plan, &t);
-    t.region = FG_REGION_GRADIENTS;
+    t.segment = FG_SEGMENT_GRADIENTS;
     step.d_param[0] = fg_plan_tensor_at(graph->plan, &t);
     /* First moments, then second ones. */
-    t.region = FG_REGION_MOMENTS;
+    t.segment = FG_SEGMENT_MOMENTS;
     step.param[1] = fg_plan_tensor_at(graph->plan, &t);
     t.offset = weights->trained;
     step.param[2] = fg_plan_tensor_at(graph->plan, &t);

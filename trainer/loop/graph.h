@@ -12,8 +12,8 @@ struct fg_graph {
     struct fg_plan_report report;
     int32_t batch;
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS];
-    const struct fg_tensor *pictures; /* u8 {pictures, height, width, 3} in FG_REGION_PICTURES */
-    /* In FG_REGION_IO: */
+    const struct fg_tensor *pictures; /* u8 {pictures, height, width, 3} in FG_SEGMENT_PICTURES */
+    /* In FG_SEGMENT_IO: */
     const struct fg_tensor *draw; /* struct fg_draw: written before a run */
     const struct fg_tensor
         *target[FG_NETWORK_LEVELS];                  /* F_E^i where no node makes it: written before a run */
@@ -37,7 +37,7 @@ enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_netwo
                                    const struct fg_recipe *recipe, const struct fg_backend *backend,
                                    uint32_t pictures, int32_t batch, struct fg_message *message);
 
-/* Adam over all trained parameters: one step. schedule: float32 {1,1,1,4} in FG_REGION_IO. */
+/* Adam over all trained parameters: one step. schedule: float32 {1,1,1,4} in FG_SEGMENT_IO. */
 enum fg_status fg_graph_adam(struct fg_graph *graph, const struct fg_weights *weights,
                              const struct fg_backend *backend, const struct fg_tensor **schedule,
                              struct fg_message *message);

@@ -12,9 +12,9 @@ enum fg_stage { FG_TRAIN, FG_TRAIN_REST, FG_VALIDATE, FG_VALIDATE_REST, FG_UPDAT
 struct fg_replica {
     struct fg_backend *backend;                  /* borrowed */
     const struct fg_program *program[FG_STAGES]; /* borrowed; NULL where there is none */
-    struct fg_memory memory;                     /* all regions but PREPARED, each for the largest program */
+    struct fg_memory memory;                     /* all segments but PREPARED, each for the largest program */
     void *prepared[FG_STAGES];
-    void *update_io; /* FG_REGION_IO of UPDATE */
+    void *update_io; /* FG_SEGMENT_IO of UPDATE */
     bool lent;       /* trained weights and pictures are the host's own memory */
     size_t bytes;    /* taken */
 };
@@ -34,10 +34,10 @@ enum fg_status fg_replica_open(struct fg_replica *replica, struct fg_backend *ba
 /* After a failed open too. */
 void fg_replica_close(struct fg_replica *replica);
 
-/* Between the host's copy of a region's beginning and the device's; nothing where they are the same memory. */
-enum fg_status fg_replica_push(const struct fg_replica *replica, enum fg_region region, const void *host,
+/* Between the host's copy of a segment's beginning and the device's; nothing where they are the same memory. */
+enum fg_status fg_replica_push(const struct fg_replica *replica, enum fg_segment segment, const void *host,
                                size_t bytes, struct fg_message *message);
-enum fg_status fg_replica_pull(const struct fg_replica *replica, enum fg_region region, void *host,
+enum fg_status fg_replica_pull(const struct fg_replica *replica, enum fg_segment segment, void *host,
                                size_t bytes, struct fg_message *message);
 
 /* What a stage's program runs on. */

@@ -26,7 +26,7 @@ struct fg_trainer {
     struct fg_replica replica[FG_MAX_DEVICES]; /* the first validates, and its weights are those that count */
     uint32_t replicas;
     void *frozen,
-        *moments; /* the host's copies, or the first replica's own regions where that is the host's memory */
+        *moments; /* the host's copies, or the first replica's own segments where that is the host's memory */
     uint32_t *order;
     struct fg_progress counters;
     size_t bytes;
@@ -73,13 +73,13 @@ static enum fg_status make_graphs(struct fg_trainer *t, struct fg_message *messa
 static enum fg_status take_copies(struct fg_trainer *t, struct fg_message *message) {
     const struct fg_replica *first = &t->replica[0];
     if (first->lent) {
-        t->frozen = first->memory.region[FG_REGION_FROZEN];
-        t->moments = first->memory.region[FG_REGION_MOMENTS];
+        t->frozen = first->memory.segment[FG_SEGMENT_FROZEN];
+        t->moments = first->memory.segment[FG_SEGMENT_MOMENTS];
         return FG_OK;
     }
     t->frozen =
-        calloc(1, first->program[FG_VALIDATE] ? first->program[FG_VALIDATE]->bytes[FG_REGION_FROZEN]
-                                              : first->program[FG_VALIDATE_REST]->bytes[FG_REGION_FROZEN]);
+        calloc(1, first->program[FG_VALIDATE] ? first->program[FG_VALIDATE]->bytes[FG_SEGMENT_FROZEN]
+                                              : first->program[FG_VALIDATE_REST]->bytes[FG_SEGMENT_FROZEN]);
     t->moments = calloc(2, t->weights.trained);
     return t->frozen && t->moments
                ? FG_OK
@@ -112,8 +112,8 @@ static const struct fg_graph *any_validation(const struct fg_trainer *t) {
 
 static enum fg_status push_frozen(const struct fg_trainer *t, uint32_t replica, struct fg_message *message) {
     const struct fg_replica *r = &t->replica[replica];
-    const size_t validated = any_validation(t)->program->bytes[FG_REGION_FROZEN];
-    return fg_replica_push(r, FG_REGION_FROZEN, t->frozen, validated, message);
+    const size_t validated = any_validation(t)->program->bytes[FG_SEGMENT_FROZEN];
+    return fg_replica_push(r, FG_SEGMENT_FROZEN, t->frozen, validated, message);
 }
 
 /* The teacher is folded and prepared once, for every replica. */
@@ -122,9 +122,9 @@ static enum fg_status start_replicas(struct fg_trainer *t, struct fg_message *me
     fg_weights_fold(&t->weights, any_validation(t)->frozen, FG_TEACHER, t->frozen);
     for (uint32_t i = 0; i < t->replicas && status == FG_OK; i++) {
         const struct fg_replica *r = &t->replica[i];
-        status = fg_replica_push(r, FG_REGION_TRAINED, t->weights.block, t->weights.moving, message);
+        status = fg_replica_push(r, FG_SEGMENT_TRAINED, t->weights.block, t->weights.moving, message);
         if (status == FG_OK)
-            status = fg_replica_push(r, FG_REGION_MOMENTS, t->moments, 2 * t->weights.trained, message);
+            status = fg_replica_push(r, FG_SEGMENT_MOMENTS, t->moments, 2 * t->weights.trained, message);
         if (status == FG_OK)
             status = push_frozen(t, i, message);
         for (int s = 0; s < FG_STAGES && status == FG_OK; s++)
@@ -249,7 +249,7 @@ static enum fg_status share_gradients(const struct fg_trainer *t, struct fg_mess
         return FG_OK;
     for (uint32_t i = 0; i < t->replicas; i++) {
         backend[i] = t->replica[i].backend;
-        values[i] = t->replica[i].memory.region[FG_REGION_GRADIENTS];
+        values[i] = t->replica[i].memory.segment[FG_SEGMENT_GRADIENTS];
     }
     return backend[0]->share(backend, values, t->replicas, t->weights.trained / sizeof(float), message);
 }
@@ -279,7 +279,7 @@ static enum fg_status train_step(struct fg_trainer *t, enum fg_stage stage, cons
 static enum fg_status fold_all(struct fg_trainer *t, struct fg_message *message) {
     const struct fg_replica *first = &t->replica[0];
     enum fg_status status =
-        fg_replica_pull(first, FG_REGION_TRAINED, t->weights.block, t->weights.moving, message);
+        fg_replica_pull(first, FG_SEGMENT_TRAINED, t->weights.block, t->weights.moving, message);
     if (status != FG_OK)
         return status;
     fg_weights_fold(&t->weights, any_validation(t)->frozen, -1, t->frozen);
@@ -414,7 +414,7 @@ enum fg_status fg_trainer_save(const struct fg_trainer *trainer, const char *pat
                                struct fg_message *message) {
     const struct fg_state state = state_of(trainer, data_hash);
     const struct fg_state_parts parts = parts_of(trainer);
-    enum fg_status status = fg_replica_pull(&trainer->replica[0], FG_REGION_MOMENTS, trainer->moments,
+    enum fg_status status = fg_replica_pull(&trainer->replica[0], FG_SEGMENT_MOMENTS, trainer->moments,
                                             2 * trainer->weights.trained, message);
     return status == FG_OK ? fg_state_write(path, &state, &parts, message) : status;
 }

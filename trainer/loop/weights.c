@@ -8,7 +8,7 @@
 
 /* Which section of the block a parameter is in. */
 static int section(const struct fg_param *param) {
-    if (param->part == FG_TEACHER)
+    if (param->module == FG_TEACHER)
         return 3;
     if (param->kind == FG_PARAM_CONV)
         return 0;
@@ -27,7 +27,7 @@ enum fg_status fg_weights_open(struct fg_weights *weights, const struct fg_netwo
                 continue;
             struct fg_tensor *t = &weights->param[i];
             *t = fg_param_tensor(&network->param[i]);
-            t->region = FG_REGION_TRAINED;
+            t->segment = FG_SEGMENT_TRAINED;
             t->offset = offset;
             offset += fg_size_align(fg_tensor_bytes(t));
         }
@@ -71,7 +71,7 @@ void fg_weights_draw(struct fg_weights *weights, uint64_t seed, bool teacher) {
     const struct fg_network *network = weights->network;
     for (uint32_t i = 0; i < network->params; i++) {
         const struct fg_param *param = &network->param[i];
-        if (param->part == FG_TEACHER && !teacher)
+        if (param->module == FG_TEACHER && !teacher)
             continue;
         float *values = fg_weights_values(weights, i);
         const size_t count = fg_tensor_count(&weights->param[i]);
@@ -117,15 +117,16 @@ static void fold_conv(const struct fg_weights *weights, const struct fg_fold *fo
     }
 }
 
-void fg_weights_fold(const struct fg_weights *weights, const struct fg_tensor *const *frozen, int part,
-                     void *region) {
+void fg_weights_fold(const struct fg_weights *weights, const struct fg_tensor *const *frozen, int module,
+                     void *segment) {
     const struct fg_network *network = weights->network;
-    struct fg_memory memory = {.region = {[FG_REGION_FROZEN] = region}};
+    struct fg_memory memory = {.segment = {[FG_SEGMENT_FROZEN] = segment}};
     for (uint32_t i = 0; i < network->params; i++)
-        if (frozen[i] && (part < 0 || network->param[i].part == (enum fg_part)part))
+        if (frozen[i] && (module < 0 || network->param[i].module == (enum fg_module)module))
             memcpy(fg_tensor_data(frozen[i], &memory), fg_weights_values(weights, i),
                    fg_tensor_bytes(frozen[i]));
     for (uint32_t i = 0; i < network->folds; i++)
-        if (frozen[network->fold[i].weight] && (part < 0 || network->fold[i].part == (enum fg_part)part))
+        if (frozen[network->fold[i].weight] &&
+            (module < 0 || network->fold[i].module == (enum fg_module)module))
             fold_conv(weights, &network->fold[i], frozen, &memory);
 }

@@ -1,7 +1,7 @@
 /* All parameters of a network as training has them: float32, NHWC, batch norm unfolded, in one block.
  *
  * Order: trained convolution weights (which l2 decays), the other trained ones, running statistics, the
- * frozen teacher. The first three are FG_REGION_TRAINED of the training program; gradients and moments are
+ * frozen teacher. The first three are FG_SEGMENT_TRAINED of the training program; gradients and moments are
  * laid out like the first two, so that Adam is one step over both. */
 #ifndef FG_TRAINER_LOOP_WEIGHTS_H
 #define FG_TRAINER_LOOP_WEIGHTS_H
@@ -10,7 +10,7 @@
 
 struct fg_weights {
     const struct fg_network *network;
-    struct fg_tensor param[FG_NETWORK_PARAMS]; /* region TRAINED, offset in the block */
+    struct fg_tensor param[FG_NETWORK_PARAMS]; /* segment TRAINED, offset in the block */
     size_t decayed, trained, moving, bytes;    /* ends of the sections, in bytes */
     unsigned char *block;                      /* bytes long, FG_ALIGNMENT-aligned, owned */
 };
@@ -28,8 +28,8 @@ float *fg_weights_values(const struct fg_weights *weights, uint32_t param);
 void fg_weights_draw(struct fg_weights *weights, uint64_t seed, bool teacher);
 
 /* Folds every batch norm into its convolution and writes the folded parameters to where a forward pass has
- * them (forward->frozen, in the given FG_REGION_FROZEN). part limits it to one part; -1 means all. */
-void fg_weights_fold(const struct fg_weights *weights, const struct fg_tensor *const *frozen, int part,
-                     void *region);
+ * them (forward->frozen, in the given FG_SEGMENT_FROZEN). module limits it to one module; -1 means all. */
+void fg_weights_fold(const struct fg_weights *weights, const struct fg_tensor *const *frozen, int module,
+                     void *segment);
 
 #endif

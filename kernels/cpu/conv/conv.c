@@ -56,7 +56,7 @@ static bool conv_supports(const struct fg_backend *backend, const struct fg_step
 
 /* Asked before the step says how much was prepared. */
 static bool may_prepare(const struct fg_step *step) {
-    return step->pass == FG_FORWARD && step->param[0]->region == FG_REGION_FROZEN;
+    return step->pass == FG_FORWARD && step->param[0]->segment == FG_SEGMENT_FROZEN;
 }
 
 static size_t conv_prepared(const struct fg_backend *backend, const struct fg_step *step) {
@@ -70,7 +70,7 @@ static enum fg_status conv_prepare(struct fg_backend *backend, const struct fg_s
     (void)backend;
     (void)message;
     struct fg_conv_shape s = fg_conv_shape(step);
-    float *to = (float *)((char *)memory->region[FG_REGION_PREPARED] + step->prepared);
+    float *to = (float *)((char *)memory->segment[FG_SEGMENT_PREPARED] + step->prepared);
     fg_winograd_weights(&s, fg_cpu_values(step->param[0], memory), FG_FORWARD, 0, s.oc, to);
     return FG_OK;
 }
@@ -109,7 +109,7 @@ static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_s
                               .relu = step->relu,
                               .workspace = fg_cpu_workspace(step, memory)};
     if (step->prepared_bytes > 0) {
-        run.weight = (const float *)((const char *)memory->region[FG_REGION_PREPARED] + step->prepared);
+        run.weight = (const float *)((const char *)memory->segment[FG_SEGMENT_PREPARED] + step->prepared);
     } else {
         float *transformed = run.workspace;
         fg_winograd_all_weights(backend, step, &s, fg_cpu_values(step->param[0], memory), FG_FORWARD,

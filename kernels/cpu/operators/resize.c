@@ -173,7 +173,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                               const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
-    char *scratch = (char *)memory->region[FG_REGION_WORKSPACE] + step->workspace;
+    char *scratch = (char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace;
     struct resize r = {.picture = out,
                        .frame = {fg_tensor_data(in, memory), step->pitch, in->h, in->w, step->format},
                        .channels = (size_t)in->c,

@@ -46,13 +46,13 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
         data[p] = t ? fg_tensor_data(t, memory) : NULL;
     }
     return fg_cuda_run_part((struct fg_cuda *)backend, step, FG_CUDNN_FORWARD, data,
-                            (char *)memory->region[FG_REGION_WORKSPACE] + step->workspace, message);
+                            (char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace, message);
 }
 
 static enum fg_status backward(struct fg_backend *backend, const struct fg_step *step,
                                const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
-    char *scratch = (char *)memory->region[FG_REGION_WORKSPACE] + step->workspace;
+    char *scratch = (char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace;
     void *gradient = NULL;
     enum fg_status status = fg_cuda_conv_tail(&call, scratch, &gradient);
     scratch += fg_cuda_conv_tail_scratch(step);

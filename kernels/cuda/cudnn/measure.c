@@ -70,7 +70,7 @@ enum fg_status fg_cuda_measure(struct fg_cuda *cuda, const struct fg_step *step,
     struct trial t = {.stream = cuda->stream[step->lane],
                       .handle = cuda->handle[step->lane],
                       .plan = plan,
-                      .workspace = (char *)memory->region[FG_REGION_WORKSPACE] + step->workspace};
+                      .workspace = (char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace};
     find_operands(t.data, step, part, memory);
     cudaGraphExec_t exec = NULL;
     enum fg_status status = record(&t, &exec, message);

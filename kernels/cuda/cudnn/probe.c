@@ -69,7 +69,7 @@ static enum fg_status run(struct fg_cuda *cuda, const struct fg_step *step, cons
 enum fg_status fg_cuda_probe(struct fg_cuda *cuda, const struct fg_step *step,
                              const struct fg_cudnn_plan *plan, const struct fg_memory *memory,
                              struct fg_message *message) {
-    char *workspace = (char *)memory->region[FG_REGION_WORKSPACE] + step->workspace;
+    char *workspace = (char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace;
     struct operands o;
     enum fg_status status = open_operands(&o, &cuda->base, step, message);
     if (status == FG_OK)

@@ -16,14 +16,14 @@ void fg_cuda_recording_drop(struct fg_cuda_recording *r) {
 /* The step that reads the frame; NULL in a program without one. */
 static const struct fg_step *frame_step(const struct fg_program *program) {
     for (uint32_t s = 0; s < program->steps; s++)
-        if (program->step[s].op == FG_RESIZE && program->step[s].in[0]->region == FG_REGION_FRAME)
+        if (program->step[s].op == FG_RESIZE && program->step[s].in[0]->segment == FG_SEGMENT_FRAME)
             return &program->step[s];
     return NULL;
 }
 
 /* Where it copies the frame to. */
 static void *frame_place(const struct fg_step *step, const struct fg_memory *memory) {
-    return (char *)memory->region[FG_REGION_WORKSPACE] + step->workspace;
+    return (char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace;
 }
 
 /* Whether it computes what is asked but for where the frame lies. */
@@ -31,8 +31,8 @@ static bool fits(const struct fg_cuda_recording *r, const struct fg_program *pro
                  const struct fg_memory *memory) {
     if (!r->used)
         return false;
-    for (int i = 0; i < FG_REGIONS; i++)
-        if (i != FG_REGION_FRAME && r->memory.region[i] != memory->region[i])
+    for (int i = 0; i < FG_SEGMENTS; i++)
+        if (i != FG_SEGMENT_FRAME && r->memory.segment[i] != memory->segment[i])
             return false;
     const struct fg_step *step = frame_step(program);
     return !step || (step->pitch == r->pitch && step->in[0]->h == r->height && step->in[0]->w == r->width &&
@@ -120,8 +120,8 @@ enum fg_status fg_cuda_record(struct fg_cuda *cuda, const struct fg_cuda_program
 
 enum fg_status fg_cuda_recording_aim(const struct fg_cuda_program *p, struct fg_cuda_recording *r,
                                      const struct fg_memory *memory, struct fg_message *message) {
-    void *const frame = memory->region[FG_REGION_FRAME];
-    if (!r->copy || r->memory.region[FG_REGION_FRAME] == frame)
+    void *const frame = memory->segment[FG_SEGMENT_FRAME];
+    if (!r->copy || r->memory.segment[FG_SEGMENT_FRAME] == frame)
         return FG_OK;
     const struct fg_step *step = frame_step(p->program);
     const cudaError_t error =
@@ -129,6 +129,6 @@ enum fg_status fg_cuda_recording_aim(const struct fg_cuda_program *p, struct fg_
                                            fg_cuda_frame_bytes(step), cudaMemcpyHostToDevice);
     if (error != cudaSuccess)
         return fg_cuda_fail(error, "aiming at the frame", message);
-    r->memory.region[FG_REGION_FRAME] = frame;
+    r->memory.segment[FG_SEGMENT_FRAME] = frame;
     return FG_OK;
 }

@@ -101,7 +101,7 @@ template <typename T> static T *fg_values(const struct fg_cuda_call *call, const
 }
 
 static inline void *fg_workspace(const struct fg_cuda_call *call) {
-    return static_cast<char *>(call->memory->region[FG_REGION_WORKSPACE]) + call->step->workspace;
+    return static_cast<char *>(call->memory->segment[FG_SEGMENT_WORKSPACE]) + call->step->workspace;
 }
 
 /* Runs a template for the type of a tensor's values. */

@@ -143,7 +143,7 @@ static void test_frames(void **state) {
     assert_true(frame.exposed_ns >= before && frame.exposed_ns <= fg_clock_ns());
     assert_int_equal(frame.width, WIDTH);
     assert_int_equal(frame.height, HEIGHT);
-    assert_int_equal(frame.stride, WIDTH);
+    assert_int_equal(frame.pitch, WIDTH);
     assert_int_equal(frame.format, FG_GREY8);
     assert_int_equal(frame.status, FG_FRAME_WHOLE);
     assert_string_equal(frame.name, "a10.pic");

@@ -26,9 +26,9 @@ struct chain {
     struct fg_memory memory;
 };
 
-static void place(struct fg_tensor *t, int32_t n, int32_t h, int32_t w, int32_t c, enum fg_region region,
+static void place(struct fg_tensor *t, int32_t n, int32_t h, int32_t w, int32_t c, enum fg_segment segment,
                   size_t *top) {
-    *t = (struct fg_tensor){FG_F32, n, h, w, c, region, *top};
+    *t = (struct fg_tensor){FG_F32, n, h, w, c, segment, *top};
     *top += fg_size_align(fg_tensor_bytes(t));
 }
 
@@ -40,15 +40,15 @@ static void fill(const struct chain *chain, const struct fg_tensor *t, uint32_t 
 }
 
 static void build(struct chain *chain, struct fg_backend *backend, uint32_t lanes, bool frozen) {
-    const enum fg_region region = frozen ? FG_REGION_FROZEN : FG_REGION_TRAINED;
-    size_t top[FG_REGIONS] = {0}, workspace = 0;
+    const enum fg_segment segment = frozen ? FG_SEGMENT_FROZEN : FG_SEGMENT_TRAINED;
+    size_t top[FG_SEGMENTS] = {0}, workspace = 0;
     memset(chain, 0, sizeof *chain);
-    place(&chain->value[0], 1, SIDE, SIDE, CHANNELS, FG_REGION_ACTIVATIONS, &top[FG_REGION_ACTIVATIONS]);
+    place(&chain->value[0], 1, SIDE, SIDE, CHANNELS, FG_SEGMENT_ACTIVATIONS, &top[FG_SEGMENT_ACTIVATIONS]);
     for (uint32_t i = 0; i < STEPS; i++) {
         const int32_t kernel = i % 3 == 2 ? 1 : 3;
-        place(&chain->value[i + 1], 1, SIDE, SIDE, CHANNELS, FG_REGION_ACTIVATIONS,
-              &top[FG_REGION_ACTIVATIONS]);
-        place(&chain->weight[i], CHANNELS, kernel, kernel, CHANNELS, region, &top[region]);
+        place(&chain->value[i + 1], 1, SIDE, SIDE, CHANNELS, FG_SEGMENT_ACTIVATIONS,
+              &top[FG_SEGMENT_ACTIVATIONS]);
+        place(&chain->weight[i], CHANNELS, kernel, kernel, CHANNELS, segment, &top[segment]);
         struct fg_step *step = &chain->step[i];
         *step = (struct fg_step){.op = FG_CONV, .stride = 1, .groups = 1, .lane = i % lanes};
         step->in[0] = &chain->value[i];
@@ -61,16 +61,16 @@ static void build(struct chain *chain, struct fg_backend *backend, uint32_t lane
         step->workspace_bytes = kernel_of->workspace(backend, step);
         workspace = step->workspace_bytes > workspace ? step->workspace_bytes : workspace;
         step->prepared_bytes = frozen ? kernel_of->prepared(backend, step) : 0;
-        step->prepared = top[FG_REGION_PREPARED];
-        top[FG_REGION_PREPARED] += fg_size_align(step->prepared_bytes);
+        step->prepared = top[FG_SEGMENT_PREPARED];
+        top[FG_SEGMENT_PREPARED] += fg_size_align(step->prepared_bytes);
     }
     workspace = fg_size_align(workspace);
-    top[FG_REGION_WORKSPACE] = lanes * workspace;
+    top[FG_SEGMENT_WORKSPACE] = lanes * workspace;
     for (uint32_t i = 0; i < STEPS; i++) {
         chain->step[i].workspace = chain->step[i].lane * workspace;
     }
-    for (int r = 0; r < FG_REGIONS; r++) {
-        assert_int_equal(backend->reserve(backend, FG_STORE_DEVICE, top[r], &chain->memory.region[r], NULL),
+    for (int r = 0; r < FG_SEGMENTS; r++) {
+        assert_int_equal(backend->reserve(backend, FG_STORE_DEVICE, top[r], &chain->memory.segment[r], NULL),
                          FG_OK);
     }
     fill(chain, &chain->value[0], 0, 2.0f);
@@ -82,8 +82,8 @@ static void build(struct chain *chain, struct fg_backend *backend, uint32_t lane
 }
 
 static void release(struct chain *chain, struct fg_backend *backend) {
-    for (int r = 0; r < FG_REGIONS; r++) {
-        backend->release(backend, chain->memory.region[r]);
+    for (int r = 0; r < FG_SEGMENTS; r++) {
+        backend->release(backend, chain->memory.segment[r]);
     }
 }
 
@@ -172,8 +172,8 @@ static void one_run_at_a_time_and_deadlines(void **state) {
     enum fg_status status = backend->poll(backend, 1, &message);
     assert_true(status == FG_TIMEOUT || status == FG_OK);
     backend->close(backend); /* waits for the run */
-    for (int r = 0; r < FG_REGIONS; r++) {
-        free(chain.memory.region[r]);
+    for (int r = 0; r < FG_SEGMENTS; r++) {
+        free(chain.memory.segment[r]);
     }
 }
 

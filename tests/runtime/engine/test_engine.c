@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/engine/defect.h"
 #include "runtime/engine/engine.h"
-#include "runtime/engine/region.h"
 #include "trainer/bundle/finish.h"
 
 #define SIDE 64
@@ -296,16 +296,16 @@ static void test_box(void **state) {
     for (int y = 4; y < 8; y++)
         for (int x = 8; x < 16; x++)
             map[y * 16 + x] = 1.5f;
-    void *scratch = malloc(fg_region_scratch(8, 16));
-    struct fg_box box = fg_region_find(map, 8, 16, 1, 80, 320, scratch);
+    void *scratch = malloc(fg_defect_scratch(8, 16));
+    struct fg_box box = fg_defect_find(map, 8, 16, 1, 80, 320, scratch);
     assert_int_equal(box.x, 40);
     assert_int_equal(box.y, 10);
     assert_int_equal(box.w, 40);
     assert_int_equal(box.h, 20);
     assert_int_equal(box.area, 2 * 10 * 20);
-    box = fg_region_find(map, 8, 16, 1, 9, 17, scratch); /* not a multiple: every touched pixel is inside */
+    box = fg_defect_find(map, 8, 16, 1, 9, 17, scratch); /* not a multiple: every touched pixel is inside */
     assert_true(box.x <= 2 && box.x + box.w >= 5 && box.y <= 1 && box.y + box.h >= 4);
-    box = fg_region_find(map, 8, 16, 3, 80, 320, scratch);
+    box = fg_defect_find(map, 8, 16, 3, 80, 320, scratch);
     assert_true(box.w == 0 && box.area == 0);
     free(scratch);
 }

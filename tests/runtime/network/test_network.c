@@ -29,12 +29,12 @@ static void build(const struct fg_network_spec *s) {
         fail_msg("%s", message.text);
 }
 
-static double millions(enum fg_part part) {
+static double millions(enum fg_module module) {
     double sum = 0;
     for (uint32_t i = 0; i < network.params; i++) {
         const struct fg_param *p = &network.param[i];
         struct fg_tensor t = fg_param_tensor(p);
-        if (p->part == part && p->kind != FG_PARAM_BN_MEAN && p->kind != FG_PARAM_BN_VAR)
+        if (p->module == module && p->kind != FG_PARAM_BN_MEAN && p->kind != FG_PARAM_BN_VAR)
             sum += (double)fg_tensor_count(&t);
     }
     return sum / 1e6;
@@ -51,11 +51,11 @@ static void test_cost(void **state) {
         assert_true(fg_network_cost(&network) / 1e9 > giga[i] - 0.051);
         assert_true(fg_network_cost(&network) / 1e9 < giga[i] + 0.051);
     }
-    static const double parameters[] = {24.9, 58.7, 24.9, 26.2}; /* of the last, by part */
-    for (int part = FG_TEACHER; part <= FG_FMM; part++) {
-        printf("part %d: %.2f M parameters\n", part, millions((enum fg_part)part));
-        assert_true(millions((enum fg_part)part) > parameters[part] - 0.051);
-        assert_true(millions((enum fg_part)part) < parameters[part] + 0.051);
+    static const double parameters[] = {24.9, 58.7, 24.9, 26.2}; /* of the last, by module */
+    for (int module = FG_TEACHER; module <= FG_FMM; module++) {
+        printf("module %d: %.2f M parameters\n", module, millions((enum fg_module)module));
+        assert_true(millions((enum fg_module)module) > parameters[module] - 0.051);
+        assert_true(millions((enum fg_module)module) < parameters[module] + 0.051);
     }
 }
 

@@ -37,19 +37,19 @@ static void build_network(enum fg_backbone backbone, int32_t base, int32_t heigh
 
 static struct fg_memory take_memory(const struct fg_program *program) {
     struct fg_memory memory = {{NULL}};
-    for (int r = 0; r < FG_REGIONS; r++)
-        if (program->bytes[r] && r != FG_REGION_FRAME) {
-            memory.region[r] = aligned_alloc(FG_ALIGNMENT, fg_size_align(program->bytes[r]));
-            assert_non_null(memory.region[r]);
-            memset(memory.region[r], 0, program->bytes[r]);
+    for (int r = 0; r < FG_SEGMENTS; r++)
+        if (program->bytes[r] && r != FG_SEGMENT_FRAME) {
+            memory.segment[r] = aligned_alloc(FG_ALIGNMENT, fg_size_align(program->bytes[r]));
+            assert_non_null(memory.segment[r]);
+            memset(memory.segment[r], 0, program->bytes[r]);
         }
     return memory;
 }
 
 static void free_memory(struct fg_memory *memory) {
-    for (int r = 0; r < FG_REGIONS; r++)
-        if (r != FG_REGION_FRAME)
-            free(memory->region[r]);
+    for (int r = 0; r < FG_SEGMENTS; r++)
+        if (r != FG_SEGMENT_FRAME)
+            free(memory->segment[r]);
 }
 
 static uint32_t draw_state;
@@ -60,9 +60,9 @@ static uint32_t draw(uint32_t below) {
 }
 
 static void fill_weights(const struct fg_memory *memory, const struct fg_program *program) {
-    float *w = memory->region[FG_REGION_FROZEN];
+    float *w = memory->segment[FG_SEGMENT_FROZEN];
     draw_state = 7;
-    for (size_t i = 0; i < program->bytes[FG_REGION_FROZEN] / sizeof *w; i++)
+    for (size_t i = 0; i < program->bytes[FG_SEGMENT_FROZEN] / sizeof *w; i++)
         w[i] = ((float)draw(2001) - 1000) / 6000;
 }
 
@@ -74,7 +74,7 @@ static uint32_t touched(const struct fg_step *step, const struct fg_tensor *list
     for (int g = 0; g < 4; g++)
         for (int i = 0; i < sizes[g]; i++) {
             const struct fg_tensor *t = groups[g][i];
-            bool known = !t || t->region != FG_REGION_ACTIVATIONS;
+            bool known = !t || t->segment != FG_SEGMENT_ACTIVATIONS;
             for (uint32_t k = 0; k < count && !known; k++)
                 known = list[k] == t;
             if (!known)
@@ -105,7 +105,7 @@ static void run_randomly(struct fg_backend *backend, const struct fg_program *pr
                          const struct fg_memory *memory, uint32_t seed) {
     bool *done = calloc(program->steps, sizeof *done);
     draw_state = seed;
-    poison(memory->region[FG_REGION_ACTIVATIONS], program->bytes[FG_REGION_ACTIVATIONS]);
+    poison(memory->segment[FG_SEGMENT_ACTIVATIONS], program->bytes[FG_SEGMENT_ACTIVATIONS]);
     for (uint32_t ran = 0; ran < program->steps; ran++) {
         uint32_t ready[FG_MAX_LANES], count = 0;
         for (uint32_t lane = 0; lane < program->lanes; lane++) {
@@ -122,7 +122,7 @@ static void run_randomly(struct fg_backend *backend, const struct fg_program *pr
         const uint32_t s = ready[draw(count)];
         const struct fg_step *step = &program->step[s];
         if (step->workspace_bytes)
-            poison((char *)memory->region[FG_REGION_WORKSPACE] + step->workspace, step->workspace_bytes);
+            poison((char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace, step->workspace_bytes);
         const struct fg_kernel *kernel = &backend->kernel[step->op];
         ok((step->pass == FG_FORWARD ? kernel->forward : kernel->backward)(backend, step, memory, &message));
         done[s] = true;
@@ -189,8 +189,8 @@ static void test_training_reuse(void **state) {
         ok(fg_graph_training(&graph, &weights, &(struct fg_recipe){.mask_rate = 0.4f}, backend, 3, 3,
                              &message));
         struct fg_memory memory = take_memory(graph.program);
-        memcpy(memory.region[FG_REGION_TRAINED], weights.block, graph.program->bytes[FG_REGION_TRAINED]);
-        fg_weights_fold(&weights, graph.frozen, FG_TEACHER, memory.region[FG_REGION_FROZEN]);
+        memcpy(memory.segment[FG_SEGMENT_TRAINED], weights.block, graph.program->bytes[FG_SEGMENT_TRAINED]);
+        fg_weights_fold(&weights, graph.frozen, FG_TEACHER, memory.segment[FG_SEGMENT_FROZEN]);
         uint8_t *picture = fg_tensor_data(graph.pictures, &memory);
         for (size_t i = 0; i < fg_tensor_bytes(graph.pictures); i++)
             picture[i] = (uint8_t)draw(256);
@@ -198,11 +198,11 @@ static void test_training_reuse(void **state) {
         *drawn = (struct fg_draw){.seed = 1, .image = {2, 0, 1}};
         ok(backend->prepare(backend, graph.program, &memory, &message));
         ok(fg_backend_run(backend, graph.program, &memory, &message));
-        const size_t bytes = graph.program->bytes[FG_REGION_GRADIENTS];
+        const size_t bytes = graph.program->bytes[FG_SEGMENT_GRADIENTS];
         void *expected = malloc(bytes);
-        memcpy(expected, memory.region[FG_REGION_GRADIENTS], bytes);
+        memcpy(expected, memory.segment[FG_SEGMENT_GRADIENTS], bytes);
         run_randomly(backend, graph.program, &memory, 1);
-        assert_memory_equal(expected, memory.region[FG_REGION_GRADIENTS], bytes);
+        assert_memory_equal(expected, memory.segment[FG_SEGMENT_GRADIENTS], bytes);
         free(expected);
         free_memory(&memory);
         fg_graph_close(&graph);

@@ -195,7 +195,7 @@ static void test_teacher(void **state) {
         fg_safetensors_close(file);
         load_file(path, FG_SAFETENSORS_TEACHER);
         for (uint32_t i = 0; i < network.params; i++)
-            if (network.param[i].part == FG_TEACHER)
+            if (network.param[i].module == FG_TEACHER)
                 for (size_t k = 0; k < count_of(i); k++)
                     assert_true(fabsf(loaded[i][k] - values[i][k]) <= 0.5f / 2048);
     }
@@ -359,7 +359,7 @@ static void test_types(void **state) {
     tiny = network;
     tiny.params = 1;
     tiny.param[0] =
-        (struct fg_param){.name = "teacher.x", .part = FG_TEACHER, .rank = 1, .shape = {4, 1, 1, 1}};
+        (struct fg_param){.name = "teacher.x", .module = FG_TEACHER, .rank = 1, .shape = {4, 1, 1, 1}};
     static const struct {
         const char *type;
         uint16_t bits[4];
@@ -422,7 +422,7 @@ static void test_shared_teacher(void **state) {
     assert_int_equal(fg_network_init(&network, &s, &message), FG_OK);
     for (uint32_t i = 0; i < network.params; i++) {
         values[i] = NULL;
-        loaded[i] = network.param[i].part == FG_TEACHER ? malloc(count_of(i) * sizeof(float)) : NULL;
+        loaded[i] = network.param[i].module == FG_TEACHER ? malloc(count_of(i) * sizeof(float)) : NULL;
     }
     struct fg_safetensors *file = open_file(weights);
     enum fg_backbone backbone;

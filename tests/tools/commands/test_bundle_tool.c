@@ -173,7 +173,7 @@ static void test_export_state(void **state) {
     load_exported(values);
     for (uint32_t i = 0; i < network.params; i++)
         assert_memory_equal(values[i],
-                            fg_weights_values(network.param[i].part == FG_TEACHER ? &weights : &best, i),
+                            fg_weights_values(network.param[i].module == FG_TEACHER ? &weights : &best, i),
                             fg_tensor_bytes(&weights.param[i]));
     drop(values);
     fg_weights_close(&best);

@@ -39,17 +39,17 @@ static void build(struct fixture *f, struct fg_network_spec spec, const struct f
     fg_weights_draw(&f->weights, 11, true);
     ok(fg_graph_training(&f->graph, &f->weights, recipe, backend, BATCH, BATCH, &message));
     memset(&f->memory, 0, sizeof f->memory);
-    for (int r = 0; r < FG_REGIONS; r++)
+    for (int r = 0; r < FG_SEGMENTS; r++)
         if (f->graph.program->bytes[r]) {
             /* Gradients of parameters that no used level needs stay zero. */
             const size_t size =
-                r == FG_REGION_GRADIENTS ? f->weights.trained : fg_size_align(f->graph.program->bytes[r]);
-            f->memory.region[r] = aligned_alloc(FG_ALIGNMENT, size);
-            memset(f->memory.region[r], 0, size);
+                r == FG_SEGMENT_GRADIENTS ? f->weights.trained : fg_size_align(f->graph.program->bytes[r]);
+            f->memory.segment[r] = aligned_alloc(FG_ALIGNMENT, size);
+            memset(f->memory.segment[r], 0, size);
         }
-    free(f->memory.region[FG_REGION_TRAINED]);
-    f->memory.region[FG_REGION_TRAINED] = f->weights.block;
-    fg_weights_fold(&f->weights, f->graph.frozen, FG_TEACHER, f->memory.region[FG_REGION_FROZEN]);
+    free(f->memory.segment[FG_SEGMENT_TRAINED]);
+    f->memory.segment[FG_SEGMENT_TRAINED] = f->weights.block;
+    fg_weights_fold(&f->weights, f->graph.frozen, FG_TEACHER, f->memory.segment[FG_SEGMENT_FROZEN]);
     uint8_t *picture = fg_tensor_data(f->graph.pictures, &f->memory);
     uint32_t state = 5;
     for (size_t i = 0; i < fg_tensor_bytes(f->graph.pictures); i++) {
@@ -62,9 +62,9 @@ static void build(struct fixture *f, struct fg_network_spec spec, const struct f
 }
 
 static void tear_down(struct fixture *f) {
-    f->memory.region[FG_REGION_TRAINED] = NULL;
-    for (int r = 0; r < FG_REGIONS; r++)
-        free(f->memory.region[r]);
+    f->memory.segment[FG_SEGMENT_TRAINED] = NULL;
+    for (int r = 0; r < FG_SEGMENTS; r++)
+        free(f->memory.segment[r]);
     fg_graph_close(&f->graph);
     fg_weights_close(&f->weights);
 }
@@ -102,13 +102,14 @@ static void check_gradients(struct fg_network_spec spec, const struct fg_recipe 
     double worst = 0;
     for (uint32_t p = 0; p < network.params; p++) {
         const struct fg_tensor *t = &f.weights.param[p];
-        if (p % every || network.param[p].part == FG_TEACHER || t->offset >= f.weights.trained ||
+        if (p % every || network.param[p].module == FG_TEACHER || t->offset >= f.weights.trained ||
             (spec.scconv && before_gate(network.param[p].name)))
             continue;
         const size_t count = fg_tensor_count(t);
         run(&f); /* gradients of the unmoved weights */
         float *gradient = malloc(count * sizeof *gradient), *values = fg_weights_values(&f.weights, p);
-        memcpy(gradient, (char *)f.memory.region[FG_REGION_GRADIENTS] + t->offset, count * sizeof *gradient);
+        memcpy(gradient, (char *)f.memory.segment[FG_SEGMENT_GRADIENTS] + t->offset,
+               count * sizeof *gradient);
         double square = 0;
         for (size_t i = 0; i < count; i++)
             square += (double)gradient[i] * gradient[i];

@@ -78,7 +78,7 @@ static void test_sections(void **state) {
     for (uint32_t i = 0; i < network.params; i++) {
         const struct fg_param *p = &network.param[i];
         const size_t at = weights.param[i].offset;
-        const bool teacher = p->part == FG_TEACHER,
+        const bool teacher = p->module == FG_TEACHER,
                    moving = p->kind == FG_PARAM_BN_MEAN || p->kind == FG_PARAM_BN_VAR;
         assert_int_equal(at < weights.decayed, !teacher && p->kind == FG_PARAM_CONV);
         assert_int_equal(at < weights.trained, !teacher && !moving);
@@ -102,8 +102,8 @@ static void fill(float *values, size_t count, uint32_t seed, float low, float hi
 static void convolve(const struct fg_node *node, const struct fg_tensor *weight, const struct fg_tensor *bias,
                      void *frozen, float *x, float *y) {
     const struct fg_value *in = &network.value[node->in[0]], *out = &network.value[node->out[0]];
-    struct fg_tensor tx = {FG_F32, 1, in->h, in->w, in->c, FG_REGION_ACTIVATIONS, 0};
-    struct fg_tensor ty = {FG_F32, 1, out->h, out->w, out->c, FG_REGION_IO, 0};
+    struct fg_tensor tx = {FG_F32, 1, in->h, in->w, in->c, FG_SEGMENT_ACTIVATIONS, 0};
+    struct fg_tensor ty = {FG_F32, 1, out->h, out->w, out->c, FG_SEGMENT_IO, 0};
     struct fg_step step = {.op = node->op,
                            .stride = node->stride,
                            .groups = node->groups,
@@ -111,18 +111,18 @@ static void convolve(const struct fg_node *node, const struct fg_tensor *weight,
                            .param = {weight, bias},
                            .out = {&ty}};
     const struct fg_kernel *kernel = &backend->kernel[node->op];
-    struct fg_memory memory = {.region = {[FG_REGION_ACTIVATIONS] = x, [FG_REGION_IO] = y}};
-    memory.region[weight->region] = frozen;
+    struct fg_memory memory = {.segment = {[FG_SEGMENT_ACTIVATIONS] = x, [FG_SEGMENT_IO] = y}};
+    memory.segment[weight->segment] = frozen;
     step.workspace_bytes = fg_size_align(kernel->workspace ? kernel->workspace(backend, &step) : 0);
     void *workspace = aligned_alloc(FG_ALIGNMENT, step.workspace_bytes + FG_ALIGNMENT);
-    memory.region[FG_REGION_WORKSPACE] = workspace;
+    memory.segment[FG_SEGMENT_WORKSPACE] = workspace;
     ok(fg_backend_run(backend, &(struct fg_program){.step = &step, .steps = 1, .lanes = 1}, &memory,
                       &message));
     free(workspace);
 }
 
 /* y = gamma (conv(x) - mean) / sqrt(var + eps) + beta, channel by channel, against the folded convolution. */
-static void check_fold(const struct fg_node *node, struct fg_tensor *const *folded, void *region) {
+static void check_fold(const struct fg_node *node, struct fg_tensor *const *folded, void *segment) {
     const struct fg_value *in = &network.value[node->in[0]], *out = &network.value[node->out[0]];
     const size_t inputs = (size_t)in->h * (size_t)in->w * (size_t)in->c,
                  outputs = (size_t)out->h * (size_t)out->w * (size_t)out->c, channels = (size_t)out->c;
@@ -132,7 +132,7 @@ static void check_fold(const struct fg_node *node, struct fg_tensor *const *fold
     fill(x, inputs, 9, -1, 1);
     const uint32_t w = (uint32_t)node->weight, bn = (uint32_t)node->bn;
     convolve(node, &weights.param[w], NULL, weights.block, x, plain);
-    convolve(node, folded[w], folded[bn + 1], region, x, y);
+    convolve(node, folded[w], folded[bn + 1], segment, x, y);
     double largest = 0, difference = 0;
     for (size_t i = 0; i < outputs; i++) {
         const size_t k = i % channels;
@@ -168,8 +168,8 @@ static void test_fold(void **state) {
     for (uint32_t i = 0; i < network.params; i++)
         if (forward.frozen[i])
             bytes = forward.frozen[i]->offset + fg_size_align(fg_tensor_bytes(forward.frozen[i]));
-    void *region = aligned_alloc(FG_ALIGNMENT, bytes);
-    fg_weights_fold(&weights, forward.frozen, -1, region);
+    void *segment = aligned_alloc(FG_ALIGNMENT, bytes);
+    fg_weights_fold(&weights, forward.frozen, -1, segment);
 
     /* Trained weights outside FROZEN: the convolution transforms them at each run. */
     static struct fg_tensor copy[FG_NETWORK_PARAMS];
@@ -177,19 +177,19 @@ static void test_fold(void **state) {
     for (uint32_t i = 0; i < network.params; i++)
         if (forward.frozen[i]) {
             copy[i] = *forward.frozen[i];
-            copy[i].region = FG_REGION_TRAINED;
+            copy[i].segment = FG_SEGMENT_TRAINED;
             folded[i] = &copy[i];
         }
     uint32_t checked = 0, transposed = 0;
     for (uint32_t n = 0; n < network.nodes; n++)
         if (network.node[n].bn >= 0) {
-            check_fold(&network.node[n], folded, region);
+            check_fold(&network.node[n], folded, segment);
             transposed += network.node[n].op == FG_DECONV;
             checked++;
         }
     printf("%u convolutions folded, of them %u transposed\n", checked, transposed);
     assert_true(transposed == 6 && checked > 90);
-    free(region);
+    free(segment);
     fg_plan_close(plan);
 }
 

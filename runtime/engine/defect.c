@@ -1,8 +1,8 @@
-#include "runtime/engine/region.h"
+#include "runtime/engine/defect.h"
 
 #include <string.h>
 
-size_t fg_region_scratch(int32_t height, int32_t width) {
+size_t fg_defect_scratch(int32_t height, int32_t width) {
     /* Every pixel enters the stack at most once; one byte each says whether it has. */
     return (size_t)height * (size_t)width * (sizeof(int32_t) + 1);
 }
@@ -14,7 +14,7 @@ static void scale(int32_t begin, int32_t end, int32_t map, int32_t frame, int32_
     *length = (int32_t)(last - first);
 }
 
-struct fg_box fg_region_find(const float *map, int32_t height, int32_t width, float threshold,
+struct fg_box fg_defect_find(const float *map, int32_t height, int32_t width, float threshold,
                              int32_t frame_height, int32_t frame_width, void *scratch) {
     const int32_t pixels = height * width;
     int32_t *stack = scratch, top = 0, peak = 0;
