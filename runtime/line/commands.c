@@ -67,6 +67,10 @@ static void change_job(struct fg_line *l, uint16_t slot) {
 
 static void carry_out(struct fg_line *l, const struct fg_command *c) {
     struct fg_holding *holding = &l->show.holding;
+    if (c->kind >= FG_COMMAND_THRESHOLD) {
+        holding->threshold[c->kind - FG_COMMAND_THRESHOLD] = c->value;
+        return;
+    }
     switch (c->kind) {
     case FG_COMMAND_COILS:
         l->show.coils = (uint8_t)c->value;
@@ -93,9 +97,6 @@ static void carry_out(struct fg_line *l, const struct fg_command *c) {
     case FG_COMMAND_SLOT:
         change_job(l, (uint16_t)c->value);
         break;
-    case FG_COMMAND_THRESHOLD:
-        holding->threshold = (uint16_t)c->value;
-        break;
     case FG_COMMAND_CODE:
         holding->command = (uint16_t)c->value;
         break;
@@ -112,6 +113,8 @@ static void carry_out(struct fg_line *l, const struct fg_command *c) {
         break;
     case FG_COMMAND_UNLOCK:
         l->show.unlocked = c->value != 0;
+        break;
+    case FG_COMMAND_THRESHOLD: /* above */
         break;
     }
 }

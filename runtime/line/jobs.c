@@ -52,8 +52,8 @@ void fg_line_self_test(struct fg_line *l) {
 static void loaded(struct fg_line *l, const struct fg_job_result *r) {
     l->show.updating = false;
     if (r->status != FG_OK) {
-        l->show.outcome = FG_ERROR_JOB;
-        fg_line_fault(l, FG_ERROR_JOB);
+        l->show.outcome = FG_FAULT_JOB;
+        fg_line_fault(l, FG_FAULT_JOB);
         fg_log(FG_LOG_ERROR, "job change: %s", r->message.text);
         return;
     }
@@ -77,7 +77,7 @@ static void judged(struct fg_line *l, const struct fg_job_result *r) {
     struct fg_result result = {.reason = FG_REASON_NONE};
     if (r->status != FG_OK) {
         fg_log(FG_LOG_ERROR, "part %u: %s", r->part, r->message.text);
-        fg_line_fault(l, FG_ERROR_INFERENCE);
+        fg_line_fault(l, FG_FAULT_INFERENCE);
         fg_line_inoperative(l, &l->part,
                             r->status == FG_DEVICE_LOST ? FG_REASON_DEVICE_LOST
                             : r->status == FG_INPUT     ? FG_REASON_BAD_FRAME
@@ -106,7 +106,7 @@ static void judged(struct fg_line *l, const struct fg_job_result *r) {
 static void lose_device(struct fg_line *l, const char *why) {
     l->lost_at_ns = fg_clock_ns();
     l->show.fault = false;
-    fg_line_fault(l, FG_ERROR_DEVICE_LOST);
+    fg_line_fault(l, FG_FAULT_DEVICE_LOST);
     fg_log(FG_LOG_ERROR, "device lost: %s", why);
 }
 
@@ -125,9 +125,9 @@ void fg_line_take_job_result(struct fg_line *l) {
         loaded(l, &r);
         break;
     case FG_JOB_SELF_TEST:
-        l->show.outcome = r.status == FG_OK ? FG_OUTCOME_DONE : FG_ERROR_SELF_TEST;
+        l->show.outcome = r.status == FG_OK ? FG_OUTCOME_DONE : FG_FAULT_SELF_TEST;
         if (r.status != FG_OK) {
-            fg_line_fault(l, FG_ERROR_SELF_TEST);
+            fg_line_fault(l, FG_FAULT_SELF_TEST);
             fg_log(FG_LOG_ERROR, "%s", r.message.text);
         }
         break;

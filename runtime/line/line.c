@@ -61,7 +61,7 @@ struct fg_snapshot_cell *fg_line_cell(struct fg_line *line) {
 /* ---- Triggers and frames ---- */
 
 static float threshold_of(const struct fg_line *l) {
-    const uint16_t chosen = l->show.holding.threshold;
+    const uint32_t chosen = l->show.holding.threshold[0];
     return chosen ? (float)chosen / 10000 : fg_engine_header(l->engine)->calibration.threshold;
 }
 
@@ -102,7 +102,7 @@ void fg_line_take_part(struct fg_line *l, int64_t trigger_ns) {
     if (l->s.camera->trigger(l->s.camera, &message) == FG_OK)
         return;
     fg_count(&l->show.counters.camera_errors);
-    fg_line_fault(l, FG_ERROR_CAMERA);
+    fg_line_fault(l, FG_FAULT_CAMERA);
     fg_log(FG_LOG_ERROR, "part %u: %s", l->part.id, message.text);
     fg_line_inoperative(l, &l->part, FG_REASON_NO_FRAME);
 }
@@ -114,7 +114,7 @@ static void take_edges(struct fg_line *l) {
             continue;
         if (edge.lost) {
             fg_line_missed_trigger(l);
-            fg_line_fault(l, FG_ERROR_EDGES_LOST);
+            fg_line_fault(l, FG_FAULT_EDGES_LOST);
         }
         if (!edge.level || !fg_line_listening(l) || l->stop_at_ns)
             continue;
@@ -160,7 +160,7 @@ static void watch_deadline(struct fg_line *l, int64_t now) {
     const bool framed = l->part.state == FG_PART_JUDGED;
     if (!framed) {
         fg_count(&l->show.counters.camera_errors);
-        fg_line_fault(l, FG_ERROR_CAMERA);
+        fg_line_fault(l, FG_FAULT_CAMERA);
     }
     fg_line_inoperative(l, &l->part, framed ? FG_REASON_DEADLINE : FG_REASON_NO_FRAME);
 }
@@ -169,7 +169,7 @@ static void watch_plc(struct fg_line *l, int64_t now) {
     const uint32_t limit_ms = l->s.config->plc_watchdog_ms;
     if (!limit_ms || l->halted || !l->engine || now - l->watchdog_ns < limit_ms * FG_MS)
         return;
-    fg_line_fault(l, FG_ERROR_WATCHDOG);
+    fg_line_fault(l, FG_FAULT_WATCHDOG);
     l->halted = true;
 }
 
@@ -178,11 +178,11 @@ static void watch_actuation(struct fg_line *l) {
     for (uint32_t missed = fg_actuator_missed(l->s.actuator); missed; missed--)
         fg_line_missed_reject(l, "a reject came later than its pulse is long: this machine was too busy");
     if (fg_actuator_stopped(l->s.actuator)) {
-        fg_line_fault(l, FG_ERROR_INOPERATIVE);
+        fg_line_fault(l, FG_FAULT_INOPERATIVE);
         l->halted = true;
     }
     if (fg_actuator_failed(l->s.actuator)) {
-        fg_line_fault(l, FG_ERROR_OUTPUT);
+        fg_line_fault(l, FG_FAULT_OUTPUT);
         l->halted = true;
     }
 }

@@ -13,24 +13,6 @@
 #include "runtime/line/judge.h"
 #include "runtime/modbus/registers.h"
 
-/* Error codes of input register 1. */
-enum fg_line_error {
-    FG_ERROR_NONE = 0,
-    FG_ERROR_CAMERA = 16,        /* it could not be triggered, or gave no frame */
-    FG_ERROR_INFERENCE = 17,     /* a frame could not be judged */
-    FG_ERROR_MISSED_REJECT = 18, /* a reject point had passed, or the queue was full */
-    FG_ERROR_INOPERATIVE = 19,   /* on_inoperative = "stop" met a part */
-    FG_ERROR_WATCHDOG = 20,      /* the PLC's watchdog register stood still */
-    FG_ERROR_JOB = 21,           /* a bundle could not be loaded */
-    FG_ERROR_SELF_TEST = 22,
-    FG_ERROR_EDGES_LOST = 23,  /* edges of the trigger were lost */
-    FG_ERROR_OUTPUT = 24,      /* an output could not be set */
-    FG_ERROR_DEVICE_LOST = 25, /* only a new process can mend it */
-};
-
-/* What has happened, for the log and for people; "" for FG_ERROR_NONE, NULL for no code of this list. */
-const char *fg_line_error_text(uint32_t error);
-
 /* Deadline of a load or a self-test: a bundle's first load on a GPU chooses engines for a minute. */
 #define FG_LINE_LOAD_LIMIT (180 * FG_S)
 /* A job that has not ended so long after its deadline is the device's loss: it or its driver hangs. Much later than a slow

@@ -10,22 +10,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FG_BUNDLE_NAME_SIZE 64 /* bytes of the map; no ending zero when all are used */
+#include "runtime/modbus/registers.h"
 
-enum fg_verdict { FG_PASS = 1, FG_DEFECT = 2, FG_INOPERATIVE = 3 };
-
-/* Why a verdict is INOPERATIVE. */
-enum fg_reason {
-    FG_REASON_NONE = 0,
-    FG_REASON_NOT_READY,
-    FG_REASON_NO_FRAME,
-    FG_REASON_BAD_FRAME,
-    FG_REASON_DEADLINE,
-    FG_REASON_INFERENCE_FAILED,
-    FG_REASON_NOT_FINITE,
-    FG_REASON_NOT_VERIFIED,
-    FG_REASON_POSITION_LOST,
-    FG_REASON_DEVICE_LOST,
+/* One view's verdict of a part. */
+struct fg_view_result {
+    enum fg_verdict verdict; /* 0: the view is not configured */
+    enum fg_reason reason;
+    float score, threshold; /* score is not shown when INOPERATIVE */
+    uint16_t x, y, w, h;    /* box of the worst defect, pixels of the camera's frame; 0 unless DEFECT */
+    uint32_t area;          /* pixels of the frame */
+    bool decided;           /* its verdict is the part's */
 };
 
 /* One part's verdict: the result block. Times are in 0.1 ms; the map shows 65535 for more. */
@@ -40,6 +34,7 @@ struct fg_result {
     int64_t trigger_unix_ms;
     int32_t encoder; /* count at the trigger */
     uint32_t exposure, inference, total;
+    struct fg_view_result view[FG_VIEWS];
 };
 
 /* Counters stay at UINT32_MAX when full. */
@@ -70,7 +65,7 @@ enum fg_command_code { FG_CODE_NONE = 0, FG_CODE_SELF_TEST = 1 };
 /* The holding registers as last written, or as the configuration has them. */
 struct fg_holding {
     uint16_t slot;
-    uint16_t threshold; /* x 10000; 0: the bundle's own */
+    uint32_t threshold[FG_VIEWS]; /* of each view, x 10000; 0: the bundle's own */
     uint16_t command;
     uint16_t watchdog;
     uint32_t reject; /* distance in encoder counts, or delay in 0.1 ms */
@@ -124,14 +119,14 @@ enum fg_command_kind {
     FG_COMMAND_RESULT_ACK,
     FG_COMMAND_CLEAR_FAULT,
     FG_COMMAND_RESET_COUNTERS,
-    FG_COMMAND_RUN,       /* value: the command of holding register 2 to carry out */
-    FG_COMMAND_SLOT,      /* value: job change; also given for the slot in use (job.require) */
-    FG_COMMAND_THRESHOLD, /* this and the next: value for the holding register of that name */
-    FG_COMMAND_CODE,      /* holding register 2 */
+    FG_COMMAND_RUN,  /* value: the command of holding register 2 to carry out */
+    FG_COMMAND_SLOT, /* value: job change; also given for the slot in use (job.require) */
+    FG_COMMAND_CODE, /* this and the next: value for the holding register of that name */
     FG_COMMAND_WATCHDOG,
     FG_COMMAND_REJECT,
     FG_COMMAND_PULSE,
     FG_COMMAND_UNLOCK, /* value: 1 unlocked, 0 locked again */
+    FG_COMMAND_THRESHOLD, /* and the FG_VIEWS - 1 behind it: value is the threshold x 10000 of view kind - this */
 };
 
 struct fg_command {
@@ -139,7 +134,7 @@ struct fg_command {
     uint32_t value;
 };
 
-#define FG_MAX_COMMANDS 8 /* more than one request can ask for */
+#define FG_MAX_COMMANDS (8 + FG_VIEWS) /* more than one request can ask for */
 
 struct fg_commands {
     uint32_t count;

@@ -21,27 +21,10 @@ bool fg_line_able(const struct fg_line *l) {
            !l->stop_at_ns && !l->lost_at_ns && l->engine && fg_rejects_room(l->s.rejects);
 }
 
-const char *fg_line_error_text(uint32_t error) {
-    static const char *const texts[] = {
-        [FG_ERROR_NONE] = "",
-        [FG_ERROR_CAMERA] = "the camera gave no frame in time",
-        [FG_ERROR_INFERENCE] = "a frame could not be judged",
-        [FG_ERROR_MISSED_REJECT] = "a part was not rejected in time",
-        [FG_ERROR_INOPERATIVE] = "on_inoperative = stop met a part",
-        [FG_ERROR_WATCHDOG] = "the PLC's watchdog register stood still",
-        [FG_ERROR_JOB] = "a bundle could not be loaded; the old one stays in use",
-        [FG_ERROR_SELF_TEST] = "the self-test failed",
-        [FG_ERROR_EDGES_LOST] = "edges of the trigger were lost",
-        [FG_ERROR_OUTPUT] = "an output could not be set",
-        [FG_ERROR_DEVICE_LOST] = "the compute device is lost",
-    };
-    return error < sizeof texts / sizeof *texts ? texts[error] : NULL;
-}
-
-void fg_line_fault(struct fg_line *l, enum fg_line_error error) {
+void fg_line_fault(struct fg_line *l, enum fg_fault fault) {
     if (!l->show.fault) {
-        l->show.error = (uint16_t)error;
-        fg_log(FG_LOG_ERROR, "fault %u: %s", (unsigned)error, fg_line_error_text(error));
+        l->show.error = (uint16_t)fault;
+        fg_log(FG_LOG_ERROR, "fault %u: %s", (unsigned)fault, fg_fault_text(fault));
     }
     l->show.fault = true;
 }
@@ -50,7 +33,7 @@ void fg_line_clear_fault(struct fg_line *l) {
     l->show.missed_trigger = l->show.result_overrun = false;
     if (!l->lost_at_ns) { /* that stays, until the program ends */
         l->show.fault = false;
-        l->show.error = FG_ERROR_NONE;
+        l->show.error = FG_FAULT_NONE;
     }
     l->halted = false;
     l->watchdog_ns = fg_clock_ns();
@@ -63,7 +46,7 @@ void fg_line_missed_trigger(struct fg_line *l) {
 
 void fg_line_missed_reject(struct fg_line *l, const char *why) {
     fg_count(&l->show.counters.late);
-    fg_line_fault(l, FG_ERROR_MISSED_REJECT);
+    fg_line_fault(l, FG_FAULT_MISSED_REJECT);
     l->halted = l->halted || l->s.config->missed_reject == FG_MISSED_STOP;
     fg_log(FG_LOG_ERROR, "missed reject: %s", why);
 }
@@ -99,15 +82,8 @@ static void count_verdict(struct fg_line *l, enum fg_verdict verdict) {
 
 static void log_result(const struct fg_result *r) {
     static const char *const verdicts[] = {[FG_PASS] = "PASS", [FG_DEFECT] = "DEFECT"};
-    static const char *const reasons[] = {
-        [FG_REASON_NOT_READY] = "not_ready",       [FG_REASON_NO_FRAME] = "no_frame",
-        [FG_REASON_BAD_FRAME] = "bad_frame",       [FG_REASON_DEADLINE] = "deadline",
-        [FG_REASON_NOT_FINITE] = "not_finite",     [FG_REASON_INFERENCE_FAILED] = "inference_failed",
-        [FG_REASON_NOT_VERIFIED] = "not_verified", [FG_REASON_POSITION_LOST] = "position_lost",
-        [FG_REASON_DEVICE_LOST] = "device_lost",
-    };
     if (r->verdict == FG_INOPERATIVE)
-        fg_log(FG_LOG_WARNING, "part %u: INOPERATIVE, %s, %.1f ms", r->id, reasons[r->reason],
+        fg_log(FG_LOG_WARNING, "part %u: INOPERATIVE, %s, %.1f ms", r->id, fg_reason_name(r->reason),
                r->total / 10.0);
     else
         fg_log(FG_LOG_INFO, "part %u: %s, score %.4f, threshold %.4f, %.1f ms", r->id, verdicts[r->verdict],

@@ -44,7 +44,7 @@ bool fg_line_listening(const struct fg_line *l);
 bool fg_line_able(const struct fg_line *l);
 
 /* Latches a fault; the first one's code stays. */
-void fg_line_fault(struct fg_line *l, enum fg_line_error error);
+void fg_line_fault(struct fg_line *l, enum fg_fault fault);
 void fg_line_clear_fault(struct fg_line *l);
 void fg_line_missed_trigger(struct fg_line *l);
 /* A part was not rejected in time, or cannot be; why is for the log. */

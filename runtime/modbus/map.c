@@ -199,7 +199,7 @@ static void put_input_registers(uint16_t *table, const struct fg_snapshot *s, bo
 static void put_holding_registers(uint16_t *table, const struct fg_snapshot *s, bool low) {
     const struct fg_holding *holding = &s->holding;
     table[SLOT] = holding->slot;
-    table[THRESHOLD] = holding->threshold;
+    table[THRESHOLD] = u16(holding->threshold[0]);
     table[COMMAND] = holding->command;
     table[WATCHDOG] = holding->watchdog;
     put_u32(table + REJECT, holding->reject, low);
@@ -216,7 +216,7 @@ static void put_bits(uint16_t *table, uint32_t bits, uint32_t count) {
 
 static void ask(struct fg_commands *commands, enum fg_command_kind kind, uint32_t value) {
     assert(commands->count < FG_MAX_COMMANDS);
-    commands->command[commands->count++] = (struct fg_command){kind, value};
+    commands->command[commands->count++] = (struct fg_command){.kind = kind, .value = value};
 }
 
 static bool within(uint32_t value, struct fg_modbus_range range) {

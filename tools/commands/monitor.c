@@ -166,7 +166,7 @@ static void print_text(const struct view *view) {
             printf(" %s", BITS[i]);
     if (!view->coil[0])
         printf(" (triggers are ignored: coil 0, trigger_enable, is 0)");
-    const char *error = fg_line_error_text(in[1]);
+    const char *error = fg_fault_text(in[1]);
     printf("\nerror        %u %s\n", in[1], error ? error : "");
     printf("up           %u s\n", pair(view, 2));
     printf("bundle       %s  slot %u, checksum %08x\n", name, in[44], pair(view, 82));

@@ -84,10 +84,10 @@ static void wait_level(const char *name, bool level) {
 /* The job that hangs is the device's loss at its limit, not before. */
 static void expect_loss_after(int64_t limit) {
     pass(limit - FG_MS);
-    assert_int_not_equal(input(1), FG_ERROR_DEVICE_LOST);
+    assert_int_not_equal(input(1), FG_FAULT_DEVICE_LOST);
     pass(FG_MS);
     assert_true(status_bit(FAULT));
-    assert_int_equal(input(1), FG_ERROR_DEVICE_LOST);
+    assert_int_equal(input(1), FG_FAULT_DEVICE_LOST);
 }
 
 /* Modbus tells of the loss, which no command takes away or gives work to, while an edge is a part that the device does not
@@ -109,7 +109,7 @@ static void expect_end(uint32_t part) {
     pulse_trigger();
     assert_int_equal(wait_result(part).reason, FG_REASON_DEVICE_LOST);
     pass(FG_LINE_ANSWER);
-    assert_int_equal(input(1), FG_ERROR_DEVICE_LOST);
+    assert_int_equal(input(1), FG_FAULT_DEVICE_LOST);
     atomic_fetch_add(&world->now_ns, FG_MS);
     assert_int_equal(ended(appliance), 70);
     expect_released();
@@ -140,7 +140,7 @@ static void test_part_that_does_not_end(void **state) {
     pass(DEADLINE);
     assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
     wait_bit(FAULT, true);
-    assert_int_equal(input(1), FG_ERROR_INOPERATIVE);
+    assert_int_equal(input(1), FG_FAULT_INOPERATIVE);
     expect_loss_after(FG_LINE_HANG);
     expect_end(2);
 }
@@ -183,7 +183,7 @@ static void test_error_of_the_device(void **state) {
     atomic_store(&world->lost, HANG_SUBMIT);
     coil(1, true);
     assert_int_equal(wait_result(1).reason, FG_REASON_DEVICE_LOST);
-    assert_int_equal(input(1), FG_ERROR_DEVICE_LOST);
+    assert_int_equal(input(1), FG_FAULT_DEVICE_LOST);
     expect_end(2);
 }
 

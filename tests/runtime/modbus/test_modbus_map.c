@@ -308,7 +308,8 @@ static void holding_registers_read_as_written_but_the_code(void **state) {
     struct map map = ready_map();
     map.rules.unlock_code = CODE;
     map.snapshot.unlocked = true;
-    map.snapshot.holding = (struct fg_holding){1, 2, 3, 4, 0x00050006, 7};
+    map.snapshot.holding = (struct fg_holding){
+        .slot = 1, .threshold = {2}, .command = 3, .watchdog = 4, .reject = 0x00050006, .pulse = 7};
     static const uint16_t HIGH_FIRST[] = {1, 2, 3, 4, 5, 6, 7, 0}, LOW_FIRST[] = {1, 2, 3, 4, 6, 5, 7, 0};
     assert_int_equal(send_word(&map, 3, 0, 8), FG_MODBUS_DONE);
     assert_memory_equal(map.answer.values, HIGH_FIRST, sizeof HIGH_FIRST);
