@@ -71,12 +71,10 @@ void fg_bundle_hash(const unsigned char *bytes, size_t size, uint8_t hash[FG_HAS
 
 /* Magic, version, counts, sizes. */
 static enum fg_status read_head(struct opening *o) {
-    struct fg_bundle *bundle = o->bundle;
-    /* Not blocking, so that opening a pipe returns and can be refused. */
-    bundle->descriptor = open(bundle->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const struct fg_bundle *bundle = o->bundle;
     struct stat info;
-    if (bundle->descriptor < 0 || fstat(bundle->descriptor, &info))
-        return fg_fail_errno(o->message, FG_INPUT, errno, "%.300s: cannot open", bundle->path);
+    if (fstat(bundle->descriptor, &info))
+        return fg_fail_errno(o->message, FG_INPUT, errno, "%.300s: cannot read", bundle->path);
     if (!S_ISREG(info.st_mode))
         return refuse(o, "not a file");
     o->size = (uint64_t)info.st_size;
@@ -244,16 +242,18 @@ static enum fg_status match_tensors(const struct opening *o) {
     return status;
 }
 
-enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle, struct fg_message *message) {
-    if (sodium_init() < 0)
-        return fg_fail(message, FG_ENVIRONMENT, "libsodium does not start on this machine");
+enum fg_status fg_bundle_take(int descriptor, const char *path, struct fg_bundle **bundle,
+                              struct fg_message *message) {
     struct opening o = {.bundle = calloc(1, sizeof *o.bundle), .message = message};
-    if (!o.bundle)
+    if (!o.bundle) {
+        close(descriptor);
         return fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to open it", path);
-    o.bundle->descriptor = -1;
+    }
+    o.bundle->descriptor = descriptor;
+    snprintf(o.bundle->path, sizeof o.bundle->path, "%s", path);
     enum fg_status status = FG_OK;
-    if ((size_t)snprintf(o.bundle->path, sizeof o.bundle->path, "%s", path) >= sizeof o.bundle->path)
-        status = fg_fail(message, FG_USAGE, "%.100s...: the path is too long", path);
+    if (sodium_init() < 0)
+        status = fg_fail(message, FG_ENVIRONMENT, "libsodium does not start on this machine");
     if (status == FG_OK)
         status = read_head(&o);
     if (status == FG_OK)
@@ -276,11 +276,18 @@ enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle, struc
     return status;
 }
 
+enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle, struct fg_message *message) {
+    /* Not blocking, so that opening a pipe returns and can be refused. */
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return fg_fail_errno(message, FG_INPUT, errno, "%.300s: cannot open", path);
+    return fg_bundle_take(descriptor, path, bundle, message);
+}
+
 void fg_bundle_close(struct fg_bundle *bundle) {
     if (!bundle)
         return;
-    if (bundle->descriptor >= 0)
-        close(bundle->descriptor);
+    close(bundle->descriptor);
     free(bundle);
 }
 

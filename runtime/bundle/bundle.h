@@ -114,18 +114,19 @@ enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32_t i, const 
 enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map, void *scratch,
                                    struct fg_message *message);
 
-/* Writes a bundle: header, tensors (float32 NHWC, by parameter index, NULL where not folded), and, when the
- * header says calibrated, the self-test's input and map. Atomic: PATH.tmp, fsync, rename. */
-enum fg_status fg_bundle_write(const char *path, const struct fg_bundle_header *header,
-                               const float *const *values, const uint8_t *self_test_input,
-                               const float *self_test_map, struct fg_message *message);
+/* Makes an uncalibrated bundle in memory, from tensors (float32 NHWC, by parameter index, NULL where not folded) and
+ * a header whose calibration does not count yet. An engine opens it as any other bundle, from the very streams that
+ * fg_bundle_write then puts into a file. path is where that will be: messages name it, nothing is written. */
+enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *header,
+                              const float *const *values, struct fg_bundle **bundle,
+                              struct fg_message *message);
 
-/* Writes the same tensors (streams copied as they are) under a new header, of the same network, and
- * self-test: what calibration does. Without a new self-test (NULL, NULL) a calibrated bundle keeps its own.
- * path may be the bundle's own. */
-enum fg_status fg_bundle_rewrite(const struct fg_bundle *bundle, const char *path,
-                                 const struct fg_bundle_header *header, const uint8_t *self_test_input,
-                                 const float *self_test_map, struct fg_message *message);
+/* Writes a bundle's tensors, streams copied as they are, under a new header of the same network and, where that says
+ * calibrated, with a self-test: a new one, or (NULL, NULL) the one that the bundle has. path may be the bundle's own.
+ * Atomic: PATH.tmp, fsync, rename; an old file stays until then. */
+enum fg_status fg_bundle_write(const struct fg_bundle *bundle, const char *path,
+                               const struct fg_bundle_header *header, const uint8_t *self_test_input,
+                               const float *self_test_map, struct fg_message *message);
 
 /* What reading all of a bundle has shown, fact by fact. */
 struct fg_bundle_facts {

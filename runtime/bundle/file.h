@@ -21,6 +21,11 @@ struct fg_bundle {
 /* The tensor that self-test stream i holds: {1, height, width, 3} u8, {1, height, width, 1} float32. */
 struct fg_tensor fg_bundle_self_test_tensor(const struct fg_network_spec *spec, int i);
 
+/* Opens and checks the bundle that a descriptor holds, and takes the descriptor over: it is closed on failure too. path
+ * names it in messages. */
+enum fg_status fg_bundle_take(int descriptor, const char *path, struct fg_bundle **bundle,
+                              struct fg_message *message);
+
 /* Exactly size bytes at a place of the file. */
 enum fg_status fg_bundle_read(const struct fg_bundle *bundle, uint64_t offset, void *bytes, size_t size,
                               struct fg_message *message);

@@ -29,21 +29,17 @@ static size_t head_size(const struct writer *w) {
     return FG_BUNDLE_HEAD + w->fields + (size_t)w->entries * FG_BUNDLE_ENTRY;
 }
 
-static enum fg_status begin(struct writer *w, const char *path, const struct fg_bundle_header *header,
-                            uint32_t entries) {
+/* Checks the header, then opens the file: at path, or in memory. */
+static enum fg_status begin(struct writer *w, const char *path, bool in_memory,
+                            const struct fg_bundle_header *header, uint32_t entries) {
     if (sodium_init() < 0)
         return fg_fail(w->message, FG_ENVIRONMENT, "libsodium does not start on this machine");
-    /* Runs and entropy only: in weights there are no repeated texts to look for, which would take most of the
-     * time and make the file no smaller. */
-    w->deflating =
-        deflateInit2(&w->deflate, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS, MAX_MEM_LEVEL, Z_RLE) == Z_OK;
-    if (!w->deflating)
-        return fg_fail(w->message, FG_ENVIRONMENT, "%.300s: no memory to write it", path);
     w->entries = entries;
     enum fg_status status = fg_bundle_fields_write(header, w->head + FG_BUNDLE_HEAD, &w->fields, w->message);
     if (status != FG_OK)
         return fg_fail_in(w->message, status, path);
-    status = fg_file_create(&w->file, path, w->message);
+    status = in_memory ? fg_file_create_in_memory(&w->file, path, w->message)
+                       : fg_file_create(&w->file, path, w->message);
     w->open = status == FG_OK;
     w->offset = head_size(w);
     /* Keeps the place of what is known last. */
@@ -125,16 +121,14 @@ static enum fg_status put_stream(struct writer *w, const char *name, const struc
 
 static enum fg_status put_self_test(struct writer *w, const struct fg_bundle_header *header,
                                     const uint8_t *input, const float *map) {
-    if (!header->calibrated)
-        return FG_OK;
     struct fg_tensor t = fg_bundle_self_test_tensor(&header->spec, FG_SELF_TEST_INPUT);
     enum fg_status status = put_stream(w, FG_BUNDLE_INPUT, &t, FG_U8, input);
     t = fg_bundle_self_test_tensor(&header->spec, FG_SELF_TEST_MAP);
     return status == FG_OK ? put_stream(w, FG_BUNDLE_MAP, &t, FG_F32, map) : status;
 }
 
-/* Head and table, and the file into its place. Unsigned. */
-static enum fg_status commit(struct writer *w) {
+/* Head and table, unsigned. */
+static enum fg_status put_head(struct writer *w) {
     assert(w->next == w->entries);
     memcpy(w->head, FG_BUNDLE_MAGIC, 4);
     fg_put_u32(w->head + 4, FG_BUNDLE_VERSION);
@@ -142,14 +136,10 @@ static enum fg_status commit(struct writer *w) {
     fg_put_u32(w->head + 16, (uint32_t)w->fields);
     fg_put_u32(w->head + 20, w->entries);
     fg_bundle_hash(w->head, head_size(w), w->head + FG_BUNDLE_HEAD_HASH);
-    enum fg_status status = fg_file_write_at(&w->file, 0, w->head, head_size(w), w->message);
-    if (status != FG_OK)
-        return status;
-    w->open = false;
-    return fg_file_commit(&w->file, w->message);
+    return fg_file_write_at(&w->file, 0, w->head, head_size(w), w->message);
 }
 
-static void end(struct writer *w) {
+static void close_writer(struct writer *w) {
     if (w->open)
         fg_file_abandon(&w->file);
     if (w->deflating)
@@ -157,31 +147,26 @@ static void end(struct writer *w) {
     free(w);
 }
 
-static struct writer *make_writer(const char *path, struct fg_message *message) {
+/* NULL, with a message, where there is no memory for it. */
+static struct writer *open_writer(const char *path, struct fg_message *message) {
     struct writer *w = calloc(1, sizeof *w);
-    if (w)
+    if (w) {
         w->message = message;
-    else
-        fg_say(message, "%.300s: no memory to write it", path);
-    return w;
+        /* Runs and entropy only: in weights there are no repeated texts to look for, which would take most of the
+         * time and make the file no smaller. */
+        w->deflating = deflateInit2(&w->deflate, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS, MAX_MEM_LEVEL,
+                                    Z_RLE) == Z_OK;
+        if (w->deflating)
+            return w;
+        close_writer(w);
+    }
+    fg_say(message, "%.300s: no memory to write it", path);
+    return NULL;
 }
 
-enum fg_status fg_bundle_write(const char *path, const struct fg_bundle_header *header,
-                               const float *const *values, const uint8_t *self_test_input,
-                               const float *self_test_map, struct fg_message *message) {
-    struct writer *w = make_writer(path, message);
-    struct fg_network *network = calloc(1, sizeof *network);
-    enum fg_status status = w && network ? FG_OK : FG_ENVIRONMENT;
-    if (w && !network)
-        fg_say(message, "%.300s: no memory to write it", path);
-    if (status == FG_OK)
-        status = fg_network_init(network, &header->spec, message);
-    if (status != FG_OK)
-        goto out;
-    uint32_t entries = header->calibrated ? FG_SELF_TESTS : 0;
-    for (uint32_t i = 0; i < network->params; i++)
-        entries += fg_param_folded(&network->param[i]);
-    status = begin(w, path, header, entries);
+static enum fg_status put_tensors(struct writer *w, const struct fg_network *network,
+                                  const float *const *values) {
+    enum fg_status status = FG_OK;
     for (uint32_t i = 0; i < network->params && status == FG_OK; i++) {
         if (!fg_param_folded(&network->param[i]))
             continue;
@@ -189,14 +174,39 @@ enum fg_status fg_bundle_write(const char *path, const struct fg_bundle_header *
         const enum fg_dtype dtype = fg_half_holds(values[i], fg_tensor_count(&t)) ? FG_F16 : FG_F32;
         status = put_stream(w, network->param[i].name, &t, dtype, values[i]);
     }
+    return status;
+}
+
+enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *header,
+                              const float *const *values, struct fg_bundle **bundle,
+                              struct fg_message *message) {
+    struct writer *w = open_writer(path, message);
+    if (!w)
+        return FG_ENVIRONMENT;
+    struct fg_bundle_header uncalibrated = *header;
+    uncalibrated.calibrated = false;
+    enum fg_status status = FG_OK;
+    struct fg_network *network = malloc(sizeof *network);
+    if (!network)
+        status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to write it", path);
     if (status == FG_OK)
-        status = put_self_test(w, header, self_test_input, self_test_map);
+        status = fg_network_init(network, &header->spec, message);
+    if (status == FG_OK) {
+        uint32_t entries = 0;
+        for (uint32_t i = 0; i < network->params; i++)
+            entries += fg_param_folded(&network->param[i]);
+        status = begin(w, path, true, &uncalibrated, entries);
+    }
     if (status == FG_OK)
-        status = commit(w);
-out:
-    if (w)
-        end(w);
+        status = put_tensors(w, network, values);
+    if (status == FG_OK)
+        status = put_head(w);
+    if (status == FG_OK) {
+        w->open = false;
+        status = fg_bundle_take(w->file.descriptor, path, bundle, message);
+    }
     free(network);
+    close_writer(w);
     return status;
 }
 
@@ -247,22 +257,26 @@ static enum fg_status copy_self_test(struct writer *w, const struct fg_bundle *b
     return status;
 }
 
-enum fg_status fg_bundle_rewrite(const struct fg_bundle *bundle, const char *path,
-                                 const struct fg_bundle_header *header, const uint8_t *self_test_input,
-                                 const float *self_test_map, struct fg_message *message) {
-    struct writer *w = make_writer(path, message);
+enum fg_status fg_bundle_write(const struct fg_bundle *bundle, const char *path,
+                               const struct fg_bundle_header *header, const uint8_t *self_test_input,
+                               const float *self_test_map, struct fg_message *message) {
+    assert(!header->calibrated || self_test_input || bundle->header.calibrated);
+    struct writer *w = open_writer(path, message);
     if (!w)
         return FG_ENVIRONMENT;
     enum fg_status status =
-        begin(w, path, header, bundle->tensors + (header->calibrated ? FG_SELF_TESTS : 0));
+        begin(w, path, false, header, bundle->tensors + (header->calibrated ? FG_SELF_TESTS : 0));
     if (status == FG_OK)
         status = copy_tensors(w, bundle);
-    if (status == FG_OK && header->calibrated && !self_test_input)
-        status = copy_self_test(w, bundle);
-    else if (status == FG_OK)
-        status = put_self_test(w, header, self_test_input, self_test_map);
+    if (status == FG_OK && header->calibrated)
+        status = self_test_input ? put_self_test(w, header, self_test_input, self_test_map)
+                                 : copy_self_test(w, bundle);
     if (status == FG_OK)
-        status = commit(w);
-    end(w);
+        status = put_head(w);
+    if (status == FG_OK) {
+        w->open = false;
+        status = fg_file_commit(&w->file, message);
+    }
+    close_writer(w);
     return status;
 }

@@ -1,3 +1,4 @@
+/* Lists folders of pictures, pairs defective pictures with their masks, and reads masks. */
 #include "trainer/data/files.h"
 
 #include <dirent.h>
@@ -119,6 +120,11 @@ static enum fg_status add_defect(struct fg_test_set *set, const char *folder, co
     }
     fg_paths_free(&paths);
     return status;
+}
+
+bool fg_test_set_exists(const char *folder) {
+    char test[4096];
+    return (size_t)snprintf(test, sizeof test, "%s/test", folder) < sizeof test && is_folder(test);
 }
 
 enum fg_status fg_test_set_open(struct fg_test_set *set, const char *folder, struct fg_message *message) {

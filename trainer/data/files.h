@@ -3,6 +3,7 @@
 #ifndef FG_TRAINER_DATA_FILES_H
 #define FG_TRAINER_DATA_FILES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "runtime/base/status.h"
@@ -30,6 +31,8 @@ struct fg_test_set {
     uint32_t count;
 };
 
+/* Whether a folder is a category with test pictures. */
+bool fg_test_set_exists(const char *folder);
 /* FG_INPUT: no test folder, or a defective picture without its mask, which is named. */
 enum fg_status fg_test_set_open(struct fg_test_set *set, const char *folder, struct fg_message *message);
 void fg_test_set_close(struct fg_test_set *set);
