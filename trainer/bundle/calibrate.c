@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "trainer/data/dataset.h"
+#include "trainer/data/picture.h"
 
 /* Finds z with P(Z > z) = tail for a standard normal Z, 0 < tail <= 0.5, by bisection on erfc: as exact as a double
  * is. */

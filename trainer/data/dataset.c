@@ -10,37 +10,9 @@
 #include <sys/stat.h>
 
 #include "kernels/philox.h"
-#include "runtime/network/plan.h"
+#include "trainer/data/picture.h"
 
 #define MOST_DECODERS 16
-
-enum fg_status fg_picture_resize(struct fg_backend *backend, const struct fg_image *image, int32_t height,
-                                 int32_t width, uint8_t *out, struct fg_message *message) {
-    struct fg_tensor frame = {.dtype = FG_U8,
-                              .n = 1,
-                              .h = image->height,
-                              .w = image->width,
-                              .c = image->channels,
-                              .segment = FG_SEGMENT_FRAME},
-                     picture = {
-                         .dtype = FG_U8, .n = 1, .h = height, .w = width, .c = 3, .segment = FG_SEGMENT_IO};
-    struct fg_step step = {.op = FG_RESIZE,
-                           .pitch = (size_t)image->width * (size_t)image->channels,
-                           .format = fg_pixel_decoded(image->channels),
-                           .in = {&frame},
-                           .out = {&picture}};
-    const struct fg_kernel *kernel = &backend->kernel[FG_RESIZE];
-    step.workspace_bytes = fg_size_align(kernel->workspace(backend, &step));
-    const struct fg_program program = {.step = &step, .steps = 1, .lanes = 1};
-    struct fg_memory memory = {.segment = {[FG_SEGMENT_FRAME] = image->pixels, [FG_SEGMENT_IO] = out}};
-    enum fg_status status = backend->reserve(backend, FG_STORE_DEVICE, step.workspace_bytes,
-                                             &memory.segment[FG_SEGMENT_WORKSPACE], message);
-    if (status != FG_OK)
-        return status;
-    status = fg_backend_run(backend, &program, &memory, message);
-    backend->release(backend, memory.segment[FG_SEGMENT_WORKSPACE]);
-    return status;
-}
 
 void fg_dataset_size(double aspect, int32_t *height, int32_t *width) {
     double nearest = INFINITY;

@@ -53,9 +53,4 @@ void fg_dataset_close(struct fg_dataset *dataset);
  * is nearest to width / height = aspect. */
 void fg_dataset_size(double aspect, int32_t *height, int32_t *width);
 
-/* A decoded picture at another size, through the RESIZE of a backend in the host's memory: out is height * width * 3
- * bytes. */
-enum fg_status fg_picture_resize(struct fg_backend *backend, const struct fg_image *image, int32_t height,
-                                 int32_t width, uint8_t *out, struct fg_message *message);
-
 #endif

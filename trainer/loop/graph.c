@@ -17,8 +17,8 @@ struct builder {
     const struct fg_tensor *trained[FG_NETWORK_PARAMS], *gradient[FG_NETWORK_PARAMS];
     struct record {
         struct fg_step *step;
-        int32_t in[FG_MAX_IN], out[FG_MAX_OUT]; /* index in of[], or -1: no gradient */
-    } record[2 * FG_NETWORK_NODES];
+        int32_t in[FG_MAX_IN], out[FG_MAX_OUT];         /* index in of[], or -1: no gradient */
+    } record[2 * FG_NETWORK_NODES + FG_NETWORK_LEVELS]; /* a node has two steps at most, a level one */
     uint32_t records;
     /* Every value with a gradient: the network's, then the outputs of convolutions before their batch norm.
      */

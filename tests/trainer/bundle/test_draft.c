@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "trainer/bundle/calibrate.h"
+#include "trainer/data/picture.h"
 
 #define SIDE 64
 #define PICTURES 6
@@ -170,6 +171,27 @@ static void test_calibrated_anew(void **state) {
     fg_station_close(&station);
 }
 
+/* What training sees of a picture is what the engine sees. */
+static void test_resized_as_judged(void **state) {
+    (void)state;
+    static uint8_t pixels[50 * 90 * 3], resized[SIDE * SIDE * 3];
+    struct fg_draft draft;
+    struct fg_judgement whole, alone;
+    struct fg_bundle_header any_size = header;
+    any_size.contract = (struct fg_contract){.format = "any8"};
+    ok(fg_draft_open(&draft, path, &weights, &any_size, backend, &message));
+    for (size_t k = 0; k < sizeof pixels; k++)
+        pixels[k] = (uint8_t)(k % 97 * 2 + k / 131);
+    for (int32_t channels = 1; channels <= 3; channels += 2) {
+        const struct fg_image image = {pixels, 50, 90, channels};
+        ok(fg_station_judge(&draft.station, "picture", &image, INFINITY, &whole, &message));
+        ok(fg_picture_resize(backend, &image, SIDE, SIDE, resized, &message));
+        ok(fg_engine_judge_picture(draft.station.engine, resized, &alone, &message));
+        assert_true(whole.finite && whole.score == alone.score);
+    }
+    fg_draft_close(&draft);
+}
+
 static void test_name(void **state) {
     (void)state;
     char name[FG_NAME_SIZE];
@@ -189,6 +211,7 @@ int main(void) {
         cmocka_unit_test(test_judged_as_calibrated),
         cmocka_unit_test(test_old_bundle_stays),
         cmocka_unit_test(test_calibrated_anew),
+        cmocka_unit_test(test_resized_as_judged),
         cmocka_unit_test(test_name),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
