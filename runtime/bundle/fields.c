@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -22,6 +23,10 @@ struct field {
      .flags = (bits)},
 
 static const struct field FIELDS[] = {FG_BUNDLE_FIELDS(FIELD)};
+
+static_assert(FG_BACKBONES > 1, "a largest value of 0 would let any backbone in");
+static_assert(FG_RESNET18 == 0 && FG_RESNET34 == 1 && FG_RESNET50 == 2 && FG_WIDE_RESNET50_2 == 3,
+              "bundles that exist hold these numbers");
 
 #define COUNT (sizeof FIELDS / sizeof *FIELDS)
 

@@ -75,10 +75,10 @@ enum fg_bundle_element { FG_BUNDLE_FLOAT32 = 1, FG_BUNDLE_FLOAT16, FG_BUNDLE_BYT
 
 /* All fields of version 1: FIELD(id, type, flags, member of struct fg_bundle_header, largest value or 0 for
  * the type's own). Those with FG_BUNDLE_MUST are present; others may be absent, as in a bundle of an older
- * program, and are then 0 or empty. A text's largest length is its member's size less one. The backbones are
- * 0 resnet18, 1 resnet34, 2 resnet50, 3 wide_resnet50_2. */
+ * program, and are then 0 or empty. A text's largest length is its member's size less one. A backbone's
+ * number is its place in FG_BACKBONE_TABLE (runtime/network/network.h), from 0. */
 #define FG_BUNDLE_FIELDS(FIELD)                                                                              \
-    FIELD(1, U32, FG_BUNDLE_MUST, spec.backbone, 3)                                                          \
+    FIELD(1, U32, FG_BUNDLE_MUST, spec.backbone, FG_BACKBONES - 1)                                           \
     FIELD(2, U32, FG_BUNDLE_MUST, spec.height, 1024)                                                         \
     FIELD(3, U32, FG_BUNDLE_MUST, spec.width, 1024)                                                          \
     FIELD(4, U32, FG_BUNDLE_MUST, spec.base, 64)                                                             \
