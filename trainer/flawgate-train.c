@@ -137,7 +137,7 @@ static enum fg_status open_weights(struct run *run, struct fg_message *message) 
 
 static enum fg_status open_trainer(struct run *run, struct fg_message *message) {
     if (run->data.trains < 2 * run->options.devices)
-        return fg_fail(message, FG_INPUT, "%u pictures to train with are too few for %u GPUs",
+        return fg_fail(message, FG_INPUT, "%u pictures to train with are too few for %u devices",
                        run->data.trains, run->options.devices);
     const struct fg_pictures pictures = {.pixels = run->data.pixels,
                                          .count = run->data.trains + run->data.held_outs,
@@ -145,8 +145,8 @@ static enum fg_status open_trainer(struct run *run, struct fg_message *message) 
                                          .trains = run->data.trains,
                                          .held_out = run->data.held_out,
                                          .held_outs = run->data.held_outs};
-    enum fg_status status = fg_trainer_open(&run->options.training, &run->weights, &pictures, &run->group[0],
-                                            1, &run->trainer, message);
+    enum fg_status status = fg_trainer_open(&run->options.training, &run->weights, &pictures, run->group,
+                                            run->options.devices, &run->trainer, message);
     if (status == FG_OK && run->options.resume)
         status = fg_trainer_resume(run->trainer, run->state_path, run->data.hash, message);
     return status;

@@ -24,8 +24,9 @@ enum fg_status fg_device_open_within(const struct fg_device_choice *choice, uint
                                      struct fg_backend **backend, struct fg_message *said,
                                      struct fg_message *message);
 
-/* Opens the first count GPUs (2 to FG_MAX_DEVICES) as a group that trains together. choice's device and threads do not
- * matter. */
+/* Opens count devices (2 to FG_MAX_DEVICES) as a group that trains together, closed one by one: the first GPUs, or where
+ * choice says "cpu" as many parts of this machine, which divide the threads. FG_ENVIRONMENT: there are not that many GPUs;
+ * then none stays open. */
 enum fg_status fg_device_open_group(const struct fg_device_choice *choice, uint32_t count,
                                     struct fg_backend **backends, struct fg_message *said,
                                     struct fg_message *message);
