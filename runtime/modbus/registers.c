@@ -1,11 +1,13 @@
 /* The rows of registers.h as data. */
 #include "runtime/modbus/registers.h"
 
-const struct fg_register_table fg_discrete_inputs = {"discrete input", FG_MODBUS_DISCRETE_INPUTS, 10001, "r"};
-const struct fg_register_table fg_coils = {"coil", FG_MODBUS_COILS, 1, "rw"};
-const struct fg_register_table fg_input_registers = {"input register", FG_MODBUS_INPUT_REGISTERS, 30001, "r"};
-const struct fg_register_table fg_holding_registers = {"holding register", FG_MODBUS_HOLDING_REGISTERS, 40001,
-                                                       "rw"};
+const struct fg_register_table fg_discrete_inputs = {"discrete input", "function 2",
+                                                     FG_MODBUS_DISCRETE_INPUTS, 10001, "r"};
+const struct fg_register_table fg_coils = {"coil", "functions 1, 5, 15", FG_MODBUS_COILS, 1, "rw"};
+const struct fg_register_table fg_input_registers = {"input register", "function 4",
+                                                     FG_MODBUS_INPUT_REGISTERS, 30001, "r"};
+const struct fg_register_table fg_holding_registers = {"holding register", "functions 3, 6, 16",
+                                                       FG_MODBUS_HOLDING_REGISTERS, 40001, "rw"};
 
 static const struct fg_register REGISTERS[] = {
 #define STATUS_ROW(address, name, text, value, meaning)                                                      \

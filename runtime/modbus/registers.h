@@ -3,26 +3,7 @@
  * these lists, monitor and the demo take addresses and names from them, and "flawgate registers" prints them
  * (config/modbus.md and config/modbus.csv). A new register is one row here, and a field of the snapshot.
  *
- * The rules, the same for TCP and RTU:
- * - Addresses are zero-based. A value wider than 16 bits has its high word first, unless the configuration
- *   says word_order = "low-first"; input registers 4 to 7 are constants that show which.
- * - PLCs read in blocks: an address within a table's extent that has no row reads 0. Writing one, and any
- *   address outside, answers exception 2. A wrong value, and half of a pair, answers exception 3. A write
- *   that may not be done now, or not by this client, answers exception 6.
- * - A write of several coils or registers is done whole or not at all, and its effects come before its
- *   answer: when a trigger or a job change is answered, trigger_ready and busy already show it.
- * - A coil acts by its rising edge, told from its level; trigger_enable and offline act by level. A trigger
- *   that cannot be taken answers exception 6 and raises missed_trigger; while triggers are disabled or the
- *   line is offline it is answered normally and ignored.
- * - The result block (input registers 16 to 40) and the views' blocks (128 to 255) are published together:
- *   one request never mixes two results. They begin or end with the result's sequence number, so that a
- *   reader of several requests sees a torn read.
- * - pass, defect and inoperative are 0 whenever result_valid is 0: no verdict is read as the next part's.
- * - Without results.buffer a verdict replaces the block, and the next trigger clears result_valid. With it a
- *   valid block changes only by result_ack, and up to 8 results wait behind it; while one waits longer than
- *   results.ack_timeout_ms, pass, defect and inoperative read 0 and result_overrun is raised.
- * - Only clients of modbus.writers may write, where that is given. Registers 1, 4 to 6 and 16 to 31 are
- *   locked where unlock_code is given, until register 7 brings it. */
+ * All is constant and any thread may use it; nothing here fails or is the caller's to free. */
 #ifndef FG_RUNTIME_MODBUS_REGISTERS_H
 #define FG_RUNTIME_MODBUS_REGISTERS_H
 
@@ -31,6 +12,34 @@
 
 #define FG_VIEWS 8             /* most views of a part */
 #define FG_BUNDLE_NAME_SIZE 64 /* bytes of the map; no ending zero when all are used */
+
+/* What a PLC relies on, the same for TCP and RTU. */
+#define FG_MODBUS_RULES(X)                                                                                   \
+    X("Addresses are zero-based; the column 1-based has the numbers that many PLCs use.")                    \
+    X("A value wider than 16 bits has its high word first, unless the configuration says "                   \
+      "modbus.word_order = low-first. Input registers 4 to 7 are constants that show which.")                \
+    X("PLCs read in blocks: an address inside a table that has no row reads 0. Writing one answers "         \
+      "exception 2, as every address outside does.")                                                         \
+    X("A wrong value, or half of a value of two registers, answers exception 3. A write that may not be "    \
+      "done now, or not by this client, answers exception 6.")                                               \
+    X("A write of several coils or registers is done whole or not at all, and its effects come before its "  \
+      "answer: when a trigger or a job change is answered, trigger_ready and busy already show it.")         \
+    X("A coil acts by its rising edge, which is told from its level; trigger_enable and offline act by "     \
+      "level. A trigger that cannot be taken answers exception 6 and raises missed_trigger; while "          \
+      "triggers are disabled or the line is offline it is answered normally and ignored.")                   \
+    X("The result block (input registers 16 to 40) and the blocks of the views (128 to 255) are published "  \
+      "together, and one request never mixes two results. Each holds the number of its result, which "       \
+      "tells whether two requests read the same one.")                                                       \
+    X("pass, defect and inoperative are 0 whenever result_valid is 0, so that no verdict is read as that "   \
+      "of the next part.")                                                                                   \
+    X("Without results.buffer a verdict replaces the result block, and the next trigger clears "             \
+      "result_valid. With it a valid block changes only by result_ack, and up to 8 results wait; while "     \
+      "one waits longer than results.ack_timeout_ms, pass, defect and inoperative read 0 and "               \
+      "result_overrun is raised.")                                                                           \
+    X("Where modbus.writers lists addresses, only those may write. Where unlock_code is given, holding "     \
+      "registers 1, 4 to 6 and 16 to 31 are locked until register 7 brings the code.")                       \
+    X("A register of one word (u16) reads 65535 where its value is larger.")                                 \
+    X("Rows with v are repeated for the views 0 to 7.")
 
 /* ---- Verdicts, reasons, faults ---- */
 
@@ -129,7 +138,8 @@ enum fg_status_bit { FG_STATUS_BITS(FG_STATUS_ENUM) };
     X(1, TRIGGER, "trigger", "edge: take a picture now")                                                     \
     X(2, RESULT_ACK, "result_ack",                                                                           \
       "edge: take the next waiting result into the block, or clear result_valid where none waits")           \
-    X(3, CLEAR_FAULT, "clear_fault", "edge: clear bits 7, 10 and 11 of the status and the error code")       \
+    X(3, CLEAR_FAULT, "clear_fault",                                                                         \
+      "edge: clear bits 7, 10 and 11 of the status and the error code, but for fault 25")                    \
     X(4, OFFLINE, "offline", "level: 1 ends the current part, then halts the line")                          \
     X(5, RESET_COUNTERS, "reset_counters", "edge: counters and times start again from 0")                    \
     X(6, COMMAND, "command", "edge: carry out the command of holding register 2")
@@ -189,7 +199,7 @@ enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
       "time that the bundles took to judge")                                                                 \
     X(39, 1, 0, TOTAL_TIME, u16, "total_time", "0.1 ms", s->result.total, "time from trigger to verdict")    \
     X(40, 1, 0, RESULT_SEQUENCE_END, u16, "result_sequence_end", "", s->result_sequence,                     \
-      "as register 16; ends the block, and differs from 16 in a torn read")                                  \
+      "the number of register 16 again: ends the block, and differs in a torn read")                         \
     X(42, 2, 0, LAST_TRIGGER_ID, u32, "last_trigger_id", "", s->last_trigger_id,                             \
       "number of the last part whose trigger was taken")                                                     \
     X(44, 1, 0, ACTIVE_SLOT, u16, "active_slot", "", s->active_slot, "slot of the bundle in use")            \
@@ -257,7 +267,8 @@ enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
     X(140, 1, FG_VIEW_STRIDE, VIEW_FLAGS, u16, "view_flags", "", s->result.view[v].decided,                  \
       "bit 0: the view's verdict is the part's")                                                             \
     X(143, 1, FG_VIEW_STRIDE, VIEW_SEQUENCE, u16, "view_sequence", "",                                       \
-      s->result.view[v].verdict ? s->result_sequence : 0u, "as register 16, to compare several requests")
+      s->result.view[v].verdict ? s->result_sequence : 0u,                                                   \
+      "the number of register 16, to tell whether two requests read one result")
 
 #define FG_INPUT_ENUM(address, width, stride, name, type, text, unit, value, meaning)                        \
     FG_INPUT_##name = (address),
@@ -267,7 +278,8 @@ enum fg_input_register { FG_INPUT_REGISTERS(FG_INPUT_ENUM) };
 /* Holding registers, with the columns of the input registers. They start from the configuration, never from
  * before a restart. */
 #define FG_HOLDING_REGISTERS(X)                                                                              \
-    X(0, 1, 0, SLOT, u16, "slot", "", s->holding.slot, "slot of the bundle to use (job change)")             \
+    X(0, 1, 0, SLOT, u16, "slot", "", s->holding.slot,                                                       \
+      "slot of the bundle to use; a new one is a job change")                                                \
     X(1, 1, 0, THRESHOLD, u16, "threshold", "x 10000", s->holding.threshold[0],                              \
       "threshold of view 0, as registers 16 and 17; 0 for the bundle's own")                                 \
     X(2, 1, 0, COMMAND, u16, "command", "", s->holding.command,                                              \
@@ -288,10 +300,10 @@ enum fg_holding_register { FG_HOLDING_REGISTERS(FG_HOLDING_ENUM) };
 /* ---- The tables as data, for what prints or searches them ---- */
 
 struct fg_register_table {
-    const char *name;
-    uint16_t size;      /* addresses, from 0 */
-    uint16_t one_based; /* PLCs' number of address 0: 1, 10001, 30001 or 40001 */
-    const char *access; /* "r" or "rw" */
+    const char *name, *functions; /* Modbus functions that read and write it */
+    uint16_t size;                /* addresses, from 0 */
+    uint16_t one_based;           /* PLCs' number of address 0: 1, 10001, 30001 or 40001 */
+    const char *access;           /* "r" or "rw" */
 };
 
 struct fg_register {
