@@ -32,7 +32,8 @@ static void the_list_has_each_kind_of_line(void **state) {
     assert_int_equal(run_registers("| grep -q '^  17-18 .* 30018 .* result_id '"), 0);
     assert_int_equal(run_registers("| grep -q '^  16-17 + 2 v .* 40017 .* view_threshold '"), 0);
     assert_int_equal(run_registers("| grep -q '^  9   device_lost: '"), 0);
-    assert_int_equal(run_registers("| grep -q '^  16 .* the camera gave no frame in time; what to do: look'"), 0);
+    assert_int_equal(run_registers("| grep -q '^  16 .* the camera gave no frame in time; what to do: look'"),
+                     0);
 }
 
 static void a_wrong_call_is_refused(void **state) {
