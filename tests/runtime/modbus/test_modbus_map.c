@@ -340,8 +340,9 @@ static void only_a_defect_has_a_box(void **state) {
         struct map map = ready_map();
         map.snapshot = full_snapshot();
         map.snapshot.result.verdict = OTHERS[i];
-        for (uint16_t address = FG_INPUT_BOX_X; address <= FG_INPUT_AREA + 1; address++)
-            assert_int_equal(input_register(&map, address), 0);
+        assert_int_equal(send_word(&map, 4, FG_INPUT_BOX_X, 6), FG_MODBUS_DONE);
+        for (uint32_t j = 0; j < 6; j++)
+            assert_int_equal(map.answer.values[j], 0);
     }
 }
 

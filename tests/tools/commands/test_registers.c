@@ -15,7 +15,7 @@ static int run_registers(const char *rest) {
     const char *build = getenv("FG_BUILD");
     char command[512];
     snprintf(command, sizeof command, "%s/flawgate registers %s", build ? build : "build/cpu", rest);
-    const int status = system(command); /* NOLINT(cert-env33-c): a test's own text */
+    const int status = system(command); /* NOLINT(cert-env33-c): the text is our own */
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
 }
