@@ -260,8 +260,8 @@ static struct fg_bundle_header make_header(const struct run *run) {
     return h;
 }
 
-/* On the held-out pictures' files. */
-static enum fg_status calibrate(struct run *run, struct fg_draft *draft, struct fg_message *message) {
+/* Calibrates on the held-out pictures' files, which the line would see as they are. */
+static enum fg_status calibrate_draft(struct run *run, struct fg_draft *draft, struct fg_message *message) {
     const char **held_out = calloc(run->data.held_outs, sizeof *held_out);
     if (!held_out)
         return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory");
@@ -275,8 +275,9 @@ static enum fg_status calibrate(struct run *run, struct fg_draft *draft, struct 
     return status;
 }
 
-/* Enters in the bundle how well it does on the category's test pictures. What is wrong with them takes nothing from it. */
-static void evaluate(struct run *run, struct fg_draft *draft) {
+/* Enters in the bundle how well it does on the category's test pictures. What is wrong with them takes
+ * nothing from it. */
+static void evaluate_draft(struct run *run, struct fg_draft *draft) {
     struct fg_evaluation evaluation;
     struct fg_figures figures;
     struct fg_message why;
@@ -309,20 +310,20 @@ static void show_bundle(const struct run *run, const struct fg_bundle_header *he
     printf("}\n");
 }
 
-/* From the best epoch's weights to the bundle's file, which is written once. */
-static enum fg_status finish(struct run *run, struct fg_message *message) {
+/* Makes the bundle of the best epoch's weights; its file is written once, when all is known. */
+static enum fg_status finish_bundle(struct run *run, struct fg_message *message) {
     struct fg_draft draft;
     char sentence[512];
     const struct fg_bundle_header header = make_header(run);
     enum fg_status status = fg_draft_open(&draft, run->options.out, fg_trainer_best(run->trainer), &header,
                                           run->group[0], message);
     if (status == FG_OK)
-        status = calibrate(run, &draft, message);
+        status = calibrate_draft(run, &draft, message);
     if (status == FG_OK) {
         fg_calibration_sentence(&draft.header.calibration, sentence, sizeof sentence);
         fprintf(stderr, "%s\n", sentence);
         if (fg_test_set_exists(run->options.folder))
-            evaluate(run, &draft);
+            evaluate_draft(run, &draft);
         status = fg_draft_write(&draft, run->options.out, message);
     }
     if (status == FG_OK)
@@ -399,7 +400,7 @@ static enum fg_status run_all(struct run *run, struct fg_message *message) {
         return status;
     show_start(run);
     status = train(run, message);
-    return status == FG_OK ? finish(run, message) : status;
+    return status == FG_OK ? finish_bundle(run, message) : status;
 }
 
 int main(int argc, char **argv) {

@@ -16,7 +16,8 @@
  *
  *   fields, each 8 bytes and its value; ids strictly ascending
  *       0   2  u16 id (the list is FG_BUNDLE_FIELDS below)
- *       2   1  type: 1 u32, 2 u64, 3 f32, 4 switch (u32 0 or 1), 5 text (printable ASCII, no end mark), 6 bytes
+ *       2   1  type: 1 u32, 2 u64, 3 f32, 4 switch (u32 0 or 1), 5 text (printable ASCII, no end mark),
+ *              6 bytes
  *       3   1  bit 0: must be understood. A reader skips an unknown field without it and refuses the file for
  *              an unknown field with it. The other bits are 0
  *       4   4  u32 bytes of the value: 4, 8, 4, 4; a text's and bytes' own
@@ -31,10 +32,10 @@
  *      92   8  u64 bytes of the stream, at least 1
  *     100  32  BLAKE2b-256 (no key) over the stream
  *
- * Entries are the network's folded parameters under the names of network.md (a batch norm's bias is what is
- * left of it; its weight, mean and variance are in the convolution before it), all and no other, in any
- * order; and, in a calibrated bundle, "self_test.input" (u8 {1, height, width, 3}) and "self_test.map"
- * (float32 {1, height, width, 1}).
+ * Entries are the network's folded parameters under their names (runtime/network/network.h; a batch norm's
+ * bias is what is left of it; its weight, mean and variance are in the convolution before it), all and no
+ * other, in any order; and, in a calibrated bundle, "self_test.input" (u8 {1, height, width, 3}) and
+ * "self_test.map" (float32 {1, height, width, 1}).
  *
  * A stream is one zlib stream (RFC 1950) over the values in blocks of 8192 (the last has the rest). In a
  * block the first bytes of all its values come first, then all second bytes, and so on: what changes little

@@ -1,3 +1,5 @@
+/* Writes bundles: from values into memory, and from an open bundle into a file, which is put in place
+ * whole. */
 #include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -25,13 +27,13 @@ struct writer {
     unsigned char chunk[CHUNK_BYTES], block[FG_BUNDLE_BLOCK * sizeof(float)];
 };
 
-static size_t head_size(const struct writer *w) {
+static size_t measure_head(const struct writer *w) {
     return FG_BUNDLE_HEAD + w->fields + (size_t)w->entries * FG_BUNDLE_ENTRY;
 }
 
 /* Checks the header, then opens the file: at path, or in memory. */
-static enum fg_status begin(struct writer *w, const char *path, bool in_memory,
-                            const struct fg_bundle_header *header, uint32_t entries) {
+static enum fg_status begin_file(struct writer *w, const char *path, bool in_memory,
+                                 const struct fg_bundle_header *header, uint32_t entries) {
     if (sodium_init() < 0)
         return fg_fail(w->message, FG_ENVIRONMENT, "libsodium does not start on this machine");
     w->entries = entries;
@@ -41,9 +43,9 @@ static enum fg_status begin(struct writer *w, const char *path, bool in_memory,
     status = in_memory ? fg_file_create_in_memory(&w->file, path, w->message)
                        : fg_file_create(&w->file, path, w->message);
     w->open = status == FG_OK;
-    w->offset = head_size(w);
+    w->offset = measure_head(w);
     /* Keeps the place of what is known last. */
-    return status == FG_OK ? fg_file_write(&w->file, w->head, head_size(w), w->message) : status;
+    return status == FG_OK ? fg_file_write(&w->file, w->head, measure_head(w), w->message) : status;
 }
 
 static void put_entry(struct writer *w, const char *name, const struct fg_tensor *t, enum fg_dtype dtype,
@@ -64,8 +66,8 @@ static void put_entry(struct writer *w, const char *name, const struct fg_tensor
     w->offset += stored;
 }
 
-static void shuffle(const void *values, size_t first, size_t count, enum fg_dtype dtype,
-                    unsigned char *block) {
+static void shuffle_values(const void *values, size_t first, size_t count, enum fg_dtype dtype,
+                           unsigned char *block) {
     if (dtype == FG_U8) {
         memcpy(block, (const uint8_t *)values + first, count);
         return;
@@ -97,7 +99,7 @@ static enum fg_status put_stream(struct writer *w, const char *name, const struc
     do {
         if (w->deflate.avail_in == 0 && done < count) {
             const size_t n = count - done < FG_BUNDLE_BLOCK ? count - done : FG_BUNDLE_BLOCK;
-            shuffle(values, done, n, dtype, w->block);
+            shuffle_values(values, done, n, dtype, w->block);
             w->deflate.next_in = w->block;
             w->deflate.avail_in = (uInt)(n * width);
             done += n;
@@ -135,8 +137,8 @@ static enum fg_status put_head(struct writer *w) {
     fg_put_u64(w->head + 8, w->offset);
     fg_put_u32(w->head + 16, (uint32_t)w->fields);
     fg_put_u32(w->head + 20, w->entries);
-    fg_bundle_hash(w->head, head_size(w), w->head + FG_BUNDLE_HEAD_HASH);
-    return fg_file_write_at(&w->file, 0, w->head, head_size(w), w->message);
+    fg_bundle_hash(w->head, measure_head(w), w->head + FG_BUNDLE_HEAD_HASH);
+    return fg_file_write_at(&w->file, 0, w->head, measure_head(w), w->message);
 }
 
 static void close_writer(struct writer *w) {
@@ -152,8 +154,8 @@ static struct writer *open_writer(const char *path, struct fg_message *message) 
     struct writer *w = calloc(1, sizeof *w);
     if (w) {
         w->message = message;
-        /* Runs and entropy only: in weights there are no repeated texts to look for, which would take most of the
-         * time and make the file no smaller. */
+        /* Runs and entropy only: in weights there are no repeated texts to look for, which would take most
+         * of the time and make the file no smaller. */
         w->deflating = deflateInit2(&w->deflate, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS, MAX_MEM_LEVEL,
                                     Z_RLE) == Z_OK;
         if (w->deflating)
@@ -195,7 +197,7 @@ enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *h
         uint32_t entries = 0;
         for (uint32_t i = 0; i < network->params; i++)
             entries += fg_param_folded(&network->param[i]);
-        status = begin(w, path, true, &uncalibrated, entries);
+        status = begin_file(w, path, true, &uncalibrated, entries);
     }
     if (status == FG_OK)
         status = put_tensors(w, network, values);
@@ -265,7 +267,7 @@ enum fg_status fg_bundle_write(const struct fg_bundle *bundle, const char *path,
     if (!w)
         return FG_ENVIRONMENT;
     enum fg_status status =
-        begin(w, path, false, header, bundle->tensors + (header->calibrated ? FG_SELF_TESTS : 0));
+        begin_file(w, path, false, header, bundle->tensors + (header->calibrated ? FG_SELF_TESTS : 0));
     if (status == FG_OK)
         status = copy_tensors(w, bundle);
     if (status == FG_OK && header->calibrated)

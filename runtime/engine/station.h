@@ -1,5 +1,6 @@
-/* A bundle that judges decoded pictures one at a time, with an arena and an engine of its own: for the command-line
- * tools, the calibration and the evaluation. The daemon has an arena with several banks instead.
+/* A bundle that judges decoded pictures one at a time, with an arena and an engine of its own: for the
+ * command-line tools, the calibration and the evaluation. The daemon has an arena with several banks
+ * instead.
  *
  * Thread: one at a time. Errors: every message names the bundle or the picture. */
 #ifndef FG_RUNTIME_ENGINE_STATION_H
@@ -17,9 +18,9 @@ struct fg_station {
     bool self_test;
 };
 
-/* Opens a bundle for pictures of its contract's size; where the contract has none, the arena grows with each larger
- * picture. self_test false: an uncalibrated bundle is accepted. After a failure there is nothing to close, and closing
- * does no harm. */
+/* Opens a bundle for pictures of its contract's size; where the contract has none, the arena grows with
+ * each larger picture. self_test false: an uncalibrated bundle is accepted. After a failure there is
+ * nothing to close, and closing does no harm. */
 enum fg_status fg_station_open(struct fg_station *station, const char *path, struct fg_backend *backend,
                                bool self_test, struct fg_message *message);
 /* The same with a bundle that is open already. The station owns it from here on; a failure closes it. */
@@ -27,8 +28,8 @@ enum fg_status fg_station_take(struct fg_station *station, struct fg_bundle *bun
                                struct fg_backend *backend, bool self_test, struct fg_message *message);
 void fg_station_close(struct fg_station *station);
 
-/* Judges one decoded picture and waits for the end. name: the picture's, for messages. threshold decides which pixels
- * belong to the defect's box; INFINITY: none. */
+/* Judges one decoded picture and waits for the end. name: the picture's, for messages. threshold decides
+ * which pixels belong to the defect's box; INFINITY: none. */
 enum fg_status fg_station_judge(struct fg_station *station, const char *name, const struct fg_image *image,
                                 float threshold, struct fg_judgement *judgement, struct fg_message *message);
 

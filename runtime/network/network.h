@@ -18,9 +18,10 @@
 #define FG_NETWORK_LEVELS 3
 #define FG_NAME_SIZE 64
 
-/* All backbones, which are torchvision's ResNets: constant, name, blocks of each stage (the fourth is OCE's), whether a
- * block is a bottleneck (1x1, 3x3 and 1x1 convolutions, 4 times its planes as channels), and the width of a bottleneck's
- * inner convolutions in planes. To add one, add a line at the end: bundles and training states store its number. */
+/* All backbones, which are torchvision's ResNets: constant, name, blocks of each stage (the fourth is
+ * OCE's), whether a block is a bottleneck (1x1, 3x3 and 1x1 convolutions, 4 times its planes as channels),
+ * and the width of a bottleneck's inner convolutions in planes. To add one, add a line at the end: bundles
+ * and training states store its number. */
 #define FG_BACKBONE_TABLE(BACKBONE)                                                                          \
     BACKBONE(RESNET18, "resnet18", 2, 2, 2, 2, false, 1)                                                     \
     BACKBONE(RESNET34, "resnet34", 3, 4, 6, 3, false, 1)                                                     \

@@ -9,8 +9,8 @@
 
 #include "trainer/data/picture.h"
 
-/* Finds z with P(Z > z) = tail for a standard normal Z, 0 < tail <= 0.5, by bisection on erfc: as exact as a double
- * is. */
+/* Finds z with P(Z > z) = tail for a standard normal Z, 0 < tail <= 0.5, by bisection on erfc: as exact as
+ * a double is. */
 static double find_quantile(double tail) {
     double low = 0, high = 40;
     for (int i = 0; i < 200; i++) {

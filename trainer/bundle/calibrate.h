@@ -21,10 +21,10 @@ void fg_calibration_sentence(const struct fg_calibration *calibration, char *tex
 /* Called after each picture. */
 typedef void fg_calibrate_function(void *argument, uint32_t done, uint32_t count);
 
-/* Judges good pictures as the line will (decode, contract, network), and gives the draft its threshold and its self-test,
- * which is made from the first of them. A picture that cannot be read is listed in skipped, and an error where skipped is
- * NULL; one that breaks the contract is an error that names it. progress NULL: nobody looks. Once for a draft; after a
- * failure it can only be closed. */
+/* Judges good pictures as the line will (decode, contract, network), and gives the draft its threshold and
+ * its self-test, which is made from the first of them. A picture that cannot be read is listed in skipped,
+ * and an error where skipped is NULL; one that breaks the contract is an error that names it. progress
+ * NULL: nobody looks. Once for a draft; after a failure it can only be closed. */
 enum fg_status fg_calibrate_draft(struct fg_draft *draft, const char *const *pictures, uint32_t count,
                                   float false_rejects, fg_calibrate_function *progress, void *argument,
                                   struct fg_report *skipped, struct fg_message *message);

@@ -24,8 +24,9 @@ struct fg_evaluation {
 /* Called after each picture. */
 typedef void fg_evaluate_function(void *argument, uint32_t done, uint32_t count);
 
-/* Judges all of folder/test with the station's bundle at a threshold, which may be one that the bundle does not have yet.
- * FG_INPUT names what cannot be read. progress NULL: nobody looks. evaluation is to be closed in either case. */
+/* Judges all of folder/test with the station's bundle at a threshold, which may be one that the bundle does
+ * not have yet. FG_INPUT names what cannot be read. progress NULL: nobody looks. evaluation is to be closed
+ * in either case. */
 enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *station, const char *folder,
                            float threshold, fg_evaluate_function *progress, void *argument,
                            struct fg_message *message);

@@ -1,5 +1,5 @@
-/* A draft: nothing is at the bundle's place before all of it is there, and what the file's engine says of a picture is bit
- * for bit what the draft's said. */
+/* A draft: nothing is at the bundle's place before all of it is there, and what the file's engine says of a
+ * picture is bit for bit what the draft's said. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
