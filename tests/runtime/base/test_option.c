@@ -279,9 +279,7 @@ static void test_help(void **state) {
         "  --out FILE        what is written\n",
         "  --loss KIND       what is minimised; position or global (default global)\n",
         "  --without LIST    what is left out; a list of scconv, simam and fmm, separated by commas\n",
-        "  --floor[=DEVICE]  the least time that could be needed, from rates that are measured, or from a "
-        "data\n"
-        "                    data sheet where a device is given\n",
+        "\n                    data sheet where a device is given\n",
         "  -c CONFIG         the configuration\n",
         "  --help            prints this, as -h does\n",
         "  --version         prints the version\n",
