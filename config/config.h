@@ -34,12 +34,10 @@ enum fg_on_inoperative { FG_INOPERATIVE_REJECT, FG_INOPERATIVE_PASS, FG_INOPERAT
 enum fg_missed_reject { FG_MISSED_STOP, FG_MISSED_COUNT };
 enum fg_fail_safe { FG_STOP_LINE, FG_REJECT_ALL };
 enum fg_word_order { FG_HIGH_FIRST, FG_LOW_FIRST };
-enum fg_camera_driver { FG_CAMERA_DIRECTORY };
-enum fg_board_driver { FG_BOARD_SIMULATED };
 
 struct fg_config_camera {
     char name[FG_CONFIG_NAME]; /* "" where the file has one camera without a name */
-    enum fg_camera_driver driver;
+    uint32_t driver; /* index in fg_camera_drivers */
     char path[FG_CONFIG_TEXT];
     bool cycle;
     uint32_t memory_mib;            /* for the directory camera's pictures */
@@ -66,7 +64,7 @@ struct fg_config {
     uint32_t views; /* 1 to FG_CONFIG_VIEWS; all have bundles for the same slots */
 
     struct {
-        enum fg_board_driver driver;
+        uint32_t driver; /* index in fg_board_drivers */
         char path[FG_CONFIG_TEXT];
     } board;
     struct {
