@@ -1,9 +1,9 @@
 /* Options: what a user may set, in one form for the keys of a configuration, the keys of a driver and the
  * options of a command line.
  *
- * A table says name, kind, range, default and help of each option, and where its value goes in a struct of the
- * caller's; reading, messages and --help come from it. To add an option, add a member to that struct and a row
- * to the table:
+ * A table says name, kind, range, default and help of each option, and where its value goes in a struct of
+ * the caller's; reading, messages and --help come from it. To add an option, add a member to that struct and a
+ * row to the table:
  *
  *     {"batch", FG_OPTION_NUMBER, offsetof(struct train, batch), "16", 2, 64, .value = "N", .help = "..."}
  *
@@ -78,8 +78,8 @@ enum fg_asked { FG_ASKED_NOTHING, FG_ASKED_HELP, FG_ASKED_VERSION };
 
 /* Stores the defaults, then what the command line says: --name VALUE, --name=VALUE, in any order among the
  * arguments; the last of two counts; behind -- all are arguments. Options are taken out of argv, so that
- * argv[1] to argv[*argc - 1] are the arguments. --help, -h and --version, wherever they stand, only set asked.
- * FG_USAGE: message names the option and says what it takes; argv and values are then half read. */
+ * argv[1] to argv[*argc - 1] are the arguments. --help, -h and --version, wherever they stand, only set
+ * asked. FG_USAGE: message names the option and says what it takes; argv and values are then half read. */
 enum fg_status fg_options_parse(const struct fg_options *options, int *argc, char **argv, void *values,
                                 enum fg_asked *asked, struct fg_message *message);
 
