@@ -218,9 +218,10 @@ static void store(const struct place *place, const char *text) {
         fg_say(&message, "the file's one camera has no name");
     else if (fg_option_put(place->key, place->values, value, &message) == FG_OK)
         return;
-    fg_report_add(sections.report, "%s:%d: %s%s = \"%.60s\": %s", sections.config->path, (int)place->line,
-                  fg_sections_name(&sections, place->section, place->i, section), place->key->name, text,
-                  message.text);
+    const size_t shown = strcspn(text, "\r\n"); /* a report has one line for each */
+    fg_report_add(sections.report, "%s:%d: %s%s = \"%.*s\": %s", sections.config->path, (int)place->line,
+                  fg_sections_name(&sections, place->section, place->i, section), place->key->name,
+                  shown < 60 ? (int)shown : 60, text, message.text);
 }
 
 /* Before values are stored, only drivers are looked at. An unknown one is told when it is stored. */

@@ -172,6 +172,7 @@ static void test_each_value_is_bounded(void **state) {
     refused(LEAST "reject { delay_ms = 600.05 }\n", 1, 3, "multiple of 0.1");
     refused(LEAST "threshold { max = inf }\n", 1, 3, "number");
     refused(LEAST "modbus { bind = localhost }\n", 1, 3, "numeric");
+    refused(LEAST "modbus { bind = \"a\\nb\" }\n", 1, 3, "modbus.bind = \"a\": must be a numeric");
     refused(LEAST "trigger { enable_at_start = yes }\n", 1, 3, "true or false");
     refused(LEAST "fail_safe = never\n", 1, 3, "must be stop-line or reject-all");
     refused(LEAST "line trigger { name = a123456789012345678901234567890123456789 }\n", 1, 3, "at most 31");
