@@ -22,15 +22,15 @@
 
 /* What was written for one key of one section. */
 struct given {
-    int32_t line;     /* where; 0: nothing yet */
-    uint32_t entries; /* of a list: how many have been stored, */
-    bool ended;       /* and that its end was told, by a call with no new entry */
+    int32_t line;     /* where it was written; 0: nothing was */
+    uint32_t entries; /* how many entries a list has so far */
+    bool ended;       /* whether libconfuse has told the list's end, by a call with no new entry */
 };
 
 /* libconfuse's functions have no argument of ours: one file is read at a time. */
 static struct fg_sections sections;
 static struct {
-    bool storing; /* the last reading */
+    bool storing; /* whether this is the last reading */
     struct {
         cfg_opt_t top[FG_CONFIG_SECTION_COUNT + MOST_KEYS + 1];
         cfg_opt_t section[FG_CONFIG_SECTION_COUNT][MOST_KEYS + 1];
@@ -39,8 +39,8 @@ static struct {
     struct fg_option choice[FG_CONFIG_SECTION_COUNT];
     char words[FG_CONFIG_SECTION_COUNT][FG_CONFIG_DRIVERS * FG_CONFIG_NAME];
     struct given given[FG_CONFIG_SECTION_COUNT][FG_SECTIONS_TITLES][MOST_KEYS];
-    int32_t stopped_line; /* where libconfuse gave up, and at which word */
-    char stopped_word[64];
+    int32_t stopped_line;  /* where libconfuse gave up */
+    char stopped_word[64]; /* the word that its message is about */
 } reading;
 
 /* ---- The schema, from the tables ---- */
@@ -160,8 +160,8 @@ struct place {
     uint32_t section, i;
     const struct fg_option *key;
     void *values;
-    uint32_t slot; /* in given */
-    int32_t line;
+    uint32_t slot; /* its place in given */
+    int32_t line;  /* where the value stands */
 };
 
 /* False: it is no key of this section, or of its driver. */

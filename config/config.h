@@ -52,7 +52,7 @@ struct fg_config_driver {
 /* The drivers that the program has; the first of each list is the default. */
 struct fg_config_drivers {
     const struct fg_config_driver *camera;
-    uint32_t cameras; /* 1 to FG_CONFIG_DRIVERS */
+    uint32_t cameras; /* 1 to FG_CONFIG_DRIVERS; more are refused */
     const struct fg_config_driver *board;
     uint32_t boards; /* 1 to FG_CONFIG_DRIVERS */
 };

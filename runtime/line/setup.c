@@ -15,14 +15,14 @@
 enum fg_status fg_setup_read(const char *path, struct fg_config *config, struct fg_report *report) {
     struct fg_config_driver cameras[FG_CONFIG_DRIVERS], boards[FG_CONFIG_DRIVERS];
     struct fg_config_drivers drivers = {.camera = cameras, .board = boards};
-    for (uint32_t i = 0; i < FG_CONFIG_DRIVERS && fg_camera_drivers[i]; i++) {
-        const struct fg_camera_driver *driver = fg_camera_drivers[i];
-        cameras[drivers.cameras++] = (struct fg_config_driver){driver->name, driver->keys, driver->settings};
-    }
-    for (uint32_t i = 0; i < FG_CONFIG_DRIVERS && fg_board_drivers[i]; i++) {
-        const struct fg_board_driver *driver = fg_board_drivers[i];
-        boards[drivers.boards++] = (struct fg_config_driver){driver->name, driver->keys, driver->settings};
-    }
+    for (const struct fg_camera_driver *driver; (driver = fg_camera_drivers[drivers.cameras]);
+         drivers.cameras++)
+        if (drivers.cameras < FG_CONFIG_DRIVERS) /* more are refused */
+            cameras[drivers.cameras] =
+                (struct fg_config_driver){driver->name, driver->keys, driver->settings};
+    for (const struct fg_board_driver *driver; (driver = fg_board_drivers[drivers.boards]); drivers.boards++)
+        if (drivers.boards < FG_CONFIG_DRIVERS)
+            boards[drivers.boards] = (struct fg_config_driver){driver->name, driver->keys, driver->settings};
     return fg_config_read(path, &drivers, config, report);
 }
 

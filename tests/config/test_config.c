@@ -322,6 +322,8 @@ static void test_too_many_keys(void **state) {
     assert_non_null(strstr(report.text, "more than a configuration can hold"));
     cameras[1].keys.count = 40;
     accepted(LEAST);
+    const struct fg_config_drivers too_many = {cameras, FG_CONFIG_DRIVERS + 1, boards, 2};
+    assert_int_equal(fg_config_read(path, &too_many, &config, &report), FG_ENVIRONMENT);
     cameras[1].settings = FG_CONFIG_SETTINGS + 1;
     assert_int_equal(read_text(LEAST), FG_ENVIRONMENT);
     make_drivers(NULL);
