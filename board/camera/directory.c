@@ -1,3 +1,4 @@
+/* The directory camera's driver: it lists a folder, decodes what is in it, and shows one picture a trigger. */
 #include "board/camera/directory.h"
 
 #include <dirent.h>
@@ -20,10 +21,10 @@ struct picture {
 
 struct directory {
     struct fg_camera camera;
-    struct fg_directory_settings settings;
+    char path[FG_CAMERA_PATH];
+    bool cycle;
     struct picture *picture;
     uint32_t pictures, room;
-    size_t used;  /* of the memory */
     uint32_t at;  /* next picture to take */
     bool waiting; /* a picture was taken and not yet fetched */
     struct fg_camera_frame frame;
@@ -33,7 +34,7 @@ static struct directory *directory(struct fg_camera *camera) {
     return (struct directory *)camera;
 }
 
-static void drain(struct directory *d) {
+static void drop_frame(struct directory *d) {
     uint64_t count;
     ssize_t got = read(d->camera.descriptor, &count, sizeof count);
     (void)got; /* empty is as good */
@@ -42,28 +43,32 @@ static void drain(struct directory *d) {
 
 static enum fg_status arm(struct fg_camera *camera, struct fg_message *message) {
     (void)message;
-    drain(directory(camera));
+    drop_frame(directory(camera));
     return FG_OK;
+}
+
+static struct fg_camera_frame frame_picture(const struct picture *p) {
+    const size_t pitch = (size_t)p->width * (size_t)p->channels;
+    return (struct fg_camera_frame){.pixels = p->pixels,
+                                    .bytes = pitch * (size_t)p->height,
+                                    .format = fg_pixel_decoded(p->channels),
+                                    .pitch = pitch,
+                                    .width = p->width,
+                                    .height = p->height,
+                                    .status = FG_FRAME_WHOLE,
+                                    .name = p->name};
 }
 
 static enum fg_status trigger(struct fg_camera *camera, struct fg_message *message) {
     struct directory *d = directory(camera);
-    if (d->at == d->pictures && !d->settings.cycle)
-        return fg_fail(message, FG_INPUT, "camera: all %u pictures of %s were shown", d->pictures,
-                       d->settings.folder);
+    if (d->at == d->pictures && !d->cycle)
+        return fg_fail(message, FG_INPUT, "camera: all %u pictures of %s were shown", d->pictures, d->path);
     d->at = d->at == d->pictures ? 0 : d->at;
-    const struct picture *p = &d->picture[d->at++];
-    const size_t pitch = (size_t)p->width * (size_t)p->channels;
-    d->frame = (struct fg_camera_frame){.pixels = p->pixels,
-                                        .bytes = pitch * (size_t)p->height,
-                                        .format = fg_pixel_decoded(p->channels),
-                                        .pitch = pitch,
-                                        .width = p->width,
-                                        .height = p->height,
-                                        .sequence = d->frame.sequence + 1,
-                                        .exposed_ns = fg_clock_ns(),
-                                        .status = FG_FRAME_WHOLE,
-                                        .name = p->name};
+    const uint32_t sequence = d->frame.sequence + 1;
+    d->frame = frame_picture(&d->picture[d->at]);
+    d->frame.buffer = d->at++;
+    d->frame.sequence = sequence;
+    d->frame.exposed_ns = fg_clock_ns();
     d->waiting = true;
     const uint64_t one = 1;
     if (write(camera->descriptor, &one, sizeof one) != (ssize_t)sizeof one)
@@ -82,7 +87,7 @@ static enum fg_status next(struct fg_camera *camera, int64_t deadline_ns, struct
         struct pollfd ready = {.fd = camera->descriptor, .events = POLLIN};
         ppoll(&ready, 1, &patience, NULL);
     }
-    drain(d);
+    drop_frame(d);
     *frame = d->frame;
     return FG_OK;
 }
@@ -96,19 +101,25 @@ static enum fg_status reopen(struct fg_camera *camera, struct fg_message *messag
     return arm(camera, message);
 }
 
-static void close_camera(struct fg_camera *camera) {
-    struct directory *d = directory(camera);
+static void free_list(struct directory *d) {
     for (uint32_t i = 0; i < d->pictures; i++)
         free(d->picture[i].name);
     free(d->picture);
+}
+
+static void close_camera(struct fg_camera *camera) {
+    struct directory *d = directory(camera);
+    free_list(d);
     if (camera->descriptor >= 0)
         close(camera->descriptor);
     free(d);
 }
 
+/* ---- The folder and its pictures ---- */
+
 static enum fg_status add_name(struct directory *d, const char *name, struct fg_message *message) {
     if (d->pictures == FG_DIRECTORY_PICTURES)
-        return fg_fail(message, FG_INPUT, "camera: %s holds more than %d pictures", d->settings.folder,
+        return fg_fail(message, FG_INPUT, "camera: %s holds more than %d pictures", d->path,
                        FG_DIRECTORY_PICTURES);
     if (d->pictures == d->room) {
         const uint32_t room = d->room ? 2 * d->room : 64;
@@ -131,10 +142,9 @@ static int by_name(const void *a, const void *b) {
 
 static enum fg_status list(struct directory *d, const struct fg_decoder *decoder,
                            struct fg_message *message) {
-    DIR *folder = opendir(d->settings.folder);
+    DIR *folder = opendir(d->path);
     if (!folder)
-        return fg_fail_errno(message, FG_INPUT, errno, "camera: cannot open the folder %s",
-                             d->settings.folder);
+        return fg_fail_errno(message, FG_INPUT, errno, "camera: cannot open the folder %s", d->path);
     enum fg_status status = FG_OK;
     const struct dirent *entry;
     while (status == FG_OK && (entry = readdir(folder)))
@@ -144,78 +154,160 @@ static enum fg_status list(struct directory *d, const struct fg_decoder *decoder
     if (status != FG_OK)
         return status;
     if (d->pictures == 0)
-        return fg_fail(message, FG_INPUT, "camera: no pictures in %s", d->settings.folder);
+        return fg_fail(message, FG_INPUT, "camera: no pictures in %s", d->path);
     qsort(d->picture, d->pictures, sizeof *d->picture, by_name);
     return FG_OK;
 }
 
-/* Puts one decoded picture into the memory. */
-static enum fg_status keep(struct directory *d, struct picture *p, const struct fg_decoded *decoded,
-                           struct fg_message *message) {
-    if (decoded->width > d->settings.max_width || decoded->height > d->settings.max_height)
-        return fg_fail(message, FG_INPUT, "camera: %s is %dx%d, more than the largest frame of %dx%d",
-                       p->name, decoded->width, decoded->height, d->settings.max_width,
-                       d->settings.max_height);
-    const size_t bytes = (size_t)decoded->width * (size_t)decoded->height * (size_t)decoded->channels;
-    if (bytes > d->settings.memory_bytes - d->used)
+/* One picture's pixels, which the decoder frees; p gets all but its pixels' place. */
+static enum fg_status decode(const struct directory *d, const struct fg_camera_settings *settings,
+                             struct picture *p, struct fg_decoded *decoded, struct fg_message *message) {
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s/%s", d->path, p->name) >= (int)sizeof path)
+        return fg_fail(message, FG_INPUT, "camera: the path of %s is too long", p->name);
+    const enum fg_status status = settings->decoder->read(path, decoded, message);
+    if (status != FG_OK)
+        return status;
+    p->width = decoded->width;
+    p->height = decoded->height;
+    p->channels = decoded->channels;
+    if (p->width <= settings->max_width && p->height <= settings->max_height)
+        return FG_OK;
+    settings->decoder->free(decoded);
+    return fg_fail(message, FG_INPUT, "camera: %s is %dx%d, more than the largest frame of %dx%d", p->name,
+                   p->width, p->height, settings->max_width, settings->max_height);
+}
+
+/* Moves used behind the picture. */
+static enum fg_status make_room(const struct picture *p, size_t memory, size_t *used,
+                                struct fg_message *message) {
+    const size_t bytes = frame_picture(p).bytes;
+    if (bytes > memory - *used)
         return fg_fail(
             message, FG_INPUT,
             "camera: picture %s does not fit: %zu of %zu bytes are used by those before it; give the "
             "camera more memory or fewer pictures",
-            p->name, d->used, d->settings.memory_bytes);
-    unsigned char *place = (unsigned char *)d->settings.memory + d->used;
-    memcpy(place, decoded->pixels, bytes);
-    p->pixels = place;
-    p->width = decoded->width;
-    p->height = decoded->height;
-    p->channels = decoded->channels;
-    d->used += bytes;
+            p->name, *used, memory);
+    *used += bytes;
     return FG_OK;
 }
 
-static enum fg_status decode_all(struct directory *d, const struct fg_decoder *decoder,
+static void state_facts(const struct fg_camera_settings *settings, struct fg_camera_facts *facts) {
+    const struct fg_directory_settings *keys = settings->keys;
+    *facts = (struct fg_camera_facts){.software_trigger = true,
+                                      .max_width = settings->max_width,
+                                      .max_height = settings->max_height,
+                                      .memory = (size_t)keys->memory_mib << 20};
+}
+
+static enum fg_status decode_all(struct directory *d, const struct fg_camera_settings *settings,
                                  struct fg_message *message) {
+    struct fg_camera_facts facts;
+    state_facts(settings, &facts);
+    size_t used = 0;
     for (uint32_t i = 0; i < d->pictures; i++) {
-        char path[4096];
+        struct picture *p = &d->picture[i];
         struct fg_decoded decoded = {0};
-        if (snprintf(path, sizeof path, "%s/%s", d->settings.folder, d->picture[i].name) >= (int)sizeof path)
-            return fg_fail(message, FG_INPUT, "camera: the path of %s is too long", d->picture[i].name);
-        enum fg_status status = decoder->read(path, &decoded, message);
+        enum fg_status status = decode(d, settings, p, &decoded, message);
         if (status != FG_OK)
             return status;
-        status = keep(d, &d->picture[i], &decoded, message);
-        decoder->free(&decoded);
+        unsigned char *place = (unsigned char *)settings->memory + used;
+        status = make_room(p, facts.memory, &used, message);
+        if (status == FG_OK) {
+            p->pixels = place;
+            memcpy(place, decoded.pixels, frame_picture(p).bytes);
+        }
+        settings->decoder->free(&decoded);
         if (status != FG_OK)
             return status;
     }
     return FG_OK;
 }
 
-enum fg_status fg_directory_open(const struct fg_directory_settings *settings,
-                                 const struct fg_decoder *decoder, struct fg_camera **camera,
-                                 struct fg_message *message) {
+/* ---- The driver ---- */
+
+static void check_pictures(struct directory *d, const struct fg_camera_settings *settings,
+                           struct fg_camera_viewer *viewer, struct fg_report *report) {
+    struct fg_camera_facts facts;
+    state_facts(settings, &facts);
+    size_t used = 0;
+    bool full = false;
+    for (uint32_t i = 0; i < d->pictures; i++) {
+        struct picture *p = &d->picture[i];
+        struct fg_decoded decoded = {0};
+        struct fg_message message;
+        if (decode(d, settings, p, &decoded, &message) != FG_OK) {
+            fg_report_add(report, "%s", message.text);
+            continue;
+        }
+        if (!full && make_room(p, facts.memory, &used, &message) != FG_OK) {
+            fg_report_add(report, "%s", message.text);
+            full = true;
+        }
+        p->pixels = decoded.pixels;
+        const struct fg_camera_frame frame = frame_picture(p);
+        viewer->see(viewer, &frame, report);
+        settings->decoder->free(&decoded);
+    }
+}
+
+static void check_settings(const struct fg_camera_settings *settings, struct fg_camera_viewer *viewer,
+                           struct fg_report *report) {
+    const struct fg_directory_settings *keys = settings->keys;
+    struct directory d = {0};
+    struct fg_message message;
+    if (access(keys->path, R_OK | X_OK)) {
+        fg_say_errno(&message, errno, "camera.path = %.200s", keys->path);
+        fg_report_add(report, "%s", message.text);
+    } else if (viewer) {
+        memcpy(d.path, keys->path, sizeof d.path);
+        if (list(&d, settings->decoder, &message) != FG_OK)
+            fg_report_add(report, "%s", message.text);
+        check_pictures(&d, settings, viewer, report);
+        free_list(&d);
+    }
+}
+
+static enum fg_status open_camera(const struct fg_camera_settings *settings, struct fg_camera **camera,
+                                  struct fg_message *message) {
+    const struct fg_directory_settings *keys = settings->keys;
     struct directory *d = calloc(1, sizeof *d);
     if (!d)
         return fg_fail(message, FG_ENVIRONMENT, "camera: no memory");
-    d->camera = (struct fg_camera){.driver = "directory",
-                                   .descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+    d->camera = (struct fg_camera){.descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
                                    .arm = arm,
                                    .trigger = trigger,
                                    .next = next,
                                    .release = release,
                                    .reopen = reopen,
                                    .close = close_camera};
-    d->settings = *settings;
+    memcpy(d->path, keys->path, sizeof d->path);
+    d->cycle = keys->cycle;
     enum fg_status status = FG_OK;
     if (d->camera.descriptor < 0)
         status = fg_fail_errno(message, FG_ENVIRONMENT, errno, "camera: cannot make a descriptor");
     if (status == FG_OK)
-        status = list(d, decoder, message);
+        status = list(d, settings->decoder, message);
     if (status == FG_OK)
-        status = decode_all(d, decoder, message);
+        status = decode_all(d, settings, message);
     if (status == FG_OK)
         *camera = &d->camera;
     else
         close_camera(&d->camera);
     return status;
 }
+
+#define AT(member) offsetof(struct fg_directory_settings, member)
+static const struct fg_option KEYS[] = {
+    {"path", FG_OPTION_PATH, AT(path), NULL, .size = FG_CAMERA_PATH, .help = "the folder of the pictures"},
+    {"cycle", FG_OPTION_BOOL, AT(cycle), "true", .help = "begin again after the last picture"},
+    {"memory_mib", FG_OPTION_NUMBER, AT(memory_mib), "64", 1, 16384,
+     .help = "memory for the decoded pictures"},
+};
+
+const struct fg_camera_driver fg_directory_driver = {.name = "directory",
+                                                     .keys = FG_OPTIONS(KEYS),
+                                                     .settings = sizeof(struct fg_directory_settings),
+                                                     .facts = state_facts,
+                                                     .check = check_settings,
+                                                     .open = open_camera};

@@ -1,4 +1,4 @@
-/* A source of edges: what the input lines did, in order, with the time at which they did it.
+/* A source of edges: what the inputs did, in order, with the time at which they did it.
  *
  * One thread waits on the descriptor and takes events until there is none. */
 #ifndef FG_BOARD_GPIO_EDGES_H
@@ -8,15 +8,15 @@
 #include <stdint.h>
 
 struct fg_edge {
-    uint32_t line;     /* index in the list that the board was opened with */
+    uint32_t io;       /* index in the list that the board was opened with */
     bool level;        /* after the edge: logical, active-low undone */
     int64_t time_ns;   /* of the edge, on fg_clock_ns's clock */
-    uint32_t sequence; /* counts the line's edges */
-    uint32_t lost;     /* edges of this line that were lost just before this one */
+    uint32_t sequence; /* counts the io's edges */
+    uint32_t lost;     /* edges of this io that were lost just before this one */
 };
 
 struct fg_edges {
-    int descriptor; /* readable while an event waits */
+    int descriptor; /* readable while an event waits; it reports an error or a hang-up once the board is gone */
     /* The oldest event; false when none waits. */
     bool (*next)(struct fg_edges *edges, struct fg_edge *edge);
 };

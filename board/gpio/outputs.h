@@ -1,4 +1,4 @@
-/* Output lines. One thread sets them; making them safe is allowed to any thread and to a signal handler. */
+/* Outputs. One thread sets them; making them safe is allowed to any thread and to a signal handler. */
 #ifndef FG_BOARD_GPIO_OUTPUTS_H
 #define FG_BOARD_GPIO_OUTPUTS_H
 
@@ -8,9 +8,9 @@
 #include "runtime/base/status.h"
 
 struct fg_outputs {
-    /* Sets a line (index in the list that the board was opened with) to a logical level at an absolute time
-     * (fg_clock_ns). A time that has passed means at once; the call returns when the level is set. */
-    enum fg_status (*set)(struct fg_outputs *outputs, uint32_t line, bool level, int64_t time_ns,
+    /* Sets an io (index in the list that the board was opened with) to a logical level at an absolute time
+     * (fg_clock_ns). A time that has passed means at once; the call returns when the level is set. FG_ENVIRONMENT: it could not be set. */
+    enum fg_status (*set)(struct fg_outputs *outputs, uint32_t io, bool level, int64_t time_ns,
                           struct fg_message *message);
     /* Releases every output: the state that wiring and polarity make the safe one. Async-signal-safe. */
     void (*safe)(struct fg_outputs *outputs);

@@ -1,3 +1,4 @@
+/* The simulated board: its shared file and FIFO, the driver that owns them, and the side of those that join. */
 #include "board/gpio/simulated.h"
 
 #include <assert.h>
@@ -24,7 +25,7 @@
 /* One place of the ring. stamp is the change's sequence + 1, stored last. */
 struct place {
     _Atomic uint64_t stamp;
-    _Atomic uint32_t line, level;
+    _Atomic uint32_t io, level;
     _Atomic int64_t time_ns;
 };
 
@@ -32,8 +33,8 @@ struct place {
 struct shared {
     _Atomic uint32_t magic; /* stored last */
     uint32_t count;
-    struct fg_simulated_line line[FG_SIMULATED_LINES];
-    _Atomic uint32_t level[FG_SIMULATED_LINES];
+    struct fg_io io[FG_BOARD_IOS];
+    _Atomic uint32_t level[FG_BOARD_IOS];
     _Atomic uint32_t wake; /* futex: moves with every change */
     _Atomic uint64_t changes;
     struct place place[FG_SIMULATED_CHANGES];
@@ -41,18 +42,19 @@ struct shared {
 
 /* What the FIFO carries; shorter than PIPE_BUF, so it is written and read whole. */
 struct record {
-    uint32_t line, level;
+    uint32_t io, level;
     int64_t time_ns;
 };
 
 struct fg_simulated {
+    struct fg_board board; /* for the owner */
     struct fg_edges edges;
     struct fg_outputs outputs;
     struct shared *shared;
     uint32_t count;
-    struct fg_simulated_line line[FG_SIMULATED_LINES]; /* checked copy */
+    struct fg_io io[FG_BOARD_IOS]; /* checked copy */
     int file, fifo;
-    uint32_t sequence[FG_SIMULATED_LINES];
+    uint32_t sequence[FG_BOARD_IOS];
 };
 
 /* ---- Edges ---- */
@@ -62,46 +64,46 @@ static bool next_edge(struct fg_edges *edges, struct fg_edge *edge) {
         (struct fg_simulated *)((char *)edges - offsetof(struct fg_simulated, edges));
     struct record record;
     while (read(board->fifo, &record, sizeof record) == (ssize_t)sizeof record) {
-        if (record.line >= board->count || board->line[record.line].output)
+        if (record.io >= board->count || board->io[record.io].output)
             continue;
         const int64_t now = fg_clock_ns();
-        *edge = (struct fg_edge){.line = record.line,
-                                 .level = (record.level != 0) != board->line[record.line].active_low,
+        *edge = (struct fg_edge){.io = record.io,
+                                 .level = (record.level != 0) != board->io[record.io].active_low,
                                  .time_ns = record.time_ns < now ? record.time_ns : now,
-                                 .sequence = ++board->sequence[record.line]};
+                                 .sequence = ++board->sequence[record.io]};
         return true;
     }
     return false;
 }
 
-enum fg_status fg_simulated_drive(struct fg_simulated *board, uint32_t line, bool level,
+enum fg_status fg_simulated_drive(struct fg_simulated *board, uint32_t io, bool level,
                                   struct fg_message *message) {
-    assert(line < board->count);
-    const char *name = board->line[line].name;
-    if (board->line[line].output)
-        return fg_fail(message, FG_USAGE, "line %s is an output: it can be read, not driven", name);
+    assert(io < board->count);
+    const char *name = board->io[io].name;
+    if (board->io[io].output)
+        return fg_fail(message, FG_USAGE, "io %s is an output: it can be read, not driven", name);
     if (board->fifo < 0)
-        return fg_fail(message, FG_ENVIRONMENT, "line %s: nobody reads it; is flawgated running?", name);
-    if (atomic_exchange(&board->shared->level[line], level) == (uint32_t)level)
+        return fg_fail(message, FG_ENVIRONMENT, "io %s: nobody reads it; is flawgated running?", name);
+    if (atomic_exchange(&board->shared->level[io], level) == (uint32_t)level)
         return FG_OK;
-    const struct record record = {line, level, fg_clock_ns()};
+    const struct record record = {io, level, fg_clock_ns()};
     if (write(board->fifo, &record, sizeof record) == (ssize_t)sizeof record)
         return FG_OK;
     const int error = errno;
-    atomic_store(&board->shared->level[line], !level);
-    return fg_fail_errno(message, FG_ENVIRONMENT, error, "line %s: its reader does not take the edge", name);
+    atomic_store(&board->shared->level[io], !level);
+    return fg_fail_errno(message, FG_ENVIRONMENT, error, "io %s: its reader does not take the edge", name);
 }
 
 /* ---- Outputs ---- */
 
 /* Async-signal-safe, and safe from several threads at once: each change reserves its own place. */
-static void set_wire(struct shared *shared, uint32_t line, bool level) {
-    if (atomic_exchange(&shared->level[line], level) == (uint32_t)level)
+static void set_wire(struct shared *shared, uint32_t io, bool level) {
+    if (atomic_exchange(&shared->level[io], level) == (uint32_t)level)
         return;
     const uint64_t sequence = atomic_fetch_add(&shared->changes, 1);
     struct place *place = &shared->place[sequence % FG_SIMULATED_CHANGES];
     atomic_store(&place->stamp, 0);
-    atomic_store(&place->line, line);
+    atomic_store(&place->io, io);
     atomic_store(&place->level, level);
     atomic_store(&place->time_ns, fg_clock_ns());
     atomic_store(&place->stamp, sequence + 1);
@@ -113,24 +115,27 @@ static struct fg_simulated *owner(struct fg_outputs *outputs) {
     return (struct fg_simulated *)((char *)outputs - offsetof(struct fg_simulated, outputs));
 }
 
-static enum fg_status set_output(struct fg_outputs *outputs, uint32_t line, bool level, int64_t time_ns,
+static enum fg_status set_output(struct fg_outputs *outputs, uint32_t io, bool level, int64_t time_ns,
                                  struct fg_message *message) {
     (void)message;
     struct fg_simulated *board = owner(outputs);
-    assert(line < board->count && board->line[line].output);
+    assert(io < board->count && board->io[io].output);
     const struct timespec at = {.tv_sec = time_ns / FG_S, .tv_nsec = time_ns % FG_S};
     if (time_ns > fg_clock_ns())
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
             ;
-    set_wire(board->shared, line, level != board->line[line].active_low);
+    set_wire(board->shared, io, level != board->io[io].active_low);
     return FG_OK;
 }
 
-static void make_safe(struct fg_outputs *outputs) {
-    struct fg_simulated *board = owner(outputs);
+void fg_simulated_make_safe(struct fg_simulated *board) {
     for (uint32_t i = 0; i < board->count; i++)
-        if (board->line[i].output)
+        if (board->io[i].output)
             set_wire(board->shared, i, false);
+}
+
+static void make_safe(struct fg_outputs *outputs) {
+    fg_simulated_make_safe(owner(outputs));
 }
 
 uint64_t fg_simulated_changes(const struct fg_simulated *board) {
@@ -146,10 +151,10 @@ enum fg_status fg_simulated_change(struct fg_simulated *board, uint64_t sequence
         const uint64_t stamp = atomic_load(&place->stamp);
         if (stamp == sequence + 1) {
             *change = (struct fg_simulated_change){.sequence = sequence,
-                                                   .line = atomic_load(&place->line),
+                                                   .io = atomic_load(&place->io),
                                                    .level = atomic_load(&place->level) != 0,
                                                    .time_ns = atomic_load(&place->time_ns)};
-            if (atomic_load(&place->stamp) == stamp && change->line < board->count)
+            if (atomic_load(&place->stamp) == stamp && change->io < board->count)
                 return FG_OK;
         }
         if (atomic_load(&shared->changes) > sequence + FG_SIMULATED_CHANGES)
@@ -188,13 +193,13 @@ static enum fg_status map(struct fg_simulated *board, const char *path, struct f
     return FG_OK;
 }
 
-static bool same_lines(const struct shared *shared, const struct fg_simulated *board) {
+static bool has_same_ios(const struct shared *shared, const struct fg_simulated *board) {
     return atomic_load(&shared->magic) == MAGIC && shared->count == board->count &&
-           !memcmp(shared->line, board->line, sizeof board->line);
+           !memcmp(shared->io, board->io, sizeof board->io);
 }
 
 /* The owner's hold on `lines`: a new file, or one left behind, whose change numbers and input levels go on
- * when it has the same lines. */
+ * when it has the same ios. */
 static enum fg_status own_file(struct fg_simulated *board, const char *folder, struct fg_message *message) {
     char path[PATH_SIZE];
     enum fg_status status = make_path(path, folder, "lines", message);
@@ -211,13 +216,13 @@ static enum fg_status own_file(struct fg_simulated *board, const char *folder, s
     status = map(board, path, message);
     if (status != FG_OK)
         return status;
-    if (!same_lines(board->shared, board)) {
+    if (!has_same_ios(board->shared, board)) {
         memset(board->shared, 0, sizeof *board->shared);
         board->shared->count = board->count;
-        memcpy(board->shared->line, board->line, sizeof board->line);
+        memcpy(board->shared->io, board->io, sizeof board->io);
         atomic_store(&board->shared->magic, MAGIC);
     }
-    make_safe(&board->outputs);
+    fg_simulated_make_safe(board);
     return FG_OK;
 }
 
@@ -240,9 +245,14 @@ static enum fg_status own_fifo(struct fg_simulated *board, const char *folder, s
     return FG_OK;
 }
 
-enum fg_status fg_simulated_open(const char *folder, const struct fg_simulated_line *lines, uint32_t count,
-                                 struct fg_simulated **board, struct fg_message *message) {
-    assert(count <= FG_SIMULATED_LINES);
+static void close_board(struct fg_board *board) {
+    fg_simulated_close((struct fg_simulated *)board);
+}
+
+static enum fg_status open_board(const void *settings, const struct fg_io *ios, uint32_t count,
+                                 struct fg_board **board, struct fg_message *message) {
+    const char *folder = ((const struct fg_simulated_settings *)settings)->path;
+    assert(count <= FG_BOARD_IOS);
     struct fg_simulated *b = NULL;
     enum fg_status status = allocate(&b, message);
     if (status != FG_OK)
@@ -250,12 +260,13 @@ enum fg_status fg_simulated_open(const char *folder, const struct fg_simulated_l
     b->count = count;
     for (uint32_t i = 0; i < count; i++) {
         /* Field by field, so that the bytes behind a name and between fields are zero and can be compared. */
-        snprintf(b->line[i].name, sizeof b->line[i].name, "%s", lines[i].name);
-        b->line[i].output = lines[i].output;
-        b->line[i].active_low = lines[i].active_low;
+        snprintf(b->io[i].name, sizeof b->io[i].name, "%s", ios[i].name);
+        b->io[i].output = ios[i].output;
+        b->io[i].active_low = ios[i].active_low;
     }
     b->edges.next = next_edge;
     b->outputs = (struct fg_outputs){.set = set_output, .safe = make_safe};
+    b->board = (struct fg_board){.edges = &b->edges, .outputs = &b->outputs, .close = close_board};
     if (mkdir(folder, 0770) && errno != EEXIST)
         status = fg_fail_errno(message, FG_ENVIRONMENT, errno, "board: cannot make the folder %s", folder);
     if (status == FG_OK)
@@ -263,11 +274,30 @@ enum fg_status fg_simulated_open(const char *folder, const struct fg_simulated_l
     if (status == FG_OK)
         status = own_fifo(b, folder, message);
     if (status == FG_OK)
-        *board = b;
+        *board = &b->board;
     else
         fg_simulated_close(b);
     return status;
 }
+
+static void check_settings(const void *settings, struct fg_report *report) {
+    const char *folder = ((const struct fg_simulated_settings *)settings)->path;
+    if (!*folder)
+        fg_report_add(report, "board.path is missing: the folder of the simulated board");
+}
+
+static const struct fg_option KEYS[] = {
+    {"path", FG_OPTION_PATH, offsetof(struct fg_simulated_settings, path), "/run/flawgate/board",
+     .size = FG_BOARD_PATH, .help = "the board's folder"},
+};
+
+const struct fg_board_driver fg_simulated_driver = {.name = "simulated",
+                                                    .keys = FG_OPTIONS(KEYS),
+                                                    .settings = sizeof(struct fg_simulated_settings),
+                                                    .check = check_settings,
+                                                    .open = open_board};
+
+/* ---- The other side ---- */
 
 enum fg_status fg_simulated_join(const char *folder, struct fg_simulated **board,
                                  struct fg_message *message) {
@@ -289,15 +319,14 @@ enum fg_status fg_simulated_join(const char *folder, struct fg_simulated **board
     status = map(b, path, message);
     if (status != FG_OK)
         goto out;
-    if (atomic_load(&b->shared->magic) != MAGIC || b->shared->count > FG_SIMULATED_LINES) {
+    if (atomic_load(&b->shared->magic) != MAGIC || b->shared->count > FG_BOARD_IOS) {
         status = fg_fail(message, FG_INPUT, "board: %s is no simulated board's file", path);
         goto out;
     }
     b->count = b->shared->count;
-    memcpy(b->line, b->shared->line, sizeof b->line);
+    memcpy(b->io, b->shared->io, sizeof b->io);
     for (uint32_t i = 0; i < b->count; i++)
-        b->line[i].name[FG_SIMULATED_NAME - 1] = 0;
-    b->outputs = (struct fg_outputs){.set = set_output, .safe = make_safe};
+        b->io[i].name[FG_BOARD_NAME - 1] = 0;
     /* Without an owner there is no reader: levels can still be read, and outputs made safe. */
     status = make_path(path, folder, "edges", message);
     if (status == FG_OK)
@@ -324,17 +353,9 @@ void fg_simulated_close(struct fg_simulated *board) {
 
 /* ---- What it is ---- */
 
-struct fg_edges *fg_simulated_edges(struct fg_simulated *board) {
-    return &board->edges;
-}
-
-struct fg_outputs *fg_simulated_outputs(struct fg_simulated *board) {
-    return &board->outputs;
-}
-
 int32_t fg_simulated_find(const struct fg_simulated *board, const char *name) {
     for (uint32_t i = 0; i < board->count; i++)
-        if (!strcmp(board->line[i].name, name))
+        if (!strcmp(board->io[i].name, name))
             return (int32_t)i;
     return -1;
 }
@@ -343,12 +364,12 @@ uint32_t fg_simulated_count(const struct fg_simulated *board) {
     return board->count;
 }
 
-const struct fg_simulated_line *fg_simulated_line(const struct fg_simulated *board, uint32_t line) {
-    assert(line < board->count);
-    return &board->line[line];
+const struct fg_io *fg_simulated_io(const struct fg_simulated *board, uint32_t io) {
+    assert(io < board->count);
+    return &board->io[io];
 }
 
-bool fg_simulated_level(const struct fg_simulated *board, uint32_t line) {
-    assert(line < board->count);
-    return atomic_load(&board->shared->level[line]) != 0;
+bool fg_simulated_level(const struct fg_simulated *board, uint32_t io) {
+    assert(io < board->count);
+    return atomic_load(&board->shared->level[io]) != 0;
 }

@@ -1,58 +1,54 @@
-/* The simulated board: lines by name in a folder, driven and watched from other processes.
+/* The simulated board: ios by name in a folder, driven and watched from other processes.
  *
- * The folder holds `lines`, a file that every process maps: each line's level and a ring of the last output
+ * The folder holds `lines`, a file that every process maps: each io's level and a ring of the last output
  * changes; and `edges`, a FIFO through which input edges reach the process that owns the board. Levels stay
  * when that process dies, as they do on a real chip. Names are those of the configuration. Levels here are
- * the wire's; where a line is active-low the interfaces of edges.h and outputs.h turn them. */
+ * the wire's; where an io is active-low the interfaces of edges.h and outputs.h turn them. */
 #ifndef FG_BOARD_GPIO_SIMULATED_H
 #define FG_BOARD_GPIO_SIMULATED_H
 
-#include "board/gpio/edges.h"
-#include "board/gpio/outputs.h"
+#include "board/gpio/board.h"
 
-#define FG_SIMULATED_LINES 16
-#define FG_SIMULATED_NAME 32 /* bytes, with the ending zero */
 #define FG_SIMULATED_CHANGES 1024
 
-struct fg_simulated_line {
-    char name[FG_SIMULATED_NAME];
-    bool output;
-    bool active_low;
+/* What its keys fill. */
+struct fg_simulated_settings {
+    char path[FG_BOARD_PATH]; /* the folder, which is made when it is missing */
 };
+
+/* The owner's side. open makes the board, or takes over one left by a process that died. */
+extern const struct fg_board_driver fg_simulated_driver;
+
+/* ---- The other side ---- */
 
 /* A change of an output's wire level. */
 struct fg_simulated_change {
     uint64_t sequence; /* from 0 since the board was made */
-    uint32_t line;
+    uint32_t io;
     bool level;
     int64_t time_ns;
 };
 
 struct fg_simulated;
 
-/* Makes the board, or takes over one left by a process that died. Outputs start released (wire level 0). The
- * folder is made when it is missing. */
-enum fg_status fg_simulated_open(const char *folder, const struct fg_simulated_line *lines, uint32_t count,
-                                 struct fg_simulated **board, struct fg_message *message);
 /* Joins a board that another process made. FG_ENVIRONMENT: there is none. */
 enum fg_status fg_simulated_join(const char *folder, struct fg_simulated **board, struct fg_message *message);
-/* The files stay. */
+/* Leaves it; the files stay. NULL is allowed. */
 void fg_simulated_close(struct fg_simulated *board);
 
-/* The owner's side. */
-struct fg_edges *fg_simulated_edges(struct fg_simulated *board);
-struct fg_outputs *fg_simulated_outputs(struct fg_simulated *board);
-
-/* The other side. -1 when no line has this name. */
+/* -1 when no io has this name. */
 int32_t fg_simulated_find(const struct fg_simulated *board, const char *name);
 uint32_t fg_simulated_count(const struct fg_simulated *board);
-const struct fg_simulated_line *fg_simulated_line(const struct fg_simulated *board, uint32_t line);
-bool fg_simulated_level(const struct fg_simulated *board, uint32_t line);
+const struct fg_io *fg_simulated_io(const struct fg_simulated *board, uint32_t io);
+bool fg_simulated_level(const struct fg_simulated *board, uint32_t io);
 
 /* Sets an input's wire level, now. FG_ENVIRONMENT: nobody owns the board, or its owner does not read.
- * FG_USAGE: the line is an output. Setting a level that it has makes no edge. */
-enum fg_status fg_simulated_drive(struct fg_simulated *board, uint32_t line, bool level,
+ * FG_USAGE: the io is an output. Setting a level that it has makes no edge. */
+enum fg_status fg_simulated_drive(struct fg_simulated *board, uint32_t io, bool level,
                                   struct fg_message *message);
+
+/* Releases every output, for an owner that died without doing so. */
+void fg_simulated_make_safe(struct fg_simulated *board);
 
 /* How many output changes there were; and the change with a sequence number, waiting for it until deadline_ns
  * (fg_clock_ns). FG_TIMEOUT: it has not come; FG_INPUT: it is no longer in the ring. */

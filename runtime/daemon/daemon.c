@@ -16,7 +16,7 @@
 #include <systemd/sd-daemon.h>
 #endif
 
-#include "board/gpio/simulated.h"
+#include "board/gpio/board.h"
 #include "runtime/base/log.h"
 #include "runtime/engine/device.h"
 #include "runtime/line/line.h"
@@ -29,8 +29,8 @@ struct daemon {
     struct fg_backend *backend;
     struct fg_memory_plan plan;
     struct fg_arena *arena, *device;
-    struct fg_camera *camera;
-    struct fg_simulated *board;
+    struct fg_camera *camera[FG_CONFIG_CAMERAS];
+    struct fg_board *board;
     int32_t io_index[FG_CONFIG_IOS]; /* on the board; -1: not configured */
     struct fg_rejects *rejects;
     int notify;
@@ -62,7 +62,7 @@ static void on_crash(int number) {
 
 static void install_signals(struct daemon *d) {
     signal_line = d->line;
-    signal_outputs = fg_simulated_outputs(d->board);
+    signal_outputs = d->board->outputs;
     const struct sigaction stop = {.sa_handler = on_stop}, crash = {.sa_handler = on_crash},
                            ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGTERM, &stop, NULL);
@@ -84,7 +84,8 @@ static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **
         return status;
     struct fg_bank *fixed = fg_arena_fixed(d->arena);
     void *rejects = NULL;
-    status = fg_bank_take(fixed, plan->camera, "pictures", camera_memory, message);
+    for (uint32_t i = 0; i < d->config.cameras && status == FG_OK; i++)
+        status = fg_bank_take(fixed, plan->camera[i], "frames", &camera_memory[i], message);
     if (status == FG_OK)
         status = fg_bank_take(fixed, fg_line_memory(), "the line", line_memory, message);
     if (status == FG_OK)
@@ -94,27 +95,11 @@ static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **
     return status;
 }
 
-static enum fg_status open_board(struct daemon *d, struct fg_message *message) {
-    struct fg_simulated_line lines[FG_CONFIG_IOS];
-    uint32_t count = 0;
-    for (int i = 0; i < FG_CONFIG_IOS; i++) {
-        d->io_index[i] = -1;
-        if (!*d->config.io[i].name)
-            continue;
-        struct fg_simulated_line *line = &lines[count];
-        *line = (struct fg_simulated_line){.output = i != FG_IO_TRIGGER,
-                                           .active_low = d->config.io[i].active_low};
-        snprintf(line->name, sizeof line->name, "%s", d->config.io[i].name);
-        d->io_index[i] = (int32_t)count++;
-    }
-    return fg_simulated_open(d->config.board.path, lines, count, &d->board, message);
-}
-
 static enum fg_status open_actuator(struct daemon *d, struct fg_message *message) {
     d->notify = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (d->notify < 0)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "actuation: cannot make a descriptor");
-    const struct fg_actuation_settings settings = {.outputs = fg_simulated_outputs(d->board),
+    const struct fg_actuation_settings settings = {.outputs = d->board->outputs,
                                                    .rejects = d->rejects,
                                                    .rule = (enum fg_inoperative_rule)d->config.on_inoperative,
                                                    .reject_all = d->config.fail_safe == FG_REJECT_ALL,
@@ -157,9 +142,9 @@ static enum fg_status open_line(struct daemon *d, void *memory, struct fg_messag
     if (status != FG_OK)
         return status;
     const struct fg_line_settings settings = {.config = &d->config,
-                                              .camera = d->camera,
-                                              .edges = fg_simulated_edges(d->board),
-                                              .trigger_line = (uint32_t)d->io_index[FG_IO_TRIGGER],
+                                              .camera = d->camera[0],
+                                              .edges = d->board->edges,
+                                              .trigger_io = (uint32_t)d->io_index[FG_IO_TRIGGER],
                                               .actuator = d->actuator,
                                               .rejects = d->rejects,
                                               .judge = d->judge,
@@ -201,12 +186,12 @@ static void *serve(void *argument) {
 }
 
 static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
-    void *camera_memory = NULL, *line_memory = NULL;
-    enum fg_status status = take_arena(d, &camera_memory, &line_memory, message);
+    void *camera_memory[FG_CONFIG_CAMERAS] = {NULL}, *line_memory = NULL;
+    enum fg_status status = take_arena(d, camera_memory, &line_memory, message);
+    for (uint32_t i = 0; i < d->config.cameras && status == FG_OK; i++)
+        status = fg_setup_camera(&d->config, i, camera_memory[i], &d->camera[i], message);
     if (status == FG_OK)
-        status = fg_setup_camera(&d->config, camera_memory, &d->camera, message);
-    if (status == FG_OK)
-        status = open_board(d, message);
+        status = fg_setup_board(&d->config, d->io_index, &d->board, message);
     if (status == FG_OK)
         status = open_actuator(d, message);
     if (status == FG_OK)
@@ -244,9 +229,11 @@ static void close_all(struct daemon *d) {
     fg_line_close(d->line);
     if (d->notify > 0)
         close(d->notify);
-    fg_simulated_close(d->board);
-    if (d->camera)
-        d->camera->close(d->camera);
+    if (d->board)
+        d->board->close(d->board);
+    for (uint32_t i = 0; i < FG_CONFIG_CAMERAS; i++)
+        if (d->camera[i])
+            d->camera[i]->close(d->camera[i]);
     fg_arena_close(d->arena);
     fg_arena_close(d->device);
     if (d->backend)
@@ -264,7 +251,7 @@ static _Noreturn void leave(struct daemon *d) {
 int fg_daemon_run(const char *config_path) {
     static struct daemon d;
     struct fg_message message = {{0}};
-    enum fg_status status = fg_config_read(config_path, &d.config, &d.report);
+    enum fg_status status = fg_setup_read(config_path, &d.config, &d.report);
     if (status == FG_OK) {
         const struct fg_device_choice choice = {d.config.device, d.config.threads,
                                                 d.config.gpu.workspace_mib};
@@ -275,8 +262,11 @@ int fg_daemon_run(const char *config_path) {
         if (status != FG_OK)
             fg_report_add(&d.report, "%s", message.text);
     }
-    if (status == FG_OK)
+    if (status == FG_OK) {
+        const enum fg_status drivers = fg_setup_check(&d.config, NULL, &d.report);
         status = fg_setup_plan(&d.config, d.backend, &d.plan, &d.report);
+        status = status == FG_OK ? drivers : status;
+    }
     if (status != FG_OK) {
         fprintf(stderr, "%s", d.report.text ? d.report.text : "flawgated: no memory\n");
         close_all(&d);

@@ -32,13 +32,12 @@ struct fg_actuator {
     struct fg_actuation state;
 };
 
-static void put(struct fg_actuator *a, int out, int32_t line, bool level) {
+static void put(struct fg_actuator *a, int out, int32_t io, bool level) {
     if (a->level[out] == (int)level)
         return;
     a->level[out] = level;
     struct fg_message message;
-    if (line >= 0 &&
-        a->settings.outputs->set(a->settings.outputs, (uint32_t)line, level, 0, &message) != FG_OK)
+    if (io >= 0 && a->settings.outputs->set(a->settings.outputs, (uint32_t)io, level, 0, &message) != FG_OK)
         atomic_store(&a->failed, true);
 }
 

@@ -20,7 +20,7 @@ struct fg_actuation_settings {
     enum fg_inoperative_rule rule;
     bool
         reject_all; /* while halted everything is rejected; else parts under way still are, at their points */
-    /* Indices for outputs->set; -1: there is no such line. */
+    /* Indices for outputs->set; -1: there is no such io. */
     int32_t reject, pass, ready, fault, heartbeat;
     int notify; /* eventfd that is written when the line should look: a stop, a failed output, the reject's
                    level, a part decided */

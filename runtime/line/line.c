@@ -110,7 +110,7 @@ void fg_line_take_part(struct fg_line *l, int64_t trigger_ns) {
 static void take_edges(struct fg_line *l) {
     struct fg_edge edge;
     while (l->s.edges->next(l->s.edges, &edge)) {
-        if (edge.line != l->s.trigger_line)
+        if (edge.io != l->s.trigger_io)
             continue;
         if (edge.lost) {
             fg_line_missed_trigger(l);

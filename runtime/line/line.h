@@ -29,7 +29,7 @@ struct fg_line_settings {
     const struct fg_config *config;
     struct fg_camera *camera;
     struct fg_edges *edges;
-    uint32_t trigger_line; /* index of the trigger among the edges' lines */
+    uint32_t trigger_io; /* index of the trigger among the board's ios */
     struct fg_actuator *actuator;
     struct fg_rejects *rejects;
     struct fg_judge *judge;

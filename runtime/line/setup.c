@@ -1,60 +1,34 @@
+/* The memory plan of a configuration, and its way to the drivers. */
 #include "runtime/line/setup.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "board/camera/directory.h"
+#include "board/camera/drivers.h"
+#include "board/gpio/drivers.h"
 #include "runtime/image/image.h"
 #include "runtime/line/line.h"
 
-enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
-                             struct fg_memory_plan *plan, struct fg_report *report) {
-    const uint32_t before = report->lines;
-    *plan = (struct fg_memory_plan){.camera = (size_t)config->camera[0].memory_mib << 20,
-                                    .line = fg_line_memory() + fg_size_align(sizeof(struct fg_rejects)),
-                                    .banks = config->view[0].bundles > 1 ? FG_JUDGE_BANKS : 1};
-    plan->fixed = plan->camera + plan->line;
-    if (*config->camera[0].path && access(config->camera[0].path, R_OK | X_OK)) {
-        char reason[128];
-        fg_report_add(report, "camera.path = %.200s: %s", config->camera[0].path,
-                      strerror_r(errno, reason, sizeof reason));
-    }
-    for (uint32_t i = 0; i < config->view[0].bundles; i++) {
-        struct fg_message message;
-        struct fg_bundle *bundle = NULL;
-        enum fg_status status = fg_bundle_open(config->view[0].bundle[i], &bundle, &message);
-        if (status == FG_OK && !fg_bundle_header(bundle)->calibrated)
-            status = fg_fail(&message, FG_INPUT, "%.300s: not calibrated; run flawgate calibrate on it",
-                             config->view[0].bundle[i]);
-        if (status == FG_OK) {
-            const struct fg_contract *contract = &fg_bundle_header(bundle)->contract;
-            if ((uint32_t)contract->width > config->camera[0].max_width ||
-                (uint32_t)contract->height > config->camera[0].max_height)
-                status = fg_fail(
-                    &message, FG_INPUT,
-                    "%.300s: judges pictures of %dx%d, but camera.max_width and max_height admit %ux%u",
-                    config->view[0].bundle[i], contract->width, contract->height, config->camera[0].max_width,
-                    config->camera[0].max_height);
-        }
-        if (status == FG_OK)
-            status = fg_engine_need(bundle, backend, (int32_t)config->camera[0].max_width,
-                                    (int32_t)config->camera[0].max_height, &plan->need[i], &message);
-        if (status != FG_OK)
-            fg_report_add(report, "slot %u: %s", i, message.text);
-        if (plan->need[i].host > plan->bank)
-            plan->bank = plan->need[i].host;
-        if (plan->need[i].device > plan->device)
-            plan->device = plan->need[i].device;
-        fg_bundle_close(bundle);
-    }
-    return report->lines == before ? FG_OK : FG_INPUT;
+/* ---- Drivers ---- */
+
+enum fg_status fg_setup_read(const char *path, struct fg_config *config, struct fg_report *report) {
+    struct fg_config_driver cameras[FG_CONFIG_DRIVERS], boards[FG_CONFIG_DRIVERS];
+    struct fg_config_drivers drivers = {.camera = cameras, .board = boards};
+    for (const struct fg_camera_driver *driver; (driver = fg_camera_drivers[drivers.cameras]);
+         drivers.cameras++)
+        if (drivers.cameras < FG_CONFIG_DRIVERS) /* more are refused */
+            cameras[drivers.cameras] =
+                (struct fg_config_driver){driver->name, driver->keys, driver->settings};
+    for (const struct fg_board_driver *driver; (driver = fg_board_drivers[drivers.boards]); drivers.boards++)
+        if (drivers.boards < FG_CONFIG_DRIVERS)
+            boards[drivers.boards] = (struct fg_config_driver){driver->name, driver->keys, driver->settings};
+    return fg_config_read(path, &drivers, config, report);
 }
 
 /* The directory camera's decoder is ours. */
-static enum fg_status decode(const char *path, struct fg_decoded *picture, struct fg_message *message) {
+static enum fg_status decode_picture(const char *path, struct fg_decoded *picture,
+                                     struct fg_message *message) {
     struct fg_image image;
     enum fg_status status = fg_image_read(path, &image, message);
     if (status == FG_OK)
@@ -62,49 +36,158 @@ static enum fg_status decode(const char *path, struct fg_decoded *picture, struc
     return status;
 }
 
-static void free_decoded(struct fg_decoded *picture) {
+static void free_picture(struct fg_decoded *picture) {
     free(picture->pixels);
 }
 
-enum fg_status fg_setup_camera(const struct fg_config *config, void *memory, struct fg_camera **camera,
-                               struct fg_message *message) {
-    static const struct fg_decoder decoder = {fg_image_name, decode, free_decoded};
-    const struct fg_directory_settings settings = {.folder = config->camera[0].path,
-                                                   .cycle = config->camera[0].cycle,
-                                                   .max_width = (int32_t)config->camera[0].max_width,
-                                                   .max_height = (int32_t)config->camera[0].max_height,
-                                                   .memory = memory,
-                                                   .memory_bytes = (size_t)config->camera[0].memory_mib
-                                                                   << 20};
-    return fg_directory_open(&settings, &decoder, camera, message);
+static const struct fg_camera_driver *find_camera(const struct fg_config *config, uint32_t i, void *memory,
+                                                  struct fg_camera_settings *settings) {
+    static const struct fg_decoder decoder = {fg_image_name, decode_picture, free_picture};
+    const struct fg_config_camera *camera = &config->camera[i];
+    *settings = (struct fg_camera_settings){.keys = camera->settings,
+                                            .max_width = (int32_t)camera->max_width,
+                                            .max_height = (int32_t)camera->max_height,
+                                            .decoder = &decoder,
+                                            .memory = memory};
+    return fg_camera_drivers[camera->driver];
 }
 
-static void row(const char *what, size_t bytes) {
+static const struct fg_board_driver *find_board(const struct fg_config *config) {
+    return fg_board_drivers[config->board.driver];
+}
+
+static struct fg_camera_facts state_facts(const struct fg_config *config, uint32_t i) {
+    struct fg_camera_settings settings;
+    struct fg_camera_facts facts;
+    find_camera(config, i, NULL, &settings)->facts(&settings, &facts);
+    return facts;
+}
+
+enum fg_status fg_setup_check(const struct fg_config *config, struct fg_camera_viewer *const *viewer,
+                              struct fg_report *report) {
+    const uint32_t before = report->lines;
+    find_board(config)->check(config->board.settings, report);
+    for (uint32_t i = 0; i < config->cameras; i++) {
+        struct fg_camera_settings settings;
+        const struct fg_camera_driver *driver = find_camera(config, i, NULL, &settings);
+        driver->check(&settings, viewer ? viewer[i] : NULL, report);
+        if (!state_facts(config, i).software_trigger)
+            fg_report_add(report,
+                          "camera %s: the driver %s cannot take a picture when the program asks for it",
+                          config->camera[i].name, driver->name);
+    }
+    return report->lines == before ? FG_OK : FG_INPUT;
+}
+
+enum fg_status fg_setup_camera(const struct fg_config *config, uint32_t i, void *memory,
+                               struct fg_camera **camera, struct fg_message *message) {
+    struct fg_camera_settings settings;
+    return find_camera(config, i, memory, &settings)->open(&settings, camera, message);
+}
+
+enum fg_status fg_setup_board(const struct fg_config *config, int32_t index[FG_CONFIG_IOS],
+                              struct fg_board **board, struct fg_message *message) {
+    _Static_assert(FG_CONFIG_IOS <= FG_BOARD_IOS, "a board has room for every io");
+    _Static_assert(FG_CONFIG_NAME <= FG_BOARD_NAME, "and for its name");
+    struct fg_io ios[FG_CONFIG_IOS];
+    uint32_t count = 0;
+    for (int i = 0; i < FG_CONFIG_IOS; i++) {
+        index[i] = -1;
+        if (!*config->io[i].name)
+            continue;
+        struct fg_io *io = &ios[count];
+        *io = (struct fg_io){.output = i != FG_IO_TRIGGER, .active_low = config->io[i].active_low};
+        snprintf(io->name, sizeof io->name, "%s", config->io[i].name);
+        index[i] = (int32_t)count++;
+    }
+    return find_board(config)->open(config->board.settings, ios, count, board, message);
+}
+
+/* ---- The plan ---- */
+
+/* What one bundle takes that judges frames of a camera. */
+static enum fg_status plan_bundle(const char *path, struct fg_backend *backend,
+                                  const struct fg_camera_facts *camera, struct fg_engine_need *need,
+                                  struct fg_message *message) {
+    struct fg_bundle *bundle = NULL;
+    enum fg_status status = fg_bundle_open(path, &bundle, message);
+    if (status != FG_OK)
+        return status;
+    const struct fg_contract *contract = &fg_bundle_header(bundle)->contract;
+    if (!fg_bundle_header(bundle)->calibrated)
+        status = fg_fail(message, FG_INPUT, "%.300s: not calibrated; run flawgate calibrate on it", path);
+    else if (contract->width > camera->max_width || contract->height > camera->max_height)
+        status = fg_fail(message, FG_INPUT,
+                         "%.300s: judges pictures of %dx%d, but camera.max_width and max_height admit %dx%d",
+                         path, contract->width, contract->height, camera->max_width, camera->max_height);
+    else
+        status = fg_engine_need(bundle, backend, camera->max_width, camera->max_height, need, message);
+    fg_bundle_close(bundle);
+    return status;
+}
+
+/* How messages begin that are about a view's bundle. */
+static void name_slot(const struct fg_config *config, uint32_t view, uint32_t slot, char *text, size_t size) {
+    const char *name = config->view[view].name;
+    snprintf(text, size, "%s%s%sslot %u", *name ? "view " : "", name, *name ? ", " : "", slot);
+}
+
+enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
+                             struct fg_memory_plan *plan, struct fg_report *report) {
+    const uint32_t before = report->lines, sets = config->view[0].bundles > 1 ? 2 : 1;
+    *plan = (struct fg_memory_plan){.line = fg_line_memory() + fg_size_align(sizeof(struct fg_rejects)),
+                                    .banks = config->views * sets};
+    plan->fixed = plan->line;
+    for (uint32_t i = 0; i < config->cameras; i++) {
+        plan->camera[i] = fg_size_align(state_facts(config, i).memory);
+        plan->fixed += plan->camera[i];
+    }
+    for (uint32_t v = 0; v < config->views; v++) {
+        const struct fg_config_view *view = &config->view[v];
+        const struct fg_camera_facts camera = state_facts(config, view->camera);
+        for (uint32_t i = 0; i < view->bundles; i++) {
+            struct fg_message message;
+            struct fg_engine_need *need = &plan->need[v][i];
+            char where[64];
+            name_slot(config, v, i, where, sizeof where);
+            if (plan_bundle(view->bundle[i], backend, &camera, need, &message) != FG_OK)
+                fg_report_add(report, "%s: %s", where, message.text);
+            plan->bank = need->host > plan->bank ? need->host : plan->bank;
+            plan->device = need->device > plan->device ? need->device : plan->device;
+        }
+    }
+    return report->lines == before ? FG_OK : FG_INPUT;
+}
+
+static void print_row(const char *what, size_t bytes) {
     printf("  %-34s %14zu bytes  %8.1f MiB\n", what, bytes, (double)bytes / 1048576);
 }
 
 void fg_setup_print(const struct fg_config *config, const struct fg_memory_plan *plan) {
     const size_t arena = plan->fixed + plan->banks * plan->bank, device = plan->banks * plan->device;
     printf("memory plan\n");
-    row("pictures of the directory camera", plan->camera);
-    row("queues, results, statistics", plan->line);
-    for (uint32_t i = 0; i < config->view[0].bundles; i++) {
-        const struct fg_engine_need *n = &plan->need[i];
-        printf("  slot %u, %s\n", i, config->view[0].bundle[i]);
-        row("  weights", n->weights);
-        row("  prepared weights", n->prepared);
-        row("  activations", n->activations);
-        row("  workspace", n->workspace);
-        row("  results, self-test, loading", n->io + n->frame + n->search + n->load);
-    }
-    row("one bank", plan->bank);
+    print_row("frames of cameras", plan->fixed - plan->line);
+    print_row("queues, results, statistics", plan->line);
+    for (uint32_t v = 0; v < config->views; v++)
+        for (uint32_t i = 0; i < config->view[v].bundles; i++) {
+            const struct fg_engine_need *n = &plan->need[v][i];
+            char where[64];
+            name_slot(config, v, i, where, sizeof where);
+            printf("  %s, %s\n", where, config->view[v].bundle[i]);
+            print_row("  weights", n->weights);
+            print_row("  prepared weights", n->prepared);
+            print_row("  activations", n->activations);
+            print_row("  workspace", n->workspace);
+            print_row("  results, self-test, loading", n->io + n->frame + n->search + n->load);
+        }
+    print_row("one bank", plan->bank);
     if (device)
-        row("  and on the device", plan->device);
+        print_row("  and on the device", plan->device);
     printf("  %-34s %14u\n", "banks", plan->banks);
-    row("arena", arena);
+    print_row("arena", arena);
     if (device)
-        row("arena on the device", device);
-    row("allowance for libraries", FG_ALLOWANCE);
-    row("in all, at most", arena + FG_ALLOWANCE);
+        print_row("arena on the device", device);
+    print_row("allowance for libraries", FG_ALLOWANCE);
+    print_row("in all, at most", arena + FG_ALLOWANCE);
     fflush(stdout);
 }

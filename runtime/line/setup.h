@@ -1,4 +1,4 @@
-/* What a configuration takes, for flawgated and flawgate check.
+/* What a configuration takes, and the drivers that it names, for flawgated and flawgate check.
  *
  * The plan is known before anything is loaded: the arena to the byte, and a named allowance for what
  * libraries take (OpenBLAS's buffers, the C library, libmodbus, stacks). */
@@ -6,29 +6,43 @@
 #define FG_RUNTIME_LINE_SETUP_H
 
 #include "board/camera/camera.h"
+#include "board/gpio/board.h"
 #include "config/config.h"
 #include "runtime/engine/engine.h"
 
 #define FG_ALLOWANCE ((size_t)48 << 20) /* bytes, for libraries and stacks */
 
 struct fg_memory_plan {
-    size_t camera; /* decoded pictures */
-    size_t line;   /* queues, results, statistics */
-    size_t fixed;  /* both */
-    size_t bank;   /* largest of the bundles, */
-    size_t device; /* and of the device's own memory; 0 where it has none */
+    size_t camera[FG_CONFIG_CAMERAS]; /* frames */
+    size_t line;                      /* queues, results, statistics */
+    size_t fixed;                     /* all of these */
+    size_t bank;                      /* of the bundle that takes most */
+    size_t device;                    /* a bank of the device's own memory; 0 where it has none */
     uint32_t banks;
-    struct fg_engine_need need[FG_CONFIG_BUNDLES]; /* of each slot */
+    struct fg_engine_need need[FG_CONFIG_VIEWS][FG_CONFIG_BUNDLES]; /* of each slot's bundle */
 };
 
-/* Opens the head of every bundle. A line in the report for each that cannot be used, or whose contract the
- * camera cannot keep, and for a camera that is not there; FG_INPUT when there is one. */
+/* Reads a configuration with the drivers of this program: fg_config_read. */
+enum fg_status fg_setup_read(const char *path, struct fg_config *config, struct fg_report *report);
+
+/* Opens the head of every bundle. A line in the report for each that cannot be used, or whose contract its
+ * camera cannot keep; FG_INPUT when there is one. */
 enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
                              struct fg_memory_plan *plan, struct fg_report *report);
 
-/* Opens the configured camera. memory: camera.memory_mib, borrowed until it is closed. */
-enum fg_status fg_setup_camera(const struct fg_config *config, void *memory, struct fg_camera **camera,
-                               struct fg_message *message);
+/* Asks the drivers of board and cameras. A line in the report for everything that is wrong; FG_INPUT when
+ * there is one. viewer: NULL, or for each camera who sees what it will show, which takes its time. */
+enum fg_status fg_setup_check(const struct fg_config *config, struct fg_camera_viewer *const *viewer,
+                              struct fg_report *report);
+
+/* Opens a configured camera. memory: what the plan has for it, borrowed until it is closed. */
+enum fg_status fg_setup_camera(const struct fg_config *config, uint32_t i, void *memory,
+                               struct fg_camera **camera, struct fg_message *message);
+
+/* Opens the configured board. index: for each io of the configuration its index on the board; -1: it is not
+ * configured. */
+enum fg_status fg_setup_board(const struct fg_config *config, int32_t index[FG_CONFIG_IOS],
+                              struct fg_board **board, struct fg_message *message);
 
 /* The plan as people read it, to standard output. */
 void fg_setup_print(const struct fg_config *config, const struct fg_memory_plan *plan);

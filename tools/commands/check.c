@@ -1,78 +1,83 @@
 /* flawgate check CONFIG: everything that is wrong with a configuration, and the memory plan. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "runtime/engine/device.h"
-#include "runtime/image/image.h"
 #include "runtime/line/setup.h"
 #include "tools/commands/tool.h"
-#include "trainer/data/files.h"
 
 /* Every byte of every bundle: one that is damaged would be found at a job change. */
-static void check_bundles(const struct fg_config *config, struct fg_report *report) {
-    for (uint32_t i = 0; i < config->view[0].bundles; i++) {
-        struct fg_bundle_facts facts;
-        struct fg_message message;
-        enum fg_status status = fg_bundle_verify(config->view[0].bundle[i], &facts, &message);
-        if (!facts.header)
-            continue; /* the plan has said so */
-        if (status != FG_OK)
-            fg_report_add(report, "slot %u: %s", i, message.text);
-        if (facts.infinite)
-            fg_report_add(report,
-                          "slot %u: %.300s: weights that are not finite: every part would be INOPERATIVE", i,
-                          config->view[0].bundle[i]);
-    }
-}
-
-/* The first picture of the folder that a slot would refuse. */
-static void check_contract(const struct fg_paths *pictures, const struct fg_contract *contract, uint32_t slot,
-                           struct fg_report *report) {
-    for (uint32_t i = 0; i < pictures->count; i++) {
-        struct fg_image image;
-        if (fg_image_size(pictures->path[i], &image, NULL) != FG_OK)
-            continue; /* the camera says so */
-        const bool other_size =
-            contract->width && (image.width != contract->width || image.height != contract->height);
-        if (other_size)
-            fg_report_add(report, "slot %u: judges pictures of %dx%d, but %.300s has %dx%d", slot,
-                          contract->width, contract->height, pictures->path[i], image.width, image.height);
-        const bool other_colour = contract->channels && image.channels != contract->channels;
-        if (other_colour)
-            fg_report_add(report, "slot %u: judges %s pictures, but %.300s is not", slot,
-                          contract->channels == 1 ? "grey" : "colour", pictures->path[i]);
-        if (other_size || other_colour)
-            return;
-    }
-}
-
-static void check_contracts(const struct fg_config *config, struct fg_report *report) {
-    struct fg_paths pictures;
-    if (fg_paths_list(&pictures, config->camera[0].path, NULL) != FG_OK)
-        return; /* the camera says so */
-    for (uint32_t i = 0; i < config->view[0].bundles; i++) {
-        struct fg_bundle *bundle;
-        if (fg_bundle_open(config->view[0].bundle[i], &bundle, NULL) != FG_OK)
-            continue;
-        check_contract(&pictures, &fg_bundle_header(bundle)->contract, i, report);
-        fg_bundle_close(bundle);
-    }
-    fg_paths_free(&pictures);
-}
-
-/* Decodes the camera's pictures as the daemon will. */
-static void check_camera(const struct fg_config *config, struct fg_report *report) {
-    struct fg_message message = {{0}};
-    struct fg_camera *camera = NULL;
-    void *memory = malloc((size_t)config->camera[0].memory_mib << 20);
-    enum fg_status status = memory ? fg_setup_camera(config, memory, &camera, &message)
-                                   : fg_fail(&message, FG_ENVIRONMENT, "no memory for the camera's pictures");
+static void check_bundle(const char *path, uint32_t slot, struct fg_report *report) {
+    struct fg_bundle_facts facts;
+    struct fg_message message;
+    enum fg_status status = fg_bundle_verify(path, &facts, &message);
+    if (!facts.header)
+        return; /* the plan has said so */
     if (status != FG_OK)
-        fg_report_add(report, "%s", message.text);
-    if (camera)
-        camera->close(camera);
-    free(memory);
+        fg_report_add(report, "slot %u: %s", slot, message.text);
+    if (facts.infinite)
+        fg_report_add(report, "slot %u: %.300s: weights that are not finite: every part would be INOPERATIVE",
+                      slot, path);
+}
+
+static void check_bundles(const struct fg_config *config, struct fg_report *report) {
+    for (uint32_t v = 0; v < config->views; v++)
+        for (uint32_t i = 0; i < config->view[v].bundles; i++)
+            check_bundle(config->view[v].bundle[i], i, report);
+}
+
+/* Compares what a camera will show with what the bundles that judge it were trained on. */
+struct contracts {
+    struct fg_camera_viewer viewer;
+    uint32_t count;
+    struct {
+        struct fg_contract contract;
+        uint32_t slot;
+        bool broken; /* one line for each is enough */
+    } of[FG_CONFIG_VIEWS * FG_CONFIG_BUNDLES];
+};
+
+static void compare_frame(struct fg_camera_viewer *viewer, const struct fg_camera_frame *frame,
+                          struct fg_report *report) {
+    struct contracts *contracts = (struct contracts *)viewer;
+    const char *name = frame->name ? frame->name : "a frame";
+    for (uint32_t i = 0; i < contracts->count; i++) {
+        const struct fg_contract *c = &contracts->of[i].contract;
+        const bool other_size = c->width && (frame->width != c->width || frame->height != c->height);
+        const bool other_colour = c->channels && fg_pixel_channels(frame->format) != c->channels;
+        if (contracts->of[i].broken)
+            continue;
+        if (other_size)
+            fg_report_add(report, "slot %u: judges pictures of %dx%d, but %.300s has %dx%d",
+                          contracts->of[i].slot, c->width, c->height, name, frame->width, frame->height);
+        if (other_colour)
+            fg_report_add(report, "slot %u: judges %s pictures, but %.300s is not", contracts->of[i].slot,
+                          c->channels == 1 ? "grey" : "colour", name);
+        contracts->of[i].broken = other_size || other_colour;
+    }
+}
+
+/* The contracts of all bundles that judge a camera's frames. */
+static void collect_contracts(const struct fg_config *config, uint32_t camera, struct contracts *contracts) {
+    *contracts = (struct contracts){.viewer.see = compare_frame};
+    for (uint32_t v = 0; v < config->views; v++)
+        for (uint32_t i = 0; i < config->view[v].bundles && config->view[v].camera == camera; i++) {
+            struct fg_bundle *bundle;
+            if (fg_bundle_open(config->view[v].bundle[i], &bundle, NULL) != FG_OK)
+                continue; /* the plan has said so */
+            contracts->of[contracts->count].contract = fg_bundle_header(bundle)->contract;
+            contracts->of[contracts->count++].slot = i;
+            fg_bundle_close(bundle);
+        }
+}
+
+static void check_drivers(const struct fg_config *config, struct fg_report *report) {
+    static struct contracts contracts[FG_CONFIG_CAMERAS];
+    struct fg_camera_viewer *viewer[FG_CONFIG_CAMERAS];
+    for (uint32_t i = 0; i < config->cameras; i++) {
+        collect_contracts(config, i, &contracts[i]);
+        viewer[i] = &contracts[i].viewer;
+    }
+    fg_setup_check(config, viewer, report);
 }
 
 const char fg_help_check[] = "usage: flawgate check CONFIG\n";
@@ -87,7 +92,7 @@ int fg_tool_check(int argc, char **argv) {
     struct fg_report report = {0};
     struct fg_message message;
     struct fg_backend *backend = NULL;
-    enum fg_status status = fg_config_read(argv[1], &config, &report);
+    enum fg_status status = fg_setup_read(argv[1], &config, &report);
     if (status != FG_ENVIRONMENT) { /* the bundles can be looked at even where other keys are wrong */
         const struct fg_device_choice choice = {config.device, config.threads, config.gpu.workspace_mib};
         struct fg_message said;
@@ -99,10 +104,7 @@ int fg_tool_check(int argc, char **argv) {
         else
             fg_setup_plan(&config, backend, &plan, &report);
         check_bundles(&config, &report);
-        if (*config.camera[0].path && !access(config.camera[0].path, R_OK | X_OK)) {
-            check_camera(&config, &report);
-            check_contracts(&config, &report);
-        }
+        check_drivers(&config, &report);
     }
     if (report.lines)
         fprintf(stderr, "%s%u wrong\n", report.text ? report.text : "", report.lines);

@@ -15,12 +15,13 @@
 #include "board/camera/directory.h"
 #include "runtime/base/clock.h"
 
-#define WIDTH 3
-#define HEIGHT 2
+#define WIDTH 512
+#define HEIGHT 682 /* three pictures fit into 1 MiB, but not if they are a row higher */
 #define BYTES (WIDTH * HEIGHT)
 
 static char folder[64];
-static unsigned char memory[4 * BYTES];
+static unsigned char memory[1 << 20];
+static int32_t height; /* of the pictures */
 static struct fg_message message;
 static struct fg_camera *camera;
 static int decoded; /* pictures that the decoder holds now */
@@ -37,8 +38,9 @@ static enum fg_status read_picture(const char *path, struct fg_decoded *picture,
     fclose(file);
     if (value == 'x')
         return fg_fail(m, FG_INPUT, "%s: damaged", path);
-    *picture = (struct fg_decoded){malloc(BYTES), WIDTH, HEIGHT, 1};
-    memset(picture->pixels, value, BYTES);
+    const size_t bytes = WIDTH * (size_t)height;
+    *picture = (struct fg_decoded){malloc(bytes), WIDTH, height, 1};
+    memset(picture->pixels, value, bytes);
     decoded++;
     return FG_OK;
 }
@@ -61,6 +63,7 @@ static void write_file(const char *name, char value) {
 
 static int set_up(void **state) {
     (void)state;
+    height = HEIGHT;
     strcpy(folder, "/tmp/flawgate-camera-XXXXXX");
     assert_non_null(mkdtemp(folder));
     write_file("b.pic", 'b');
@@ -80,20 +83,24 @@ static int tear_down(void **state) {
     return system(command);
 }
 
-static enum fg_status open_camera(bool cycle, size_t bytes, int32_t max_width) {
-    const struct fg_directory_settings settings = {.folder = folder,
-                                                   .cycle = cycle,
-                                                   .max_width = max_width,
-                                                   .max_height = HEIGHT,
-                                                   .memory = memory,
-                                                   .memory_bytes = bytes};
-    const enum fg_status status = fg_directory_open(&settings, &decoder, &camera, &message);
+static struct fg_directory_settings keys;
+
+static struct fg_camera_settings settings(bool cycle, uint32_t memory_mib, int32_t max_width) {
+    keys = (struct fg_directory_settings){.cycle = cycle, .memory_mib = memory_mib};
+    strcpy(keys.path, folder);
+    return (struct fg_camera_settings){
+        .keys = &keys, .max_width = max_width, .max_height = height, .decoder = &decoder, .memory = memory};
+}
+
+static enum fg_status open_camera(bool cycle, uint32_t memory_mib, int32_t max_width) {
+    const struct fg_camera_settings given = settings(cycle, memory_mib, max_width);
+    const enum fg_status status = fg_directory_driver.open(&given, &camera, &message);
     assert_int_equal(decoded, 0);
     return status;
 }
 
-static void refused(size_t bytes, int32_t max_width, const char *what) {
-    assert_int_equal(open_camera(true, bytes, max_width), FG_INPUT);
+static void refused(uint32_t memory_mib, int32_t max_width, const char *what) {
+    assert_int_equal(open_camera(true, memory_mib, max_width), FG_INPUT);
     if (!strstr(message.text, what))
         fail_msg("\"%s\" does not say \"%s\"", message.text, what);
 }
@@ -113,7 +120,7 @@ static char shown(void) {
 
 static void test_order_and_cycle(void **state) {
     (void)state;
-    assert_int_equal(open_camera(true, sizeof memory, WIDTH), FG_OK);
+    assert_int_equal(open_camera(true, 1, WIDTH), FG_OK);
     const char expected[] = "abcabca";
     for (size_t i = 0; i < sizeof expected - 1; i++)
         assert_int_equal(shown(), expected[i]);
@@ -121,7 +128,7 @@ static void test_order_and_cycle(void **state) {
 
 static void test_end(void **state) {
     (void)state;
-    assert_int_equal(open_camera(false, sizeof memory, WIDTH), FG_OK);
+    assert_int_equal(open_camera(false, 1, WIDTH), FG_OK);
     for (int i = 0; i < 3; i++)
         shown();
     assert_int_equal(camera->trigger(camera, &message), FG_INPUT);
@@ -132,7 +139,7 @@ static void test_end(void **state) {
 static void test_frames(void **state) {
     (void)state;
     struct fg_camera_frame frame;
-    assert_int_equal(open_camera(true, sizeof memory, WIDTH), FG_OK);
+    assert_int_equal(open_camera(true, 1, WIDTH), FG_OK);
     struct pollfd ready = {.fd = camera->descriptor, .events = POLLIN};
     assert_int_equal(camera->next(camera, 0, &frame, &message), FG_TIMEOUT);
     assert_int_equal(poll(&ready, 1, 0), 0);
@@ -160,20 +167,22 @@ static void test_frames(void **state) {
 /* Nothing is read once it is open. */
 static void test_files_may_go(void **state) {
     (void)state;
-    assert_int_equal(open_camera(true, sizeof memory, WIDTH), FG_OK);
+    assert_int_equal(open_camera(true, 1, WIDTH), FG_OK);
     write_file("a10.pic", 'z');
     assert_int_equal(shown(), 'a');
 }
 
 static void test_refused(void **state) {
     (void)state;
-    refused(3 * BYTES - 1, WIDTH, "c.pic");
+    height = HEIGHT + 1;
+    refused(1, WIDTH, "c.pic");
+    height = HEIGHT;
     refused(0, WIDTH, "a10.pic");
-    refused(sizeof memory, WIDTH - 1, "3x2");
+    refused(1, WIDTH - 1, "512x682");
     write_file("bb.pic", 'x');
-    refused(sizeof memory, WIDTH, "bb.pic: damaged");
+    refused(1, WIDTH, "bb.pic: damaged");
     strcat(folder, "/none");
-    refused(sizeof memory, WIDTH, folder);
+    refused(1, WIDTH, folder);
     *strrchr(folder, '/') = 0;
 }
 
@@ -182,7 +191,59 @@ static void test_empty_folder(void **state) {
     char command[96];
     snprintf(command, sizeof command, "rm %s/*.pic", folder);
     assert_int_equal(system(command), 0);
-    refused(sizeof memory, WIDTH, "no pictures");
+    refused(1, WIDTH, "no pictures");
+}
+
+/* What check reports: everything, and each picture that it could read is seen. */
+
+static void see(struct fg_camera_viewer *viewer, const struct fg_camera_frame *frame,
+                struct fg_report *report) {
+    (void)viewer;
+    assert_int_equal(frame->bytes, BYTES);
+    assert_int_equal(frame->pixels[BYTES - 1], frame->name[0]);
+    fg_report_add(report, "seen %s", frame->name);
+}
+
+static void check(bool look, const char *const *lines, uint32_t count) {
+    struct fg_report report = {0};
+    struct fg_camera_viewer viewer = {.see = see};
+    const struct fg_camera_settings given = settings(true, 1, WIDTH);
+    fg_directory_driver.check(&given, look ? &viewer : NULL, &report);
+    for (uint32_t i = 0; i < count; i++)
+        if (!report.text || !strstr(report.text, lines[i]))
+            fail_msg("\"%s\" does not say \"%s\"", report.text ? report.text : "", lines[i]);
+    assert_int_equal(report.lines, count);
+    assert_int_equal(decoded, 0);
+    fg_report_free(&report);
+}
+
+static void test_check(void **state) {
+    (void)state;
+    check(false, NULL, 0);
+    check(true, (const char *const[]){"seen a10.pic", "seen b.pic", "seen c.pic"}, 3);
+    write_file("bb.pic", 'x');
+    write_file("d.pic", 'd');
+    write_file("e.pic", 'e');
+    check(false, NULL, 0);
+    check(true,
+          (const char *const[]){"seen a10.pic", "seen b.pic", "bb.pic: damaged", "seen c.pic",
+                                "d.pic does not fit", "seen d.pic", "seen e.pic"},
+          7);
+    strcat(folder, "/none");
+    check(false, (const char *const[]){folder}, 1);
+    check(true, (const char *const[]){folder}, 1);
+    *strrchr(folder, '/') = 0;
+}
+
+static void test_facts(void **state) {
+    (void)state;
+    const struct fg_camera_settings given = settings(true, 3, 100);
+    struct fg_camera_facts facts;
+    fg_directory_driver.facts(&given, &facts);
+    assert_true(facts.software_trigger && !facts.hardware_trigger);
+    assert_int_equal(facts.max_width, 100);
+    assert_int_equal(facts.max_height, HEIGHT);
+    assert_int_equal(facts.memory, 3 << 20);
 }
 
 int main(void) {
@@ -192,6 +253,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_frames, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_files_may_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_facts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_empty_folder, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

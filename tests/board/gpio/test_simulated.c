@@ -19,9 +19,9 @@
 
 #define PATIENCE (60 * FG_S)
 
-enum { TRIGGER, SENSOR, REJECT, READY, LINES };
+enum { TRIGGER, SENSOR, REJECT, READY, IOS };
 
-static const struct fg_simulated_line lines[LINES] = {
+static const struct fg_io ios[IOS] = {
     [TRIGGER] = {.name = "TRIGGER"},
     [SENSOR] = {.name = "SENSOR", .active_low = true},
     [REJECT] = {.name = "REJECT", .output = true, .active_low = true},
@@ -29,7 +29,9 @@ static const struct fg_simulated_line lines[LINES] = {
 };
 
 static char folder[64];
-static struct fg_simulated *owner, *peer;
+static struct fg_simulated_settings settings;
+static struct fg_board *owner;
+static struct fg_simulated *peer;
 static struct fg_message message;
 
 #define OK(call)                                                                                             \
@@ -42,7 +44,8 @@ static int set_up(void **state) {
     (void)state;
     strcpy(folder, "/tmp/flawgate-board-XXXXXX");
     assert_non_null(mkdtemp(folder));
-    OK(fg_simulated_open(folder, lines, LINES, &owner, &message));
+    snprintf(settings.path, sizeof settings.path, "%s", folder);
+    OK(fg_simulated_driver.open(&settings, ios, IOS, &owner, &message));
     OK(fg_simulated_join(folder, &peer, &message));
     return 0;
 }
@@ -50,16 +53,17 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
     (void)state;
     fg_simulated_close(peer);
-    fg_simulated_close(owner);
-    owner = peer = NULL;
+    if (owner)
+        owner->close(owner);
+    owner = NULL;
+    peer = NULL;
     char command[96];
     snprintf(command, sizeof command, "rm -r %s", folder);
     return system(command);
 }
 
-static void set(uint32_t line, bool level) {
-    struct fg_outputs *outputs = fg_simulated_outputs(owner);
-    OK(outputs->set(outputs, line, level, 0, &message));
+static void set(uint32_t io, bool level) {
+    OK(owner->outputs->set(owner->outputs, io, level, 0, &message));
 }
 
 static struct fg_simulated_change change(uint64_t sequence) {
@@ -71,7 +75,7 @@ static struct fg_simulated_change change(uint64_t sequence) {
 
 static void test_edges_come_in_order_with_their_time(void **state) {
     (void)state;
-    struct fg_edges *edges = fg_simulated_edges(owner);
+    struct fg_edges *edges = owner->edges;
     struct fg_edge edge;
     assert_false(edges->next(edges, &edge));
     const int64_t before = fg_clock_ns();
@@ -82,13 +86,13 @@ static void test_edges_come_in_order_with_their_time(void **state) {
     const int64_t after = fg_clock_ns();
     struct pollfd ready = {.fd = edges->descriptor, .events = POLLIN};
     assert_int_equal(poll(&ready, 1, 0), 1);
-    const struct fg_edge expected[] = {{.line = TRIGGER, .level = true, .sequence = 1},
-                                       {.line = SENSOR, .level = false, .sequence = 1},
-                                       {.line = TRIGGER, .level = false, .sequence = 2}};
+    const struct fg_edge expected[] = {{.io = TRIGGER, .level = true, .sequence = 1},
+                                       {.io = SENSOR, .level = false, .sequence = 1},
+                                       {.io = TRIGGER, .level = false, .sequence = 2}};
     int64_t last = before;
     for (size_t i = 0; i < 3; i++) {
         assert_true(edges->next(edges, &edge));
-        assert_int_equal(edge.line, expected[i].line);
+        assert_int_equal(edge.io, expected[i].io);
         assert_int_equal(edge.level, expected[i].level); /* active-low is undone */
         assert_int_equal(edge.sequence, expected[i].sequence);
         assert_int_equal(edge.lost, 0);
@@ -101,23 +105,23 @@ static void test_edges_come_in_order_with_their_time(void **state) {
     assert_int_equal(fg_simulated_drive(peer, READY, true, &message), FG_USAGE);
 }
 
-/* What no driver of ours writes: lines that are none, outputs, times to come. */
+/* What no driver of ours writes: ios that are none, outputs, times to come. */
 static void test_hostile_edges(void **state) {
     (void)state;
     const struct {
-        uint32_t line, level;
+        uint32_t io, level;
         int64_t time_ns;
-    } records[] = {{LINES, 1, 0}, {UINT32_MAX, 1, 0}, {READY, 1, 0}, {TRIGGER, 7, INT64_MAX}};
+    } records[] = {{IOS, 1, 0}, {UINT32_MAX, 1, 0}, {READY, 1, 0}, {TRIGGER, 7, INT64_MAX}};
     char path[96];
     snprintf(path, sizeof path, "%s/edges", folder);
     const int fifo = open(path, O_WRONLY | O_NONBLOCK);
     assert_true(fifo >= 0);
     assert_int_equal(write(fifo, records, sizeof records), sizeof records);
     close(fifo);
-    struct fg_edges *edges = fg_simulated_edges(owner);
+    struct fg_edges *edges = owner->edges;
     struct fg_edge edge;
     assert_true(edges->next(edges, &edge));
-    assert_int_equal(edge.line, TRIGGER);
+    assert_int_equal(edge.io, TRIGGER);
     assert_true(edge.level);
     assert_true(edge.time_ns <= fg_clock_ns());
     assert_false(edges->next(edges, &edge));
@@ -132,11 +136,11 @@ static void test_outputs_are_seen_as_changes(void **state) {
     set(READY, true);
     set(REJECT, true);
     assert_int_equal(fg_simulated_changes(peer), first + 3);
-    const uint32_t line[] = {REJECT, READY, REJECT};
+    const uint32_t io[] = {REJECT, READY, REJECT};
     const bool level[] = {true, true, false};
     for (uint64_t i = 0; i < 3; i++) {
         const struct fg_simulated_change found = change(first + i);
-        assert_int_equal(found.line, line[i]);
+        assert_int_equal(found.io, io[i]);
         assert_int_equal(found.level, level[i]);
     }
     struct fg_simulated_change none;
@@ -145,7 +149,7 @@ static void test_outputs_are_seen_as_changes(void **state) {
 
 static void test_an_output_keeps_its_time(void **state) {
     (void)state;
-    struct fg_outputs *outputs = fg_simulated_outputs(owner);
+    struct fg_outputs *outputs = owner->outputs;
     const int64_t at = fg_clock_ns() + 20 * FG_MS;
     const uint64_t first = fg_simulated_changes(peer);
     OK(outputs->set(outputs, READY, true, at, &message));
@@ -177,13 +181,13 @@ static void test_old_changes_are_said_to_be_gone(void **state) {
         set(READY, i % 2 == 0);
     struct fg_simulated_change none;
     assert_int_equal(fg_simulated_change(peer, first, fg_clock_ns() + PATIENCE, &none, &message), FG_INPUT);
-    assert_true(change(first + 1).line == READY);
+    assert_true(change(first + 1).io == READY);
 }
 
 static void test_one_owner(void **state) {
     (void)state;
-    struct fg_simulated *second = NULL;
-    assert_int_equal(fg_simulated_open(folder, lines, LINES, &second, &message), FG_ENVIRONMENT);
+    struct fg_board *second = NULL;
+    assert_int_equal(fg_simulated_driver.open(&settings, ios, IOS, &second, &message), FG_ENVIRONMENT);
     assert_non_null(strstr(message.text, folder));
     assert_null(second);
 }
@@ -194,25 +198,24 @@ static void test_the_owner_dies(void **state) {
     (void)state;
     set(READY, true);
     OK(fg_simulated_drive(peer, TRIGGER, true, &message));
-    fg_simulated_close(owner);
+    owner->close(owner);
     owner = NULL;
     assert_true(fg_simulated_level(peer, READY));
     fg_simulated_close(peer);
     OK(fg_simulated_join(folder, &peer, &message));
     assert_int_equal(fg_simulated_drive(peer, TRIGGER, false, &message), FG_ENVIRONMENT);
     assert_true(fg_simulated_level(peer, TRIGGER));
-    struct fg_outputs *outputs = fg_simulated_outputs(peer);
-    outputs->safe(outputs);
+    fg_simulated_make_safe(peer);
     assert_false(fg_simulated_level(peer, READY));
 
     const uint64_t changes = fg_simulated_changes(peer);
-    OK(fg_simulated_open(folder, lines, LINES, &owner, &message));
+    OK(fg_simulated_driver.open(&settings, ios, IOS, &owner, &message));
     assert_int_equal(fg_simulated_changes(peer), changes);
     struct fg_edge edge;
-    struct fg_edges *edges = fg_simulated_edges(owner);
+    struct fg_edges *edges = owner->edges;
     assert_false(edges->next(edges, &edge));
     set(READY, true);
-    assert_int_equal(change(changes).line, READY);
+    assert_int_equal(change(changes).io, READY);
 }
 
 static void test_no_board(void **state) {

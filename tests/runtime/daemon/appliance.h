@@ -229,7 +229,7 @@ static inline uint32_t line_of(const char *name) {
 
 static inline void expect_released(void) {
     for (uint32_t i = 0; i < fg_simulated_count(board); i++)
-        assert_false(fg_simulated_line(board, i)->output && fg_simulated_level(board, i));
+        assert_false(fg_simulated_io(board, i)->output && fg_simulated_level(board, i));
 }
 
 static inline int64_t pulse_trigger(void) {
@@ -244,7 +244,7 @@ static inline struct fg_simulated_change wait_change(const char *name) {
     struct fg_simulated_change change;
     do
         OK(fg_simulated_change(board, seen++, fg_clock_ns() + PATIENCE, &change, &message));
-    while (change.line != line_of(name));
+    while (change.io != line_of(name));
     return change;
 }
 

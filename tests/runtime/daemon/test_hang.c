@@ -226,7 +226,7 @@ static void test_late_job(void **state) {
     for (const uint64_t changes = fg_simulated_changes(board); seen < changes; seen++) {
         struct fg_simulated_change change;
         OK(fg_simulated_change(board, seen, 0, &change, &message));
-        assert_false(change.line == line_of("HEARTBEAT") && change.time_ns > deadline + 2 * FG_S);
+        assert_false(change.io == line_of("HEARTBEAT") && change.time_ns > deadline + 2 * FG_S);
     }
     go_on();
     wait_bit(READY, true);
