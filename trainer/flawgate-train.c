@@ -13,7 +13,7 @@
 #include "runtime/base/json.h"
 #include "runtime/engine/device.h"
 #include "runtime/weights/safetensors.h"
-#include "trainer/bundle/finish.h"
+#include "trainer/bundle/calibrate.h"
 #include "trainer/data/dataset.h"
 #include "trainer/evaluate/evaluate.h"
 #include "trainer/loop/state.h"
@@ -137,7 +137,7 @@ static enum fg_status open_weights(struct run *run, struct fg_message *message) 
 
 static enum fg_status open_trainer(struct run *run, struct fg_message *message) {
     if (run->data.trains < 2 * run->options.devices)
-        return fg_fail(message, FG_INPUT, "%u pictures to train with are too few for %u GPUs",
+        return fg_fail(message, FG_INPUT, "%u pictures to train with are too few for %u devices",
                        run->data.trains, run->options.devices);
     const struct fg_pictures pictures = {.pixels = run->data.pixels,
                                          .count = run->data.trains + run->data.held_outs,
@@ -145,8 +145,8 @@ static enum fg_status open_trainer(struct run *run, struct fg_message *message) 
                                          .trains = run->data.trains,
                                          .held_out = run->data.held_out,
                                          .held_outs = run->data.held_outs};
-    enum fg_status status = fg_trainer_open(&run->options.training, &run->weights, &pictures, &run->group[0],
-                                            1, &run->trainer, message);
+    enum fg_status status = fg_trainer_open(&run->options.training, &run->weights, &pictures, run->group,
+                                            run->options.devices, &run->trainer, message);
     if (status == FG_OK && run->options.resume)
         status = fg_trainer_resume(run->trainer, run->state_path, run->data.hash, message);
     return status;
@@ -237,16 +237,7 @@ static enum fg_status train(struct run *run, struct fg_message *message) {
     return FG_OK;
 }
 
-/* The bundle's name is the file's, without folder and ending; the Modbus map shows it in ASCII. */
-static void name_bundle(const char *path, char name[FG_NAME_SIZE]) {
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    snprintf(name, FG_NAME_SIZE, "%.*s", (int)(strlen(base) - strlen(FG_BUNDLE_ENDING)), base);
-    for (char *c = name; *c; c++)
-        if (*c < 0x20 || *c > 0x7e)
-            *c = '_';
-}
-
-static struct fg_bundle_header header_of(const struct run *run) {
+static struct fg_bundle_header make_header(const struct run *run) {
     const struct fg_progress *c = fg_trainer_counters(run->trainer);
     const struct fg_training *t = &run->options.training;
     struct fg_bundle_header h = {.spec = run->spec,
@@ -265,103 +256,80 @@ static struct fg_bundle_header header_of(const struct run *run) {
                                                 .held_out_loss = c->best_loss}};
     memcpy(h.provenance.data_hash, run->data.hash, sizeof h.provenance.data_hash);
     snprintf(h.provenance.program, sizeof h.provenance.program, "flawgate-train " FG_VERSION);
-    name_bundle(run->options.out, h.provenance.name);
+    fg_draft_name(run->options.out, h.provenance.name);
     return h;
 }
 
-static enum fg_status calibrate(struct run *run, struct fg_calibration *calibration,
-                                struct fg_message *message) {
+/* Calibrates on the held-out pictures' files, which the line would see as they are. */
+static enum fg_status calibrate_draft(struct run *run, struct fg_draft *draft, struct fg_message *message) {
     const char **held_out = calloc(run->data.held_outs, sizeof *held_out);
     if (!held_out)
         return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory");
     for (uint32_t i = 0; i < run->data.held_outs; i++)
         held_out[i] = run->data.files.path[run->data.held_out[i]];
-    const struct fg_bundle_header header = header_of(run);
     run->part_ns = fg_clock_ns();
     enum fg_status status =
-        fg_finish(run->options.out, fg_trainer_best(run->trainer), &header, held_out, run->data.held_outs,
-                  run->options.false_rejects, run->group[0], show_calibration, run, calibration, message);
+        fg_calibrate_draft(draft, held_out, run->data.held_outs, run->options.false_rejects, show_calibration,
+                           run, NULL, message);
     free(held_out);
     return status;
 }
 
-static bool has_test_pictures(const struct run *run) {
-    char test[4096];
-    struct stat found;
-    return (size_t)snprintf(test, sizeof test, "%s/test", run->options.folder) < sizeof test &&
-           !stat(test, &found) && S_ISDIR(found.st_mode);
-}
-
-/* A field holds no NaN. */
-static float or_none(double figure) {
-    return isnan(figure) ? -1 : (float)figure;
-}
-
-static void print_figure(const char *name, double figure) {
-    if (isnan(figure))
-        fprintf(stderr, ", no %s", name);
-    else
-        fprintf(stderr, ", %s %.2f %%", name, 100 * figure);
-}
-
-/* Enters in the bundle how well it does on the category's test pictures. */
-static enum fg_status evaluate(struct run *run, struct fg_figures *figures, struct fg_message *message) {
-    struct fg_evaluation evaluation = {.groups = 0};
-    struct fg_station station;
-    enum fg_status status = fg_station_open(&station, run->options.out, run->group[0], true, message);
-    if (status != FG_OK)
-        return status;
+/* Enters in the bundle how well it does on the category's test pictures. What is wrong with them takes
+ * nothing from it. */
+static void evaluate_draft(struct run *run, struct fg_draft *draft) {
+    struct fg_evaluation evaluation;
+    struct fg_figures figures;
+    struct fg_message why;
     run->part_ns = fg_clock_ns();
-    status = fg_evaluate(&evaluation, &station, run->options.folder, show_evaluation, run, message);
+    enum fg_status status = fg_evaluate(&evaluation, &draft->station, run->options.folder,
+                                        draft->header.calibration.threshold, show_evaluation, run, &why);
     if (status == FG_OK)
-        status = fg_metrics_figures(evaluation.metrics, 0, figures, message);
-    if (status == FG_OK) {
-        struct fg_bundle_header header = *fg_bundle_header(station.bundle);
-        header.provenance.test_pictures = figures->images;
-        header.provenance.image_auroc = or_none(figures->image_auroc);
-        header.provenance.pixel_auroc = or_none(figures->pixel_auroc);
-        header.provenance.pro = or_none(figures->pro);
-        status = fg_bundle_rewrite(station.bundle, run->options.out, &header, NULL, NULL, message);
-    }
+        status = fg_metrics_figures(evaluation.metrics, 0, &figures, &why);
     fg_evaluation_close(&evaluation);
-    fg_station_close(&station);
-    return status;
+    if (status != FG_OK) {
+        fprintf(stderr, "The test pictures were not judged: %s\n", why.text);
+        return;
+    }
+    char sentence[128];
+    fg_evaluation_enter(&figures, &draft->header.provenance);
+    fg_evaluation_sentence(&figures, sentence, sizeof sentence);
+    fprintf(stderr, "%s\n", sentence);
 }
 
-static enum fg_status finish(struct run *run, struct fg_message *message) {
-    struct fg_calibration calibration;
-    enum fg_status status = calibrate(run, &calibration, message);
-    if (status != FG_OK)
-        return status;
-    char sentence[512];
-    fg_calibration_sentence(&calibration, sentence, sizeof sentence);
-    fprintf(stderr, "%s\n", sentence);
-    if (has_test_pictures(run)) {
-        /* The bundle is there and good: what is wrong with the test pictures takes nothing from it. */
-        struct fg_figures figures;
-        struct fg_message why;
-        if (evaluate(run, &figures, &why) == FG_OK) {
-            fprintf(stderr, "Of %u test pictures", figures.images);
-            print_figure("image AUROC", figures.image_auroc);
-            print_figure("pixel AUROC", figures.pixel_auroc);
-            print_figure("PRO", figures.pro);
-            fputs("\n", stderr);
-        } else {
-            fprintf(stderr, "The test pictures were not judged: %s\n", why.text);
-        }
-    }
+static void show_bundle(const struct run *run, const struct fg_bundle_header *header, const char *sentence) {
+    const struct fg_calibration *c = &header->calibration;
     fprintf(stderr, "%s is written.\n", run->options.out);
-    if (run->options.json) {
-        char name[FG_NAME_SIZE];
-        name_bundle(run->options.out, name);
-        printf("{\"bundle\": ");
-        fg_json_text(stdout, name);
-        printf(", \"threshold\": %.9g, \"held_out\": %u, \"rate_bound\": %.9g, \"sentence\": ",
-               (double)calibration.threshold, calibration.pictures, (double)calibration.rate_bound);
-        fg_json_text(stdout, sentence);
-        printf("}\n");
+    if (!run->options.json)
+        return;
+    printf("{\"bundle\": ");
+    fg_json_text(stdout, header->provenance.name);
+    printf(", \"threshold\": %.9g, \"held_out\": %u, \"rate_bound\": %.9g, \"sentence\": ",
+           (double)c->threshold, c->pictures, (double)c->rate_bound);
+    fg_json_text(stdout, sentence);
+    printf("}\n");
+}
+
+/* Makes the bundle of the best epoch's weights; its file is written once, when all is known. */
+static enum fg_status finish_bundle(struct run *run, struct fg_message *message) {
+    struct fg_draft draft;
+    char sentence[512];
+    const struct fg_bundle_header header = make_header(run);
+    enum fg_status status = fg_draft_open(&draft, run->options.out, fg_trainer_best(run->trainer), &header,
+                                          run->group[0], message);
+    if (status == FG_OK)
+        status = calibrate_draft(run, &draft, message);
+    if (status == FG_OK) {
+        fg_calibration_sentence(&draft.header.calibration, sentence, sizeof sentence);
+        fprintf(stderr, "%s\n", sentence);
+        if (fg_test_set_exists(run->options.folder))
+            evaluate_draft(run, &draft);
+        status = fg_draft_write(&draft, run->options.out, message);
     }
-    return FG_OK;
+    if (status == FG_OK)
+        show_bundle(run, &draft.header, sentence);
+    fg_draft_close(&draft);
+    return status;
 }
 
 /* An hour of training must not end at a folder that is not there. */
@@ -432,7 +400,7 @@ static enum fg_status run_all(struct run *run, struct fg_message *message) {
         return status;
     show_start(run);
     status = train(run, message);
-    return status == FG_OK ? finish(run, message) : status;
+    return status == FG_OK ? finish_bundle(run, message) : status;
 }
 
 int main(int argc, char **argv) {

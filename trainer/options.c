@@ -26,7 +26,7 @@ const char FG_OPTIONS_HELP[] =
     "  --seed N            of weights, order, masks and the held-out choice (0)\n"
     "  --threads N         processors to use (all)\n"
     "  --device NAME       auto, cuda or cpu (auto: an NVIDIA GPU where there is one)\n"
-    "  --devices N         GPUs to train on, each with its share of a batch (1)\n"
+    "  --devices N         GPUs, or parts of the CPU, to train on, each with its share of a batch (1)\n"
     "  --false-rejects X   rate that the threshold is set for (0.001)\n"
     "  --resume            go on from NAME.state\n"
     "  --json              one object a line on standard output\n";
@@ -123,11 +123,9 @@ static enum fg_status read_backbone(const char *text, struct fg_options *o, stru
 }
 
 static enum fg_status check(const struct fg_options *o, struct fg_message *message) {
-    if (o->devices > 1 && !strcmp(o->device, "cpu"))
-        return fg_fail(message, FG_USAGE, "--devices %u is of GPUs, but --device is cpu", o->devices);
     if (o->training.batch % o->devices || o->training.batch / o->devices < 2)
         return fg_fail(message, FG_USAGE,
-                       "--batch %u on %u GPUs: each must have the same share, of 2 pictures or more",
+                       "--batch %u on %u devices: each must have the same share, of 2 pictures or more",
                        o->training.batch, o->devices);
     if (!o->folder)
         return fg_fail(message, FG_USAGE,

@@ -11,7 +11,7 @@ struct fg_options {
     bool scconv, simam, fmm, soft_gate;
     uint32_t levels;
     struct fg_training training;
-    uint32_t devices;   /* GPUs; 1 to FG_MAX_DEVICES */
+    uint32_t devices;   /* 1 to FG_MAX_DEVICES */
     const char *device; /* "auto", "cuda", "cpu" */
     uint32_t threads;   /* 0: as many as the machine has processors */
     float false_rejects;

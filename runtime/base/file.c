@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +31,13 @@ enum fg_status fg_file_create(struct fg_file *file, const char *path, struct fg_
     snprintf(file->temporary, sizeof file->temporary, "%s.tmp", file->path);
     file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     return file->descriptor < 0 ? fail(file, message, "create") : FG_OK;
+}
+
+enum fg_status fg_file_create_in_memory(struct fg_file *file, const char *name, struct fg_message *message) {
+    snprintf(file->path, sizeof file->path, "%s", name);
+    file->temporary[0] = 0;
+    file->descriptor = memfd_create("flawgate", MFD_CLOEXEC);
+    return file->descriptor < 0 ? fail(file, message, "create in memory") : FG_OK;
 }
 
 enum fg_status fg_file_write(struct fg_file *file, const void *bytes, size_t size,
@@ -107,6 +115,7 @@ void fg_file_abandon(struct fg_file *file) {
     if (file->descriptor < 0)
         return;
     close(file->descriptor);
-    unlink(file->temporary);
+    if (*file->temporary)
+        unlink(file->temporary);
     file->descriptor = -1;
 }

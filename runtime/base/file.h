@@ -18,6 +18,9 @@ struct fg_file {
 
 /* Opens PATH.tmp for writing. FG_ENVIRONMENT names the path and the system's reason, here and below. */
 enum fg_status fg_file_create(struct fg_file *file, const char *path, struct fg_message *message);
+/* Makes a file in memory, which has no place and is never committed: it ends when its descriptor is closed.
+ * name stands for it in messages. */
+enum fg_status fg_file_create_in_memory(struct fg_file *file, const char *name, struct fg_message *message);
 enum fg_status fg_file_write(struct fg_file *file, const void *bytes, size_t size,
                              struct fg_message *message);
 /* Writes at a place before the current end, to fill in what is known last. */

@@ -1,3 +1,4 @@
+/* Opens a bundle and checks all of it but its streams, before any of its values is used. */
 #include "runtime/bundle/bundle.h"
 
 #include <errno.h>
@@ -35,11 +36,11 @@ __attribute__((format(printf, 2, 3))) static enum fg_status refuse(const struct 
     return fg_fail(o->message, FG_INPUT, "%.200s: %.300s", o->bundle->path, inner.text);
 }
 
-static size_t head_size(const struct opening *o) {
+static size_t measure_head(const struct opening *o) {
     return FG_BUNDLE_HEAD + o->fields + (size_t)o->entries * FG_BUNDLE_ENTRY;
 }
 
-static const unsigned char *entry(const struct opening *o, uint32_t i) {
+static const unsigned char *find_entry(const struct opening *o, uint32_t i) {
     return o->bytes + FG_BUNDLE_HEAD + o->fields + (size_t)i * FG_BUNDLE_ENTRY;
 }
 
@@ -71,12 +72,10 @@ void fg_bundle_hash(const unsigned char *bytes, size_t size, uint8_t hash[FG_HAS
 
 /* Magic, version, counts, sizes. */
 static enum fg_status read_head(struct opening *o) {
-    struct fg_bundle *bundle = o->bundle;
-    /* Not blocking, so that opening a pipe returns and can be refused. */
-    bundle->descriptor = open(bundle->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const struct fg_bundle *bundle = o->bundle;
     struct stat info;
-    if (bundle->descriptor < 0 || fstat(bundle->descriptor, &info))
-        return fg_fail_errno(o->message, FG_INPUT, errno, "%.300s: cannot open", bundle->path);
+    if (fstat(bundle->descriptor, &info))
+        return fg_fail_errno(o->message, FG_INPUT, errno, "%.300s: cannot read", bundle->path);
     if (!S_ISREG(info.st_mode))
         return refuse(o, "not a file");
     o->size = (uint64_t)info.st_size;
@@ -97,24 +96,24 @@ static enum fg_status read_head(struct opening *o) {
         return refuse(o,
                       "%zu bytes of fields and %u entries in the table, but at most %d and %d are possible",
                       o->fields, o->entries, FG_BUNDLE_FIELD_BYTES, FG_BUNDLE_ENTRIES);
-    if (fg_get_u64(head + 8) != o->size || head_size(o) > o->size)
+    if (fg_get_u64(head + 8) != o->size || measure_head(o) > o->size)
         return refuse(o, "%llu bytes, but the bundle was written with %llu; copy it again",
                       (unsigned long long)o->size, (unsigned long long)fg_get_u64(head + 8));
     return FG_OK;
 }
 
 static enum fg_status read_table(struct opening *o) {
-    o->bytes = malloc(head_size(o));
+    o->bytes = malloc(measure_head(o));
     if (!o->bytes)
         return fg_fail(o->message, FG_ENVIRONMENT, "%.300s: no memory for the table", o->bundle->path);
-    return fg_bundle_read(o->bundle, 0, o->bytes, head_size(o), o->message);
+    return fg_bundle_read(o->bundle, 0, o->bytes, measure_head(o), o->message);
 }
 
 /* Streams lie one behind the other from the table to the end: no gap, no overlap, nothing left over. */
 static enum fg_status check_offsets(const struct opening *o) {
-    uint64_t at = head_size(o);
+    uint64_t at = measure_head(o);
     for (uint32_t i = 0; i < o->entries; i++) {
-        const uint64_t offset = fg_get_u64(entry(o, i) + 84), stored = fg_get_u64(entry(o, i) + 92);
+        const uint64_t offset = fg_get_u64(find_entry(o, i) + 84), stored = fg_get_u64(find_entry(o, i) + 92);
         if (offset != at || stored < 1 || stored > o->size - at)
             return refuse(
                 o,
@@ -131,7 +130,7 @@ static enum fg_status check_offsets(const struct opening *o) {
 
 static enum fg_status check_names(const struct opening *o) {
     for (uint32_t i = 0; i < o->entries; i++) {
-        const char *name = (const char *)entry(o, i);
+        const char *name = (const char *)find_entry(o, i);
         const size_t length = strnlen(name, FG_NAME_SIZE);
         for (size_t k = 0; k < FG_NAME_SIZE; k++)
             if (k < length ? name[k] < 0x20 || name[k] > 0x7e : name[k] != 0)
@@ -139,7 +138,7 @@ static enum fg_status check_names(const struct opening *o) {
         if (length == 0 || length == FG_NAME_SIZE)
             return refuse(o, "entry %u of the table: a name of %zu bytes", i, length);
         for (uint32_t j = 0; j < i; j++)
-            if (!strcmp(name, (const char *)entry(o, j)))
+            if (!strcmp(name, (const char *)find_entry(o, j)))
                 return refuse(o, "%s is there twice", name);
     }
     return FG_OK;
@@ -147,10 +146,10 @@ static enum fg_status check_names(const struct opening *o) {
 
 static enum fg_status check_hash(const struct opening *o) {
     uint8_t hash[FG_HASH_SIZE];
-    fg_bundle_hash(o->bytes, head_size(o), hash);
+    fg_bundle_hash(o->bytes, measure_head(o), hash);
     if (memcmp(hash, o->bytes + FG_BUNDLE_HEAD_HASH, sizeof hash) != 0)
         return refuse(o, "damaged: the checksum of its header does not match; copy it again");
-    o->bundle->checksum = (uint32_t)crc32_z(0, o->bytes, head_size(o));
+    o->bundle->checksum = (uint32_t)crc32_z(0, o->bytes, measure_head(o));
     memcpy(o->bundle->key_id, o->bytes + FG_BUNDLE_HEAD_SIGNED, sizeof o->bundle->key_id);
     return FG_OK;
 }
@@ -225,7 +224,7 @@ static enum fg_status match_tensors(const struct opening *o) {
     bool found[FG_NETWORK_PARAMS + FG_SELF_TESTS] = {false};
     struct fg_report report = {0};
     for (uint32_t i = 0; i < o->entries; i++)
-        take_entry(o, entry(o, i), found, &report);
+        take_entry(o, find_entry(o, i), found, &report);
     for (uint32_t i = 0; i < network->params; i++)
         if (fg_param_folded(&network->param[i]) && !found[i])
             fg_report_add(&report, "%s is missing", network->param[i].name);
@@ -244,16 +243,18 @@ static enum fg_status match_tensors(const struct opening *o) {
     return status;
 }
 
-enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle, struct fg_message *message) {
-    if (sodium_init() < 0)
-        return fg_fail(message, FG_ENVIRONMENT, "libsodium does not start on this machine");
+enum fg_status fg_bundle_take(int descriptor, const char *path, struct fg_bundle **bundle,
+                              struct fg_message *message) {
     struct opening o = {.bundle = calloc(1, sizeof *o.bundle), .message = message};
-    if (!o.bundle)
+    if (!o.bundle) {
+        close(descriptor);
         return fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to open it", path);
-    o.bundle->descriptor = -1;
+    }
+    o.bundle->descriptor = descriptor;
+    snprintf(o.bundle->path, sizeof o.bundle->path, "%s", path);
     enum fg_status status = FG_OK;
-    if ((size_t)snprintf(o.bundle->path, sizeof o.bundle->path, "%s", path) >= sizeof o.bundle->path)
-        status = fg_fail(message, FG_USAGE, "%.100s...: the path is too long", path);
+    if (sodium_init() < 0)
+        status = fg_fail(message, FG_ENVIRONMENT, "libsodium does not start on this machine");
     if (status == FG_OK)
         status = read_head(&o);
     if (status == FG_OK)
@@ -276,11 +277,18 @@ enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle, struc
     return status;
 }
 
+enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle, struct fg_message *message) {
+    /* Not blocking, so that opening a pipe returns and can be refused. */
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return fg_fail_errno(message, FG_INPUT, errno, "%.300s: cannot open", path);
+    return fg_bundle_take(descriptor, path, bundle, message);
+}
+
 void fg_bundle_close(struct fg_bundle *bundle) {
     if (!bundle)
         return;
-    if (bundle->descriptor >= 0)
-        close(bundle->descriptor);
+    close(bundle->descriptor);
     free(bundle);
 }
 

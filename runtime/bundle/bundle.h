@@ -1,10 +1,13 @@
 /* The bundle NAME.fgb: one file with everything that a line needs to judge a part.
  *
- * Layout: magic "FGB1" + version; header = typed, length-prefixed fields, each with a must-understand bit; a
- * table of tensors; the tensors, each its own zlib stream. Batch norm is folded into the convolutions;
- * nothing else is composed. The exact format is described in runtime/bundle/format.h. Every field is bounded before
- * it is used: the file is hostile until magic, version, counts, sizes, offsets, duplicates and hashes have
- * been checked, in that order. */
+ * It has a header of fields, a table of tensors, and the tensors, each in a zlib stream of its own; every
+ * batch norm is folded into its convolution. runtime/bundle/format.h has the exact bytes. A file is hostile
+ * until magic, version, counts, sizes, offsets, duplicates and hashes have been checked, in that order.
+ *
+ * Owner: who opens or makes a bundle closes it; what the accessors give lives as long as it. Thread: an
+ * open bundle does not change, so any number of threads may use it. Errors: FG_INPUT for a file that is
+ * damaged or hostile, FG_ENVIRONMENT for this machine's memory and disk; messages name the file, and the
+ * tensor. NULL: only where said. */
 #ifndef FG_RUNTIME_BUNDLE_BUNDLE_H
 #define FG_RUNTIME_BUNDLE_BUNDLE_H
 
@@ -14,127 +17,129 @@
 #define FG_HASH_SIZE 32 /* BLAKE2b-256 */
 #define FG_BUNDLE_ENDING ".fgb"
 
-/* What a camera or a picture file must be. */
+/* What a camera's view or a picture file must be. */
 struct fg_contract {
-    int32_t width,
-        height; /* of the region in the source's pixels; 0 when the training pictures differed in size */
-    int32_t channels; /* 1 grey, 3 colour; 0 when the training pictures had both */
-    char format[16];  /* "grey8", "rgb8": the source format */
+    int32_t width, height; /* pixels; both 0: the training pictures differed in size */
+    int32_t channels;      /* 1 grey, 3 colour; 0: the training pictures were of both kinds */
+    char format[16];       /* the source's, as fg_pixel_name has it; "any8" where channels is 0 */
 };
 
-/* How the threshold was found (network.md, issue's calibration): threshold = max(tail, largest). */
+/* How the threshold was found: trainer/bundle/calibrate.h has the rule. */
 struct fg_calibration {
-    float threshold;               /* score above it is DEFECT */
-    float tail_quantile;           /* log-normal tail quantile at false_rejects */
-    float largest_score;           /* largest held-out score */
-    float log_mean, log_deviation; /* of the log scores */
-    float false_rejects;           /* the rate asked for */
-    float rate_bound;              /* 95 % upper bound that the count supports: 3/n when none exceeds */
-    uint32_t pictures;             /* held-out pictures scored */
+    float threshold;               /* a part with a higher score is DEFECT */
+    float tail_quantile;           /* the scores' log-normal tail quantile at false_rejects */
+    float largest_score;           /* the largest score of a held-out picture */
+    float log_mean, log_deviation; /* mean and deviation of the scores' natural logarithms */
+    float false_rejects;           /* the rate that was asked for, 0 to 1 */
+    float rate_bound;              /* the rate is below it with 95 % confidence: 3 / pictures, at most 1 */
+    uint32_t pictures;             /* number of held-out pictures */
 };
 
 /* Where it comes from. */
 struct fg_provenance {
-    uint8_t data_hash[FG_HASH_SIZE]; /* BLAKE2b over the good pictures' sorted names and contents */
+    uint8_t data_hash[FG_HASH_SIZE]; /* BLAKE2b-256 over the good pictures' sorted names and contents */
     uint32_t train_pictures, held_out_pictures;
     uint32_t epochs, best_epoch, batch;
     float learning_rate, l2, mask_rate;
     bool global_loss;
     uint64_t seed;
-    uint64_t unix_time;                  /* seconds */
-    float held_out_loss;                 /* of the best epoch */
-    uint32_t test_pictures;              /* of the category's test set, 0: it had none, or was not judged; */
-    float image_auroc, pixel_auroc, pro; /* on them (network.md section 8), 0 to 1; -1 where undefined */
-    char program[FG_TEXT_SIZE];          /* "flawgate-train 0.1" */
-    char name[FG_NAME_SIZE];             /* the bundle's name: 64 ASCII bytes of the Modbus map */
+    uint64_t unix_time;     /* seconds */
+    float held_out_loss;    /* the best epoch's loss */
+    uint32_t test_pictures; /* pictures of the test set that were judged; 0: there was none */
+    float image_auroc, pixel_auroc,
+        pro;                    /* figures of the test set (trainer/evaluate/metrics.h), 0 to 1; -1: none */
+    char program[FG_TEXT_SIZE]; /* the program that made it: "flawgate-train 0.1" */
+    char name[FG_NAME_SIZE];    /* the bundle's name: ASCII, as the Modbus map shows it */
 };
 
 struct fg_bundle_header {
     struct fg_network_spec spec;
     struct fg_contract contract;
-    bool calibrated; /* false: only the trainer opens it */
+    bool calibrated; /* false: no threshold, no self-test; only the trainer opens it */
     struct fg_calibration calibration;
     struct fg_provenance provenance;
-    char compatible[FG_TEXT_SIZE]; /* which appliances may take it; empty: any */
-    uint32_t security_counter;
-    /* Self-test: one input (H x W x 3 bytes, as RESIZE makes it) and what it must give. Absent until
-     * calibrated. */
-    float self_test_score;
+    char compatible[FG_TEXT_SIZE]; /* the appliances that may take it; empty: any */
+    uint32_t security_counter;     /* higher in a bundle that must not be replaced by an older one */
+    float self_test_score;         /* what the self-test's input must give; 0 until calibrated */
 };
 
 struct fg_bundle_tensor {
     uint32_t param;             /* index in the network's list */
     enum fg_dtype dtype;        /* as stored: FG_F16, or FG_F32 where float16 cannot hold it */
-    uint64_t offset, stored;    /* of its stream in the file */
-    uint8_t hash[FG_HASH_SIZE]; /* BLAKE2b-256 of the stream */
+    uint64_t offset, stored;    /* where its stream begins in the file, and the stream's bytes */
+    uint8_t hash[FG_HASH_SIZE]; /* the stream's BLAKE2b-256 */
 };
 
 struct fg_bundle;
 
-/* Opens and checks header and table (not yet the streams' hashes). FG_INPUT says what is wrong and where. The
- * header and table live as long as the bundle. */
+/* Opens a bundle and checks header and table. The streams' hashes are checked when they are loaded. */
 enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle, struct fg_message *message);
+/* NULL: nothing to close. */
 void fg_bundle_close(struct fg_bundle *bundle);
 
 const struct fg_bundle_header *fg_bundle_header(const struct fg_bundle *bundle);
 const struct fg_network *fg_bundle_network(const struct fg_bundle *bundle);
 uint32_t fg_bundle_tensors(const struct fg_bundle *bundle);
 const struct fg_bundle_tensor *fg_bundle_tensor(const struct fg_bundle *bundle, uint32_t i);
-/* CRC-32 over header and table: the Modbus map's bundle checksum. */
+/* CRC-32 over header and table: the checksum that the Modbus map shows. */
 uint32_t fg_bundle_checksum(const struct fg_bundle *bundle);
 const char *fg_bundle_path(const struct fg_bundle *bundle);
-/* The 8 bytes that name the key which has signed it, or NULL when it is unsigned. Not a verified signature.
- */
+/* Gives the 8 bytes that name the key by which it says to be signed, which nothing has verified yet; NULL:
+ * unsigned. */
 const uint8_t *fg_bundle_key_id(const struct fg_bundle *bundle);
 
-/* Scratch that one call of fg_bundle_load or fg_bundle_send needs: inflate state and window, the compressed chunk,
- * a block shuffled and a block of values. */
+/* Bytes of scratch that one call of fg_bundle_load, fg_bundle_send or fg_bundle_self_test needs. */
 size_t fg_bundle_scratch(void);
 
-/* Inflates tensor i to float32 in NHWC order at values (fg_param_tensor's count), checking hash and exact
- * length. Takes no memory but scratch; several threads may load different tensors at once. */
+/* Checks tensor i's hash and length, and inflates it to float32 in NHWC order; values: {fg_param_tensor}.
+ * Takes no memory but scratch, so several threads may load different tensors at once. */
 enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float *values, void *scratch,
                               struct fg_message *message);
 
-/* Where a tensor's values go, a block after the other: count of them, of a type, from position at. */
+/* Where a tensor's values go, block after block. */
 struct fg_bundle_sink {
-    enum fg_dtype dtype; /* FG_F32 or FG_F16 */
+    enum fg_dtype dtype; /* the values' type: FG_F32 or FG_F16 */
+    /* Takes the next count values, which are the tensor's from position at on. */
     enum fg_status (*put)(void *argument, size_t at, size_t count, const void *values,
                           struct fg_message *message);
     void *argument;
-    int64_t *read_ns; /* grows by what reading and checking took, the rest is inflating; NULL: nobody asks */
+    int64_t *read_ns; /* grows by what reading and checking took; NULL: nobody asks */
 };
 
-/* Like fg_bundle_load, into a sink. FG_INPUT, naming the tensor, also where a value is too large for float16. */
+/* Does what fg_bundle_load does, into a sink. FG_INPUT also for a value that is too large for the sink's
+ * float16. */
 enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32_t i, const struct fg_bundle_sink *sink,
                               void *scratch, struct fg_message *message);
 
-/* The self-test's input and expected map (height * width float32), inflated like a tensor; input or map may
- * be NULL. */
+/* Inflates the self-test's input {height, width, 3} and the map {height, width} that it must give. NULL:
+ * this one is not asked for. FG_INPUT also for a bundle that is not calibrated. */
 enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map, void *scratch,
                                    struct fg_message *message);
 
-/* Writes a bundle: header, tensors (float32 NHWC, by parameter index, NULL where not folded), and, when the
- * header says calibrated, the self-test's input and map. Atomic: PATH.tmp, fsync, rename. */
-enum fg_status fg_bundle_write(const char *path, const struct fg_bundle_header *header,
-                               const float *const *values, const uint8_t *self_test_input,
-                               const float *self_test_map, struct fg_message *message);
+/* Makes an uncalibrated bundle in memory, under a header whose calibration does not count yet. values: each
+ * folded parameter's {fg_param_tensor} in float32, by parameter index; others are not read. An engine opens
+ * it as any other bundle, from the very streams that fg_bundle_write then puts into a file. path: where
+ * that will be; messages name it, nothing is written there. */
+enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *header,
+                              const float *const *values, struct fg_bundle **bundle,
+                              struct fg_message *message);
 
-/* Writes the same tensors (streams copied as they are) under a new header, of the same network, and
- * self-test: what calibration does. Without a new self-test (NULL, NULL) a calibrated bundle keeps its own.
- * path may be the bundle's own. */
-enum fg_status fg_bundle_rewrite(const struct fg_bundle *bundle, const char *path,
-                                 const struct fg_bundle_header *header, const uint8_t *self_test_input,
-                                 const float *self_test_map, struct fg_message *message);
+/* Writes a bundle's tensors, streams copied as they are, under a new header of the same network and, where
+ * that says calibrated, with a self-test: the given input {height, width, 3} and map {height, width}; both
+ * NULL: the one that the bundle has. path may be the bundle's own. Atomic: PATH.tmp, fsync, rename; an old
+ * file stays until then. FG_USAGE for a header that could not be read again. */
+enum fg_status fg_bundle_write(const struct fg_bundle *bundle, const char *path,
+                               const struct fg_bundle_header *header, const uint8_t *self_test_input,
+                               const float *self_test_map, struct fg_message *message);
 
 /* What reading all of a bundle has shown, fact by fact. */
 struct fg_bundle_facts {
-    bool header;       /* format, the header's checksum and the list of tensors are right */
-    uint32_t streams;  /* weights and self-test; known when header is true, as is all below */
-    uint32_t damaged;  /* of them: checksum, compression or length is wrong */
-    uint32_t infinite; /* of them: with a value that is not finite, so that no part can pass */
+    bool header;       /* format, header and list of tensors are right; false: nothing else is known */
+    uint32_t streams;  /* streams of weights and self-test */
+    uint32_t damaged;  /* streams with a wrong checksum, compression or length */
+    uint32_t infinite; /* streams with a value that is not finite, so that no part can pass */
     bool calibrated;
-    bool has_signature; /* not checked here */
+    bool has_signature; /* says to be signed; nothing has verified it */
 };
 
 /* Reads and decodes every byte; takes memory for the largest tensor. FG_INPUT, with the first damage in the

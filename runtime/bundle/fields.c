@@ -1,3 +1,5 @@
+/* Encodes and decodes the fields of a bundle's header, and bounds each of them. */
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -23,10 +25,15 @@ struct field {
 
 static const struct field FIELDS[] = {FG_BUNDLE_FIELDS(FIELD)};
 
+static_assert(FG_BACKBONES > 1, "a largest value of 0 would let any backbone in");
+static_assert(FG_RESNET18 == 0 && FG_RESNET34 == 1 && FG_RESNET50 == 2 && FG_WIDE_RESNET50_2 == 3,
+              "bundles that exist hold these numbers");
+
 #define COUNT (sizeof FIELDS / sizeof *FIELDS)
 
 /* Encodes one value; returns its length. */
-static size_t encode(const struct field *field, const struct fg_bundle_header *header, unsigned char *bytes) {
+static size_t encode_value(const struct field *field, const struct fg_bundle_header *header,
+                           unsigned char *bytes) {
     const unsigned char *member = (const unsigned char *)header + field->offset;
     uint32_t u32;
     uint64_t u64;
@@ -53,8 +60,8 @@ static size_t encode(const struct field *field, const struct fg_bundle_header *h
     }
 }
 
-static enum fg_status decode(const struct field *field, const unsigned char *bytes, size_t length,
-                             struct fg_bundle_header *header, struct fg_message *message) {
+static enum fg_status decode_value(const struct field *field, const unsigned char *bytes, size_t length,
+                                   struct fg_bundle_header *header, struct fg_message *message) {
     unsigned char *member = (unsigned char *)header + field->offset;
     const bool text = field->type == FG_BUNDLE_TEXT;
     const size_t expected = field->type == FG_BUNDLE_SWITCH ? 4 : field->size;
@@ -89,7 +96,7 @@ static enum fg_status decode(const struct field *field, const unsigned char *byt
 }
 
 /* Rules over more than one field. */
-static enum fg_status check(const struct fg_bundle_header *header, struct fg_message *message) {
+static enum fg_status check_header(const struct fg_bundle_header *header, struct fg_message *message) {
     const struct fg_contract *contract = &header->contract;
     if (!contract->width != !contract->height)
         return fg_fail(message, FG_INPUT, "contract of %dx%d pixels: both or none must be 0", contract->width,
@@ -132,7 +139,7 @@ enum fg_status fg_bundle_fields_read(const unsigned char *bytes, size_t size, st
             if (type != field->type)
                 return fg_fail(message, FG_INPUT, "field %s: type %u, but it is of type %u", field->name,
                                type, field->type);
-            enum fg_status status = decode(field, bytes + at, length, header, message);
+            enum fg_status status = decode_value(field, bytes + at, length, header, message);
             if (status != FG_OK)
                 return status;
         } else if (next < COUNT && id > FIELDS[next].id) {
@@ -147,14 +154,14 @@ enum fg_status fg_bundle_fields_read(const unsigned char *bytes, size_t size, st
     next = skip_optional(next, UINT32_MAX);
     if (next < COUNT)
         return fg_fail(message, FG_INPUT, "field %s is missing", FIELDS[next].name);
-    return check(header, message);
+    return check_header(header, message);
 }
 
 enum fg_status fg_bundle_fields_write(const struct fg_bundle_header *header, unsigned char *bytes,
                                       size_t *size, struct fg_message *message) {
     size_t at = 0;
     for (size_t i = 0; i < COUNT; i++) {
-        const size_t length = encode(&FIELDS[i], header, bytes + at + FG_BUNDLE_FIELD);
+        const size_t length = encode_value(&FIELDS[i], header, bytes + at + FG_BUNDLE_FIELD);
         fg_put_u16(bytes + at, FIELDS[i].id);
         bytes[at + 2] = FIELDS[i].type;
         bytes[at + 3] = FIELDS[i].flags;

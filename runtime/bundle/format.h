@@ -16,7 +16,8 @@
  *
  *   fields, each 8 bytes and its value; ids strictly ascending
  *       0   2  u16 id (the list is FG_BUNDLE_FIELDS below)
- *       2   1  type: 1 u32, 2 u64, 3 f32, 4 switch (u32 0 or 1), 5 text (printable ASCII, no end mark), 6 bytes
+ *       2   1  type: 1 u32, 2 u64, 3 f32, 4 switch (u32 0 or 1), 5 text (printable ASCII, no end mark),
+ *              6 bytes
  *       3   1  bit 0: must be understood. A reader skips an unknown field without it and refuses the file for
  *              an unknown field with it. The other bits are 0
  *       4   4  u32 bytes of the value: 4, 8, 4, 4; a text's and bytes' own
@@ -31,10 +32,10 @@
  *      92   8  u64 bytes of the stream, at least 1
  *     100  32  BLAKE2b-256 (no key) over the stream
  *
- * Entries are the network's folded parameters under the names of network.md (a batch norm's bias is what is
- * left of it; its weight, mean and variance are in the convolution before it), all and no other, in any
- * order; and, in a calibrated bundle, "self_test.input" (u8 {1, height, width, 3}) and "self_test.map"
- * (float32 {1, height, width, 1}).
+ * Entries are the network's folded parameters under their names (runtime/network/network.h; a batch norm's
+ * bias is what is left of it; its weight, mean and variance are in the convolution before it), all and no
+ * other, in any order; and, in a calibrated bundle, "self_test.input" (u8 {1, height, width, 3}) and
+ * "self_test.map" (float32 {1, height, width, 1}).
  *
  * A stream is one zlib stream (RFC 1950) over the values in blocks of 8192 (the last has the rest). In a
  * block the first bytes of all its values come first, then all second bytes, and so on: what changes little
@@ -75,10 +76,10 @@ enum fg_bundle_element { FG_BUNDLE_FLOAT32 = 1, FG_BUNDLE_FLOAT16, FG_BUNDLE_BYT
 
 /* All fields of version 1: FIELD(id, type, flags, member of struct fg_bundle_header, largest value or 0 for
  * the type's own). Those with FG_BUNDLE_MUST are present; others may be absent, as in a bundle of an older
- * program, and are then 0 or empty. A text's largest length is its member's size less one. The backbones are
- * 0 resnet18, 1 resnet34, 2 resnet50, 3 wide_resnet50_2. */
+ * program, and are then 0 or empty. A text's largest length is its member's size less one. A backbone's
+ * number is its place in FG_BACKBONE_TABLE (runtime/network/network.h), from 0. */
 #define FG_BUNDLE_FIELDS(FIELD)                                                                              \
-    FIELD(1, U32, FG_BUNDLE_MUST, spec.backbone, 3)                                                          \
+    FIELD(1, U32, FG_BUNDLE_MUST, spec.backbone, FG_BACKBONES - 1)                                           \
     FIELD(2, U32, FG_BUNDLE_MUST, spec.height, 1024)                                                         \
     FIELD(3, U32, FG_BUNDLE_MUST, spec.width, 1024)                                                          \
     FIELD(4, U32, FG_BUNDLE_MUST, spec.base, 64)                                                             \

@@ -1,3 +1,4 @@
+/* Inflates a bundle's streams block by block, each checked by its hash first, without taking memory. */
 #include <math.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ size_t fg_bundle_scratch(void) {
     return INFLATE_BYTES + CHUNK_BYTES + 2 * BLOCK_BYTES;
 }
 
-static void *pool_take(void *argument, unsigned items, unsigned size) {
+static void *take_from_pool(void *argument, unsigned items, unsigned size) {
     struct loader *l = argument;
     const size_t bytes = ((size_t)items * size + 63) & ~(size_t)63;
     if (bytes > INFLATE_BYTES - l->pool_used)
@@ -42,12 +43,12 @@ static void *pool_take(void *argument, unsigned items, unsigned size) {
     return piece;
 }
 
-static void pool_give(void *argument, void *piece) {
+static void leave_in_pool(void *argument, void *piece) {
     (void)argument;
     (void)piece;
 }
 
-static enum fg_status damaged(const struct loader *l, const char *what) {
+static enum fg_status fail_damaged(const struct loader *l, const char *what) {
     return fg_fail(l->message, FG_INPUT, "%.250s: %s is damaged: %s; copy the bundle again", l->bundle->path,
                    l->name, what);
 }
@@ -76,7 +77,7 @@ static enum fg_status check_hash(struct loader *l) {
     l->read = 0;
     uint8_t hash[FG_HASH_SIZE];
     crypto_generichash_final(&state, hash, sizeof hash);
-    return memcmp(hash, l->tensor->hash, sizeof hash) != 0 ? damaged(l, "its checksum does not match")
+    return memcmp(hash, l->tensor->hash, sizeof hash) != 0 ? fail_damaged(l, "its checksum does not match")
                                                            : FG_OK;
 }
 
@@ -100,15 +101,15 @@ static enum fg_status inflate_block(struct loader *l, size_t size) {
                            l->bundle->path, INFLATE_BYTES);
         if (result == Z_STREAM_END) {
             if (size ? l->z.avail_out > 0 : l->z.avail_out == 0)
-                return damaged(l, "its stream has another length");
+                return fail_damaged(l, "its stream has another length");
             return FG_OK;
         }
         if (result != Z_OK && result != Z_BUF_ERROR)
-            return damaged(l, "its stream cannot be inflated");
+            return fail_damaged(l, "its stream cannot be inflated");
         if (l->z.avail_out == 0)
-            return size ? FG_OK : damaged(l, "its stream is too long");
+            return size ? FG_OK : fail_damaged(l, "its stream is too long");
         if (result == Z_BUF_ERROR && l->z.avail_in == 0 && l->read == l->tensor->stored)
-            return damaged(l, "its stream ends early");
+            return fail_damaged(l, "its stream ends early");
     }
 }
 
@@ -125,8 +126,9 @@ static void unshuffle_float(const unsigned char *block, size_t count, float *val
             fg_bits_float(b0[i] | (uint32_t)b1[i] << 8 | (uint32_t)b2[i] << 16 | (uint32_t)b3[i] << 24);
 }
 
-/* The block's count values in the sink's type: in values, or where they had to be narrowed in the block itself. */
-static enum fg_status convert(struct loader *l, size_t count, const void **converted) {
+/* The block's count values in the sink's type: in values, or where they had to be narrowed in the block
+ * itself. */
+static enum fg_status convert_values(struct loader *l, size_t count, const void **converted) {
     float *values = l->values;
     *converted = l->values;
     if (l->sink->dtype == FG_U8) {
@@ -166,7 +168,7 @@ static enum fg_status inflate_values(struct loader *l, size_t count) {
         if (status != FG_OK)
             return status;
         const void *values;
-        status = convert(l, n, &values);
+        status = convert_values(l, n, &values);
         if (status == FG_OK)
             status = l->sink->put(l->sink->argument, done, n, values, l->message);
         if (status != FG_OK)
@@ -175,13 +177,13 @@ static enum fg_status inflate_values(struct loader *l, size_t count) {
     }
     enum fg_status status = inflate_block(l, 0);
     if (status == FG_OK && (l->z.avail_in > 0 || l->read < l->tensor->stored))
-        return damaged(l, "bytes follow its stream");
+        return fail_damaged(l, "bytes follow its stream");
     return status;
 }
 
-static enum fg_status send(const struct fg_bundle *bundle, const struct fg_bundle_tensor *tensor,
-                           const char *name, size_t count, const struct fg_bundle_sink *sink, void *scratch,
-                           struct fg_message *message) {
+static enum fg_status send_tensor(const struct fg_bundle *bundle, const struct fg_bundle_tensor *tensor,
+                                  const char *name, size_t count, const struct fg_bundle_sink *sink,
+                                  void *scratch, struct fg_message *message) {
     unsigned char *memory = scratch;
     struct loader l = {.bundle = bundle,
                        .tensor = tensor,
@@ -198,7 +200,7 @@ static enum fg_status send(const struct fg_bundle *bundle, const struct fg_bundl
         *sink->read_ns += fg_clock_ns() - begin;
     if (status != FG_OK)
         return status;
-    l.z = (z_stream){.zalloc = pool_take, .zfree = pool_give, .opaque = &l};
+    l.z = (z_stream){.zalloc = take_from_pool, .zfree = leave_in_pool, .opaque = &l};
     if (inflateInit(&l.z) != Z_OK)
         return fg_fail(message, FG_ENVIRONMENT, "%.250s: zlib does not start: %s", bundle->path,
                        l.z.msg ? l.z.msg : "no memory");
@@ -212,7 +214,7 @@ enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32_t i, const 
     const struct fg_bundle_tensor *tensor = &bundle->tensor[i];
     const struct fg_param *param = &bundle->network.param[tensor->param];
     const struct fg_tensor t = fg_param_tensor(param);
-    return send(bundle, tensor, param->name, fg_tensor_count(&t), sink, scratch, message);
+    return send_tensor(bundle, tensor, param->name, fg_tensor_count(&t), sink, scratch, message);
 }
 
 static enum fg_status put_floats(void *argument, size_t at, size_t count, const void *values,
@@ -246,9 +248,9 @@ enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *inpu
         if (!bundle->header.calibrated)
             return fg_fail(message, FG_INPUT, "%.300s: not calibrated: it has no self-test", bundle->path);
         const struct fg_tensor t = fg_bundle_self_test_tensor(&bundle->header.spec, i);
-        enum fg_status status =
-            send(bundle, &bundle->self_test[i], i == FG_SELF_TEST_INPUT ? FG_BUNDLE_INPUT : FG_BUNDLE_MAP,
-                 fg_tensor_count(&t), &sink[i], scratch, message);
+        enum fg_status status = send_tensor(bundle, &bundle->self_test[i],
+                                            i == FG_SELF_TEST_INPUT ? FG_BUNDLE_INPUT : FG_BUNDLE_MAP,
+                                            fg_tensor_count(&t), &sink[i], scratch, message);
         if (status != FG_OK)
             return status;
     }

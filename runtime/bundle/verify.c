@@ -1,10 +1,11 @@
+/* Reads every byte of a bundle and counts what is damaged. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/bundle/file.h"
 
-static size_t largest_tensor(const struct fg_bundle *bundle) {
+static size_t find_largest_tensor(const struct fg_bundle *bundle) {
     size_t largest = (size_t)bundle->header.spec.height * (size_t)bundle->header.spec.width;
     for (uint32_t i = 0; i < bundle->tensors; i++) {
         const struct fg_tensor t = fg_param_tensor(&bundle->network.param[bundle->tensor[i].param]);
@@ -14,7 +15,7 @@ static size_t largest_tensor(const struct fg_bundle *bundle) {
     return largest;
 }
 
-static bool all_finite(const float *values, size_t count) {
+static bool are_finite(const float *values, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (!isfinite(values[i]))
             return false;
@@ -27,7 +28,7 @@ static void count_stream(struct fg_bundle_facts *facts, enum fg_status loaded, c
                          struct fg_message *message) {
     facts->streams++;
     if (loaded == FG_OK) {
-        facts->infinite += !all_finite(values, count);
+        facts->infinite += !are_finite(values, count);
         return;
     }
     facts->damaged++;
@@ -46,7 +47,7 @@ enum fg_status fg_bundle_verify(const char *path, struct fg_bundle_facts *facts,
     facts->header = true;
     facts->calibrated = bundle->header.calibrated;
     facts->has_signature = fg_bundle_key_id(bundle) != NULL;
-    float *values = malloc(largest_tensor(bundle) * sizeof *values); /* holds the picture's bytes too */
+    float *values = malloc(find_largest_tensor(bundle) * sizeof *values); /* holds the picture's bytes too */
     void *scratch = malloc(fg_bundle_scratch());
     if (!values || !scratch) {
         status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to read it", path);

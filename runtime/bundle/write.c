@@ -1,3 +1,5 @@
+/* Writes bundles: from values into memory, and from an open bundle into a file, which is put in place
+ * whole. */
 #include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -25,29 +27,25 @@ struct writer {
     unsigned char chunk[CHUNK_BYTES], block[FG_BUNDLE_BLOCK * sizeof(float)];
 };
 
-static size_t head_size(const struct writer *w) {
+static size_t measure_head(const struct writer *w) {
     return FG_BUNDLE_HEAD + w->fields + (size_t)w->entries * FG_BUNDLE_ENTRY;
 }
 
-static enum fg_status begin(struct writer *w, const char *path, const struct fg_bundle_header *header,
-                            uint32_t entries) {
+/* Checks the header, then opens the file: at path, or in memory. */
+static enum fg_status begin_file(struct writer *w, const char *path, bool in_memory,
+                                 const struct fg_bundle_header *header, uint32_t entries) {
     if (sodium_init() < 0)
         return fg_fail(w->message, FG_ENVIRONMENT, "libsodium does not start on this machine");
-    /* Runs and entropy only: in weights there are no repeated texts to look for, which would take most of the
-     * time and make the file no smaller. */
-    w->deflating =
-        deflateInit2(&w->deflate, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS, MAX_MEM_LEVEL, Z_RLE) == Z_OK;
-    if (!w->deflating)
-        return fg_fail(w->message, FG_ENVIRONMENT, "%.300s: no memory to write it", path);
     w->entries = entries;
     enum fg_status status = fg_bundle_fields_write(header, w->head + FG_BUNDLE_HEAD, &w->fields, w->message);
     if (status != FG_OK)
         return fg_fail_in(w->message, status, path);
-    status = fg_file_create(&w->file, path, w->message);
+    status = in_memory ? fg_file_create_in_memory(&w->file, path, w->message)
+                       : fg_file_create(&w->file, path, w->message);
     w->open = status == FG_OK;
-    w->offset = head_size(w);
+    w->offset = measure_head(w);
     /* Keeps the place of what is known last. */
-    return status == FG_OK ? fg_file_write(&w->file, w->head, head_size(w), w->message) : status;
+    return status == FG_OK ? fg_file_write(&w->file, w->head, measure_head(w), w->message) : status;
 }
 
 static void put_entry(struct writer *w, const char *name, const struct fg_tensor *t, enum fg_dtype dtype,
@@ -68,8 +66,8 @@ static void put_entry(struct writer *w, const char *name, const struct fg_tensor
     w->offset += stored;
 }
 
-static void shuffle(const void *values, size_t first, size_t count, enum fg_dtype dtype,
-                    unsigned char *block) {
+static void shuffle_values(const void *values, size_t first, size_t count, enum fg_dtype dtype,
+                           unsigned char *block) {
     if (dtype == FG_U8) {
         memcpy(block, (const uint8_t *)values + first, count);
         return;
@@ -101,7 +99,7 @@ static enum fg_status put_stream(struct writer *w, const char *name, const struc
     do {
         if (w->deflate.avail_in == 0 && done < count) {
             const size_t n = count - done < FG_BUNDLE_BLOCK ? count - done : FG_BUNDLE_BLOCK;
-            shuffle(values, done, n, dtype, w->block);
+            shuffle_values(values, done, n, dtype, w->block);
             w->deflate.next_in = w->block;
             w->deflate.avail_in = (uInt)(n * width);
             done += n;
@@ -125,31 +123,25 @@ static enum fg_status put_stream(struct writer *w, const char *name, const struc
 
 static enum fg_status put_self_test(struct writer *w, const struct fg_bundle_header *header,
                                     const uint8_t *input, const float *map) {
-    if (!header->calibrated)
-        return FG_OK;
     struct fg_tensor t = fg_bundle_self_test_tensor(&header->spec, FG_SELF_TEST_INPUT);
     enum fg_status status = put_stream(w, FG_BUNDLE_INPUT, &t, FG_U8, input);
     t = fg_bundle_self_test_tensor(&header->spec, FG_SELF_TEST_MAP);
     return status == FG_OK ? put_stream(w, FG_BUNDLE_MAP, &t, FG_F32, map) : status;
 }
 
-/* Head and table, and the file into its place. Unsigned. */
-static enum fg_status commit(struct writer *w) {
+/* Head and table, unsigned. */
+static enum fg_status put_head(struct writer *w) {
     assert(w->next == w->entries);
     memcpy(w->head, FG_BUNDLE_MAGIC, 4);
     fg_put_u32(w->head + 4, FG_BUNDLE_VERSION);
     fg_put_u64(w->head + 8, w->offset);
     fg_put_u32(w->head + 16, (uint32_t)w->fields);
     fg_put_u32(w->head + 20, w->entries);
-    fg_bundle_hash(w->head, head_size(w), w->head + FG_BUNDLE_HEAD_HASH);
-    enum fg_status status = fg_file_write_at(&w->file, 0, w->head, head_size(w), w->message);
-    if (status != FG_OK)
-        return status;
-    w->open = false;
-    return fg_file_commit(&w->file, w->message);
+    fg_bundle_hash(w->head, measure_head(w), w->head + FG_BUNDLE_HEAD_HASH);
+    return fg_file_write_at(&w->file, 0, w->head, measure_head(w), w->message);
 }
 
-static void end(struct writer *w) {
+static void close_writer(struct writer *w) {
     if (w->open)
         fg_file_abandon(&w->file);
     if (w->deflating)
@@ -157,31 +149,26 @@ static void end(struct writer *w) {
     free(w);
 }
 
-static struct writer *make_writer(const char *path, struct fg_message *message) {
+/* NULL, with a message, where there is no memory for it. */
+static struct writer *open_writer(const char *path, struct fg_message *message) {
     struct writer *w = calloc(1, sizeof *w);
-    if (w)
+    if (w) {
         w->message = message;
-    else
-        fg_say(message, "%.300s: no memory to write it", path);
-    return w;
+        /* Runs and entropy only: in weights there are no repeated texts to look for, which would take most
+         * of the time and make the file no smaller. */
+        w->deflating = deflateInit2(&w->deflate, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS, MAX_MEM_LEVEL,
+                                    Z_RLE) == Z_OK;
+        if (w->deflating)
+            return w;
+        close_writer(w);
+    }
+    fg_say(message, "%.300s: no memory to write it", path);
+    return NULL;
 }
 
-enum fg_status fg_bundle_write(const char *path, const struct fg_bundle_header *header,
-                               const float *const *values, const uint8_t *self_test_input,
-                               const float *self_test_map, struct fg_message *message) {
-    struct writer *w = make_writer(path, message);
-    struct fg_network *network = calloc(1, sizeof *network);
-    enum fg_status status = w && network ? FG_OK : FG_ENVIRONMENT;
-    if (w && !network)
-        fg_say(message, "%.300s: no memory to write it", path);
-    if (status == FG_OK)
-        status = fg_network_init(network, &header->spec, message);
-    if (status != FG_OK)
-        goto out;
-    uint32_t entries = header->calibrated ? FG_SELF_TESTS : 0;
-    for (uint32_t i = 0; i < network->params; i++)
-        entries += fg_param_folded(&network->param[i]);
-    status = begin(w, path, header, entries);
+static enum fg_status put_tensors(struct writer *w, const struct fg_network *network,
+                                  const float *const *values) {
+    enum fg_status status = FG_OK;
     for (uint32_t i = 0; i < network->params && status == FG_OK; i++) {
         if (!fg_param_folded(&network->param[i]))
             continue;
@@ -189,14 +176,39 @@ enum fg_status fg_bundle_write(const char *path, const struct fg_bundle_header *
         const enum fg_dtype dtype = fg_half_holds(values[i], fg_tensor_count(&t)) ? FG_F16 : FG_F32;
         status = put_stream(w, network->param[i].name, &t, dtype, values[i]);
     }
+    return status;
+}
+
+enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *header,
+                              const float *const *values, struct fg_bundle **bundle,
+                              struct fg_message *message) {
+    struct writer *w = open_writer(path, message);
+    if (!w)
+        return FG_ENVIRONMENT;
+    struct fg_bundle_header uncalibrated = *header;
+    uncalibrated.calibrated = false;
+    enum fg_status status = FG_OK;
+    struct fg_network *network = malloc(sizeof *network);
+    if (!network)
+        status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to write it", path);
     if (status == FG_OK)
-        status = put_self_test(w, header, self_test_input, self_test_map);
+        status = fg_network_init(network, &header->spec, message);
+    if (status == FG_OK) {
+        uint32_t entries = 0;
+        for (uint32_t i = 0; i < network->params; i++)
+            entries += fg_param_folded(&network->param[i]);
+        status = begin_file(w, path, true, &uncalibrated, entries);
+    }
     if (status == FG_OK)
-        status = commit(w);
-out:
-    if (w)
-        end(w);
+        status = put_tensors(w, network, values);
+    if (status == FG_OK)
+        status = put_head(w);
+    if (status == FG_OK) {
+        w->open = false;
+        status = fg_bundle_take(w->file.descriptor, path, bundle, message);
+    }
     free(network);
+    close_writer(w);
     return status;
 }
 
@@ -247,22 +259,26 @@ static enum fg_status copy_self_test(struct writer *w, const struct fg_bundle *b
     return status;
 }
 
-enum fg_status fg_bundle_rewrite(const struct fg_bundle *bundle, const char *path,
-                                 const struct fg_bundle_header *header, const uint8_t *self_test_input,
-                                 const float *self_test_map, struct fg_message *message) {
-    struct writer *w = make_writer(path, message);
+enum fg_status fg_bundle_write(const struct fg_bundle *bundle, const char *path,
+                               const struct fg_bundle_header *header, const uint8_t *self_test_input,
+                               const float *self_test_map, struct fg_message *message) {
+    assert(!header->calibrated || self_test_input || bundle->header.calibrated);
+    struct writer *w = open_writer(path, message);
     if (!w)
         return FG_ENVIRONMENT;
     enum fg_status status =
-        begin(w, path, header, bundle->tensors + (header->calibrated ? FG_SELF_TESTS : 0));
+        begin_file(w, path, false, header, bundle->tensors + (header->calibrated ? FG_SELF_TESTS : 0));
     if (status == FG_OK)
         status = copy_tensors(w, bundle);
-    if (status == FG_OK && header->calibrated && !self_test_input)
-        status = copy_self_test(w, bundle);
-    else if (status == FG_OK)
-        status = put_self_test(w, header, self_test_input, self_test_map);
+    if (status == FG_OK && header->calibrated)
+        status = self_test_input ? put_self_test(w, header, self_test_input, self_test_map)
+                                 : copy_self_test(w, bundle);
     if (status == FG_OK)
-        status = commit(w);
-    end(w);
+        status = put_head(w);
+    if (status == FG_OK) {
+        w->open = false;
+        status = fg_file_commit(&w->file, message);
+    }
+    close_writer(w);
     return status;
 }

@@ -74,8 +74,8 @@ static void *load_object(struct fg_message *message) {
     return NULL;
 }
 
-/* A function of the object, which must be of this program's version. The object stays loaded: the CUDA runtime does not
- * bear being unloaded. */
+/* A function of the object, which must be of this program's version. The object stays loaded: the CUDA
+ * runtime does not bear being unloaded. */
 static enum fg_status find_function(const char *name, void *function, struct fg_message *message) {
     void *object = load_object(message);
     if (!object)
@@ -108,9 +108,9 @@ static struct fg_cuda_settings settings_for(const struct fg_device_choice *choic
         .argument = &shown_ns};
 }
 
-enum fg_status fg_device_open_group(const struct fg_device_choice *choice, uint32_t count,
-                                    struct fg_backend **backends, struct fg_message *said,
-                                    struct fg_message *message) {
+static enum fg_status open_gpus(const struct fg_device_choice *choice, uint32_t count,
+                                struct fg_backend **backends, struct fg_message *said,
+                                struct fg_message *message) {
     const struct fg_cuda_settings settings = settings_for(choice, GPU_TUNE_S);
     fg_cuda_open_group_function *open = NULL;
     enum fg_status status = find_function(FG_PLUGIN_GROUP, &open, message);
@@ -122,6 +122,34 @@ enum fg_status fg_device_open_group(const struct fg_device_choice *choice, uint3
                "epochs' losses with those of --devices 1",
                count, backends[0]->device.name, backends[0]->version);
     return status;
+}
+
+/* They divide the threads. */
+static enum fg_status open_cpus(uint32_t threads, uint32_t count, struct fg_backend **backends,
+                                struct fg_message *said, struct fg_message *message) {
+    const uint32_t all = threads ? threads : processors();
+    enum fg_status status = FG_OK;
+    uint32_t opened = 0;
+    while (opened < count && status == FG_OK) {
+        status = open_cpu(all > count ? all / count : 1, &backends[opened], message);
+        opened += status == FG_OK;
+    }
+    if (status == FG_OK)
+        fg_say(said, "device: %u times cpu, %.100s, %.95s", count, backends[0]->device.name,
+               backends[0]->version);
+    while (status != FG_OK && opened) {
+        opened--;
+        backends[opened]->close(backends[opened]);
+        backends[opened] = NULL;
+    }
+    return status;
+}
+
+enum fg_status fg_device_open_group(const struct fg_device_choice *choice, uint32_t count,
+                                    struct fg_backend **backends, struct fg_message *said,
+                                    struct fg_message *message) {
+    return strcmp(choice->device, "cpu") ? open_gpus(choice, count, backends, said, message)
+                                         : open_cpus(choice->threads, count, backends, said, message);
 }
 
 enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_backend **backend,

@@ -1,10 +1,11 @@
+/* Judges picture files with one bundle: the arena, the engine in it, and a frame for each decoded picture. */
 #include "runtime/engine/station.h"
 
 #include <string.h>
 
-/* An arena of one bank, and the engine in it. */
-static enum fg_status load(struct fg_station *s, int32_t max_width, int32_t max_height,
-                           struct fg_message *message) {
+/* Makes an arena of one bank, and the engine in it, in place of those that there are. */
+static enum fg_status load_engine(struct fg_station *s, int32_t max_width, int32_t max_height,
+                                  struct fg_message *message) {
     fg_engine_close(s->engine);
     fg_arena_close(s->arena);
     fg_arena_close(s->device);
@@ -29,19 +30,22 @@ static enum fg_status load(struct fg_station *s, int32_t max_width, int32_t max_
     return status;
 }
 
-enum fg_status fg_station_open(struct fg_station *station, const char *path, struct fg_backend *backend,
-                               bool self_test, struct fg_message *message) {
-    memset(station, 0, sizeof *station);
-    station->backend = backend;
-    station->self_test = self_test;
-    enum fg_status status = fg_bundle_open(path, &station->bundle, message);
-    if (status == FG_OK) {
-        const struct fg_contract *contract = &fg_bundle_header(station->bundle)->contract;
-        status = load(station, contract->width, contract->height, message);
-    }
+enum fg_status fg_station_take(struct fg_station *station, struct fg_bundle *bundle,
+                               struct fg_backend *backend, bool self_test, struct fg_message *message) {
+    *station = (struct fg_station){.backend = backend, .bundle = bundle, .self_test = self_test};
+    const struct fg_contract *contract = &fg_bundle_header(bundle)->contract;
+    enum fg_status status = load_engine(station, contract->width, contract->height, message);
     if (status != FG_OK)
         fg_station_close(station);
     return status;
+}
+
+enum fg_status fg_station_open(struct fg_station *station, const char *path, struct fg_backend *backend,
+                               bool self_test, struct fg_message *message) {
+    struct fg_bundle *bundle = NULL;
+    memset(station, 0, sizeof *station);
+    enum fg_status status = fg_bundle_open(path, &bundle, message);
+    return status == FG_OK ? fg_station_take(station, bundle, backend, self_test, message) : status;
 }
 
 void fg_station_close(struct fg_station *station) {
@@ -63,8 +67,9 @@ enum fg_status fg_station_judge(struct fg_station *station, const char *name, co
     /* No engine: there was no memory for the last picture's; this one may be smaller. */
     if (!station->engine || (!fg_bundle_header(station->bundle)->contract.width &&
                              (image->width > station->max_width || image->height > station->max_height)))
-        status = load(station, image->width > station->max_width ? image->width : station->max_width,
-                      image->height > station->max_height ? image->height : station->max_height, message);
+        status =
+            load_engine(station, image->width > station->max_width ? image->width : station->max_width,
+                        image->height > station->max_height ? image->height : station->max_height, message);
     if (status == FG_OK)
         status = fg_engine_submit(station->engine, &frame, message);
     if (status == FG_OK)

@@ -1,5 +1,8 @@
-/* A bundle open for judging picture files: arena, engine and decoder together. What the command-line tools
- * and the calibration use, one picture at a time; the daemon has its own arena with several banks. */
+/* A bundle that judges decoded pictures one at a time, with an arena and an engine of its own: for the
+ * command-line tools, the calibration and the evaluation. The daemon has an arena with several banks
+ * instead.
+ *
+ * Thread: one at a time. Errors: every message names the bundle or the picture. */
 #ifndef FG_RUNTIME_ENGINE_STATION_H
 #define FG_RUNTIME_ENGINE_STATION_H
 
@@ -7,21 +10,26 @@
 #include "runtime/image/image.h"
 
 struct fg_station {
-    struct fg_backend *backend; /* borrowed */
-    struct fg_bundle *bundle;
-    struct fg_arena *arena, *device; /* device: NULL where it has no memory of its own */
-    struct fg_engine *engine;
-    int32_t max_width, max_height; /* that the engine is planned for */
+    struct fg_backend *backend;      /* borrowed */
+    struct fg_bundle *bundle;        /* owned */
+    struct fg_arena *arena, *device; /* owned; device: NULL where it has no memory of its own */
+    struct fg_engine *engine;        /* owned; NULL where there was no memory for a larger picture */
+    int32_t max_width, max_height;   /* pixels that the engine is planned for */
     bool self_test;
 };
 
-/* Opens a bundle for pictures of its contract's size; where the contract has none, the arena grows with the
- * first larger picture. self_test false: an uncalibrated bundle is accepted. */
+/* Opens a bundle for pictures of its contract's size; where the contract has none, the arena grows with
+ * each larger picture. self_test false: an uncalibrated bundle is accepted. After a failure there is
+ * nothing to close, and closing does no harm. */
 enum fg_status fg_station_open(struct fg_station *station, const char *path, struct fg_backend *backend,
                                bool self_test, struct fg_message *message);
+/* The same with a bundle that is open already. The station owns it from here on; a failure closes it. */
+enum fg_status fg_station_take(struct fg_station *station, struct fg_bundle *bundle,
+                               struct fg_backend *backend, bool self_test, struct fg_message *message);
 void fg_station_close(struct fg_station *station);
 
-/* Judges one decoded picture. Messages name it. */
+/* Judges one decoded picture and waits for the end. name: the picture's, for messages. threshold decides
+ * which pixels belong to the defect's box; INFINITY: none. */
 enum fg_status fg_station_judge(struct fg_station *station, const char *name, const struct fg_image *image,
                                 float threshold, struct fg_judgement *judgement, struct fg_message *message);
 

@@ -5,21 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct {
-    const char *name;
-    int32_t blocks[4]; /* of each stage; the last is OCE's */
-    bool bottleneck;   /* block with 1x1, 3x3, 1x1 convolutions and an expansion of 4 */
-    int32_t width;     /* of the inner convolutions of such a block, times planes */
-} BACKBONES[FG_BACKBONES] = {
-    [FG_RESNET18] = {"resnet18", {2, 2, 2, 2}, false, 1},
-    [FG_RESNET34] = {"resnet34", {3, 4, 6, 3}, false, 1},
-    [FG_RESNET50] = {"resnet50", {3, 4, 6, 3}, true, 1},
-    [FG_WIDE_RESNET50_2] = {"wide_resnet50_2", {3, 4, 6, 3}, true, 2},
-};
+#define SHAPE(constant, name, one, two, three, four, bottleneck, width)                                      \
+    [FG_##constant] = {name, {one, two, three, four}, bottleneck, width},
+static const struct fg_backbone_shape BACKBONES[FG_BACKBONES] = {FG_BACKBONE_TABLE(SHAPE)};
+
+const struct fg_backbone_shape *fg_backbone_shape(enum fg_backbone backbone) {
+    assert(backbone < FG_BACKBONES);
+    return &BACKBONES[backbone];
+}
 
 const char *fg_backbone_name(enum fg_backbone backbone) {
-    assert(backbone < FG_BACKBONES);
-    return BACKBONES[backbone].name;
+    return fg_backbone_shape(backbone)->name;
 }
 
 enum fg_backbone fg_backbone_find(const char *name) {

@@ -18,7 +18,29 @@
 #define FG_NETWORK_LEVELS 3
 #define FG_NAME_SIZE 64
 
-enum fg_backbone { FG_RESNET18, FG_RESNET34, FG_RESNET50, FG_WIDE_RESNET50_2, FG_BACKBONES };
+/* All backbones, which are torchvision's ResNets: constant, name, blocks of each stage (the fourth is
+ * OCE's), whether a block is a bottleneck (1x1, 3x3 and 1x1 convolutions, 4 times its planes as channels),
+ * and the width of a bottleneck's inner convolutions in planes. To add one, add a line at the end: bundles
+ * and training states store its number. */
+#define FG_BACKBONE_TABLE(BACKBONE)                                                                          \
+    BACKBONE(RESNET18, "resnet18", 2, 2, 2, 2, false, 1)                                                     \
+    BACKBONE(RESNET34, "resnet34", 3, 4, 6, 3, false, 1)                                                     \
+    BACKBONE(RESNET50, "resnet50", 3, 4, 6, 3, true, 1)                                                      \
+    BACKBONE(WIDE_RESNET50_2, "wide_resnet50_2", 3, 4, 6, 3, true, 2)
+
+#define FG_BACKBONE_CONSTANT(constant, ...) FG_##constant,
+enum fg_backbone { FG_BACKBONE_TABLE(FG_BACKBONE_CONSTANT) FG_BACKBONES };
+
+/* Their names with a bar between, as option tables take words. */
+#define FG_BACKBONE_WORD(constant, name, ...) "|" name
+#define FG_BACKBONE_WORDS (&FG_BACKBONE_TABLE(FG_BACKBONE_WORD)[1])
+
+struct fg_backbone_shape {
+    const char *name;
+    int32_t blocks[4];
+    bool bottleneck;
+    int32_t width;
+};
 
 /* What a bundle records to build its network again. */
 struct fg_network_spec {
@@ -98,8 +120,10 @@ struct fg_network {
 enum fg_status fg_network_init(struct fg_network *network, const struct fg_network_spec *spec,
                                struct fg_message *message);
 
-/* "resnet18", ...; FG_BACKBONES for an unknown name. */
+/* A backbone's line of the table. */
+const struct fg_backbone_shape *fg_backbone_shape(enum fg_backbone backbone);
 const char *fg_backbone_name(enum fg_backbone backbone);
+/* FG_BACKBONES for an unknown name. */
 enum fg_backbone fg_backbone_find(const char *name);
 
 /* A parameter's tensor in NHWC order, segment and offset 0. */

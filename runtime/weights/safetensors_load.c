@@ -1,11 +1,15 @@
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/bytes.h"
 #include "runtime/base/half.h"
 #include "runtime/weights/safetensors_file.h"
+
+#define MOST_BLOCKS 64 /* that are looked for in a stage */
 
 static const char PREFIX[] = "teacher.";
 
@@ -38,29 +42,53 @@ static int32_t find_param(const struct fg_network *network, enum fg_safetensors_
     return -1;
 }
 
+static const struct fg_safetensors_tensor *
+find_in_teacher(const struct fg_safetensors *file, const char *prefix, int stage, int block, int conv) {
+    char name[FG_NAME_SIZE];
+    snprintf(name, sizeof name, "%slayer%d.%d.conv%d.weight", prefix, stage, block, conv);
+    return fg_safetensors_find(file, name);
+}
+
+/* How many of the teacher's blocks a backbone has too many or too few. */
+static int count_differences(const struct fg_safetensors *file, const char *prefix,
+                             const struct fg_backbone_shape *shape) {
+    int differences = 0;
+    for (int stage = 1; stage <= 3; stage++) {
+        int blocks =
+            0; /* the last one's number counts, so that a damaged file is still known for what it is */
+        for (int i = 0; i < MOST_BLOCKS; i++)
+            if (find_in_teacher(file, prefix, stage, i, 1))
+                blocks = i + 1;
+        differences += abs(blocks - shape->blocks[stage - 1]);
+    }
+    return differences;
+}
+
 enum fg_status fg_safetensors_backbone(const struct fg_safetensors *file, enum fg_safetensors_kind kind,
                                        enum fg_backbone *backbone, struct fg_message *message) {
     const char *prefix = kind == FG_SAFETENSORS_NETWORK ? PREFIX : "";
-    static const char *const probes[] = {"conv1.weight", "layer1.0.conv1.weight", "layer1.0.conv3.weight",
-                                         "layer1.2.conv1.weight"};
-    const struct fg_safetensors_tensor *found[4];
-    for (int i = 0; i < 4; i++) {
-        char name[FG_NAME_SIZE];
-        snprintf(name, sizeof name, "%s%s", prefix, probes[i]);
-        found[i] = fg_safetensors_find(file, name);
-    }
-    if (!found[0] || found[0]->rank != 4 || !found[1] || found[1]->rank != 4)
+    char name[FG_NAME_SIZE];
+    snprintf(name, sizeof name, "%sconv1.weight", prefix);
+    const struct fg_safetensors_tensor *first = fg_safetensors_find(file, name),
+                                       *block = find_in_teacher(file, prefix, 1, 0, 1);
+    if (!first || first->rank != 4 || !block || block->rank != 4)
         return fg_fail(message, FG_INPUT,
                        "%.300s: no ResNet: %sconv1.weight and %slayer1.0.conv1.weight must be in it",
                        file->path, prefix, prefix);
-    const uint64_t base = found[0]->shape[0], inner = found[1]->shape[0];
-    if (!found[2])
-        *backbone = found[3] ? FG_RESNET34 : FG_RESNET18;
-    else if (inner == base)
-        *backbone = FG_RESNET50;
-    else if (inner == 2 * base)
-        *backbone = FG_WIDE_RESNET50_2;
-    else
+    const bool bottleneck = find_in_teacher(file, prefix, 1, 0, 3) != NULL;
+    const uint64_t base = first->shape[0], inner = block->shape[0];
+    int fewest = INT_MAX;
+    for (int b = 0; b < FG_BACKBONES; b++) {
+        const struct fg_backbone_shape *shape = fg_backbone_shape((enum fg_backbone)b);
+        if (shape->bottleneck != bottleneck || (bottleneck && inner != base * (uint64_t)shape->width))
+            continue;
+        const int differences = count_differences(file, prefix, shape);
+        if (differences < fewest) {
+            fewest = differences;
+            *backbone = (enum fg_backbone)b;
+        }
+    }
+    if (fewest == INT_MAX)
         return fg_fail(message, FG_INPUT,
                        "%.300s: the inner width %llu of layer1 is that of no backbone known here", file->path,
                        (unsigned long long)inner);

@@ -97,7 +97,10 @@ void fg_judged_write(const char *path, int32_t changed, float value) {
                                                      .learning_rate = 1e-3f,
                                                      .name = "test",
                                                      .program = "test"}};
-    ok(fg_bundle_write(path, &header, values, NULL, NULL, &why));
+    struct fg_bundle *made;
+    ok(fg_bundle_make(path, &header, values, &made, &why));
+    ok(fg_bundle_write(made, path, &header, NULL, NULL, &why));
+    fg_bundle_close(made);
     if (changed < 0) {
         struct fg_judged j;
         struct fg_judgement judgement;
@@ -112,7 +115,7 @@ void fg_judged_write(const char *path, int32_t changed, float value) {
                                                      .false_rejects = 1e-3f,
                                                      .rate_bound = 0.75f,
                                                      .pictures = 4};
-        ok(fg_bundle_rewrite(j.bundle, path, &header, grey, fg_engine_map(j.engine), &why));
+        ok(fg_bundle_write(j.bundle, path, &header, grey, fg_engine_map(j.engine), &why));
         fg_judged_close(&j);
     }
     cpu->release(cpu, folded);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """flawgate-train from pictures to bundle, as a user runs it: cut and resumed, with bad pictures, with a full disk."""
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -62,6 +63,26 @@ class Training(unittest.TestCase):
         self.assertEqual(cut.returncode, 3, cut.stderr)
         x, y, w, h = bad["box"]
         self.assertTrue(0 <= x and 0 <= y and x + w <= 64 and y + h <= 64 and w and h, bad)
+
+    def test_every_device_trains(self):
+        # Where each of two has half of a batch, batch norm sees other statistics and the weights become others. Each
+        # has one thread, so that nothing else differs.
+        losses, memory = [], []
+        for devices in 1, 2:
+            done = self.train(f"on-{devices}.fgb", "--epochs", "2", "--device", "cpu", "--threads", devices, "--devices",
+                              devices)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            losses.append([e["loss"] for e in lines(done.stdout) if "epoch" in e])
+            memory.append(int(re.search(r"(\d+) MiB of memory", done.stderr)[1]))
+        self.assertIn("2 times cpu", done.stderr)
+        self.assertNotEqual(losses[0][0], losses[1][0])
+        self.assertLess(losses[1][1], losses[1][0])
+        self.assertGreater(memory[1], memory[0])
+        self.assertEqual(run("flawgate", "bundle", "verify", self.folder / "on-2.fgb").returncode, 0)
+        # A step that does not divide is refused before anything is read.
+        done = self.train("on-3.fgb", "--device", "cpu", "--devices", "3")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("same share", done.stderr)
 
     def test_killed_and_resumed_equals_unbroken(self):
         whole = self.train("unbroken.fgb", "--epochs", "5")

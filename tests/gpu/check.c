@@ -217,29 +217,14 @@ static void compare_backbone(enum fg_backbone backbone, bool soft) {
     fg_folded_close(&folded);
 }
 
-static void test_resnet18(void **state) {
-    (void)state;
-    compare_backbone(FG_RESNET18, false);
+/* Of the backbone that the state points to. */
+static void test_backbone(void **state) {
+    compare_backbone(*(const enum fg_backbone *)*state, false);
 }
 
 static void test_soft_gate(void **state) {
     (void)state;
     compare_backbone(FG_RESNET18, true);
-}
-
-static void test_resnet34(void **state) {
-    (void)state;
-    compare_backbone(FG_RESNET34, false);
-}
-
-static void test_resnet50(void **state) {
-    (void)state;
-    compare_backbone(FG_RESNET50, false);
-}
-
-static void test_wide_resnet50_2(void **state) {
-    (void)state;
-    compare_backbone(FG_WIDE_RESNET50_2, false);
 }
 
 /* The score with values in place of a parameter's. */
@@ -395,9 +380,14 @@ static int run(const char *name) {
         cmocka_unit_test(fg_case_normalise), cmocka_unit_test(fg_case_cru),
         cmocka_unit_test(fg_case_simam),     cmocka_unit_test(fg_case_cosine_and_distill)};
     const struct CMUnitTest resize[] = {cmocka_unit_test(test_resize)};
-    const struct CMUnitTest networks[] = {
-        cmocka_unit_test(test_resnet18), cmocka_unit_test(test_wide_resnet50_2),
-        cmocka_unit_test(test_resnet50), cmocka_unit_test(test_resnet34), cmocka_unit_test(test_soft_gate)};
+    struct CMUnitTest networks[FG_BACKBONES + 1] = {cmocka_unit_test(test_soft_gate)};
+    enum fg_backbone backbones[FG_BACKBONES];
+    for (int i = 0; i < FG_BACKBONES; i++) {
+        backbones[i] = (enum fg_backbone)i;
+        networks[i + 1] = (struct CMUnitTest){.name = fg_backbone_name(backbones[i]),
+                                              .test_func = test_backbone,
+                                              .initial_state = &backbones[i]};
+    }
     const struct CMUnitTest finite[] = {cmocka_unit_test(test_finite)};
     const struct CMUnitTest training[] = {cmocka_unit_test(test_training)};
     const struct CMUnitTest memory[] = {cmocka_unit_test(test_memory)};

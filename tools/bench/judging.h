@@ -4,7 +4,7 @@
 #define FG_TOOLS_BENCH_JUDGING_H
 
 #include "runtime/network/inference.h"
-#include "trainer/bundle/finish.h"
+#include "trainer/bundle/folded.h"
 
 struct fg_judging {
     struct fg_backend *backend;

@@ -136,7 +136,8 @@ int fg_tool_eval(int argc, char **argv) {
         status = fg_station_open(&e.station, e.bundle, e.backend, true, &message);
     e.started_ns = fg_clock_ns();
     if (status == FG_OK)
-        status = fg_evaluate(&e.evaluation, &e.station, e.folder, show, &e, &message);
+        status = fg_evaluate(&e.evaluation, &e.station, e.folder,
+                             fg_bundle_header(e.station.bundle)->calibration.threshold, show, &e, &message);
     if (status == FG_OK)
         status = print(&e, &message);
     if (status != FG_OK)

@@ -1,16 +1,17 @@
+/* Sets a bundle's threshold from the scores of good pictures, and makes its self-test. */
 #include "trainer/bundle/calibrate.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/engine/station.h"
-#include "trainer/data/dataset.h"
+#include "trainer/data/picture.h"
 
-/* z with P(Z > z) = tail for a standard normal Z, 0 < tail <= 0.5, by bisection
- * on erfc: exact to double's own. */
-static double upper_quantile(double tail) {
+/* Finds z with P(Z > z) = tail for a standard normal Z, 0 < tail <= 0.5, by bisection on erfc: as exact as
+ * a double is. */
+static double find_quantile(double tail) {
     double low = 0, high = 40;
     for (int i = 0; i < 200; i++) {
         double z = (low + high) / 2;
@@ -32,8 +33,7 @@ enum fg_status fg_calibrate_scores(const float *scores, uint32_t count, float fa
     for (uint32_t i = 0; i < count; i++) {
         if (!isfinite(scores[i]) || scores[i] <= 0)
             return fg_fail(message, FG_INPUT,
-                           "calibration: the score of picture %u is %g, but must be "
-                           "finite and above 0; the "
+                           "calibration: the score of picture %u is %g, but must be finite and above 0; the "
                            "weights are damaged or training went wrong",
                            i + 1, (double)scores[i]);
         sum += log(scores[i]);
@@ -46,11 +46,9 @@ enum fg_status fg_calibrate_scores(const float *scores, uint32_t count, float fa
     const double deviation = sqrt(squares / (count - 1));
     if (smallest == largest || !(deviation > 0)) /* rounding leaves a deviation of equal scores */
         return fg_fail(message, FG_INPUT,
-                       "calibration: all %u scores are the same; are the pictures "
-                       "copies of one?",
-                       count);
+                       "calibration: all %u scores are the same; are the pictures copies of one?", count);
     *calibration =
-        (struct fg_calibration){.tail_quantile = (float)exp(mean + upper_quantile(false_rejects) * deviation),
+        (struct fg_calibration){.tail_quantile = (float)exp(mean + find_quantile(false_rejects) * deviation),
                                 .largest_score = largest,
                                 .log_mean = (float)mean,
                                 .log_deviation = (float)deviation,
@@ -74,26 +72,26 @@ void fg_calibration_sentence(const struct fg_calibration *c, char *text, size_t 
              (double)c->largest_score, c->pictures, 100 * (double)c->rate_bound);
 }
 
+/* A calibration under way. */
 struct job {
-    struct fg_station station;
-    struct fg_bundle_header header;
-    uint8_t *picture; /* of the self-test */
-    float *scores;
+    struct fg_draft *draft;
     const char *const *paths;
+    float *scores;
     uint32_t count, scored;
     struct fg_report *skipped;
     fg_calibrate_function *progress;
     void *argument;
 };
 
-/* RESIZE gives the same bytes on every backend; this one must be the host's. */
-static enum fg_status make_test_picture(struct job *job, const struct fg_image *image,
+/* RESIZE gives the same bytes on every backend; here it must run in the host's memory. */
+static enum fg_status make_test_picture(const struct fg_draft *draft, const struct fg_image *image,
                                         struct fg_message *message) {
-    struct fg_backend *cpu = NULL, *own = job->station.backend;
-    const struct fg_network_spec *spec = &job->header.spec;
+    struct fg_backend *cpu = NULL, *own = draft->station.backend;
+    const struct fg_network_spec *spec = &draft->header.spec;
     enum fg_status status = own->device.host_memory ? FG_OK : fg_cpu_open(1, 1, &cpu, message);
     if (status == FG_OK)
-        status = fg_picture_resize(cpu ? cpu : own, image, spec->height, spec->width, job->picture, message);
+        status =
+            fg_picture_resize(cpu ? cpu : own, image, spec->height, spec->width, draft->picture, message);
     if (cpu)
         cpu->close(cpu);
     return status;
@@ -110,9 +108,9 @@ static enum fg_status score_pictures(struct job *job, struct fg_message *message
         if (status != FG_OK)
             return status;
         struct fg_judgement judgement;
-        status = fg_station_judge(&job->station, job->paths[i], &image, INFINITY, &judgement, message);
+        status = fg_station_judge(&job->draft->station, job->paths[i], &image, INFINITY, &judgement, message);
         if (status == FG_OK && job->scored == 0)
-            status = make_test_picture(job, &image, message);
+            status = make_test_picture(job->draft, &image, message);
         fg_image_free(&image);
         if (status != FG_OK)
             return status;
@@ -123,36 +121,61 @@ static enum fg_status score_pictures(struct job *job, struct fg_message *message
     return FG_OK;
 }
 
-enum fg_status fg_calibrate_bundle(const char *bundle_path, const char *path, const char *const *pictures,
-                                   uint32_t count, float false_rejects, struct fg_backend *backend,
-                                   fg_calibrate_function *progress, void *argument, struct fg_report *skipped,
-                                   struct fg_calibration *calibration, struct fg_message *message) {
-    struct job job = {
-        .paths = pictures, .count = count, .skipped = skipped, .progress = progress, .argument = argument};
-    enum fg_status status = fg_station_open(&job.station, bundle_path, backend, false, message);
+/* What the engine makes of the self-test's picture is what it must give from now on. */
+static enum fg_status make_self_test(struct fg_draft *draft, struct fg_message *message) {
+    const struct fg_network_spec *spec = &draft->header.spec;
+    struct fg_judgement judgement;
+    enum fg_status status =
+        fg_engine_judge_picture(draft->station.engine, draft->picture, &judgement, message);
     if (status != FG_OK)
         return status;
-    job.header = *fg_bundle_header(job.station.bundle);
-    job.scores = calloc(count ? count : 1, sizeof *job.scores);
-    job.picture = malloc((size_t)job.header.spec.height * (size_t)job.header.spec.width * 3);
-    if (!job.scores || !job.picture)
+    draft->header.self_test_score = judgement.score;
+    memcpy(draft->map, fg_engine_map(draft->station.engine),
+           (size_t)spec->height * (size_t)spec->width * sizeof *draft->map);
+    return FG_OK;
+}
+
+enum fg_status fg_calibrate_draft(struct fg_draft *draft, const char *const *pictures, uint32_t count,
+                                  float false_rejects, fg_calibrate_function *progress, void *argument,
+                                  struct fg_report *skipped, struct fg_message *message) {
+    const size_t pixels = (size_t)draft->header.spec.height * (size_t)draft->header.spec.width;
+    struct job job = {.draft = draft,
+                      .paths = pictures,
+                      .scores = calloc(count ? count : 1, sizeof *job.scores),
+                      .count = count,
+                      .skipped = skipped,
+                      .progress = progress,
+                      .argument = argument};
+    assert(!draft->picture && !draft->map);
+    draft->picture = malloc(pixels * 3);
+    draft->map = malloc(pixels * sizeof *draft->map);
+    enum fg_status status = FG_OK;
+    if (!job.scores || !draft->picture || !draft->map)
         status = fg_fail(message, FG_ENVIRONMENT, "calibration: no memory for %u scores", count);
     if (status == FG_OK)
         status = score_pictures(&job, message);
     if (status == FG_OK)
-        status = fg_calibrate_scores(job.scores, job.scored, false_rejects, calibration, message);
-    struct fg_judgement judgement;
+        status =
+            fg_calibrate_scores(job.scores, job.scored, false_rejects, &draft->header.calibration, message);
     if (status == FG_OK)
-        status = fg_engine_judge_picture(job.station.engine, job.picture, &judgement, message);
-    if (status == FG_OK) {
-        job.header.calibrated = true;
-        job.header.calibration = *calibration;
-        job.header.self_test_score = judgement.score;
-        status = fg_bundle_rewrite(job.station.bundle, path, &job.header, job.picture,
-                                   fg_engine_map(job.station.engine), message);
-    }
+        status = make_self_test(draft, message);
+    draft->header.calibrated = status == FG_OK;
     free(job.scores);
-    free(job.picture);
-    fg_station_close(&job.station);
+    return status;
+}
+
+enum fg_status fg_calibrate_bundle(const char *bundle_path, const char *path, const char *const *pictures,
+                                   uint32_t count, float false_rejects, struct fg_backend *backend,
+                                   fg_calibrate_function *progress, void *argument, struct fg_report *skipped,
+                                   struct fg_calibration *calibration, struct fg_message *message) {
+    struct fg_draft draft;
+    enum fg_status status = fg_draft_open_file(&draft, bundle_path, backend, message);
+    if (status == FG_OK)
+        status =
+            fg_calibrate_draft(&draft, pictures, count, false_rejects, progress, argument, skipped, message);
+    if (status == FG_OK)
+        status = fg_draft_write(&draft, path, message);
+    *calibration = draft.header.calibration;
+    fg_draft_close(&draft);
     return status;
 }

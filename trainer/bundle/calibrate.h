@@ -7,7 +7,7 @@
 #define FG_TRAINER_BUNDLE_CALIBRATE_H
 
 #include "runtime/base/report.h"
-#include "runtime/engine/engine.h"
+#include "trainer/bundle/draft.h"
 
 #define FG_CALIBRATION_LEAST 4 /* pictures */
 
@@ -21,10 +21,16 @@ void fg_calibration_sentence(const struct fg_calibration *calibration, char *tex
 /* Called after each picture. */
 typedef void fg_calibrate_function(void *argument, uint32_t done, uint32_t count);
 
-/* Opens a bundle (calibrated or not), judges good pictures as the line will (decode, contract, network), sets
- * the threshold, makes the self-test from the first of them, and writes the result to path (which may be the
- * bundle's own). A picture that cannot be read is listed in skipped, and an error where skipped is NULL; one that
- * breaks the contract is an error that names it. */
+/* Judges good pictures as the line will (decode, contract, network), and gives the draft its threshold and
+ * its self-test, which is made from the first of them. A picture that cannot be read is listed in skipped,
+ * and an error where skipped is NULL; one that breaks the contract is an error that names it. progress
+ * NULL: nobody looks. Once for a draft; after a failure it can only be closed. */
+enum fg_status fg_calibrate_draft(struct fg_draft *draft, const char *const *pictures, uint32_t count,
+                                  float false_rejects, fg_calibrate_function *progress, void *argument,
+                                  struct fg_report *skipped, struct fg_message *message);
+
+/* The same for a bundle file (calibrated or not), which is then written to path (which may be its own).
+ * calibration: what was found. */
 enum fg_status fg_calibrate_bundle(const char *bundle_path, const char *path, const char *const *pictures,
                                    uint32_t count, float false_rejects, struct fg_backend *backend,
                                    fg_calibrate_function *progress, void *argument, struct fg_report *skipped,

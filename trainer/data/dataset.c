@@ -1,3 +1,4 @@
+/* Reads a folder of good pictures: decodes in parallel, resizes, draws which are held out, and hashes all. */
 #include "trainer/data/dataset.h"
 
 #include <errno.h>
@@ -10,37 +11,9 @@
 #include <sys/stat.h>
 
 #include "kernels/philox.h"
-#include "runtime/network/plan.h"
+#include "trainer/data/picture.h"
 
 #define MOST_DECODERS 16
-
-enum fg_status fg_picture_resize(struct fg_backend *backend, const struct fg_image *image, int32_t height,
-                                 int32_t width, uint8_t *out, struct fg_message *message) {
-    struct fg_tensor frame = {.dtype = FG_U8,
-                              .n = 1,
-                              .h = image->height,
-                              .w = image->width,
-                              .c = image->channels,
-                              .segment = FG_SEGMENT_FRAME},
-                     picture = {
-                         .dtype = FG_U8, .n = 1, .h = height, .w = width, .c = 3, .segment = FG_SEGMENT_IO};
-    struct fg_step step = {.op = FG_RESIZE,
-                           .pitch = (size_t)image->width * (size_t)image->channels,
-                           .format = fg_pixel_decoded(image->channels),
-                           .in = {&frame},
-                           .out = {&picture}};
-    const struct fg_kernel *kernel = &backend->kernel[FG_RESIZE];
-    step.workspace_bytes = fg_size_align(kernel->workspace(backend, &step));
-    const struct fg_program program = {.step = &step, .steps = 1, .lanes = 1};
-    struct fg_memory memory = {.segment = {[FG_SEGMENT_FRAME] = image->pixels, [FG_SEGMENT_IO] = out}};
-    enum fg_status status = backend->reserve(backend, FG_STORE_DEVICE, step.workspace_bytes,
-                                             &memory.segment[FG_SEGMENT_WORKSPACE], message);
-    if (status != FG_OK)
-        return status;
-    status = fg_backend_run(backend, &program, &memory, message);
-    backend->release(backend, memory.segment[FG_SEGMENT_WORKSPACE]);
-    return status;
-}
 
 void fg_dataset_size(double aspect, int32_t *height, int32_t *width) {
     double nearest = INFINITY;
@@ -94,7 +67,7 @@ static enum fg_status hash_file(const char *path, uint8_t hash[FG_HASH_SIZE], st
 
 /* Picture i at the network's size, into its place. FG_INPUT is the picture's fault, all else the machine's.
  */
-static void keep(struct decoding *d, uint32_t i, enum fg_status status, struct fg_image *image) {
+static void keep_picture(struct decoding *d, uint32_t i, enum fg_status status, struct fg_image *image) {
     const struct fg_dataset *set = d->dataset;
     if (status == FG_OK)
         status = fg_picture_resize(d->backend, image, set->height, set->width,
@@ -107,7 +80,7 @@ static void keep(struct decoding *d, uint32_t i, enum fg_status status, struct f
     }
 }
 
-static void *decode(void *argument) {
+static void *decode_files(void *argument) {
     struct decoding *d = argument;
     const struct fg_paths *files = &d->dataset->files;
     for (;;) {
@@ -122,7 +95,7 @@ static void *decode(void *argument) {
         if (status == FG_OK)
             status = hash_file(files->path[i], d->hash[i], &d->reason[i]);
         pthread_mutex_lock(&d->lock);
-        keep(d, i, status, &image);
+        keep_picture(d, i, status, &image);
         d->done++;
         if (d->progress)
             d->progress(d->argument, d->done, files->count);
@@ -136,9 +109,9 @@ static void decode_all(struct decoding *d, uint32_t threads) {
     uint32_t started = 0;
     threads = threads > MOST_DECODERS ? MOST_DECODERS : threads;
     pthread_mutex_init(&d->lock, NULL);
-    while (started + 1 < threads && !pthread_create(&thread[started], NULL, decode, d))
+    while (started + 1 < threads && !pthread_create(&thread[started], NULL, decode_files, d))
         started++;
-    decode(d);
+    decode_files(d);
     while (started)
         pthread_join(thread[--started], NULL);
     pthread_mutex_destroy(&d->lock);
@@ -167,7 +140,7 @@ static enum fg_status part_skipped(struct fg_dataset *dataset, struct decoding *
     return FG_OK;
 }
 
-static int by_double(const void *a, const void *b) {
+static int compare_doubles(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
     return x < y ? -1 : x > y;
 }
@@ -184,14 +157,14 @@ static enum fg_status choose_size(struct fg_dataset *dataset, struct fg_message 
             aspect[count++] = (double)size.width / size.height;
     }
     aspect[count] = 1; /* where no header can be read nothing will be trained */
-    qsort(aspect, count, sizeof *aspect, by_double);
+    qsort(aspect, count, sizeof *aspect, compare_doubles);
     fg_dataset_size(aspect[count / 2], &dataset->height, &dataset->width);
     free(aspect);
     return FG_OK;
 }
 
 /* What all pictures have in common is what the line's camera must keep. */
-static struct fg_contract contract_of(const struct fg_image *image, uint32_t count) {
+static struct fg_contract find_contract(const struct fg_image *image, uint32_t count) {
     struct fg_contract contract = {
         .width = image->width, .height = image->height, .channels = image->channels};
     for (uint32_t i = 1; i < count; i++) {
@@ -205,7 +178,7 @@ static struct fg_contract contract_of(const struct fg_image *image, uint32_t cou
     return contract;
 }
 
-static const char *base_name(const char *path) {
+static const char *find_base_name(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
 }
@@ -214,7 +187,7 @@ static void hash_all(struct fg_dataset *dataset, uint8_t (*hash)[FG_HASH_SIZE]) 
     crypto_generichash_state state;
     crypto_generichash_init(&state, NULL, 0, FG_HASH_SIZE);
     for (uint32_t i = 0; i < dataset->files.count; i++) {
-        const char *name = base_name(dataset->files.path[i]);
+        const char *name = find_base_name(dataset->files.path[i]);
         crypto_generichash_update(&state, (const unsigned char *)name, strlen(name) + 1);
         crypto_generichash_update(&state, hash[i], FG_HASH_SIZE);
     }
@@ -222,7 +195,7 @@ static void hash_all(struct fg_dataset *dataset, uint8_t (*hash)[FG_HASH_SIZE]) 
 }
 
 /* Each picture draws a number; those with the smallest are held out. */
-static enum fg_status split(struct fg_dataset *dataset, uint64_t seed, struct fg_message *message) {
+static enum fg_status split_files(struct fg_dataset *dataset, uint64_t seed, struct fg_message *message) {
     const uint32_t count = dataset->files.count;
     uint32_t held = count / FG_HELD_OUT_SHARE;
     held = held < FG_HELD_OUT_LEAST ? FG_HELD_OUT_LEAST : held;
@@ -300,9 +273,9 @@ enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, i
     struct decoding d = {.dataset = dataset, .backend = backend, .progress = progress, .argument = argument};
     status = read_all(dataset, &d, folder, message);
     if (status == FG_OK) {
-        dataset->contract = contract_of(d.image, dataset->files.count);
+        dataset->contract = find_contract(d.image, dataset->files.count);
         hash_all(dataset, d.hash);
-        status = split(dataset, seed, message);
+        status = split_files(dataset, seed, message);
     }
     free(d.image);
     free(d.read);

@@ -1,3 +1,4 @@
+/* Lists folders of pictures, pairs defective pictures with their masks, and reads masks. */
 #include "trainer/data/files.h"
 
 #include <dirent.h>
@@ -9,13 +10,13 @@
 
 #include "runtime/image/image.h"
 
-static int by_name(const void *a, const void *b) {
+static int compare_names(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* Entries of a folder for which take says yes, sorted, as paths. */
-static enum fg_status list(struct fg_paths *paths, const char *folder, bool (*take)(const char *path),
-                           struct fg_message *message) {
+static enum fg_status list_entries(struct fg_paths *paths, const char *folder, bool (*take)(const char *path),
+                                   struct fg_message *message) {
     memset(paths, 0, sizeof *paths);
     DIR *dir = opendir(folder);
     if (!dir)
@@ -48,7 +49,7 @@ static enum fg_status list(struct fg_paths *paths, const char *folder, bool (*ta
     if (status != FG_OK)
         fg_paths_free(paths);
     else if (paths->count)
-        qsort(paths->path, paths->count, sizeof *paths->path, by_name);
+        qsort(paths->path, paths->count, sizeof *paths->path, compare_names);
     return status;
 }
 
@@ -58,7 +59,7 @@ static bool is_folder(const char *path) {
 }
 
 enum fg_status fg_paths_list(struct fg_paths *paths, const char *folder, struct fg_message *message) {
-    return list(paths, folder, fg_image_name, message);
+    return list_entries(paths, folder, fg_image_name, message);
 }
 
 void fg_paths_free(struct fg_paths *paths) {
@@ -121,13 +122,18 @@ static enum fg_status add_defect(struct fg_test_set *set, const char *folder, co
     return status;
 }
 
+bool fg_test_set_exists(const char *folder) {
+    char test[4096];
+    return (size_t)snprintf(test, sizeof test, "%s/test", folder) < sizeof test && is_folder(test);
+}
+
 enum fg_status fg_test_set_open(struct fg_test_set *set, const char *folder, struct fg_message *message) {
     memset(set, 0, sizeof *set);
     char test[4096];
     if ((size_t)snprintf(test, sizeof test, "%s/test", folder) >= sizeof test)
         return fg_fail(message, FG_USAGE, "%.100s...: the path is too long", folder);
     struct fg_paths defects;
-    enum fg_status status = list(&defects, test, is_folder, message);
+    enum fg_status status = list_entries(&defects, test, is_folder, message);
     for (uint32_t i = 0; status == FG_OK && i < defects.count; i++)
         status = add_defect(set, folder, defects.path[i], message);
     fg_paths_free(&defects);

@@ -1,18 +1,23 @@
+/* Judges a category's test pictures and collects what the metrics need. */
 #include "trainer/evaluate/evaluate.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/clock.h"
 
+/* An evaluation under way. */
 struct job {
     struct fg_evaluation *evaluation;
     struct fg_station *station;
-    const struct fg_bundle_header *header;
-    uint8_t *mask;
+    float threshold;
+    int32_t height, width; /* of maps and masks */
+    uint8_t *mask;         /* {height, width} */
 };
 
-/* The number of a kind of defect; 0 is good. */
+/* Finds the number of a kind of defect, which is a new one at its first picture; 0 is good. */
 static enum fg_status find_group(struct fg_evaluation *e, const char *defect, uint8_t *group,
                                  struct fg_message *message) {
     *group = 0;
@@ -34,7 +39,6 @@ static enum fg_status find_group(struct fg_evaluation *e, const char *defect, ui
 static enum fg_status judge_picture(struct job *job, const struct fg_test_picture *picture,
                                     struct fg_message *message) {
     struct fg_evaluation *e = job->evaluation;
-    const float threshold = job->header->calibration.threshold;
     struct fg_image image;
     struct fg_judgement judgement;
     uint8_t group;
@@ -43,16 +47,15 @@ static enum fg_status judge_picture(struct job *job, const struct fg_test_pictur
         status = fg_image_read(picture->path, &image, message);
     if (status != FG_OK)
         return status;
-    status = fg_station_judge(job->station, picture->path, &image, threshold, &judgement, message);
+    status = fg_station_judge(job->station, picture->path, &image, job->threshold, &judgement, message);
     fg_image_free(&image);
     if (status == FG_OK && picture->mask)
-        status = fg_mask_read(picture->mask, job->header->spec.height, job->header->spec.width, job->mask,
-                              message);
+        status = fg_mask_read(picture->mask, job->height, job->width, job->mask, message);
     if (status != FG_OK)
         return status;
     fg_metrics_add(e->metrics, fg_engine_map(job->station->engine), judgement.score, group,
                    picture->mask ? job->mask : NULL);
-    const bool rejected = !judgement.finite || judgement.score > threshold;
+    const bool rejected = !judgement.finite || judgement.score > job->threshold;
     if (group) {
         e->defective++;
         e->detected += rejected;
@@ -64,19 +67,21 @@ static enum fg_status judge_picture(struct job *job, const struct fg_test_pictur
 }
 
 enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *station, const char *folder,
-                           fg_evaluate_function *progress, void *argument, struct fg_message *message) {
+                           float threshold, fg_evaluate_function *progress, void *argument,
+                           struct fg_message *message) {
     struct fg_evaluation *e = evaluation;
     memset(e, 0, sizeof *e);
     enum fg_status status = fg_test_set_open(&e->set, folder, message);
     if (status != FG_OK)
         return status;
-    const struct fg_bundle_header *header = fg_bundle_header(station->bundle);
-    const int32_t height = header->spec.height, width = header->spec.width;
+    const struct fg_network_spec *spec = &fg_bundle_header(station->bundle)->spec;
     struct job job = {.evaluation = e,
                       .station = station,
-                      .header = header,
-                      .mask = malloc((size_t)height * (size_t)width)};
-    status = job.mask ? fg_metrics_open(e->set.count, height, width, &e->metrics, message)
+                      .threshold = threshold,
+                      .height = spec->height,
+                      .width = spec->width,
+                      .mask = malloc((size_t)spec->height * (size_t)spec->width)};
+    status = job.mask ? fg_metrics_open(e->set.count, job.height, job.width, &e->metrics, message)
                       : fg_fail(message, FG_ENVIRONMENT, "no memory for a mask");
     const int64_t start = fg_clock_ns();
     for (uint32_t i = 0; i < e->set.count && status == FG_OK; i++) {
@@ -92,4 +97,29 @@ enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *
 void fg_evaluation_close(struct fg_evaluation *evaluation) {
     fg_metrics_close(evaluation->metrics);
     fg_test_set_close(&evaluation->set);
+}
+
+/* A bundle's field holds no NaN. */
+static float replace_nan(double figure) {
+    return isnan(figure) ? -1 : (float)figure;
+}
+
+void fg_evaluation_enter(const struct fg_figures *figures, struct fg_provenance *provenance) {
+    provenance->test_pictures = figures->images;
+    provenance->image_auroc = replace_nan(figures->image_auroc);
+    provenance->pixel_auroc = replace_nan(figures->pixel_auroc);
+    provenance->pro = replace_nan(figures->pro);
+}
+
+void fg_evaluation_sentence(const struct fg_figures *figures, char *text, size_t size) {
+    const struct {
+        const char *name;
+        double value;
+    } named[] = {
+        {"image AUROC", figures->image_auroc}, {"pixel AUROC", figures->pixel_auroc}, {"PRO", figures->pro}};
+    size_t used = (size_t)snprintf(text, size, "Of %u test pictures", figures->images);
+    for (size_t i = 0; i < sizeof named / sizeof *named && used < size; i++)
+        used += (size_t)(isnan(named[i].value) ? snprintf(text + used, size - used, ", no %s", named[i].name)
+                                               : snprintf(text + used, size - used, ", %s %.2f %%",
+                                                          named[i].name, 100 * named[i].value));
 }

@@ -1,4 +1,6 @@
-/* How well a bundle tells a category's test pictures apart, judged by the engine as on the line. */
+/* How well a bundle tells a category's test pictures apart, judged by the engine as on the line.
+ *
+ * Thread: one at a time. Errors: every message names the folder or the picture. */
 #ifndef FG_TRAINER_EVALUATE_EVALUATE_H
 #define FG_TRAINER_EVALUATE_EVALUATE_H
 
@@ -9,11 +11,12 @@
 #define FG_EVALUATION_GROUPS 255 /* kinds of defect */
 
 struct fg_evaluation {
-    struct fg_test_set set;
-    struct fg_metrics *metrics;
-    const char *group[FG_EVALUATION_GROUPS + 1]; /* names of the kinds of defect, from 1; the set's own */
+    struct fg_test_set set;     /* owned */
+    struct fg_metrics *metrics; /* owned */
+    const char
+        *group[FG_EVALUATION_GROUPS + 1]; /* names of the kinds of defect, from 1; they are the set's */
     uint32_t groups;
-    /* At the bundle's threshold, a score that is not finite counting as a reject: */
+    /* Pictures, good and defective, and those of them whose score is above the threshold or not finite. */
     uint32_t good, rejected_good, defective, detected;
     double seconds;
 };
@@ -21,10 +24,18 @@ struct fg_evaluation {
 /* Called after each picture. */
 typedef void fg_evaluate_function(void *argument, uint32_t done, uint32_t count);
 
-/* Judges all of folder/test with the station's bundle. FG_INPUT names what cannot be read. evaluation is to be
- * closed in either case. */
+/* Judges all of folder/test with the station's bundle at a threshold, which may be one that the bundle does
+ * not have yet. FG_INPUT names what cannot be read. progress NULL: nobody looks. evaluation is to be closed
+ * in either case. */
 enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *station, const char *folder,
-                           fg_evaluate_function *progress, void *argument, struct fg_message *message);
+                           float threshold, fg_evaluate_function *progress, void *argument,
+                           struct fg_message *message);
 void fg_evaluation_close(struct fg_evaluation *evaluation);
+
+/* Enters the figures that a bundle keeps; -1 stands for one without a definition. */
+void fg_evaluation_enter(const struct fg_figures *figures, struct fg_provenance *provenance);
+
+/* One sentence without its full stop: "Of 12 test pictures, image AUROC 99.31 %, no PRO". */
+void fg_evaluation_sentence(const struct fg_figures *figures, char *text, size_t size);
 
 #endif

@@ -1,3 +1,4 @@
+/* Walks all distinct scores from the highest down, over pictures and over pixels, and sums the figures. */
 #include "trainer/evaluate/metrics.h"
 
 #include <assert.h>
@@ -13,20 +14,23 @@
 /* A series of pictures of one group, added one after the other: its pixels are sorted together. */
 struct run {
     uint8_t group;
-    size_t good, goods;           /* first and number in good[] */
-    size_t defective, defectives; /* likewise in slot[], once sorted is true; until then from its end */
+    size_t good, goods; /* first and number in good[] */
+    size_t defective,
+        defectives; /* first and number in slot[]; until sorted is true, first counts from its end */
     uint32_t regions;
 };
 
-/* Good pixels are keys (key_of), from the front of slot; defective ones are key << 32 | bits of their weight,
- * 1 / pixels of their region, from its end. They never meet, and what neither reaches is never touched. */
+/* Good pixels are keys (make_key), from the front of slot; defective ones are key << 32 | bits of their
+ * weight, 1 / pixels of their region, from its end. They never meet, and what neither reaches is never
+ * touched. */
 struct fg_metrics {
     uint32_t room, images, runs;
     int32_t height, width;
-    size_t pixels, slots; /* of one picture; of all */
+    size_t pixels; /* pixels of one picture */
+    size_t slots;  /* pixels of all */
     bool sorted;
     uint64_t *slot; /* [slots] */
-    uint32_t *good; /* the same memory */
+    uint32_t *good; /* [2 * slots], in slot's memory */
     size_t goods, defectives;
     struct run *run; /* [room] */
     struct picture {
@@ -39,8 +43,8 @@ struct fg_metrics {
     float *weight;          /* [pixels] of one picture: 1 / pixels of the region there, 0 where good */
 };
 
-/* Floats in an order-preserving coding; what is not finite is the largest. */
-static uint32_t key_of(float score) {
+/* Codes a float so that keys have the floats' order; what is not finite is the largest. */
+static uint32_t make_key(float score) {
     if (!isfinite(score))
         return UINT32_MAX;
     score = score == 0 ? 0 : score; /* -0 is 0 */
@@ -92,7 +96,7 @@ void fg_metrics_close(struct fg_metrics *metrics) {
 }
 
 /* Marks the 8-connected region around start with a label and returns its size. */
-static uint32_t fill(struct fg_metrics *m, const uint8_t *mask, int32_t start, int32_t label) {
+static uint32_t mark_region(struct fg_metrics *m, const uint8_t *mask, int32_t start, int32_t label) {
     int32_t top = 0;
     uint32_t size = 0;
     m->stack[top++] = start;
@@ -113,7 +117,7 @@ static uint32_t fill(struct fg_metrics *m, const uint8_t *mask, int32_t start, i
 }
 
 /* Fills weight for one picture; returns how many regions there are. */
-static uint32_t weigh(struct fg_metrics *m, const uint8_t *mask) {
+static uint32_t weigh_pixels(struct fg_metrics *m, const uint8_t *mask) {
     memset(m->weight, 0, m->pixels * sizeof *m->weight);
     if (!mask)
         return 0;
@@ -121,7 +125,7 @@ static uint32_t weigh(struct fg_metrics *m, const uint8_t *mask) {
     memset(m->label, 0xff, m->pixels * sizeof *m->label);
     for (int32_t i = 0; i < (int32_t)m->pixels; i++)
         if (mask[i] && m->label[i] < 0) {
-            m->size[regions] = fill(m, mask, i, regions);
+            m->size[regions] = mark_region(m, mask, i, regions);
             regions++;
         }
     for (size_t i = 0; i < m->pixels; i++)
@@ -130,8 +134,8 @@ static uint32_t weigh(struct fg_metrics *m, const uint8_t *mask) {
     return (uint32_t)regions;
 }
 
-/* The least t whose threshold the value is not above. */
-static int first_not_above(double value, double low, double step) {
+/* Finds the least t whose threshold the value is not above. */
+static int find_threshold(double value, double low, double step) {
     int t = (int)((value - low) / step);
     while (t > 0 && !(value > low + (t - 1) * step))
         t--;
@@ -140,7 +144,7 @@ static int first_not_above(double value, double low, double step) {
     return t;
 }
 
-static double rd4ad(const struct fg_metrics *m, const float *map, uint32_t regions) {
+static double measure_rd4ad(const struct fg_metrics *m, const float *map, uint32_t regions) {
     float low = INFINITY, high = -INFINITY;
     size_t background = 0;
     for (size_t i = 0; i < m->pixels; i++) {
@@ -156,7 +160,7 @@ static double rd4ad(const struct fg_metrics *m, const float *map, uint32_t regio
     double hits[RD4AD_THRESHOLDS + 1] = {0}, alarms[RD4AD_THRESHOLDS + 1] = {0};
     const double step = ((double)high - low) / RD4AD_THRESHOLDS;
     for (size_t i = 0; i < m->pixels; i++) {
-        const int t = first_not_above(map[i], low, step);
+        const int t = find_threshold(map[i], low, step);
         hits[t] += m->weight[i];
         alarms[t] += m->weight[i] == 0;
     }
@@ -182,11 +186,11 @@ void fg_metrics_add(struct fg_metrics *metrics, const float *map, float score, u
     if (!m->runs || m->run[m->runs - 1].group != group)
         m->run[m->runs++] = (struct run){.group = group, .good = m->goods, .defective = m->defectives};
     struct run *run = &m->run[m->runs - 1];
-    const uint32_t regions = weigh(m, mask);
+    const uint32_t regions = weigh_pixels(m, mask);
     run->regions += regions;
-    m->picture[m->images++] = (struct picture){score, group, rd4ad(m, map, regions)};
+    m->picture[m->images++] = (struct picture){score, group, measure_rd4ad(m, map, regions)};
     for (size_t i = 0; i < m->pixels; i++) {
-        const uint32_t key = key_of(map[i]);
+        const uint32_t key = make_key(map[i]);
         if (m->weight[i] > 0) {
             uint32_t bits;
             memcpy(&bits, &m->weight[i], sizeof bits);
@@ -199,7 +203,8 @@ void fg_metrics_add(struct fg_metrics *metrics, const float *map, float score, u
     run->defectives = m->defectives - run->defective;
 }
 
-/* Descending, in place: each key goes to the bin of its leading byte, then each bin is sorted by the next. */
+/* Sorts in descending order, in place: each key goes to the bin of its leading byte, then each bin is
+ * sorted by the next. */
 static void sort_keys(uint32_t *key, size_t count, int shift) {
     size_t next[256] = {0}, end[256], sum = 0;
     for (size_t i = 0; i < count; i++)
@@ -223,17 +228,17 @@ static void sort_keys(uint32_t *key, size_t count, int shift) {
     }
 }
 
-static int by_slot(const void *a, const void *b) {
+static int compare_slots(const void *a, const void *b) {
     const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return x > y ? -1 : x < y;
 }
 
-static void sort_all(struct fg_metrics *m) {
+static void sort_series(struct fg_metrics *m) {
     for (uint32_t i = 0; i < m->runs; i++) {
         struct run *run = &m->run[i];
         run->defective = m->slots - run->defective - run->defectives;
         sort_keys(m->good + run->good, run->goods, 24);
-        qsort(m->slot + run->defective, run->defectives, sizeof *m->slot, by_slot);
+        qsort(m->slot + run->defective, run->defectives, sizeof *m->slot, compare_slots);
     }
     m->sorted = true;
 }
@@ -245,11 +250,11 @@ struct cursor {
     size_t next, end;
 };
 
-static void look(const struct fg_metrics *m, struct cursor *c) {
+static void read_key(const struct fg_metrics *m, struct cursor *c) {
     c->key = c->defective ? (uint32_t)(m->slot[c->next] >> 32) : m->good[c->next];
 }
 
-static void sift(struct cursor *heap, size_t count, size_t at) {
+static void sift_down(struct cursor *heap, size_t count, size_t at) {
     for (;;) {
         size_t largest = at;
         for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < count; child++)
@@ -266,14 +271,14 @@ static void sift(struct cursor *heap, size_t count, size_t at) {
 
 /* Walks thresholds from the highest down. */
 struct curve {
-    double positives, negatives; /* in all */
-    double hits, alarms;         /* above the threshold */
+    double positives, negatives; /* entries that are defective, and good */
+    double hits, alarms;         /* those of them that are above the threshold */
     double last_hits, last_alarms;
     double auroc, ap, f1max;
-    double overlap, last_overlap, regions, pro, last_rate; /* of PRO */
+    double overlap, last_overlap, regions, pro, last_rate; /* for PRO */
 };
 
-/* All entries of one score have been taken in. */
+/* Adds a threshold's share to the figures, once all entries of its score have been taken in. */
 static void close_threshold(struct curve *c) {
     c->auroc += (c->alarms - c->last_alarms) * (c->hits + c->last_hits) / 2;
     if (c->hits > c->last_hits)
@@ -302,15 +307,15 @@ static void finish_curve(struct curve *c) {
         c->ap = c->f1max = NAN;
 }
 
-static bool counts(uint8_t of, uint8_t group) {
+static bool is_counted(uint8_t of, uint8_t group) {
     return !group || !of || of == group;
 }
 
-static size_t open_heap(const struct fg_metrics *m, uint8_t group, struct cursor *heap, struct curve *c) {
+static size_t fill_heap(const struct fg_metrics *m, uint8_t group, struct cursor *heap, struct curve *c) {
     size_t count = 0;
     for (uint32_t i = 0; i < m->runs; i++) {
         const struct run *run = &m->run[i];
-        if (!counts(run->group, group))
+        if (!is_counted(run->group, group))
             continue;
         c->regions += run->regions;
         c->positives += (double)run->defectives;
@@ -322,16 +327,16 @@ static size_t open_heap(const struct fg_metrics *m, uint8_t group, struct cursor
                 .defective = true, .next = run->defective, .end = run->defective + run->defectives};
     }
     for (size_t i = 0; i < count; i++)
-        look(m, &heap[i]);
+        read_key(m, &heap[i]);
     for (size_t i = count / 2; i-- > 0;)
-        sift(heap, count, i);
+        sift_down(heap, count, i);
     return count;
 }
 
-/* heap: room for 2 * runs. */
-static struct curve pixel_curve(const struct fg_metrics *m, uint8_t group, struct cursor *heap) {
+/* heap: [2 * runs], for its use. */
+static struct curve walk_pixels(const struct fg_metrics *m, uint8_t group, struct cursor *heap) {
     struct curve c = {0};
-    size_t count = open_heap(m, group, heap, &c);
+    size_t count = fill_heap(m, group, heap, &c);
     while (count) {
         const uint32_t key = heap[0].key;
         while (count && heap[0].key == key) {
@@ -347,8 +352,8 @@ static struct curve pixel_curve(const struct fg_metrics *m, uint8_t group, struc
             if (++heap[0].next == heap[0].end)
                 heap[0] = heap[--count];
             else
-                look(m, &heap[0]);
-            sift(heap, count, 0);
+                read_key(m, &heap[0]);
+            sift_down(heap, count, 0);
         }
         close_threshold(&c);
     }
@@ -361,22 +366,22 @@ struct entry {
     uint32_t key, of;
 };
 
-static int by_key(const void *a, const void *b) {
+static int compare_entries(const void *a, const void *b) {
     const uint32_t x = ((const struct entry *)a)->key, y = ((const struct entry *)b)->key;
     return x > y ? -1 : x < y;
 }
 
-static struct curve image_curve(const struct fg_metrics *m, uint8_t group, struct entry *entry) {
+static struct curve walk_images(const struct fg_metrics *m, uint8_t group, struct entry *entry) {
     struct curve c = {0};
     uint32_t count = 0;
     for (uint32_t i = 0; i < m->images; i++) {
-        if (!counts(m->picture[i].group, group))
+        if (!is_counted(m->picture[i].group, group))
             continue;
-        entry[count++] = (struct entry){key_of(m->picture[i].score), i};
+        entry[count++] = (struct entry){make_key(m->picture[i].score), i};
         c.positives += m->picture[i].group != 0;
         c.negatives += m->picture[i].group == 0;
     }
-    qsort(entry, count, sizeof *entry, by_key);
+    qsort(entry, count, sizeof *entry, compare_entries);
     for (uint32_t i = 0; i < count; i++) {
         const bool defective = m->picture[entry[i].of].group != 0;
         c.hits += defective;
@@ -392,7 +397,7 @@ enum fg_status fg_metrics_figures(struct fg_metrics *metrics, uint8_t group, str
                                   struct fg_message *message) {
     struct fg_metrics *m = metrics;
     if (!m->sorted)
-        sort_all(m);
+        sort_series(m);
     struct entry *entry = malloc((m->images + 1) * sizeof *entry);
     struct cursor *heap = malloc((2 * (size_t)m->runs + 1) * sizeof *heap);
     if (!entry || !heap) {
@@ -400,13 +405,13 @@ enum fg_status fg_metrics_figures(struct fg_metrics *metrics, uint8_t group, str
         free(heap);
         return fg_fail(message, FG_ENVIRONMENT, "metrics: no memory");
     }
-    const struct curve image = image_curve(m, group, entry), pixel = pixel_curve(m, group, heap);
+    const struct curve image = walk_images(m, group, entry), pixel = walk_pixels(m, group, heap);
     free(entry);
     free(heap);
     double sum = 0;
     uint32_t number = 0, images = 0;
     for (uint32_t i = 0; i < m->images; i++) {
-        if (!counts(m->picture[i].group, group))
+        if (!is_counted(m->picture[i].group, group))
             continue;
         images++;
         if (isnan(m->picture[i].rd4ad))

@@ -1,5 +1,4 @@
-/* How well a bundle tells good from defective (network.md section 8), computed exactly: every distinct score
- * is a threshold.
+/* How well a bundle tells good from defective, computed exactly: every distinct score is a threshold.
  *
  * Image and pixel AUROC, AP (sum over thresholds of the gain in recall times precision) and F1-max. PRO: each
  * 8-connected region of the ground truth weighs the same; area under the mean overlap against the
@@ -11,7 +10,9 @@
  * definition (no defective picture, no region) is NaN.
  *
  * Memory: 4 bytes for each good pixel and 8 for each defective one (8 a pixel are reserved, the rest is never
- * touched). Each series of pictures of one group is sorted once, in place, and the series are merged. */
+ * touched). Each series of pictures of one group is sorted once, in place, and the series are merged.
+ *
+ * Owner: who opens metrics closes them. Thread: one at a time. Errors: FG_ENVIRONMENT for memory. */
 #ifndef FG_TRAINER_EVALUATE_METRICS_H
 #define FG_TRAINER_EVALUATE_METRICS_H
 
@@ -27,18 +28,18 @@ struct fg_figures {
     uint32_t images;
 };
 
-/* Room for so many pictures of one size. */
+/* Takes room for a number of pictures, all of one size. */
 enum fg_status fg_metrics_open(uint32_t images, int32_t height, int32_t width, struct fg_metrics **metrics,
                                struct fg_message *message);
 void fg_metrics_close(struct fg_metrics *metrics);
 
-/* Adds one picture: its map and score; group 0 is good, others (1 to 255) are kinds of defect. mask: 1 where
- * the ground truth is defective, else 0; NULL for all 0. Both are height * width and copied. */
+/* Adds one picture: its map {height, width} and score. group: 0 good, 1 to 255 a kind of defect. mask:
+ * {height, width}, 1 where the ground truth is defective, else 0; NULL: 0 everywhere. All is copied. */
 void fg_metrics_add(struct fg_metrics *metrics, const float *map, float score, uint8_t group,
                     const uint8_t *mask);
 
-/* Figures over all pictures (group 0), or over the good ones and one kind of defect. May be called once all
- * pictures are added; the first call sorts. */
+/* Computes the figures over all pictures (group 0), or over the good ones and one kind of defect. After the
+ * first call no picture can be added. */
 enum fg_status fg_metrics_figures(struct fg_metrics *metrics, uint8_t group, struct fg_figures *figures,
                                   struct fg_message *message);
 

@@ -1,3 +1,4 @@
+/* Emits the steps of training: the forward pass unfolded, then each step backward in reverse order. */
 #include "trainer/loop/graph.h"
 
 #include <assert.h>
@@ -17,8 +18,8 @@ struct builder {
     const struct fg_tensor *trained[FG_NETWORK_PARAMS], *gradient[FG_NETWORK_PARAMS];
     struct record {
         struct fg_step *step;
-        int32_t in[FG_MAX_IN], out[FG_MAX_OUT]; /* index in of[], or -1: no gradient */
-    } record[2 * FG_NETWORK_NODES];
+        int32_t in[FG_MAX_IN], out[FG_MAX_OUT];         /* index in of[], or -1: no gradient */
+    } record[2 * FG_NETWORK_NODES + FG_NETWORK_LEVELS]; /* a node has two steps at most, a level one */
     uint32_t records;
     /* Every value with a gradient: the network's, then the outputs of convolutions before their batch norm.
      */
@@ -26,11 +27,11 @@ struct builder {
     uint32_t values;
 };
 
-static const struct fg_tensor *activation_like(struct builder *b, const struct fg_tensor *t) {
+static const struct fg_tensor *add_activation(struct builder *b, const struct fg_tensor *t) {
     return fg_plan_tensor(b->graph->plan, FG_SEGMENT_ACTIVATIONS, FG_F32, t->n, t->h, t->w, t->c);
 }
 
-static const struct fg_tensor *trained(struct builder *b, int32_t param) {
+static const struct fg_tensor *add_trained(struct builder *b, int32_t param) {
     if (param < 0)
         return NULL;
     if (!b->trained[param]) {
@@ -43,7 +44,7 @@ static const struct fg_tensor *trained(struct builder *b, int32_t param) {
     return b->trained[param];
 }
 
-static struct record *emit(struct builder *b, const struct fg_step *step) {
+static struct record *emit_step(struct builder *b, const struct fg_step *step) {
     struct record *r = &b->record[b->records++];
     *r = (struct record){.step = fg_plan_step(b->graph->plan, step, 0), .in = {-1, -1, -1}, .out = {-1, -1}};
     return r;
@@ -55,18 +56,18 @@ static void emit_conv(struct builder *b, const struct fg_node *node) {
     const struct fg_tensor *y = value[node->out[0]];
     struct fg_step conv = {.op = node->op, .stride = node->stride, .groups = node->groups};
     conv.in[0] = value[node->in[0]];
-    conv.param[0] = trained(b, node->weight);
-    conv.param[1] = trained(b, node->bias);
+    conv.param[0] = add_trained(b, node->weight);
+    conv.param[1] = add_trained(b, node->bias);
     int32_t out = node->out[0];
     if (node->bn >= 0) {
         out = (int32_t)b->values++;
-        b->of[out] = activation_like(b, y);
+        b->of[out] = add_activation(b, y);
     } else {
         conv.relu = node->relu;
         conv.in[1] = node->residual >= 0 ? value[node->residual] : NULL;
     }
     conv.out[0] = b->of[out];
-    struct record *r = emit(b, &conv);
+    struct record *r = emit_step(b, &conv);
     r->in[0] = node->in[0];
     r->out[0] = out;
     if (node->bn < 0) {
@@ -77,10 +78,10 @@ static void emit_conv(struct builder *b, const struct fg_node *node) {
     norm.in[0] = b->of[out];
     norm.in[1] = node->residual >= 0 ? value[node->residual] : NULL;
     for (int32_t i = 0; i < 4; i++)
-        norm.param[i] = trained(b, node->bn + i);
+        norm.param[i] = add_trained(b, node->bn + i);
     norm.out[0] = y;
     norm.out[1] = fg_plan_tensor(b->graph->plan, FG_SEGMENT_ACTIVATIONS, FG_F32, 1, 1, 2, y->c);
-    r = emit(b, &norm);
+    r = emit_step(b, &norm);
     r->in[0] = out;
     r->in[1] = node->residual;
     r->out[0] = node->out[0];
@@ -107,11 +108,11 @@ static void emit_node(struct builder *b, const struct fg_node *node) {
         step.mask_rate = b->recipe->mask_rate;
         step.level = node->level;
     }
-    step.param[0] = trained(b, node->weight);
-    step.param[1] = trained(b, node->bias);
+    step.param[0] = add_trained(b, node->weight);
+    step.param[1] = add_trained(b, node->bias);
     for (int i = 0; i < FG_MAX_OUT; i++)
         step.out[i] = node->out[i] >= 0 ? b->forward.value[node->out[i]] : NULL;
-    struct record *r = emit(b, &step);
+    struct record *r = emit_step(b, &step);
     memcpy(r->in, node->in, sizeof r->in);
     memcpy(r->out, node->out, sizeof r->out);
 }
@@ -123,7 +124,7 @@ static void emit_distill(struct builder *b, uint32_t l) {
     step.in[1] = b->forward.value[network->student[l]];
     step.out[0] = b->graph->loss[l] =
         fg_plan_tensor(b->graph->plan, FG_SEGMENT_IO, FG_F32, b->graph->batch, 1, 1, 1);
-    struct record *r = emit(b, &step);
+    struct record *r = emit_step(b, &step);
     r->in[1] = network->student[l];
 }
 
@@ -157,7 +158,7 @@ static void emit_backward(struct builder *b, const struct record *r) {
         if (b->d[v])
             back.accumulate |= 1u << i;
         else
-            b->d[v] = activation_like(b, b->of[v]);
+            b->d[v] = add_activation(b, b->of[v]);
         back.d_in[i] = b->d[v];
     }
     for (int i = 0; i < FG_MAX_PARAM; i++)

@@ -1,5 +1,8 @@
-/* The two programs of training, for one batch size each: a step of the trainer (teacher folded; the rest
- * forward, loss, backward) and a validation (everything folded, no masks, loss). */
+/* The programs of training, each for one batch size: a step of the trainer (teacher folded; the other
+ * modules forward, loss, backward), a validation (everything folded, no masks, loss), and Adam's step.
+ *
+ * Owner: who makes a graph closes it, after a failure too. Thread: one at a time. Errors: FG_ENVIRONMENT
+ * for memory, FG_USAGE for what the backend cannot do. */
 #ifndef FG_TRAINER_LOOP_GRAPH_H
 #define FG_TRAINER_LOOP_GRAPH_H
 
@@ -11,13 +14,13 @@ struct fg_graph {
     const struct fg_program *program;
     struct fg_plan_report report;
     int32_t batch;
-    const struct fg_tensor *frozen[FG_NETWORK_PARAMS];
+    const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters; NULL where folding took one up */
     const struct fg_tensor *pictures; /* u8 {pictures, height, width, 3} in FG_SEGMENT_PICTURES */
-    /* In FG_SEGMENT_IO: */
-    const struct fg_tensor *draw; /* struct fg_draw: written before a run */
+    const struct fg_tensor *draw; /* struct fg_draw in FG_SEGMENT_IO, which the caller writes before a run */
+    /* F_E^i in FG_SEGMENT_IO, which the caller writes before a run; NULL where a node makes it. */
+    const struct fg_tensor *target[FG_NETWORK_LEVELS];
     const struct fg_tensor
-        *target[FG_NETWORK_LEVELS];                  /* F_E^i where no node makes it: written before a run */
-    const struct fg_tensor *loss[FG_NETWORK_LEVELS]; /* {batch, 1, 1, 1} of each used level */
+        *loss[FG_NETWORK_LEVELS]; /* {batch, 1, 1, 1} in FG_SEGMENT_IO for each used level */
 };
 
 struct fg_recipe {
@@ -25,19 +28,19 @@ struct fg_recipe {
     bool global_loss;
 };
 
-/* pictures: how many there are, among which the draw chooses each batch.
- *
- * Training: writes gradients of every trained parameter that the loss reaches, and running statistics. */
+/* Makes the step of training, which writes the gradients of every trained parameter that the loss reaches,
+ * and running statistics. pictures: how many there are, among which the draw chooses each batch. */
 enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights *weights,
                                  const struct fg_recipe *recipe, const struct fg_backend *backend,
                                  uint32_t pictures, int32_t batch, struct fg_message *message);
 
-/* Validation: reads folded parameters only. */
+/* Makes the validation, which reads folded parameters only. */
 enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_network *network,
                                    const struct fg_recipe *recipe, const struct fg_backend *backend,
                                    uint32_t pictures, int32_t batch, struct fg_message *message);
 
-/* Adam over all trained parameters: one step. schedule: float32 {1,1,1,4} in FG_SEGMENT_IO. */
+/* Makes Adam's step over all trained parameters. schedule: float32 {1,1,1,4} in FG_SEGMENT_IO, the caller's
+ * to write. */
 enum fg_status fg_graph_adam(struct fg_graph *graph, const struct fg_weights *weights,
                              const struct fg_backend *backend, const struct fg_tensor **schedule,
                              struct fg_message *message);

@@ -1,9 +1,10 @@
+/* Takes one device's memory for training, and moves weights, moments and pictures to and from it. */
 #include "trainer/loop/replica.h"
 
 #include <string.h>
 
-static enum fg_status take(struct fg_replica *r, enum fg_store store, size_t bytes, const char *what,
-                           void **block, struct fg_message *message) {
+static enum fg_status take_memory(struct fg_replica *r, enum fg_store store, size_t bytes, const char *what,
+                                  void **block, struct fg_message *message) {
     *block = NULL;
     if (!bytes)
         return FG_OK;
@@ -12,7 +13,7 @@ static enum fg_status take(struct fg_replica *r, enum fg_store store, size_t byt
     return status == FG_OK ? status : fg_fail_in(message, status, what);
 }
 
-static enum fg_status take_regions(struct fg_replica *r, size_t trained, struct fg_message *message) {
+static enum fg_status take_segments(struct fg_replica *r, size_t trained, struct fg_message *message) {
     size_t largest[FG_SEGMENTS] = {0};
     enum fg_status status = FG_OK;
     for (int s = 0; s < FG_UPDATE && status == FG_OK; s++) {
@@ -21,8 +22,8 @@ static enum fg_status take_regions(struct fg_replica *r, size_t trained, struct 
         for (int i = 0; i < FG_SEGMENTS; i++)
             if (r->program[s]->bytes[i] > largest[i])
                 largest[i] = r->program[s]->bytes[i];
-        status = take(r, FG_STORE_DEVICE, r->program[s]->bytes[FG_SEGMENT_PREPARED], "prepared weights",
-                      &r->prepared[s], message);
+        status = take_memory(r, FG_STORE_DEVICE, r->program[s]->bytes[FG_SEGMENT_PREPARED],
+                             "prepared weights", &r->prepared[s], message);
     }
     const struct {
         enum fg_segment segment;
@@ -36,11 +37,11 @@ static enum fg_status take_regions(struct fg_replica *r, size_t trained, struct 
                     {FG_SEGMENT_GRADIENTS, FG_STORE_DEVICE, trained, "gradients"},
                     {FG_SEGMENT_MOMENTS, FG_STORE_DEVICE, 2 * trained, "moments"}};
     for (size_t i = 0; i < sizeof segments / sizeof *segments && status == FG_OK; i++)
-        status = take(r, segments[i].store, segments[i].bytes, segments[i].what,
-                      &r->memory.segment[segments[i].segment], message);
+        status = take_memory(r, segments[i].store, segments[i].bytes, segments[i].what,
+                             &r->memory.segment[segments[i].segment], message);
     if (status == FG_OK)
-        status = take(r, FG_STORE_HOST, r->program[FG_UPDATE]->bytes[FG_SEGMENT_IO], "schedule",
-                      &r->update_io, message);
+        status = take_memory(r, FG_STORE_HOST, r->program[FG_UPDATE]->bytes[FG_SEGMENT_IO], "schedule",
+                             &r->update_io, message);
     return status;
 }
 
@@ -48,9 +49,10 @@ static enum fg_status take_regions(struct fg_replica *r, size_t trained, struct 
 static enum fg_status copy_pictures(struct fg_replica *r, const struct fg_lent *lent,
                                     struct fg_message *message) {
     void **segment = &r->memory.segment[FG_SEGMENT_PICTURES];
-    enum fg_status status = take(r, FG_STORE_DEVICE, lent->picture_bytes, "pictures", segment, message);
+    enum fg_status status =
+        take_memory(r, FG_STORE_DEVICE, lent->picture_bytes, "pictures", segment, message);
     if (status == FG_ENVIRONMENT)
-        status = take(r, FG_STORE_HOST, lent->picture_bytes, "pictures", segment, message);
+        status = take_memory(r, FG_STORE_HOST, lent->picture_bytes, "pictures", segment, message);
     return status == FG_OK
                ? fg_replica_push(r, FG_SEGMENT_PICTURES, lent->pictures, lent->picture_bytes, message)
                : status;
@@ -62,7 +64,7 @@ enum fg_status fg_replica_open(struct fg_replica *replica, struct fg_backend *ba
     memset(replica, 0, sizeof *replica);
     replica->backend = backend;
     memcpy(replica->program, program, sizeof replica->program);
-    enum fg_status status = take_regions(replica, lent->weights->trained, message);
+    enum fg_status status = take_segments(replica, lent->weights->trained, message);
     if (status != FG_OK)
         return status;
     void **segment = replica->memory.segment;
@@ -72,8 +74,8 @@ enum fg_status fg_replica_open(struct fg_replica *replica, struct fg_backend *ba
         segment[FG_SEGMENT_PICTURES] = (void *)(uintptr_t)lent->pictures;
         return FG_OK;
     }
-    status = take(replica, FG_STORE_DEVICE, lent->weights->moving, "weights", &segment[FG_SEGMENT_TRAINED],
-                  message);
+    status = take_memory(replica, FG_STORE_DEVICE, lent->weights->moving, "weights",
+                         &segment[FG_SEGMENT_TRAINED], message);
     if (status == FG_OK)
         status = fg_replica_push(replica, FG_SEGMENT_TRAINED, lent->weights->block, lent->weights->moving,
                                  message);

@@ -1,48 +1,53 @@
-/* One device's share of training: its memory for every program, its copies of weights, moments and pictures. Training on
- * one device has one; data-parallel training has one for each device, which differ in the pictures of a step and in the
- * batch norms' running statistics alone. */
+/* One device's share of training: its memory for every program, its copies of weights, moments and
+ * pictures. Training has one for each device; they differ in the pictures of a step and in the batch norms'
+ * running statistics alone.
+ *
+ * Owner: who opens a replica closes it, after a failure too. Thread: one at a time. Errors: FG_ENVIRONMENT
+ * for memory and device. */
 #ifndef FG_TRAINER_LOOP_REPLICA_H
 #define FG_TRAINER_LOOP_REPLICA_H
 
 #include "trainer/loop/graph.h"
 
-/* A trainer's programs: of a full batch, and of what is left over. */
+/* A trainer's programs; REST is for the pictures that are left over behind the full batches. */
 enum fg_stage { FG_TRAIN, FG_TRAIN_REST, FG_VALIDATE, FG_VALIDATE_REST, FG_UPDATE, FG_STAGES };
 
 struct fg_replica {
     struct fg_backend *backend;                  /* borrowed */
     const struct fg_program *program[FG_STAGES]; /* borrowed; NULL where there is none */
     struct fg_memory memory;                     /* all segments but PREPARED, each for the largest program */
-    void *prepared[FG_STAGES];
-    void *update_io; /* FG_SEGMENT_IO of UPDATE */
-    bool lent;       /* trained weights and pictures are the host's own memory */
-    size_t bytes;    /* taken */
+    void *prepared[FG_STAGES]; /* each program's FG_SEGMENT_PREPARED; NULL where it has none */
+    void *update_io;           /* UPDATE's FG_SEGMENT_IO */
+    bool lent;                 /* trained weights and pictures are the host's own memory */
+    size_t bytes;              /* taken from the backend */
 };
 
-/* What the host has, and lends to a replica whose device has no memory of its own; else the replica copies it. */
+/* What the host has, and lends to a replica whose device has no memory of its own; another replica copies
+ * it. */
 struct fg_lent {
     const struct fg_weights *weights;
-    const uint8_t *pictures;
+    const uint8_t *pictures; /* {picture_bytes} */
     size_t picture_bytes;
 };
 
-/* Takes the memory, and copies the pictures: to the device where they fit there, else to where it reaches them. copy: the
- * trained weights are a copy even where the host's could be lent (another replica has those). */
+/* Takes the memory and copies the pictures, to the device if they fit there and else to where it reaches
+ * them. copy: the trained weights are a copy even if the host's could be lent, since another replica has
+ * those. */
 enum fg_status fg_replica_open(struct fg_replica *replica, struct fg_backend *backend,
                                const struct fg_program *const program[FG_STAGES], const struct fg_lent *lent,
                                bool copy, struct fg_message *message);
-/* After a failed open too. */
 void fg_replica_close(struct fg_replica *replica);
 
-/* Between the host's copy of a segment's beginning and the device's; nothing where they are the same memory. */
+/* Push copies the host's copy of a segment's first bytes to the device, pull the other way. Neither does
+ * anything where both are the same memory. */
 enum fg_status fg_replica_push(const struct fg_replica *replica, enum fg_segment segment, const void *host,
                                size_t bytes, struct fg_message *message);
 enum fg_status fg_replica_pull(const struct fg_replica *replica, enum fg_segment segment, void *host,
                                size_t bytes, struct fg_message *message);
 
-/* What a stage's program runs on. */
+/* Gives the memory that a stage's program runs on. */
 struct fg_memory fg_replica_memory(const struct fg_replica *replica, enum fg_stage stage);
-/* Prepares a stage; nothing where it has no program. */
+/* Prepares a stage; does nothing where it has no program. */
 enum fg_status fg_replica_prepare(const struct fg_replica *replica, enum fg_stage stage,
                                   struct fg_message *message);
 

@@ -1,3 +1,4 @@
+/* Writes and reads NAME.state piece by piece, with a hash over all of them at its end. */
 #include "trainer/loop/state.h"
 
 #include <assert.h>

@@ -1,8 +1,12 @@
 /* NAME.state: everything that the next epoch depends on, in one file, written whole or not at all.
  *
- * Layout, little-endian: struct fg_state; the weights' block (trained, running statistics, teacher); the best
- * epoch's weights and running statistics; Adam's first, then second moments; BLAKE2b-256 over all before it.
- * Sizes follow from the network alone, so a file of any other length is refused before it is read. */
+ * Layout, little-endian: struct fg_state; the weights' block (trained, running statistics, teacher); the
+ * best epoch's weights and running statistics; Adam's first, then second moments; BLAKE2b-256 over all
+ * before it. Sizes follow from the network alone, so a file of any other length is refused before it is
+ * read.
+ *
+ * Owner: all memory is the caller's. Thread: any, as long as no other uses the same parts. Errors: FG_INPUT
+ * for a file that is no state or is damaged, FG_ENVIRONMENT for the disk; messages name the file. */
 #ifndef FG_TRAINER_LOOP_STATE_H
 #define FG_TRAINER_LOOP_STATE_H
 
@@ -10,12 +14,12 @@
 
 #define FG_STATE_ENDING ".state"
 
-/* Fixed-width and without padding: it is the file's first bytes. */
+/* The file's first bytes: fields of fixed width, without padding. */
 struct fg_state {
     char magic[8]; /* "FGSTATE1" */
     uint64_t seed, step;
     uint32_t backbone, height, width, base, levels;
-    uint32_t switches; /* bits: scconv, simam, fmm, soft gate, global loss, finished */
+    uint32_t switches; /* FG_STATE_... bits */
     uint32_t epochs, patience, batch, limit;
     float learning_rate, l2, mask_rate;
     float loss, best_loss, reference_loss;
@@ -34,19 +38,20 @@ enum {
 
 struct fg_network_spec fg_state_spec(const struct fg_state *state);
 
-/* The parts behind the head. best holds weights->moving bytes, moments 2 * weights->trained. */
+/* What lies behind the head. */
 struct fg_state_parts {
     const struct fg_weights *weights;
-    unsigned char *best, *moments;
+    unsigned char *best;    /* {weights->moving bytes} */
+    unsigned char *moments; /* {2 * weights->trained bytes} */
 };
 
 enum fg_status fg_state_write(const char *path, const struct fg_state *state,
                               const struct fg_state_parts *parts, struct fg_message *message);
 
-/* Reads the head alone: what network the file is of. */
+/* Reads the head alone, which says what network was trained how far. */
 enum fg_status fg_state_peek(const char *path, struct fg_state *state, struct fg_message *message);
 
-/* Reads all into parts whose network must be the file's. On failure parts' contents are undefined. */
+/* Reads all into parts, whose network must be the file's. After a failure their contents are undefined. */
 enum fg_status fg_state_read(const char *path, struct fg_state *state, const struct fg_state_parts *parts,
                              struct fg_message *message);
 

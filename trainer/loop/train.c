@@ -1,3 +1,4 @@
+/* Runs the epochs: order, batches, gradients of every device, Adam, validation, and the best epoch. */
 #include "trainer/loop/train.h"
 
 #include <assert.h>
@@ -37,9 +38,9 @@ struct fg_training fg_training_defaults(void) {
         .patience = 20, .batch = 16, .learning_rate = 1e-3f, .l2 = 1e-5f, .recipe = {.mask_rate = 0.4f}};
 }
 
-/* Pictures in the last batch of count, as many for each device; 0 where there is none, or one for each: batch norm needs
- * two. */
-static uint32_t rest_of(const struct fg_trainer *t, uint32_t count) {
+/* Pictures in the last batch of count, as many for each device; 0 where there is none, or one for each:
+ * batch norm needs two. */
+static uint32_t count_rest(const struct fg_trainer *t, uint32_t count) {
     const uint32_t rest = count % t->training.batch / t->replicas;
     return rest < 2 ? 0 : rest * t->replicas;
 }
@@ -48,7 +49,7 @@ static uint32_t rest_of(const struct fg_trainer *t, uint32_t count) {
 static enum fg_status make_graphs(struct fg_trainer *t, struct fg_message *message) {
     const uint32_t batch = t->training.batch, share = batch / t->replicas, trains = t->pictures.trains,
                    held_outs = t->pictures.held_outs, pictures = t->pictures.count;
-    const uint32_t rest = rest_of(t, trains) / t->replicas, held_rest = held_outs % batch;
+    const uint32_t rest = count_rest(t, trains) / t->replicas, held_rest = held_outs % batch;
     const struct fg_recipe *recipe = &t->training.recipe;
     const struct fg_backend *backend = t->replica[0].backend;
     enum fg_status status = FG_OK;
@@ -106,20 +107,20 @@ static enum fg_status open_replicas(struct fg_trainer *t, struct fg_message *mes
 }
 
 /* All graphs lay the frozen parameters out alike. */
-static const struct fg_graph *any_validation(const struct fg_trainer *t) {
+static const struct fg_graph *find_validation(const struct fg_trainer *t) {
     return &t->graph[t->graph[FG_VALIDATE].program ? FG_VALIDATE : FG_VALIDATE_REST];
 }
 
 static enum fg_status push_frozen(const struct fg_trainer *t, uint32_t replica, struct fg_message *message) {
     const struct fg_replica *r = &t->replica[replica];
-    const size_t validated = any_validation(t)->program->bytes[FG_SEGMENT_FROZEN];
+    const size_t validated = find_validation(t)->program->bytes[FG_SEGMENT_FROZEN];
     return fg_replica_push(r, FG_SEGMENT_FROZEN, t->frozen, validated, message);
 }
 
 /* The teacher is folded and prepared once, for every replica. */
 static enum fg_status start_replicas(struct fg_trainer *t, struct fg_message *message) {
     enum fg_status status = FG_OK;
-    fg_weights_fold(&t->weights, any_validation(t)->frozen, FG_TEACHER, t->frozen);
+    fg_weights_fold(&t->weights, find_validation(t)->frozen, FG_TEACHER, t->frozen);
     for (uint32_t i = 0; i < t->replicas && status == FG_OK; i++) {
         const struct fg_replica *r = &t->replica[i];
         status = fg_replica_push(r, FG_SEGMENT_TRAINED, t->weights.block, t->weights.moving, message);
@@ -134,11 +135,11 @@ static enum fg_status start_replicas(struct fg_trainer *t, struct fg_message *me
     return status;
 }
 
-static uint32_t epochs_for(const struct fg_trainer *t) {
+static uint32_t count_epochs(const struct fg_trainer *t) {
     if (t->training.epochs)
         return t->training.epochs;
     const uint32_t batch = t->training.batch, trains = t->pictures.trains;
-    const uint32_t steps = trains / batch + (rest_of(t, trains) ? 1 : 0);
+    const uint32_t steps = trains / batch + (count_rest(t, trains) ? 1 : 0);
     const uint32_t needed = (FULL_STEPS + steps - 1) / steps;
     return needed > FULL_EPOCHS ? needed : FULL_EPOCHS;
 }
@@ -175,7 +176,7 @@ enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_wei
         return status;
     }
     t->counters = (struct fg_progress){
-        .loss = INFINITY, .best_loss = INFINITY, .reference_loss = INFINITY, .limit = epochs_for(t)};
+        .loss = INFINITY, .best_loss = INFINITY, .reference_loss = INFINITY, .limit = count_epochs(t)};
     *trainer = t;
     return FG_OK;
 }
@@ -282,14 +283,14 @@ static enum fg_status fold_all(struct fg_trainer *t, struct fg_message *message)
         fg_replica_pull(first, FG_SEGMENT_TRAINED, t->weights.block, t->weights.moving, message);
     if (status != FG_OK)
         return status;
-    fg_weights_fold(&t->weights, any_validation(t)->frozen, -1, t->frozen);
+    fg_weights_fold(&t->weights, find_validation(t)->frozen, -1, t->frozen);
     status = push_frozen(t, 0, message);
     if (status == FG_OK)
         status = fg_replica_prepare(first, FG_VALIDATE, message);
     return status == FG_OK ? fg_replica_prepare(first, FG_VALIDATE_REST, message) : status;
 }
 
-static enum fg_status validate(struct fg_trainer *t, float *loss, struct fg_message *message) {
+static enum fg_status validate_epoch(struct fg_trainer *t, float *loss, struct fg_message *message) {
     const struct fg_replica *first = &t->replica[0];
     enum fg_status status = fold_all(t, message);
     double sum = 0;
@@ -350,7 +351,7 @@ enum fg_status fg_trainer_epoch(struct fg_trainer *trainer, fg_step_function *st
     }
     t->counters.epoch++;
     float loss;
-    enum fg_status status = validate(t, &loss, message);
+    enum fg_status status = validate_epoch(t, &loss, message);
     if (status != FG_OK)
         return status;
     if (!isfinite(loss))
@@ -374,7 +375,7 @@ const struct fg_weights *fg_trainer_best(const struct fg_trainer *trainer) {
     return &trainer->best;
 }
 
-static struct fg_state state_of(const struct fg_trainer *t, const uint8_t *data_hash) {
+static struct fg_state make_state(const struct fg_trainer *t, const uint8_t *data_hash) {
     const struct fg_network_spec *spec = &t->weights.network->spec;
     const struct fg_training *training = &t->training;
     const struct fg_progress *c = &t->counters;
@@ -406,21 +407,21 @@ static struct fg_state state_of(const struct fg_trainer *t, const uint8_t *data_
     return s;
 }
 
-static struct fg_state_parts parts_of(const struct fg_trainer *t) {
+static struct fg_state_parts list_parts(const struct fg_trainer *t) {
     return (struct fg_state_parts){.weights = &t->weights, .best = t->best.block, .moments = t->moments};
 }
 
 enum fg_status fg_trainer_save(const struct fg_trainer *trainer, const char *path, const uint8_t *data_hash,
                                struct fg_message *message) {
-    const struct fg_state state = state_of(trainer, data_hash);
-    const struct fg_state_parts parts = parts_of(trainer);
+    const struct fg_state state = make_state(trainer, data_hash);
+    const struct fg_state_parts parts = list_parts(trainer);
     enum fg_status status = fg_replica_pull(&trainer->replica[0], FG_SEGMENT_MOMENTS, trainer->moments,
                                             2 * trainer->weights.trained, message);
     return status == FG_OK ? fg_state_write(path, &state, &parts, message) : status;
 }
 
-/* What of a stored state does not agree with this run, or NULL. The limit of epochs may be raised. */
-static const char *difference(const struct fg_state *stored, const struct fg_state *own) {
+/* Names what of a stored state does not agree with this run; NULL: nothing. The limit of epochs may be raised. */
+static const char *find_difference(const struct fg_state *stored, const struct fg_state *own) {
     if (memcmp(stored->data_hash, own->data_hash, sizeof own->data_hash))
         return "the pictures";
     if (stored->backbone != own->backbone || stored->base != own->base)
@@ -453,11 +454,11 @@ static void hash_teacher(const struct fg_trainer *t, uint8_t hash[FG_HASH_SIZE])
 enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path, const uint8_t *data_hash,
                                  struct fg_message *message) {
     struct fg_trainer *t = trainer;
-    struct fg_state stored, own = state_of(t, data_hash);
+    struct fg_state stored, own = make_state(t, data_hash);
     enum fg_status status = fg_state_peek(path, &stored, message);
     if (status != FG_OK)
         return status;
-    const char *differs = difference(&stored, &own);
+    const char *differs = find_difference(&stored, &own);
     if (differs)
         return fg_fail(
             message, FG_INPUT,
@@ -465,7 +466,7 @@ enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path, c
             differs);
     uint8_t given[FG_HASH_SIZE], kept[FG_HASH_SIZE];
     hash_teacher(t, given);
-    const struct fg_state_parts parts = parts_of(t);
+    const struct fg_state_parts parts = list_parts(t);
     status = fg_state_read(path, &stored, &parts, message);
     if (status != FG_OK)
         return status;

@@ -1,3 +1,4 @@
+/* Lays out a network's weights for training, draws them, and folds batch norms into convolutions. */
 #include "trainer/loop/weights.h"
 
 #include <math.h>
@@ -6,8 +7,8 @@
 
 #include "kernels/philox.h"
 
-/* Which section of the block a parameter is in. */
-static int section(const struct fg_param *param) {
+/* Finds the section of the block that a parameter is in. */
+static int find_section(const struct fg_param *param) {
     if (param->module == FG_TEACHER)
         return 3;
     if (param->kind == FG_PARAM_CONV)
@@ -23,7 +24,7 @@ enum fg_status fg_weights_open(struct fg_weights *weights, const struct fg_netwo
     size_t offset = 0;
     for (int s = 0; s < 4; s++) {
         for (uint32_t i = 0; i < network->params; i++) {
-            if (section(&network->param[i]) != s)
+            if (find_section(&network->param[i]) != s)
                 continue;
             struct fg_tensor *t = &weights->param[i];
             *t = fg_param_tensor(&network->param[i]);
@@ -50,7 +51,7 @@ float *fg_weights_values(const struct fg_weights *weights, uint32_t param) {
     return (float *)(void *)(weights->block + weights->param[param].offset);
 }
 
-static void fill(float *values, size_t count, float value) {
+static void fill_values(float *values, size_t count, float value) {
     for (size_t i = 0; i < count; i++)
         values[i] = value;
 }
@@ -83,13 +84,13 @@ void fg_weights_draw(struct fg_weights *weights, uint64_t seed, bool teacher) {
         case FG_PARAM_BN_WEIGHT:
         case FG_PARAM_BN_VAR:
         case FG_PARAM_GN_WEIGHT:
-            fill(values, count, 1);
+            fill_values(values, count, 1);
             break;
         case FG_PARAM_BIAS:
         case FG_PARAM_BN_BIAS:
         case FG_PARAM_BN_MEAN:
         case FG_PARAM_GN_BIAS:
-            fill(values, count, 0);
+            fill_values(values, count, 0);
             break;
         }
     }

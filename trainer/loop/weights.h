@@ -2,33 +2,38 @@
  *
  * Order: trained convolution weights (which l2 decays), the other trained ones, running statistics, the
  * frozen teacher. The first three are FG_SEGMENT_TRAINED of the training program; gradients and moments are
- * laid out like the first two, so that Adam is one step over both. */
+ * laid out like the first two, so that Adam is one step over both.
+ *
+ * Owner: who opens weights closes them. Thread: any, as long as no other changes the same weights. Errors:
+ * FG_ENVIRONMENT for memory. */
 #ifndef FG_TRAINER_LOOP_WEIGHTS_H
 #define FG_TRAINER_LOOP_WEIGHTS_H
 
 #include "runtime/network/forward.h"
 
 struct fg_weights {
-    const struct fg_network *network;
-    struct fg_tensor param[FG_NETWORK_PARAMS]; /* segment TRAINED, offset in the block */
-    size_t decayed, trained, moving, bytes;    /* ends of the sections, in bytes */
-    unsigned char *block;                      /* bytes long, FG_ALIGNMENT-aligned, owned */
+    const struct fg_network *network; /* borrowed */
+    struct fg_tensor
+        param[FG_NETWORK_PARAMS];           /* each parameter's place in the block: segment TRAINED, offset */
+    size_t decayed, trained, moving, bytes; /* bytes at which the four sections end */
+    unsigned char *block;                   /* {bytes}, aligned to FG_ALIGNMENT, owned; NULL: moved away */
 };
 
-/* Lays out and takes a zeroed block. The network must outlive it. */
+/* Lays out all parameters and takes a zeroed block for them. The network must outlive the weights. */
 enum fg_status fg_weights_open(struct fg_weights *weights, const struct fg_network *network,
                                struct fg_message *message);
 void fg_weights_close(struct fg_weights *weights);
 
-/* First value of a parameter. */
+/* Gives a parameter's values {fg_param_tensor}. */
 float *fg_weights_values(const struct fg_weights *weights, uint32_t param);
 
-/* Initialises by network.md section 7: normal with std sqrt(2 / (d0 kh kw)), biases 0, batch and group norm 1
- * and 0, variance 1. The teacher is drawn too when asked for (--teacher random). */
+/* Initialises as runtime/network/network.h says: convolutions normal with deviation sqrt(2 / (d0 kh kw)),
+ * biases 0, batch and group norm 1 and 0, variance 1. teacher: the teacher too, for --teacher random. */
 void fg_weights_draw(struct fg_weights *weights, uint64_t seed, bool teacher);
 
-/* Folds every batch norm into its convolution and writes the folded parameters to where a forward pass has
- * them (forward->frozen, in the given FG_SEGMENT_FROZEN). module limits it to one module; -1 means all. */
+/* Folds every batch norm into its convolution and writes the folded parameters to their tensors in a
+ * FG_SEGMENT_FROZEN. frozen: by parameter index; NULL where folding takes one up. module: the only one to
+ * fold; -1: all. */
 void fg_weights_fold(const struct fg_weights *weights, const struct fg_tensor *const *frozen, int module,
                      void *segment);
 

@@ -50,9 +50,19 @@ static const float *const *written(void) {
     return (const float *const *)values;
 }
 
-static void write_bundle(const char *to) {
-    if (fg_bundle_write(to, &header, written(), picture, map, &message) != FG_OK)
+/* A bundle in memory. */
+static struct fg_bundle *make_bundle(const struct fg_bundle_header *h, const float *const *from) {
+    struct fg_bundle *bundle = NULL;
+    if (fg_bundle_make("made.fgb", h, from, &bundle, &message) != FG_OK)
         fail_msg("%s", message.text);
+    return bundle;
+}
+
+static void write_bundle(const char *to) {
+    struct fg_bundle *bundle = make_bundle(&header, written());
+    if (fg_bundle_write(bundle, to, &header, picture, map, &message) != FG_OK)
+        fail_msg("%s", message.text);
+    fg_bundle_close(bundle);
 }
 
 static struct fg_bundle *open_bundle(const char *from) {
@@ -193,6 +203,61 @@ static void test_round_trip(void **state) {
     assert_int_equal(facts.streams, folded + 2);
 }
 
+/* Whatever network can be built can be stored. */
+static void test_every_backbone(void **state) {
+    (void)state;
+    static struct fg_network other_network;
+    for (int backbone = 0; backbone < FG_BACKBONES; backbone++) {
+        struct fg_bundle_header h = header;
+        h.spec.backbone = (enum fg_backbone)backbone;
+        assert_int_equal(fg_network_init(&other_network, &h.spec, &message), FG_OK);
+        size_t most = 0;
+        for (uint32_t i = 0; i < other_network.params; i++) {
+            const struct fg_tensor t = fg_param_tensor(&other_network.param[i]);
+            most = fg_tensor_count(&t) > most ? fg_tensor_count(&t) : most;
+        }
+        float *zeros = calloc(most, sizeof *zeros);
+        const float *all[FG_NETWORK_PARAMS];
+        for (uint32_t i = 0; i < FG_NETWORK_PARAMS; i++)
+            all[i] = zeros;
+        struct fg_bundle *bundle = make_bundle(&h, all);
+        assert_int_equal(fg_bundle_header(bundle)->spec.backbone, backbone);
+        fg_bundle_close(bundle);
+        free(zeros);
+    }
+}
+
+/* Made in memory it leaves no file, is uncalibrated, and has the streams that the file gets, bit for bit. */
+static void test_made_in_memory(void **state) {
+    (void)state;
+    unlink(path);
+    struct fg_bundle *made = NULL;
+    assert_int_equal(fg_bundle_make(path, &header, written(), &made, &message), FG_OK);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_false(fg_bundle_header(made)->calibrated);
+    assert_string_equal(fg_bundle_path(made), path);
+    assert_int_equal(fg_bundle_write(made, path, &header, picture, map, &message), FG_OK);
+    struct fg_bundle *bundle = open_bundle(path);
+    assert_int_equal(fg_bundle_tensors(made), fg_bundle_tensors(bundle));
+    void *scratch = malloc(fg_bundle_scratch());
+    for (uint32_t i = 0; i < fg_bundle_tensors(made); i++) {
+        const struct fg_bundle_tensor *a = fg_bundle_tensor(made, i), *b = fg_bundle_tensor(bundle, i);
+        assert_int_equal(a->param, b->param);
+        assert_int_equal(a->stored, b->stored);
+        assert_memory_equal(a->hash, b->hash, sizeof a->hash);
+        const size_t bytes = count_of(a->param) * sizeof(float);
+        float *before = malloc(bytes), *after = malloc(bytes);
+        assert_int_equal(fg_bundle_load(made, i, before, scratch, &message), FG_OK);
+        assert_int_equal(fg_bundle_load(bundle, i, after, scratch, &message), FG_OK);
+        assert_memory_equal(before, after, bytes);
+        free(before);
+        free(after);
+    }
+    free(scratch);
+    fg_bundle_close(bundle);
+    fg_bundle_close(made);
+}
+
 /* Values that float16 cannot hold stay exactly what they are. */
 static void test_float32_exceptions(void **state) {
     (void)state;
@@ -310,10 +375,12 @@ static void test_full_size(void **state) {
     const size_t pixels = (size_t)256 * 256;
     uint8_t *large_picture = calloc(pixels, 3);
     float *large_map = calloc(pixels, sizeof(float));
-    assert_int_equal(fg_bundle_write(path, &whole, drawn, large_picture, large_map, &message), FG_OK);
+    struct fg_bundle *bundle = make_bundle(&whole, drawn);
+    assert_int_equal(fg_bundle_write(bundle, path, &whole, large_picture, large_map, &message), FG_OK);
+    fg_bundle_close(bundle);
     for (uint32_t i = 0; i < full.params; i++)
         free((void *)drawn[i]);
-    struct fg_bundle *bundle = open_bundle(path);
+    bundle = open_bundle(path);
     float *loaded = malloc(most * sizeof(float));
     void *scratch = malloc(fg_bundle_scratch());
     int file = open(path, O_RDWR);
@@ -501,13 +568,19 @@ static void test_hostile_fields(void **state) {
     expect_refused(f, "field spec.levels is missing");
     f = forge_begin();
     fg_put_u32(f.bytes + FG_BUNDLE_HEAD + FG_BUNDLE_FIELD, UINT32_MAX); /* the first: the backbone */
-    expect_refused(f, "at most 3");
+    char most[32];
+    snprintf(most, sizeof most, "at most %d", FG_BACKBONES - 1);
+    expect_refused(f, most);
 
     /* What the reader refuses is not written either. */
     struct fg_bundle_header bad = header;
     bad.calibration.threshold = NAN;
-    assert_int_equal(fg_bundle_write(other, &bad, written(), picture, map, &message), FG_USAGE);
+    struct fg_bundle *bundle = make_bundle(&header, written()), *none = NULL;
+    assert_int_equal(fg_bundle_write(bundle, other, &bad, picture, map, &message), FG_USAGE);
     assert_non_null(strstr(message.text, "calibration.threshold: not a finite number"));
+    assert_int_equal(fg_bundle_make(other, &bad, written(), &none, &message), FG_USAGE);
+    assert_non_null(strstr(message.text, "calibration.threshold: not a finite number"));
+    fg_bundle_close(bundle);
 }
 
 /* What an older program did not know yet is 0; what a newer one has added is skipped. */
@@ -564,18 +637,20 @@ static void test_not_a_bundle(void **state) {
     unlink(other);
 }
 
-static void test_rewrite(void **state) {
+static void test_written_again(void **state) {
     (void)state;
     struct fg_bundle_header raw = header;
     raw.calibrated = false;
-    assert_int_equal(fg_bundle_write(path, &raw, written(), NULL, NULL, &message), FG_OK);
-    struct fg_bundle *bundle = open_bundle(path);
+    struct fg_bundle *bundle = make_bundle(&raw, written());
+    assert_int_equal(fg_bundle_write(bundle, path, &raw, NULL, NULL, &message), FG_OK);
+    fg_bundle_close(bundle);
+    bundle = open_bundle(path);
     assert_false(fg_bundle_header(bundle)->calibrated);
     float ignored;
     assert_int_equal(fg_bundle_self_test(bundle, NULL, &ignored, &ignored, &message), FG_INPUT);
 
     /* Over itself; then it is what was written calibrated at once. */
-    assert_int_equal(fg_bundle_rewrite(bundle, path, &header, picture, map, &message), FG_OK);
+    assert_int_equal(fg_bundle_write(bundle, path, &header, picture, map, &message), FG_OK);
     fg_bundle_close(bundle);
     write_bundle(other);
     bundle = open_bundle(path);
@@ -587,7 +662,7 @@ static void test_rewrite(void **state) {
     struct fg_bundle_header judged = header;
     judged.provenance.test_pictures = 83;
     judged.provenance.pro = 0.95f;
-    assert_int_equal(fg_bundle_rewrite(bundle, path, &judged, NULL, NULL, &message), FG_OK);
+    assert_int_equal(fg_bundle_write(bundle, path, &judged, NULL, NULL, &message), FG_OK);
     fg_bundle_close(bundle);
     bundle = open_bundle(path);
     assert_true(fg_bundle_header(bundle)->provenance.pro == 0.95f);
@@ -602,7 +677,7 @@ static void test_rewrite(void **state) {
     int file = open(path, O_WRONLY);
     assert_int_equal(pwrite(file, "?", 1, at), 1);
     close(file);
-    assert_int_equal(fg_bundle_rewrite(bundle, other, &header, picture, map, &message), FG_INPUT);
+    assert_int_equal(fg_bundle_write(bundle, other, &header, picture, map, &message), FG_INPUT);
     fg_bundle_close(bundle);
     struct fg_bundle_facts facts;
     assert_int_equal(fg_bundle_verify(other, &facts, &message), FG_OK);
@@ -614,15 +689,17 @@ static void test_rewrite(void **state) {
 static void test_full_disk(void **state) {
     (void)state;
     write_bundle(other);
+    struct fg_bundle *bundle = make_bundle(&header, written());
     struct rlimit old, little;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
     little = (struct rlimit){.rlim_cur = 60000, .rlim_max = old.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
-    enum fg_status status = fg_bundle_write(other, &header, written(), picture, map, &message);
+    enum fg_status status = fg_bundle_write(bundle, other, &header, picture, map, &message);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(status, FG_ENVIRONMENT);
     assert_non_null(strstr(message.text, strerror(EFBIG)));
+    fg_bundle_close(bundle);
     struct fg_bundle_facts facts;
     assert_int_equal(fg_bundle_verify(other, &facts, &message), FG_OK);
 }
@@ -631,6 +708,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_half),
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_made_in_memory),
+        cmocka_unit_test(test_every_backbone),
         cmocka_unit_test(test_every_byte),
         cmocka_unit_test(test_full_size),
         cmocka_unit_test(test_float32_exceptions),
@@ -639,7 +718,7 @@ int main(void) {
         cmocka_unit_test(test_other_versions),
         cmocka_unit_test(test_hostile_streams),
         cmocka_unit_test(test_not_a_bundle),
-        cmocka_unit_test(test_rewrite),
+        cmocka_unit_test(test_written_again),
         cmocka_unit_test(test_full_disk),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

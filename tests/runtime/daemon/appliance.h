@@ -18,7 +18,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/image/image.h"
 #include "runtime/line/snapshot.h"
-#include "trainer/bundle/finish.h"
+#include "trainer/bundle/calibrate.h"
 
 #define PATIENCE (60 * FG_S) /* for what must come; only a failing test waits so long */
 #define PICTURES 5
@@ -60,7 +60,7 @@ static inline void make_bundle(const char *name, int32_t side, int32_t base, uin
         .contract = {.width = SIDE, .height = SIDE, .channels = 3, .format = "rgb8"}};
     struct fg_weights weights;
     struct fg_backend *backend;
-    struct fg_calibration calibration;
+    struct fg_draft draft;
     char path[128], paths[PICTURES][128];
     const char *held_out[PICTURES];
     for (int i = 0; i < PICTURES; i++) {
@@ -73,8 +73,10 @@ static inline void make_bundle(const char *name, int32_t side, int32_t base, uin
     OK(fg_weights_open(&weights, &network, &message));
     OK(fg_cpu_open(1, 1, &backend, &message));
     fg_weights_draw(&weights, seed, true);
-    OK(fg_finish(path, &weights, &header, held_out, PICTURES, 0.01f, backend, NULL, NULL, &calibration,
-                 &message));
+    OK(fg_draft_open(&draft, path, &weights, &header, backend, &message));
+    OK(fg_calibrate_draft(&draft, held_out, PICTURES, 0.01f, NULL, NULL, NULL, &message));
+    OK(fg_draft_write(&draft, path, &message));
+    fg_draft_close(&draft);
     backend->close(backend);
     fg_weights_close(&weights);
 }

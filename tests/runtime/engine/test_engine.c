@@ -16,7 +16,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/engine/defect.h"
 #include "runtime/engine/engine.h"
-#include "trainer/bundle/finish.h"
+#include "trainer/bundle/folded.h"
 
 #define SIDE 64
 
@@ -74,7 +74,13 @@ static void write_bundle(float scale, float self_test_error, float share, struct
                                                      .learning_rate = 1e-3f,
                                                      .name = "test",
                                                      .program = "test"}};
-    ok(fg_finish_write(raw, &weights, &header, &message));
+    struct fg_folded folded;
+    struct fg_bundle *made;
+    ok(fg_folded_open(&folded, &weights, &message));
+    ok(fg_bundle_make(raw, &header, folded.value, &made, &message));
+    ok(fg_bundle_write(made, raw, &header, NULL, NULL, &message));
+    fg_bundle_close(made);
+    fg_folded_close(&folded);
     fg_weights_close(&weights);
     struct loaded l;
     ok(load(&l, raw, false));
@@ -91,7 +97,7 @@ static void write_bundle(float scale, float self_test_error, float share, struct
                                                  .false_rejects = 1e-3f,
                                                  .rate_bound = 0.75f,
                                                  .pictures = 4};
-    ok(fg_bundle_rewrite(l.bundle, calibrated, &header, grey, fg_engine_map(l.engine), &message));
+    ok(fg_bundle_write(l.bundle, calibrated, &header, grey, fg_engine_map(l.engine), &message));
     unload(&l);
 }
 
@@ -170,7 +176,7 @@ static void test_self_test(void **state) {
     for (size_t i = 0; i < (size_t)SIDE * SIDE; i++)
         nothing[i] = NAN;
     const struct fg_bundle_header header = *fg_bundle_header(l.bundle);
-    ok(fg_bundle_rewrite(l.bundle, raw, &header, grey, nothing, &message));
+    ok(fg_bundle_write(l.bundle, raw, &header, grey, nothing, &message));
     unload(&l);
     assert_int_equal(load(&l, raw, true), FG_INPUT);
     assert_non_null(strstr(message.text, "self-test"));

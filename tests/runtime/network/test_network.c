@@ -42,14 +42,17 @@ static double millions(enum fg_module module) {
 
 static void test_cost(void **state) {
     (void)state;
-    static const double giga[FG_BACKBONES] = {5.2, 9.7, 30.6, 46.5};
-    for (int i = 0; i < FG_BACKBONES; i++) {
-        struct fg_network_spec s = spec((enum fg_backbone)i);
+    static const struct {
+        enum fg_backbone backbone;
+        double giga;
+    } cost[] = {{FG_RESNET18, 5.2}, {FG_RESNET34, 9.7}, {FG_RESNET50, 30.6}, {FG_WIDE_RESNET50_2, 46.5}};
+    for (size_t i = 0; i < sizeof cost / sizeof *cost; i++) {
+        struct fg_network_spec s = spec(cost[i].backbone);
         build(&s);
         printf("%s: %.2f G multiply-adds, %u nodes, %u values, %u parameters\n", fg_backbone_name(s.backbone),
                fg_network_cost(&network) / 1e9, network.nodes, network.values, network.params);
-        assert_true(fg_network_cost(&network) / 1e9 > giga[i] - 0.051);
-        assert_true(fg_network_cost(&network) / 1e9 < giga[i] + 0.051);
+        assert_true(fg_network_cost(&network) / 1e9 > cost[i].giga - 0.051);
+        assert_true(fg_network_cost(&network) / 1e9 < cost[i].giga + 0.051);
     }
     static const double parameters[] = {24.9, 58.7, 24.9, 26.2}; /* of the last, by module */
     for (int module = FG_TEACHER; module <= FG_FMM; module++) {
@@ -59,6 +62,21 @@ static void test_cost(void **state) {
     }
 }
 
+/* The words of option tables are the names in the order of their numbers. */
+static void test_backbone_names(void **state) {
+    (void)state;
+    const char *word = FG_BACKBONE_WORDS;
+    for (int i = 0; i < FG_BACKBONES; i++) {
+        const char *name = fg_backbone_name((enum fg_backbone)i);
+        const size_t length = strlen(name);
+        assert_int_equal(fg_backbone_find(name), i);
+        assert_memory_equal(word, name, length);
+        assert_true(word[length] == (i + 1 < FG_BACKBONES ? '|' : 0));
+        word += length + 1;
+    }
+    assert_int_equal(fg_backbone_find("resnet"), FG_BACKBONES);
+}
+
 static void test_shapes(void **state) {
     (void)state;
     for (int backbone = 0; backbone < FG_BACKBONES; backbone++) {
@@ -66,7 +84,7 @@ static void test_shapes(void **state) {
         s.height = 160;
         s.width = 384;
         build(&s);
-        const int32_t expansion = backbone >= FG_RESNET50 ? 4 : 1;
+        const int32_t expansion = fg_backbone_shape((enum fg_backbone)backbone)->bottleneck ? 4 : 1;
         assert_int_equal(network.levels, 3);
         for (int32_t i = 0; i < 3; i++) {
             const struct fg_value *e = &network.value[network.teacher[i]],
@@ -166,8 +184,8 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cost),  cmocka_unit_test(test_shapes),  cmocka_unit_test(test_order),
-        cmocka_unit_test(test_names), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_cost),  cmocka_unit_test(test_backbone_names), cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_order), cmocka_unit_test(test_names),          cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

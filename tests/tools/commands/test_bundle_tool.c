@@ -18,7 +18,7 @@
 
 #include "runtime/bundle/bundle.h"
 #include "runtime/weights/safetensors.h"
-#include "trainer/bundle/finish.h"
+#include "trainer/bundle/draft.h"
 #include "trainer/loop/state.h"
 
 static char folder[64];
@@ -50,7 +50,15 @@ static int set_up(void **state) {
         return -1;
     fg_weights_draw(&weights, 5, true);
     const struct fg_bundle_header header = {.spec = spec, .contract = {.channels = 3, .format = "rgb8"}};
-    return fg_finish_write(in_folder("a.fgb"), &weights, &header, &message) == FG_OK ? 0 : -1;
+    struct fg_backend *backend;
+    struct fg_draft draft;
+    if (fg_cpu_open(1, 1, &backend, &message) != FG_OK ||
+        fg_draft_open(&draft, in_folder("a.fgb"), &weights, &header, backend, &message) != FG_OK)
+        return -1;
+    const enum fg_status status = fg_draft_write(&draft, in_folder("a.fgb"), &message);
+    fg_draft_close(&draft);
+    backend->close(backend);
+    return status == FG_OK ? 0 : -1;
 }
 
 static int tear_down(void **state) {
@@ -104,7 +112,7 @@ static void test_show_and_verify(void **state) {
     struct fg_bundle *bundle;
     assert_int_equal(fg_bundle_open(in_folder("a.fgb"), &bundle, &message), FG_OK);
     assert_int_equal(
-        fg_bundle_rewrite(bundle, in_folder("b.fgb"), fg_bundle_header(bundle), NULL, NULL, &message), FG_OK);
+        fg_bundle_write(bundle, in_folder("b.fgb"), fg_bundle_header(bundle), NULL, NULL, &message), FG_OK);
     fg_bundle_close(bundle);
     FILE *file = fopen(in_folder("b.fgb"), "r+b");
     fseek(file, -1, SEEK_END);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "trainer/data/dataset.h"
+#include "trainer/data/picture.h"
 
 static char folder[64];
 static struct fg_message message;

@@ -1,0 +1,58 @@
+/* Makes a bundle of trained weights, or opens one again, holds it while it is judged, and writes it once. */
+#include "trainer/bundle/draft.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "trainer/bundle/folded.h"
+
+static enum fg_status make_bundle(const char *path, const struct fg_weights *weights,
+                                  const struct fg_bundle_header *header, struct fg_bundle **bundle,
+                                  struct fg_message *message) {
+    struct fg_folded folded;
+    enum fg_status status = fg_folded_open(&folded, weights, message);
+    if (status != FG_OK)
+        return fg_fail_in(message, status, path);
+    status = fg_bundle_make(path, header, folded.value, bundle, message);
+    fg_folded_close(&folded);
+    return status;
+}
+
+enum fg_status fg_draft_open(struct fg_draft *draft, const char *path, const struct fg_weights *weights,
+                             const struct fg_bundle_header *header, struct fg_backend *backend,
+                             struct fg_message *message) {
+    struct fg_bundle *bundle = NULL;
+    memset(draft, 0, sizeof *draft);
+    draft->header = *header;
+    enum fg_status status = make_bundle(path, weights, header, &bundle, message);
+    return status == FG_OK ? fg_station_take(&draft->station, bundle, backend, false, message) : status;
+}
+
+enum fg_status fg_draft_open_file(struct fg_draft *draft, const char *path, struct fg_backend *backend,
+                                  struct fg_message *message) {
+    memset(draft, 0, sizeof *draft);
+    enum fg_status status = fg_station_open(&draft->station, path, backend, false, message);
+    if (status == FG_OK)
+        draft->header = *fg_bundle_header(draft->station.bundle);
+    return status;
+}
+
+enum fg_status fg_draft_write(const struct fg_draft *draft, const char *path, struct fg_message *message) {
+    return fg_bundle_write(draft->station.bundle, path, &draft->header, draft->picture, draft->map, message);
+}
+
+void fg_draft_close(struct fg_draft *draft) {
+    fg_station_close(&draft->station);
+    free(draft->picture);
+    free(draft->map);
+    memset(draft, 0, sizeof *draft);
+}
+
+void fg_draft_name(const char *path, char name[FG_NAME_SIZE]) {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    snprintf(name, FG_NAME_SIZE, "%.*s", (int)(strlen(base) - strlen(FG_BUNDLE_ENDING)), base);
+    for (char *c = name; *c; c++)
+        if (*c < 0x20 || *c > 0x7e)
+            *c = '_';
+}

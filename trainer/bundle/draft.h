@@ -1,0 +1,43 @@
+/* A bundle before it is a file: its weights as the file will hold them, an engine that judges with them,
+ * and the header that grows by calibration and evaluation.
+ *
+ * The way: fold, engine on the folded weights in memory, calibrate, evaluate, write. Nothing lies at the
+ * bundle's place until all of it is there, and what is judged on the line is bit for bit what was
+ * calibrated.
+ *
+ * Thread: one at a time. Errors: every message names the bundle's path. */
+#ifndef FG_TRAINER_BUNDLE_DRAFT_H
+#define FG_TRAINER_BUNDLE_DRAFT_H
+
+#include "runtime/engine/station.h"
+#include "trainer/loop/weights.h"
+
+struct fg_draft {
+    struct fg_station station;      /* judges with the weights that will be written */
+    struct fg_bundle_header header; /* as it will be written */
+    uint8_t
+        *picture; /* {height, width, 3}, owned: the new self-test's input; NULL: the bundle keeps its own */
+    float *map;   /* {height, width}, owned: what the picture must give; NULL with it */
+};
+
+/* Folds the weights into an uncalibrated bundle in memory and opens an engine on it. path: where it is to
+ * be written. After a failure there is nothing to close, and closing does no harm. */
+enum fg_status fg_draft_open(struct fg_draft *draft, const char *path, const struct fg_weights *weights,
+                             const struct fg_bundle_header *header, struct fg_backend *backend,
+                             struct fg_message *message);
+
+/* Opens a bundle that is a file already, calibrated or not, so that it can be calibrated anew. */
+enum fg_status fg_draft_open_file(struct fg_draft *draft, const char *path, struct fg_backend *backend,
+                                  struct fg_message *message);
+
+/* Writes the bundle, whole or not at all; what lies at path stays until then. path may be the opened file's
+ * own. */
+enum fg_status fg_draft_write(const struct fg_draft *draft, const char *path, struct fg_message *message);
+
+void fg_draft_close(struct fg_draft *draft);
+
+/* A bundle is called as its file, without folder and ending; the Modbus map shows the name in ASCII, so
+ * other characters become "_". */
+void fg_draft_name(const char *path, char name[FG_NAME_SIZE]);
+
+#endif
