@@ -50,6 +50,8 @@ static const struct fg_board_driver *find_board(const struct fg_config *config, 
     return fg_board_drivers[config->board.driver];
 }
 
+_Static_assert(FG_CONFIG_VIEWS == FG_VIEWS, "the configuration and the map have the same number of views");
+
 static struct fg_camera_facts state_facts(const struct fg_config *config, uint32_t i) {
     struct fg_camera_settings settings;
     struct fg_camera_facts facts;
@@ -72,6 +74,15 @@ enum fg_status fg_setup_check(const struct fg_config *config, struct fg_camera_v
                           config->camera[i].name, driver->name);
     }
     return report->lines == before ? FG_OK : FG_INPUT;
+}
+
+void fg_setup_frames(const struct fg_config *config, int32_t width[FG_CONFIG_VIEWS],
+                     int32_t height[FG_CONFIG_VIEWS]) {
+    for (uint32_t v = 0; v < config->views; v++) {
+        const struct fg_camera_facts facts = state_facts(config, config->view[v].camera);
+        width[v] = facts.max_width;
+        height[v] = facts.max_height;
+    }
 }
 
 enum fg_status fg_setup_camera(const struct fg_config *config, uint32_t i, void *memory,
