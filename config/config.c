@@ -1,36 +1,144 @@
+/* Reads the configuration: sections get numbers, libconfuse finds keys and values, the tables say what they
+ * mean.
+ *
+ * libconfuse reads the text several times. What it refuses is told, set aside, and the rest is read again, so
+ * that all errors are told; these readings find the drivers too. Only the last reading stores values, because
+ * a driver may stand behind its keys. */
 #include "config/config.h"
 
 #include <confuse.h>
-#include <ctype.h>
-#include <errno.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
-#include "config/keys.h"
+#include "config/check.h"
+#include "config/sections.h"
+#include "config/text.h"
 
-#define MOST_SECTIONS 16
-#define MOST_KEYS 16    /* of one section */
-#define MOST_PASSES 100 /* over a file: one more than the errors of syntax that are told */
+#define MOST_KEYS 64      /* of one section, with those of all drivers */
+#define MOST_READINGS 100 /* of a text: one more than the errors of syntax that are told */
 
-static const char TITLES[FG_CONFIG_IOS][12] = {"trigger", "reject", "pass", "ready", "fault", "heartbeat"};
+/* What was written for one key of one section. */
+struct given {
+    int32_t line;     /* where; 0: nothing yet */
+    uint32_t entries; /* of a list: how many have been stored, */
+    bool ended;       /* and that its end was told, by a call with no new entry */
+};
 
-const char *fg_config_io_title(enum fg_config_io line) {
-    return TITLES[line];
+/* libconfuse's functions have no argument of ours: one file is read at a time. */
+static struct fg_sections sections;
+static struct {
+    bool storing; /* the last reading */
+    struct {
+        cfg_opt_t top[FG_CONFIG_SECTION_COUNT + MOST_KEYS + 1];
+        cfg_opt_t section[FG_CONFIG_SECTION_COUNT][MOST_KEYS + 1];
+    } schema;
+    /* The key of a section that is a choice among what the program or the file has; name NULL: none. */
+    struct fg_option choice[FG_CONFIG_SECTION_COUNT];
+    char words[FG_CONFIG_SECTION_COUNT][FG_CONFIG_DRIVERS * FG_CONFIG_NAME];
+    struct given given[FG_CONFIG_SECTION_COUNT][FG_SECTIONS_TITLES][MOST_KEYS];
+    int32_t stopped_line; /* where libconfuse gave up, and at which word */
+    char stopped_word[64];
+} reading;
+
+/* ---- The schema, from the tables ---- */
+
+static void add_word(char *words, const char *word) {
+    strcat(strcat(words, *words ? "|" : ""), word);
 }
 
-/* One pass over the file. libconfuse's functions have no argument of ours: one file is read at a time. */
-static struct {
-    struct fg_config *config;
-    struct fg_report *syntax;         /* of all passes: what libconfuse refuses */
-    struct fg_report values;          /* of this pass: what we refuse */
-    int32_t given[64][FG_CONFIG_IOS]; /* line where each key was given; 0: not yet */
-    uint32_t entries[64];             /* of lists: how many have been put, */
-    bool ended[64];                   /* and that its end was reported, by a call with no new entry */
-    int32_t stopped_line;             /* where libconfuse gave up, and at which word */
-    char stopped_word[64];
-} pass;
+/* Whether names, lists and settings of the drivers fit. */
+static bool check_drivers(void) {
+    const struct fg_config_drivers *drivers = sections.drivers;
+    bool fit = drivers->cameras <= FG_CONFIG_DRIVERS && drivers->boards <= FG_CONFIG_DRIVERS;
+    for (uint32_t section = 0; section < FG_CONFIG_SECTION_COUNT && fit; section++) {
+        uint32_t count;
+        const struct fg_config_driver *driver = fg_sections_drivers(&sections, section, &count);
+        for (uint32_t i = 0; i < count; i++)
+            fit = fit && strlen(driver[i].name) < FG_CONFIG_NAME && driver[i].settings <= FG_CONFIG_SETTINGS;
+    }
+    return fit;
+}
+
+static struct fg_option choose(const char *name, size_t offset) {
+    return (struct fg_option){.name = name, .kind = FG_OPTION_CHOICE, .offset = offset};
+}
+
+/* The keys that choose: a driver among those of the program, a camera among those of the file. */
+static void make_choices(void) {
+    const struct fg_config *config = sections.config;
+    for (uint32_t i = 0; i < sections.drivers->cameras; i++)
+        add_word(reading.words[FG_SECTION_CAMERA], sections.drivers->camera[i].name);
+    for (uint32_t i = 0; i < sections.drivers->boards; i++)
+        add_word(reading.words[FG_SECTION_BOARD], sections.drivers->board[i].name);
+    for (uint32_t i = 0; i < config->cameras; i++)
+        add_word(reading.words[FG_SECTION_VIEW], config->camera[i].name);
+    reading.choice[FG_SECTION_CAMERA] = choose("driver", offsetof(struct fg_config, camera[0].driver));
+    reading.choice[FG_SECTION_BOARD] = choose("driver", offsetof(struct fg_config, board.driver));
+    reading.choice[FG_SECTION_VIEW] = choose("camera", offsetof(struct fg_config, view[0].camera));
+    for (uint32_t section = 0; section < FG_CONFIG_SECTION_COUNT; section++)
+        reading.choice[section].words = reading.words[section];
+}
+
+static bool is_list(const struct fg_option *key) {
+    return key->kind == FG_OPTION_PATHS || key->kind == FG_OPTION_ADDRESSES;
+}
+
+static int on_value(cfg_t *cfg, cfg_opt_t *option);
+
+/* Adds a key unless the section has one of the name; libconfuse reads every value as a text. False: there is
+ * no room, or of two drivers with the name one has a list. */
+static bool add_key(cfg_opt_t *keys, size_t *count, const struct fg_option *key) {
+    static const cfg_opt_t single = CFG_STR(NULL, NULL, CFGF_NODEFAULT),
+                           list = CFG_STR_LIST(NULL, NULL, CFGF_NONE);
+    for (size_t i = 0; i < *count; i++)
+        if (strcmp(keys[i].name, key->name) == 0)
+            return is_list(key) == (keys[i].flags & CFGF_LIST);
+    if (*count == MOST_KEYS)
+        return false;
+    keys[*count] = is_list(key) ? list : single;
+    keys[*count].name = key->name;
+    keys[*count].validcb = on_value;
+    ++*count;
+    return true;
+}
+
+/* Every key that a section may have with any driver. */
+static bool add_keys(cfg_opt_t *keys, size_t *count, uint32_t section) {
+    uint32_t drivers;
+    const struct fg_config_driver *driver = fg_sections_drivers(&sections, section, &drivers);
+    const struct fg_options *own = &FG_CONFIG_SECTIONS[section].keys;
+    bool room = !reading.choice[section].name || add_key(keys, count, &reading.choice[section]);
+    for (size_t k = 0; k < own->count; k++)
+        room = room && add_key(keys, count, &own->option[k]);
+    for (uint32_t d = 0; d < drivers; d++) {
+        room = room && 1 + own->count + driver[d].keys.count <= MOST_KEYS; /* places in given */
+        for (size_t k = 0; k < driver[d].keys.count; k++)
+            room = room && add_key(keys, count, &driver[d].keys.option[k]);
+    }
+    return room;
+}
+
+static bool make_schema(void) {
+    static const cfg_opt_t end = CFG_END(), plain = CFG_SEC(NULL, NULL, CFGF_NONE),
+                           titled = CFG_SEC(NULL, NULL, CFGF_MULTI | CFGF_TITLE);
+    size_t tops = 0;
+    make_choices();
+    bool room = add_keys(reading.schema.top, &tops, FG_SECTION_TOP);
+    for (uint32_t section = FG_SECTION_TOP + 1; section < FG_CONFIG_SECTION_COUNT; section++) {
+        cfg_opt_t *option = &reading.schema.top[tops++], *keys = reading.schema.section[section];
+        size_t count = 0;
+        room = room && add_keys(keys, &count, section);
+        keys[count] = end;
+        *option = FG_CONFIG_SECTIONS[section].most > 1 ? titled : plain;
+        option->name = FG_CONFIG_SECTIONS[section].name;
+        option->subopts = keys;
+    }
+    reading.schema.top[tops] = end;
+    return room;
+}
 
 /* ---- What libconfuse tells us ---- */
 
@@ -38,209 +146,150 @@ static struct {
 static void on_error(cfg_t *cfg, const char *format, va_list args) {
     char text[256];
     vsnprintf(text, sizeof text, format, args);
-    pass.stopped_line = cfg->line;
+    reading.stopped_line = cfg->line;
     const char *open = strchr(text, '\''), *close = open ? strchr(open + 1, '\'') : NULL;
     if (close)
-        snprintf(pass.stopped_word, sizeof pass.stopped_word, "%.*s", (int)(close - open - 1), open + 1);
-    fg_report_add(pass.syntax, "%s:%d: %s", pass.config->path, cfg->line, text);
+        snprintf(reading.stopped_word, sizeof reading.stopped_word, "%.*s", (int)(close - open - 1),
+                 open + 1);
+    if (!reading.storing)
+        fg_report_add(sections.report, "%s:%d: %s", sections.config->path, cfg->line, text);
 }
 
-static size_t find_key(const char *section, const char *name) {
-    size_t i = 0;
-    while (i < FG_KEY_TOTAL &&
-           (strcmp(FG_KEYS[i].section, section) != 0 || strcmp(FG_KEYS[i].name, name) != 0))
-        i++;
-    return i;
+/* One key of one section. */
+struct place {
+    uint32_t section, i;
+    const struct fg_option *key;
+    void *values;
+    uint32_t slot; /* in given */
+    int32_t line;
+};
+
+/* False: it is no key of this section, or of its driver. */
+static bool find_key(struct place *place, const char *name) {
+    const struct fg_config_section *section = &FG_CONFIG_SECTIONS[place->section];
+    const struct fg_config_driver *driver = fg_sections_driver(&sections, place->section, place->i);
+    const struct fg_option *choice = &reading.choice[place->section];
+    place->values = fg_sections_values(&sections, place->section, place->i);
+    place->slot = 0;
+    place->key = choice;
+    if (choice->name && strcmp(choice->name, name) == 0)
+        return true;
+    place->key = fg_options_find(&section->keys, name, strlen(name));
+    if (place->key) {
+        place->slot = 1 + (uint32_t)(place->key - section->keys.option);
+        return true;
+    }
+    place->key = driver ? fg_options_find(&driver->keys, name, strlen(name)) : NULL;
+    if (!place->key)
+        return false;
+    place->values = fg_sections_settings(&sections, place->section, place->i);
+    place->slot = 1 + (uint32_t)(section->keys.count + (size_t)(place->key - driver->keys.option));
+    return true;
 }
 
-static uint32_t find_title(const char *title) {
-    uint32_t i = 0;
-    while (i < FG_CONFIG_IOS && strcmp(TITLES[i], title) != 0)
-        i++;
-    return i;
+/* A key that another driver has. */
+static void refuse_key(const struct place *place, const char *name) {
+    uint32_t count;
+    char section[FG_SECTIONS_NAME];
+    const struct fg_config_driver *driver = fg_sections_drivers(&sections, place->section, &count);
+    const struct fg_config_driver *own = fg_sections_driver(&sections, place->section, place->i);
+    for (uint32_t d = 0; d < count && own; d++)
+        if (fg_options_find(&driver[d].keys, name, strlen(name))) {
+            fg_report_add(sections.report, "%s:%d: %s%s is a key of the driver %s, but driver here is %s",
+                          sections.config->path, (int)place->line,
+                          fg_sections_name(&sections, place->section, place->i, section), name,
+                          driver[d].name, own->name);
+            return;
+        }
+}
+
+/* Paths are relative to the configuration's folder. */
+static void store(const struct place *place, const char *text) {
+    char path[2 * FG_CONFIG_TEXT], folder[FG_CONFIG_TEXT], section[FG_SECTIONS_NAME];
+    const bool is_path = place->key->kind == FG_OPTION_PATH || place->key->kind == FG_OPTION_PATHS;
+    const char *value = text;
+    if (is_path && *text && *text != '/') {
+        memcpy(folder, sections.config->path, sizeof folder);
+        snprintf(path, sizeof path, "%s/%s", dirname(folder), text);
+        value = path;
+    }
+    struct fg_message message;
+    if (place->key->words && !*place->key->words)
+        fg_say(&message, "the file's one camera has no name");
+    else if (fg_option_put(place->key, place->values, value, &message) == FG_OK)
+        return;
+    fg_report_add(sections.report, "%s:%d: %s%s = \"%.60s\": %s", sections.config->path, (int)place->line,
+                  fg_sections_name(&sections, place->section, place->i, section), place->key->name, text,
+                  message.text);
+}
+
+/* Before values are stored, only drivers are looked at. An unknown one is told when it is stored. */
+static void note_driver(const struct place *place, const char *text) {
+    uint32_t *driver = (uint32_t *)(void *)((char *)place->values + place->key->offset);
+    if (fg_option_put(place->key, place->values, text, NULL) != FG_OK)
+        *driver = UINT32_MAX;
+}
+
+static bool find_section(const cfg_t *cfg, struct place *place) {
+    while (place->section < FG_CONFIG_SECTION_COUNT &&
+           strcmp(FG_CONFIG_SECTIONS[place->section].name, strcmp(cfg->name, "root") ? cfg->name : "") != 0)
+        place->section++;
+    if (place->section == FG_CONFIG_SECTION_COUNT)
+        return false;
+    place->i = cfg->title ? (uint32_t)strtoul(cfg->title, NULL, 10) : 0;
+    return place->i < sections.count[place->section];
+}
+
+/* Whether these are the bundles of a file without views, in a file with views. */
+static bool is_outside_views(const struct place *place) {
+    return place->section == FG_SECTION_TOP && is_list(place->key) && sections.line[FG_SECTION_VIEW][0];
 }
 
 /* Called after each value, the only moment at which its line is known. */
 static int on_value(cfg_t *cfg, cfg_opt_t *option) {
-    const bool top = strcmp(cfg->name, "root") == 0;
-    const size_t key = find_key(top ? "" : cfg->name, option->name);
-    const uint32_t line = cfg->title ? find_title(cfg->title) : 0;
-    if (key == FG_KEY_TOTAL || line == FG_CONFIG_IOS || !option->nvalues)
+    struct place place = {.line = cfg->line};
+    if (!option->nvalues || !find_section(cfg, &place))
         return 0;
-    const struct fg_key_place place = {pass.config, &pass.values, &FG_KEYS[key], line, cfg->line};
-    int32_t *given = &pass.given[key][line];
+    const char *text = option->values[option->nvalues - 1]->string;
+    const bool found = find_key(&place, option->name);
+    if (!reading.storing) {
+        if (found && place.key == &reading.choice[place.section] && place.section != FG_SECTION_VIEW)
+            note_driver(&place, text);
+        return 0;
+    }
+    if (!found) {
+        refuse_key(&place, option->name);
+        return 0;
+    }
+    struct given *given = &reading.given[place.section][place.i][place.slot];
     const bool list = option->flags & CFGF_LIST, first = option->nvalues == 1;
-    if (list && pass.entries[key] == option->nvalues && !pass.ended[key]) {
-        pass.ended[key] = true;
+    if (list && given->entries == option->nvalues && !given->ended) {
+        given->ended = true;
         return 0;
     }
-    pass.entries[key] = option->nvalues;
-    pass.ended[key] = false;
-    if (*given && (!list || first))
-        fg_report_add(&pass.values, "%s:%d: %s is given twice, first in line %d", pass.config->path,
-                      cfg->line, option->name, (int)*given);
-    *given = cfg->line;
-    fg_key_put(&place, option->values[option->nvalues - 1]->string, option->nvalues - 1);
+    given->entries = option->nvalues;
+    given->ended = false;
+    const int32_t before = given->line;
+    given->line = place.line;
+    if (before && (!list || first))
+        fg_report_add(sections.report, "%s:%d: %s is given twice, first in line %d", sections.config->path,
+                      cfg->line, option->name, (int)before);
+    else if (!is_outside_views(&place))
+        store(&place, text);
+    else if (first)
+        fg_report_add(sections.report,
+                      "%s:%d: bundles stands in no view, but there are views: each has its own",
+                      sections.config->path, cfg->line);
     return 0;
 }
 
-static int on_section(cfg_t *cfg, cfg_opt_t *option) {
-    const cfg_t *section = option->values[option->nvalues - 1]->section;
-    if (section->title && find_title(section->title) == FG_CONFIG_IOS)
-        fg_report_add(&pass.values,
-                      "%s:%d: line %.40s: must be one of trigger, reject, pass, ready, fault and heartbeat",
-                      pass.config->path, cfg->line, section->title);
-    return 0;
-}
+/* ---- Readings ---- */
 
-/* ---- The schema, from the table ---- */
-
-struct schema {
-    cfg_opt_t top[MOST_SECTIONS + MOST_KEYS + 1];
-    cfg_opt_t section[MOST_SECTIONS][MOST_KEYS + 1];
-};
-
-/* libconfuse reads every value as a text; what it means is ours. */
-static cfg_opt_t key_option(const struct fg_key *key) {
-    static const cfg_opt_t single = CFG_STR(NULL, NULL, CFGF_NODEFAULT),
-                           list = CFG_STR_LIST(NULL, NULL, CFGF_NONE);
-    cfg_opt_t option = key->fallback ? single : list;
-    option.name = key->name;
-    option.validcb = on_value;
-    return option;
-}
-
-static void make_schema(struct schema *schema) {
-    static const cfg_opt_t end = CFG_END(), plain = CFG_SEC(NULL, NULL, CFGF_NONE),
-                           titled = CFG_SEC(NULL, NULL, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
-    const char *names[MOST_SECTIONS];
-    size_t sections = 0, tops = 0, counts[MOST_SECTIONS] = {0};
-    for (size_t i = 0; i < FG_KEY_TOTAL; i++) {
-        const struct fg_key *key = &FG_KEYS[i];
-        if (!*key->section) {
-            schema->top[tops++] = key_option(key);
-            continue;
-        }
-        size_t s = 0;
-        while (s < sections && strcmp(names[s], key->section) != 0)
-            s++;
-        if (s == sections)
-            names[sections++] = key->section;
-        schema->section[s][counts[s]++] = key_option(key);
-    }
-    for (size_t s = 0; s < sections; s++) {
-        cfg_opt_t *option = &schema->top[tops++];
-        *option = strcmp(names[s], "line") == 0 ? titled : plain;
-        option->name = names[s];
-        option->subopts = schema->section[s];
-        option->validcb = on_section;
-        schema->section[s][counts[s]] = end;
-    }
-    schema->top[tops] = end;
-}
-
-/* ---- Passes ---- */
-
-static void put_defaults(struct fg_config *config) {
-    struct fg_report none = {0};
-    for (size_t i = 0; i < FG_KEY_TOTAL; i++)
-        for (uint32_t line = 0; line < (strcmp(FG_KEYS[i].section, "line") ? 1 : FG_CONFIG_IOS); line++)
-            if (FG_KEYS[i].fallback)
-                fg_key_put(&(struct fg_key_place){config, &none, &FG_KEYS[i], line, 0}, FG_KEYS[i].fallback,
-                           0);
-    fg_report_free(&none);
-}
-
-/* The end of what begins at a bracket or a word: behind the matching bracket, the closing quote or the word.
- */
-static char *skip_value(char *at) {
-    int depth = 0;
-    do {
-        if (*at == '"' || *at == '\'') {
-            const char quote = *at++;
-            while (*at && *at != quote)
-                at += *at == '\\' && at[1] ? 2 : 1;
-            at += *at != 0;
-        } else if (*at == '{' || *at == '}') {
-            depth += *at++ == '{' ? 1 : -1;
-        } else if (depth) {
-            at += *at != 0;
-        } else {
-            at += strcspn(at, " \t\r\n{}\"'");
-        }
-    } while (depth > 0 && *at);
-    return at;
-}
-
-/* Makes comments white space, since libconfuse counts their lines more than once. */
-static void blank_comments(char *text) {
-    for (char *at = text; *at;) {
-        const bool word_begins = at == text || strchr(" \t\r\n={},", at[-1]);
-        char *end = at;
-        if (*at == '"' || *at == '\'') {
-            at = skip_value(at);
-            continue;
-        }
-        if (*at == '#' || (word_begins && at[0] == '/' && at[1] == '/')) {
-            end = at + strcspn(at, "\n");
-        } else if (word_begins && at[0] == '/' && at[1] == '*') {
-            end = strstr(at + 2, "*/");
-            end = end ? end + 2 : at + strlen(at);
-        }
-        at += end == at; /* no comment begins here */
-        for (; at < end; at++)
-            *at = *at == '\n' ? '\n' : ' ';
-    }
-}
-
-static char *skip_space(char *at) {
-    return at + strspn(at, " \t\r\n");
-}
-
-/* Sets aside the statement that libconfuse gave up at, so that what follows can be read: NAME = VALUE, or
- * NAME TITLE { ... }. False: it is not to be found. */
-static bool set_aside(char *text) {
-    char *at = text;
-    for (int32_t line = 1; line < pass.stopped_line; line++) {
-        at = strchr(at, '\n');
-        if (!at)
-            return false;
-        at++;
-    }
-    const size_t length = strlen(pass.stopped_word), rest = strcspn(at, "\n");
-    char *const line_end = at + rest;
-    do {
-        at = length ? strstr(at, pass.stopped_word) : NULL;
-        if (!at || at >= line_end)
-            return false;
-        at += length;
-    } while (isalnum((unsigned char)*at) || *at == '_' || *at == '-' || *at == '.');
-    char *const begin = at - length;
-    at = skip_space(at);
-    if (*at == '=' || (*at == '+' && at[1] == '=')) {
-        at = skip_value(skip_space(at + (*at == '+' ? 2 : 1)));
-    } else if (*at == '{') {
-        at = skip_value(at);
-    } else if (*skip_space(skip_value(at)) == '{') {
-        at = skip_value(skip_space(skip_value(at)));
-    }
-    for (char *c = begin; c < at; c++)
-        *c = *c == '\n' ? '\n' : ' '; /* lines keep their numbers */
-    return true;
-}
-
-/* False: libconfuse gave up, and pass says where. */
-static bool read_once(const char *text, struct fg_config *config) {
-    struct schema schema;
-    make_schema(&schema);
-    put_defaults(config);
-    memset(pass.given, 0, sizeof pass.given);
-    memset(pass.entries, 0, sizeof pass.entries);
-    memset(pass.ended, 0, sizeof pass.ended);
-    pass.stopped_line = 0;
-    pass.stopped_word[0] = 0;
-    fg_report_free(&pass.values);
-    cfg_t *cfg = cfg_init(schema.top, CFGF_NONE);
+/* False: libconfuse gave up, and reading says where. */
+static bool read_once(const char *text) {
+    reading.stopped_line = 0;
+    reading.stopped_word[0] = 0;
+    cfg_t *cfg = cfg_init(reading.schema.top, CFGF_NONE);
     if (!cfg)
         return false;
     cfg_set_error_function(cfg, on_error);
@@ -249,116 +298,113 @@ static bool read_once(const char *text, struct fg_config *config) {
     return whole;
 }
 
-/* ---- What one key alone cannot say ---- */
-
-static void check_lines(const struct fg_config *config, struct fg_report *report) {
-    const char *path = config->path;
-    for (int a = 0; a < FG_CONFIG_IOS; a++)
-        for (int b = 0; b < a; b++)
-            if (*config->io[a].name && strcmp(config->io[a].name, config->io[b].name) == 0)
-                fg_report_add(report, "%s: lines %s and %s have the same name, %s", path, TITLES[b],
-                              TITLES[a], config->io[a].name);
-    /* A released line is the safe state (line.md section 3), so polarity and fail_safe say the same. */
-    const bool named = *config->io[FG_IO_REJECT].name, low = config->io[FG_IO_REJECT].active_low;
-    if (config->fail_safe == FG_REJECT_ALL && !(named && low))
-        fg_report_add(
-            report,
-            "%s: fail_safe = reject-all needs line reject with active_low = true: released, it rejects",
-            path);
-    if (config->fail_safe == FG_STOP_LINE && named && low)
-        fg_report_add(
-            report,
-            "%s: line reject is active_low, so it rejects when released: that is fail_safe = reject-all",
-            path);
-    if (config->io[FG_IO_READY].active_low)
-        fg_report_add(report, "%s: line ready is active_low: a dead appliance would be ready", path);
-    if (config->io[FG_IO_PASS].active_low)
-        fg_report_add(report, "%s: line pass is active_low: a dead appliance would pass every part", path);
+static void put_defaults(void) {
+    for (uint32_t section = 0; section < FG_CONFIG_SECTION_COUNT; section++)
+        for (uint32_t i = 0; i < sections.count[section]; i++) {
+            const struct fg_config_driver *driver = fg_sections_driver(&sections, section, i);
+            fg_options_put_defaults(&FG_CONFIG_SECTIONS[section].keys,
+                                    fg_sections_values(&sections, section, i));
+            if (driver)
+                fg_options_put_defaults(&driver->keys, fg_sections_settings(&sections, section, i));
+        }
 }
 
-static void check_together(const struct fg_config *config, struct fg_report *report) {
-    const char *path = config->path;
-    if (!config->view[0].bundles)
-        fg_report_add(report, "%s: bundles is missing: the list of slots", path);
-    if (!*config->camera[0].path)
-        fg_report_add(report, "%s: camera.path is missing: the folder with the pictures", path);
-    if (config->reject.delay < config->deadline_ms * 10 + config->reject.lead)
-        fg_report_add(
-            report,
-            "%s: reject.delay_ms = %g is shorter than deadline_ms + reject.lead_ms = %g: a part could "
-            "pass its reject point before its verdict",
-            path, config->reject.delay / 10.0, config->deadline_ms + config->reject.lead / 10.0);
-    if (config->threshold.min > config->threshold.max)
-        fg_report_add(report, "%s: threshold.min = %g is above threshold.max = %g", path,
-                      (double)config->threshold.min, (double)config->threshold.max);
-    if (config->view[0].bundles && config->job.slot >= config->view[0].bundles)
-        fg_report_add(report, "%s: job.slot = %u, but bundles has only slots 0 to %u", path, config->job.slot,
-                      config->view[0].bundles - 1);
-    check_lines(config, report);
+/* A text that is empty is missing too. */
+static bool is_missing(const struct fg_option *key, const struct given *given, const void *values) {
+    const bool text =
+        key->kind == FG_OPTION_TEXT || key->kind == FG_OPTION_PATH || key->kind == FG_OPTION_ADDRESS;
+    return !key->fallback && !is_list(key) &&
+           (!given->line || (text && !((const char *)values)[key->offset]));
 }
 
-/* ---- The file ---- */
+/* What must be given: the keys of a driver that have no default, and a view's camera where there are several.
+ * */
+static void check_given(void) {
+    const struct fg_config *config = sections.config;
+    char section[FG_SECTIONS_NAME];
+    for (uint32_t s = FG_SECTION_CAMERA; s <= FG_SECTION_BOARD; s++)
+        for (uint32_t i = 0; i < sections.count[s]; i++) {
+            const struct fg_config_driver *driver = fg_sections_driver(&sections, s, i);
+            const struct given *given = &reading.given[s][i][1 + FG_CONFIG_SECTIONS[s].keys.count];
+            for (size_t k = 0; driver && k < driver->keys.count; k++) {
+                const struct fg_option *key = &driver->keys.option[k];
+                if (is_missing(key, &given[k], fg_sections_settings(&sections, s, i)))
+                    fg_report_add(sections.report, "%s: %s%s is missing: %s", config->path,
+                                  fg_sections_name(&sections, s, i, section), key->name, key->help);
+            }
+        }
+    if (config->cameras > 1 && !sections.line[FG_SECTION_VIEW][0])
+        fg_report_add(sections.report, "%s: there are several cameras, but no view says which one it judges",
+                      config->path);
+    for (uint32_t i = 0; i < config->views && config->cameras > 1; i++)
+        if (sections.line[FG_SECTION_VIEW][i] && !reading.given[FG_SECTION_VIEW][i][0].line)
+            fg_report_add(sections.report, "%s: %scamera is missing: there are several cameras", config->path,
+                          fg_sections_name(&sections, FG_SECTION_VIEW, i, section));
+}
 
-/* The file's text, ended by zero; NULL with a line in the report. */
-static char *read_file(const char *path, size_t *size, struct fg_report *report) {
-    FILE *file = fopen(path, "rb");
-    char *text = file ? malloc(FG_CONFIG_MAX_BYTES + 1) : NULL;
-    if (!text) {
-        char reason[128];
-        fg_report_add(report, "%s: cannot read: %s", path, strerror_r(errno, reason, sizeof reason));
-        goto fail;
+/* An index that is not known is not left behind. */
+static void settle_indices(void) {
+    for (uint32_t i = 0; i < sections.config->cameras; i++)
+        if (!fg_sections_driver(&sections, FG_SECTION_CAMERA, i))
+            sections.config->camera[i].driver = 0;
+    if (!fg_sections_driver(&sections, FG_SECTION_BOARD, 0))
+        sections.config->board.driver = 0;
+}
+
+/* What libconfuse refuses is told, set aside, and the rest is read again: all errors, not the first. */
+static void read_text(char *text) {
+    struct fg_config *config = sections.config;
+    const uint32_t before = sections.report->lines;
+    bool whole = false;
+    for (int i = 0; i < MOST_READINGS && !whole; i++) {
+        whole = read_once(text);
+        if (!whole && !fg_text_set_aside(text, reading.stopped_line, reading.stopped_word))
+            break;
     }
-    *size = fread(text, 1, FG_CONFIG_MAX_BYTES + 1, file);
-    if (ferror(file) || *size > FG_CONFIG_MAX_BYTES || memchr(text, 0, *size)) {
-        fg_report_add(report, "%s: not a configuration: %s", path,
-                      *size > FG_CONFIG_MAX_BYTES ? "longer than 1 MiB" : "not text");
-        goto fail;
-    }
-    fclose(file);
-    text[*size] = 0;
-    return text;
-fail:
-    if (file)
-        fclose(file);
-    free(text);
-    return NULL;
+    if (!whole && sections.report->lines == before)
+        fg_report_add(sections.report, "%s: cannot be read", config->path);
+    put_defaults();
+    reading.storing = true;
+    read_once(text);
+    if (whole)
+        check_given();
+    settle_indices();
+    for (uint32_t i = 0; i < config->views; i++)
+        config->view[i].rotation *= 90; /* until here, the index of its word */
+    if (whole)
+        fg_config_check(config, sections.report);
 }
 
-enum fg_status fg_config_read(const char *path, struct fg_config *config, struct fg_report *report) {
+enum fg_status fg_config_read(const char *path, const struct fg_config_drivers *drivers,
+                              struct fg_config *config, struct fg_report *report) {
     memset(config, 0, sizeof *config);
-    config->cameras = config->views = config->trigger.queue = 1;
+    config->cameras = config->views = 1;
     if (strlen(path) >= sizeof config->path) {
         fg_report_add(report, "%.100s...: the path is too long", path);
         return FG_ENVIRONMENT;
     }
     size_t size;
-    char *text = read_file(path, &size, report);
+    char *text = fg_text_read(path, &size, report);
     if (!text)
         return FG_ENVIRONMENT;
     memcpy(config->path, path, strlen(path) + 1);
-    const uint32_t checksum = (uint32_t)crc32(0, (const unsigned char *)text, (unsigned)size);
+    config->checksum = (uint32_t)crc32(0, (const unsigned char *)text, (unsigned)size);
     const uint32_t before = report->lines;
-    pass.config = config;
-    pass.syntax = report;
-    blank_comments(text);
-    /* What libconfuse refuses is told, set aside, and the rest is read again: all errors, not the first. */
-    bool whole = false;
-    for (int i = 0; i < MOST_PASSES && !whole; i++) {
-        memset(config->view[0].bundle, 0, sizeof config->view[0].bundle);
-        config->view[0].bundles = config->modbus.writers = 0;
-        whole = read_once(text, config);
-        if (!whole && !set_aside(text))
-            break;
-    }
+    memset(&reading, 0, sizeof reading);
+    sections = (struct fg_sections){.drivers = drivers, .config = config, .report = report};
+    fg_text_blank_comments(text);
+    char *numbered = fg_sections_open(&sections, text);
     free(text);
-    if (pass.values.text)
-        for (char *line = strtok(pass.values.text, "\n"); line; line = strtok(NULL, "\n"))
-            fg_report_add(report, "%s", line);
-    fg_report_free(&pass.values);
-    if (whole)
-        check_together(config, report);
-    else if (report->lines == before)
-        fg_report_add(report, "%s: cannot be read", path);
-    config->checksum = checksum;
+    if (!numbered) {
+        fg_report_add(report, "%s: no memory", path);
+        return FG_ENVIRONMENT;
+    }
+    if (!check_drivers() || !make_schema()) {
+        fg_report_add(report, "%s: the drivers of this program are more than a configuration can hold", path);
+        free(numbered);
+        return FG_ENVIRONMENT;
+    }
+    read_text(numbered);
+    free(numbered);
     return report->lines == before ? FG_OK : FG_INPUT;
 }

@@ -1,13 +1,15 @@
 /* The configuration: what an integrator decides, read once at start and constant after.
  *
- * config/keys.c lists every key with its range and default; config/example.conf explains each. Times in 0.1
- * ms are in the units of the Modbus map. */
+ * config/keys.c lists every key with its range and default, but those of drivers, which lie beside the
+ * driver; config/example.conf explains each. Times in 0.1 ms are in the units of the Modbus map. */
 #ifndef FG_CONFIG_CONFIG_H
 #define FG_CONFIG_CONFIG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/base/option.h"
 #include "runtime/base/report.h"
 
 #define FG_CONFIG_TEXT 512   /* bytes of a path, with the ending zero */
@@ -15,6 +17,10 @@
 #define FG_CONFIG_BUNDLES 16 /* slots */
 #define FG_CONFIG_CAMERAS 8
 #define FG_CONFIG_VIEWS 8
+#define FG_CONFIG_DRIVERS 16           /* of cameras, and of boards */
+#define FG_CONFIG_QUEUE 8              /* parts between trigger and verdict */
+#define FG_CONFIG_SIDE 16384           /* pixels of a frame's side */
+#define FG_CONFIG_SETTINGS 2048        /* bytes of what a driver's keys fill */
 #define FG_CONFIG_WRITERS 16           /* Modbus clients by address */
 #define FG_CONFIG_ADDRESS 64           /* bytes of an address */
 #define FG_CONFIG_MAX_BYTES (1u << 20) /* a longer file is refused */
@@ -35,13 +41,27 @@ enum fg_missed_reject { FG_MISSED_STOP, FG_MISSED_COUNT };
 enum fg_fail_safe { FG_STOP_LINE, FG_REJECT_ALL };
 enum fg_word_order { FG_HIGH_FIRST, FG_LOW_FIRST };
 
+/* A driver, as a configuration needs to know it. Its keys stand in the section beside the section's own. One
+ * that has no default must be given; a path that is a default is absolute. */
+struct fg_config_driver {
+    const char *name; /* less than FG_CONFIG_NAME letters, digits and dashes */
+    struct fg_options keys;
+    size_t settings; /* bytes of the struct that the keys fill, at most FG_CONFIG_SETTINGS */
+};
+
+/* The drivers that the program has; the first of each list is the default. */
+struct fg_config_drivers {
+    const struct fg_config_driver *camera;
+    uint32_t cameras; /* 1 to FG_CONFIG_DRIVERS */
+    const struct fg_config_driver *board;
+    uint32_t boards; /* 1 to FG_CONFIG_DRIVERS */
+};
+
 struct fg_config_camera {
-    char name[FG_CONFIG_NAME]; /* "" where the file has one camera without a name */
-    uint32_t driver; /* index in fg_camera_drivers */
-    char path[FG_CONFIG_TEXT];
-    bool cycle;
-    uint32_t memory_mib;            /* for the directory camera's pictures */
+    char name[FG_CONFIG_NAME];      /* "" where the file has one camera without a name */
+    uint32_t driver;                /* index in the list of camera drivers */
     uint32_t max_width, max_height; /* pixels of the largest frame */
+    _Alignas(max_align_t) unsigned char settings[FG_CONFIG_SETTINGS]; /* what the driver's keys filled */
 };
 
 /* What one bundle judges. */
@@ -64,8 +84,8 @@ struct fg_config {
     uint32_t views; /* 1 to FG_CONFIG_VIEWS; all have bundles for the same slots */
 
     struct {
-        uint32_t driver; /* index in fg_board_drivers */
-        char path[FG_CONFIG_TEXT];
+        uint32_t driver; /* index in the list of board drivers */
+        _Alignas(max_align_t) unsigned char settings[FG_CONFIG_SETTINGS];
     } board;
     struct {
         char name[FG_CONFIG_NAME];
@@ -115,10 +135,13 @@ struct fg_config {
     uint32_t threads; /* 0: as many as the process may run on */
 };
 
-/* Reads and checks the whole file. FG_INPUT: report has a line "FILE:LINE: what" for everything that is wrong
- * (FG_ENVIRONMENT: one that says why it could not be read), and config is not to be used. Paths are relative
- * to the file's folder. Not while another thread reads one. */
-enum fg_status fg_config_read(const char *path, struct fg_config *config, struct fg_report *report);
+/* Reads and checks the whole file; the keys of cameras and board are their drivers'. FG_INPUT: report has a
+ * line "FILE:LINE: what" for everything that is wrong, and config holds what could be read, every index
+ * within its range, only to say more about it. FG_ENVIRONMENT: report says why the file could not be read.
+ * Paths are relative to the file's folder. Nothing is kept of the arguments, none may be NULL. One thread at
+ * a time. */
+enum fg_status fg_config_read(const char *path, const struct fg_config_drivers *drivers,
+                              struct fg_config *config, struct fg_report *report);
 
 /* The section of a line: "trigger". */
 const char *fg_config_io_title(enum fg_config_io line);

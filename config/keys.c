@@ -1,49 +1,136 @@
+/* The tables of keys, and the titles of lines. */
 #include "config/keys.h"
 
 #define AT(member) offsetof(struct fg_config, member)
 #define SIZE_OF(member) sizeof(((struct fg_config *)0)->member)
 
 _Static_assert(SIZE_OF(on_inoperative) == sizeof(uint32_t), "a choice is stored as 32 bits");
+_Static_assert(AT(view[0].height) == AT(view[0].x) + 3 * sizeof(uint32_t), "a region is four numbers");
 
-const struct fg_key FG_KEYS[] = {
-    {"", "bundles", FG_KEY_PATHS, AT(view[0].bundle), NULL, 0, FG_CONFIG_BUNDLES, NULL, AT(view[0].bundles)},
-    {"", "deadline_ms", FG_KEY_COUNT, AT(deadline_ms), "500", 1, 60000, NULL, 0},
-    {"", "on_inoperative", FG_KEY_CHOICE, AT(on_inoperative), "reject", 0, 0, "reject|pass|stop", 0},
-    {"", "missed_reject", FG_KEY_CHOICE, AT(missed_reject), "stop", 0, 0, "stop|count", 0},
-    {"", "fail_safe", FG_KEY_CHOICE, AT(fail_safe), "stop-line", 0, 0, "stop-line|reject-all", 0},
-    {"", "plc_watchdog_ms", FG_KEY_COUNT, AT(plc_watchdog_ms), "0", 0, 3600000, NULL, 0},
-    {"camera", "driver", FG_KEY_CHOICE, AT(camera[0].driver), "directory", 0, 0, "directory", 0},
-    {"camera", "path", FG_KEY_PATH, AT(camera[0].path), "", 0, 0, NULL, 0},
-    {"camera", "cycle", FG_KEY_BOOL, AT(camera[0].cycle), "true", 0, 0, NULL, 0},
-    {"camera", "memory_mib", FG_KEY_COUNT, AT(camera[0].memory_mib), "64", 1, 16384, NULL, 0},
-    {"camera", "max_width", FG_KEY_COUNT, AT(camera[0].max_width), "1024", 16, 16384, NULL, 0},
-    {"camera", "max_height", FG_KEY_COUNT, AT(camera[0].max_height), "1024", 16, 16384, NULL, 0},
-    {"board", "driver", FG_KEY_CHOICE, AT(board.driver), "simulated", 0, 0, "simulated", 0},
-    {"board", "path", FG_KEY_PATH, AT(board.path), "/run/flawgate/board", 0, 0, NULL, 0},
-    {"line", "name", FG_KEY_NAME, AT(io[0].name), "", 0, 0, NULL, 0},
-    {"line", "active_low", FG_KEY_BOOL, AT(io[0].active_low), "false", 0, 0, NULL, 0},
-    {"trigger", "min_interval_ms", FG_KEY_COUNT, AT(trigger.min_interval_ms), "5", 0, 60000, NULL, 0},
-    {"trigger", "enable_at_start", FG_KEY_BOOL, AT(trigger.enable_at_start), "false", 0, 0, NULL, 0},
-    {"results", "buffer", FG_KEY_BOOL, AT(results.buffer), "false", 0, 0, NULL, 0},
-    {"results", "ack_timeout_ms", FG_KEY_COUNT, AT(results.ack_timeout_ms), "5000", 1, 3600000, NULL, 0},
-    {"reject", "delay_ms", FG_KEY_TENTH_MS, AT(reject.delay), "1000", 0.1, 600000, NULL, 0},
-    {"reject", "pulse_ms", FG_KEY_TENTH_MS, AT(reject.pulse), "10", 0.1, 6553.5, NULL, 0},
-    {"reject", "lead_ms", FG_KEY_TENTH_MS, AT(reject.lead), "0", 0, 60000, NULL, 0},
-    {"modbus", "bind", FG_KEY_ADDRESS, AT(modbus.bind), "127.0.0.1", 0, 0, NULL, 0},
-    {"modbus", "port", FG_KEY_COUNT, AT(modbus.port), "502", 1, 65535, NULL, 0},
-    {"modbus", "unit", FG_KEY_COUNT, AT(modbus.unit), "1", 1, 247, NULL, 0},
-    {"modbus", "writers", FG_KEY_ADDRESSES, AT(modbus.writer), NULL, 0, FG_CONFIG_WRITERS, NULL,
-     AT(modbus.writers)},
-    {"modbus", "word_order", FG_KEY_CHOICE, AT(modbus.word_order), "high-first", 0, 0, "high-first|low-first",
-     0},
-    {"modbus", "idle_timeout_ms", FG_KEY_COUNT, AT(modbus.idle_timeout_ms), "60000", 100, 86400000, NULL, 0},
-    {"job", "require", FG_KEY_BOOL, AT(job.require), "false", 0, 0, NULL, 0},
-    {"job", "slot", FG_KEY_COUNT, AT(job.slot), "0", 0, FG_CONFIG_BUNDLES - 1, NULL, 0},
-    {"threshold", "min", FG_KEY_FLOAT, AT(threshold.min), "0.0001", 0.0001, 6.5535, NULL, 0},
-    {"threshold", "max", FG_KEY_FLOAT, AT(threshold.max), "6.5535", 0.0001, 6.5535, NULL, 0},
-    {"lock", "code", FG_KEY_COUNT, AT(unlock_code), "0", 0, 65535, NULL, 0},
-    {"compute", "device", FG_KEY_NAME, AT(device), "auto", 0, 0, NULL, 0},
-    {"gpu", "workspace_mib", FG_KEY_COUNT, AT(gpu.workspace_mib), "64", 1, 4096, NULL, 0},
-    {"compute", "threads", FG_KEY_COUNT, AT(threads), "0", 0, 64, NULL, 0},
+/* What stands in no section. bundles stands here where there is no view section. */
+static const struct fg_option TOP[] = {
+    {"bundles", FG_OPTION_PATHS, AT(view[0].bundle), NULL, 0, FG_CONFIG_BUNDLES, .size = FG_CONFIG_TEXT,
+     .count = AT(view[0].bundles), .help = "the bundles, by slot"},
+    {"deadline_ms", FG_OPTION_NUMBER, AT(deadline_ms), "500", 1, 60000,
+     .help = "the time from the trigger's edge to the verdict"},
+    {"on_inoperative", FG_OPTION_CHOICE, AT(on_inoperative), "reject", .words = "reject|pass|stop",
+     .help = "what happens to a part without a trustworthy verdict"},
+    {"missed_reject", FG_OPTION_CHOICE, AT(missed_reject), "stop", .words = "stop|count",
+     .help = "what happens when a part could not be rejected"},
+    {"fail_safe", FG_OPTION_CHOICE, AT(fail_safe), "stop-line", .words = "stop-line|reject-all",
+     .help = "what happens while the line is stopped by a fault"},
+    {"plc_watchdog_ms", FG_OPTION_NUMBER, AT(plc_watchdog_ms), "0", 0, 3600000,
+     .help = "holding register 3 must change within this time, or the line stops"},
 };
-const size_t FG_KEY_TOTAL = sizeof FG_KEYS / sizeof *FG_KEYS;
+
+/* driver, a choice of what the program has, and the driver's own keys stand here too. */
+static const struct fg_option CAMERA[] = {
+    {"max_width", FG_OPTION_NUMBER, AT(camera[0].max_width), "1024", 16, FG_CONFIG_SIDE,
+     .help = "the width of the largest frame, in pixels"},
+    {"max_height", FG_OPTION_NUMBER, AT(camera[0].max_height), "1024", 16, FG_CONFIG_SIDE,
+     .help = "the height of the largest frame, in pixels"},
+};
+
+/* camera, a choice of those that the file has, stands here too. */
+static const struct fg_option VIEW[] = {
+    {"region", FG_OPTION_REGION, AT(view[0].x), "whole", 0, FG_CONFIG_SIDE,
+     .help = "the region of the frame that is judged"},
+    {"rotation", FG_OPTION_CHOICE, AT(view[0].rotation), "0", .words = "0|90|180|270",
+     .help = "how far the region is turned clockwise before it is judged, in degrees"},
+    {"bundles", FG_OPTION_PATHS, AT(view[0].bundle), NULL, 0, FG_CONFIG_BUNDLES, .size = FG_CONFIG_TEXT,
+     .count = AT(view[0].bundles), .help = "the view's bundles, by slot"},
+};
+
+static const struct fg_option IO[] = {
+    {"name", FG_OPTION_TEXT, AT(io[0].name), "", .size = FG_CONFIG_NAME, .help = "the board's name for it"},
+    {"active_low", FG_OPTION_BOOL, AT(io[0].active_low), "false",
+     .help = "whether a low level is the active one"},
+};
+
+static const struct fg_option TRIGGER[] = {
+    {"min_interval_ms", FG_OPTION_NUMBER, AT(trigger.min_interval_ms), "5", 0, 60000,
+     .help = "A second edge within this time is bounce and no part"},
+    {"enable_at_start", FG_OPTION_BOOL, AT(trigger.enable_at_start), "false",
+     .help = "whether triggers are heard before a PLC has set coil 0"},
+    {"queue", FG_OPTION_NUMBER, AT(trigger.queue), "1", 1, FG_CONFIG_QUEUE,
+     .help = "how many parts may be between trigger and verdict"},
+};
+
+static const struct fg_option RESULTS[] = {
+    {"buffer", FG_OPTION_BOOL, AT(results.buffer), "false",
+     .help = "whether a verdict waits until coil 2 takes it"},
+    {"ack_timeout_ms", FG_OPTION_NUMBER, AT(results.ack_timeout_ms), "5000", 1, 3600000,
+     .help = "A buffered result that waits longer reads as no verdict, and result_overrun is raised"},
+};
+
+static const struct fg_option REJECT[] = {
+    {"delay_ms", FG_OPTION_TENTH_MS, AT(reject.delay), "1000", 0.1, 600000,
+     .help = "the time from the trigger's edge to the reject point"},
+    {"pulse_ms", FG_OPTION_TENTH_MS, AT(reject.pulse), "10", 0.1, 6553.5, .help = "the length of the pulse"},
+    {"lead_ms", FG_OPTION_TENTH_MS, AT(reject.lead), "0", 0, 60000, .help = "the actuator's own delay"},
+};
+
+static const struct fg_option MODBUS[] = {
+    {"bind", FG_OPTION_ADDRESS, AT(modbus.bind), "127.0.0.1", .size = FG_CONFIG_ADDRESS,
+     .help = "the address to listen on"},
+    {"port", FG_OPTION_NUMBER, AT(modbus.port), "502", 1, 65535, .help = "the TCP port"},
+    {"unit", FG_OPTION_NUMBER, AT(modbus.unit), "1", 1, 247, .help = "the unit id"},
+    {"writers", FG_OPTION_ADDRESSES, AT(modbus.writer), NULL, 0, FG_CONFIG_WRITERS, .size = FG_CONFIG_ADDRESS,
+     .count = AT(modbus.writers), .help = "the addresses that may write"},
+    {"word_order", FG_OPTION_CHOICE, AT(modbus.word_order), "high-first", .words = "high-first|low-first",
+     .help = "which word of a 32-bit value comes first"},
+    {"idle_timeout_ms", FG_OPTION_NUMBER, AT(modbus.idle_timeout_ms), "60000", 100, 86400000,
+     .help = "A client that is silent for longer is closed"},
+};
+
+static const struct fg_option JOB[] = {
+    {"require", FG_OPTION_BOOL, AT(job.require), "false",
+     .help = "whether the line is not ready until the PLC has written the slot"},
+    {"slot", FG_OPTION_NUMBER, AT(job.slot), "0", 0, FG_CONFIG_BUNDLES - 1,
+     .help = "the slot in use at start"},
+};
+
+static const struct fg_option THRESHOLD[] = {
+    {"min", FG_OPTION_FLOAT, AT(threshold.min), "0.0001", 0.0001, 6.5535,
+     .help = "the smallest threshold that a PLC may write"},
+    {"max", FG_OPTION_FLOAT, AT(threshold.max), "6.5535", 0.0001, 6.5535,
+     .help = "the largest threshold that a PLC may write"},
+};
+
+static const struct fg_option LOCK[] = {
+    {"code", FG_OPTION_NUMBER, AT(unlock_code), "0", 0, 65535,
+     .help = "holding registers 1 and 4 to 6 are locked until this code is written to 7"},
+};
+
+static const struct fg_option COMPUTE[] = {
+    {"device", FG_OPTION_TEXT, AT(device), "auto", .size = FG_CONFIG_NAME, .help = "what computes"},
+    {"threads", FG_OPTION_NUMBER, AT(threads), "0", 0, 64, .help = "how many processors are used"},
+};
+
+static const struct fg_option GPU[] = {
+    {"workspace_mib", FG_OPTION_NUMBER, AT(gpu.workspace_mib), "64", 1, 4096,
+     .help = "the memory that convolutions may use in each of the three lanes"},
+};
+
+const struct fg_config_section FG_CONFIG_SECTIONS[FG_CONFIG_SECTION_COUNT] = {
+    [FG_SECTION_TOP] = {"", FG_OPTIONS(TOP), 1, 0},
+    [FG_SECTION_CAMERA] = {"camera", FG_OPTIONS(CAMERA), FG_CONFIG_CAMERAS, SIZE_OF(camera[0])},
+    [FG_SECTION_VIEW] = {"view", FG_OPTIONS(VIEW), FG_CONFIG_VIEWS, SIZE_OF(view[0])},
+    [FG_SECTION_BOARD] = {"board", {NULL, 0}, 1, 0},
+    [FG_SECTION_IO] = {"line", FG_OPTIONS(IO), FG_CONFIG_IOS, SIZE_OF(io[0])},
+    [FG_SECTION_TRIGGER] = {"trigger", FG_OPTIONS(TRIGGER), 1, 0},
+    [FG_SECTION_RESULTS] = {"results", FG_OPTIONS(RESULTS), 1, 0},
+    [FG_SECTION_REJECT] = {"reject", FG_OPTIONS(REJECT), 1, 0},
+    [FG_SECTION_MODBUS] = {"modbus", FG_OPTIONS(MODBUS), 1, 0},
+    [FG_SECTION_JOB] = {"job", FG_OPTIONS(JOB), 1, 0},
+    [FG_SECTION_THRESHOLD] = {"threshold", FG_OPTIONS(THRESHOLD), 1, 0},
+    [FG_SECTION_LOCK] = {"lock", FG_OPTIONS(LOCK), 1, 0},
+    [FG_SECTION_COMPUTE] = {"compute", FG_OPTIONS(COMPUTE), 1, 0},
+    [FG_SECTION_GPU] = {"gpu", FG_OPTIONS(GPU), 1, 0},
+};
+
+static const char TITLES[FG_CONFIG_IOS][12] = {"trigger", "reject", "pass", "ready", "fault", "heartbeat"};
+
+const char *fg_config_io_title(enum fg_config_io line) {
+    return TITLES[line];
+}

@@ -252,7 +252,7 @@ static _Noreturn void leave(struct daemon *d) {
 int fg_daemon_run(const char *config_path) {
     static struct daemon d;
     struct fg_message message = {{0}};
-    enum fg_status status = fg_config_read(config_path, &d.config, &d.report);
+    enum fg_status status = fg_setup_read(config_path, &d.config, &d.report);
     if (status == FG_OK) {
         const struct fg_device_choice choice = {d.config.device, d.config.threads,
                                                 d.config.gpu.workspace_mib};

@@ -5,14 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "board/camera/directory.h"
 #include "board/camera/drivers.h"
 #include "board/gpio/drivers.h"
-#include "board/gpio/simulated.h"
 #include "runtime/image/image.h"
 #include "runtime/line/line.h"
 
 /* ---- Drivers ---- */
+
+enum fg_status fg_setup_read(const char *path, struct fg_config *config, struct fg_report *report) {
+    struct fg_config_driver cameras[FG_CONFIG_DRIVERS], boards[FG_CONFIG_DRIVERS];
+    struct fg_config_drivers drivers = {.camera = cameras, .board = boards};
+    for (uint32_t i = 0; i < FG_CONFIG_DRIVERS && fg_camera_drivers[i]; i++) {
+        const struct fg_camera_driver *driver = fg_camera_drivers[i];
+        cameras[drivers.cameras++] = (struct fg_config_driver){driver->name, driver->keys, driver->settings};
+    }
+    for (uint32_t i = 0; i < FG_CONFIG_DRIVERS && fg_board_drivers[i]; i++) {
+        const struct fg_board_driver *driver = fg_board_drivers[i];
+        boards[drivers.boards++] = (struct fg_config_driver){driver->name, driver->keys, driver->settings};
+    }
+    return fg_config_read(path, &drivers, config, report);
+}
 
 /* The directory camera's decoder is ours. */
 static enum fg_status decode_picture(const char *path, struct fg_decoded *picture,
@@ -32,10 +44,7 @@ static const struct fg_camera_driver *find_camera(const struct fg_config *config
                                                   struct fg_camera_settings *settings) {
     static const struct fg_decoder decoder = {fg_image_name, decode_picture, free_picture};
     const struct fg_config_camera *camera = &config->camera[i];
-    static struct fg_directory_settings keys[FG_CONFIG_CAMERAS]; /* TEMPORARY */
-    keys[i] = (struct fg_directory_settings){.cycle = camera->cycle, .memory_mib = camera->memory_mib};
-    memcpy(keys[i].path, camera->path, sizeof keys[i].path);
-    *settings = (struct fg_camera_settings){.keys = &keys[i],
+    *settings = (struct fg_camera_settings){.keys = camera->settings,
                                             .max_width = (int32_t)camera->max_width,
                                             .max_height = (int32_t)camera->max_height,
                                             .decoder = &decoder,
@@ -43,10 +52,7 @@ static const struct fg_camera_driver *find_camera(const struct fg_config *config
     return fg_camera_drivers[camera->driver];
 }
 
-static const struct fg_board_driver *find_board(const struct fg_config *config, const void **settings) {
-    static struct fg_simulated_settings keys; /* TEMPORARY */
-    memcpy(keys.path, config->board.path, sizeof keys.path);
-    *settings = &keys;
+static const struct fg_board_driver *find_board(const struct fg_config *config) {
     return fg_board_drivers[config->board.driver];
 }
 
@@ -62,8 +68,7 @@ static struct fg_camera_facts state_facts(const struct fg_config *config, uint32
 enum fg_status fg_setup_check(const struct fg_config *config, struct fg_camera_viewer *const *viewer,
                               struct fg_report *report) {
     const uint32_t before = report->lines;
-    const void *keys;
-    find_board(config, &keys)->check(keys, report);
+    find_board(config)->check(config->board.settings, report);
     for (uint32_t i = 0; i < config->cameras; i++) {
         struct fg_camera_settings settings;
         const struct fg_camera_driver *driver = find_camera(config, i, NULL, &settings);
@@ -106,8 +111,7 @@ enum fg_status fg_setup_board(const struct fg_config *config, int32_t index[FG_C
         snprintf(io->name, sizeof io->name, "%s", config->io[i].name);
         index[i] = (int32_t)count++;
     }
-    const void *keys;
-    return find_board(config, &keys)->open(keys, ios, count, board, message);
+    return find_board(config)->open(config->board.settings, ios, count, board, message);
 }
 
 /* ---- The plan ---- */

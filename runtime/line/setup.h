@@ -22,13 +22,16 @@ struct fg_memory_plan {
     struct fg_engine_need need[FG_CONFIG_VIEWS][FG_CONFIG_BUNDLES]; /* of each slot's bundle */
 };
 
+/* Reads a configuration with the drivers of this program: fg_config_read. */
+enum fg_status fg_setup_read(const char *path, struct fg_config *config, struct fg_report *report);
+
 /* Opens the head of every bundle. A line in the report for each that cannot be used, or whose contract its
  * camera cannot keep; FG_INPUT when there is one. */
 enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
                              struct fg_memory_plan *plan, struct fg_report *report);
 
-/* Asks the drivers of board and cameras. A line in the report for everything that is wrong; FG_INPUT when there is one. viewer: NULL, or for each
- * camera who sees what it will show, which takes its time. */
+/* Asks the drivers of board and cameras. A line in the report for everything that is wrong; FG_INPUT when
+ * there is one. viewer: NULL, or for each camera who sees what it will show, which takes its time. */
 enum fg_status fg_setup_check(const struct fg_config *config, struct fg_camera_viewer *const *viewer,
                               struct fg_report *report);
 

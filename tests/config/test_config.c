@@ -12,15 +12,55 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "board/camera/directory.h"
+#include "board/gpio/simulated.h"
 #include "config/keys.h"
+#include "runtime/line/setup.h"
 
 #define EXAMPLE "config/example.conf"
 /* The least that is a configuration. */
 #define LEAST "bundles = { a.fgb }\ncamera { path = p }\n"
 
+/* Another camera and another board, which have keys of their own. */
+struct sensor {
+    char device[16];
+    float gain;
+    char serial[8];
+};
+static const struct fg_option SENSOR[] = {
+    {"device", FG_OPTION_PATH, offsetof(struct sensor, device), NULL, .size = 16,
+     .help = "the device's file"},
+    {"gain", FG_OPTION_FLOAT, offsetof(struct sensor, gain), "1.5", 0, 10, .help = "the gain"},
+    {"serial", FG_OPTION_TEXT, offsetof(struct sensor, serial), "", .size = 8, .help = "the serial number"},
+};
+struct chips {
+    uint32_t speed;
+};
+static const struct fg_option CHIPS[] = {
+    {"speed", FG_OPTION_NUMBER, offsetof(struct chips, speed), NULL, 1, 9, .help = "the speed"},
+};
+
+static struct fg_config_driver cameras[2], boards[2];
+static const struct fg_config_drivers drivers = {cameras, 2, boards, 2};
+
+static int make_drivers(void **state) {
+    (void)state;
+    cameras[0] =
+        (struct fg_config_driver){"directory", fg_directory_driver.keys, fg_directory_driver.settings};
+    cameras[1] = (struct fg_config_driver){"sensor", FG_OPTIONS(SENSOR), sizeof(struct sensor)};
+    boards[0] =
+        (struct fg_config_driver){"simulated", fg_simulated_driver.keys, fg_simulated_driver.settings};
+    boards[1] = (struct fg_config_driver){"chips", FG_OPTIONS(CHIPS), sizeof(struct chips)};
+    return 0;
+}
+
 static struct fg_config config;
 static struct fg_report report;
 static char path[64];
+
+static const struct fg_directory_settings *directory(uint32_t camera) {
+    return (const void *)config.camera[camera].settings;
+}
 
 static int forget(void **state) {
     (void)state;
@@ -36,7 +76,7 @@ static enum fg_status read_text(const char *text) {
     assert_non_null(file);
     fputs(text, file);
     assert_int_equal(fclose(file), 0);
-    return fg_config_read(path, &config, &report);
+    return fg_config_read(path, &drivers, &config, &report);
 }
 
 /* Refused, with exactly so many lines, one of which begins at a line of the file (0: at none) and has a text.
@@ -65,16 +105,25 @@ static void test_defaults(void **state) {
     accepted(LEAST);
     assert_int_equal(config.view[0].bundles, 1);
     assert_string_equal(config.view[0].bundle[0], "/tmp/a.fgb");
-    assert_string_equal(config.camera[0].path, "/tmp/p");
+    assert_string_equal(directory(0)->path, "/tmp/p");
     assert_string_equal(config.modbus.bind, "127.0.0.1");
     assert_int_equal(config.modbus.writers, 0);
     assert_int_equal(config.reject.delay, 10000);
     assert_int_equal(config.on_inoperative, FG_INOPERATIVE_REJECT);
     assert_int_equal(config.missed_reject, FG_MISSED_STOP);
-    assert_true(config.camera[0].cycle);
+    assert_true(directory(0)->cycle);
     assert_false(config.trigger.enable_at_start);
     assert_true(config.threshold.max == 6.5535f);
     assert_string_equal(config.io[FG_IO_TRIGGER].name, "");
+    assert_int_equal(config.cameras, 1);
+    assert_int_equal(config.views, 1);
+    assert_int_equal(config.trigger.queue, 1);
+    assert_int_equal(config.camera[0].driver, 0);
+    assert_string_equal(config.camera[0].name, "");
+    assert_string_equal(config.view[0].name, "");
+    assert_int_equal(config.view[0].width, 0);
+    assert_string_equal(((const struct fg_simulated_settings *)(void *)config.board.settings)->path,
+                        "/run/flawgate/board");
 }
 
 static void test_values(void **state) {
@@ -86,7 +135,7 @@ static void test_values(void **state) {
     assert_int_equal(config.view[0].bundles, 2);
     assert_string_equal(config.view[0].bundle[0], "/a.fgb");
     assert_string_equal(config.view[0].bundle[1], "/tmp/b c.fgb");
-    assert_false(config.camera[0].cycle);
+    assert_false(directory(0)->cycle);
     assert_string_equal(config.io[FG_IO_REJECT].name, "R");
     assert_true(config.io[FG_IO_REJECT].active_low);
     assert_string_equal(config.io[FG_IO_TRIGGER].name, "T");
@@ -124,7 +173,7 @@ static void test_each_value_is_bounded(void **state) {
     refused(LEAST "threshold { max = inf }\n", 1, 3, "number");
     refused(LEAST "modbus { bind = localhost }\n", 1, 3, "numeric");
     refused(LEAST "trigger { enable_at_start = yes }\n", 1, 3, "true or false");
-    refused(LEAST "fail_safe = never\n", 1, 3, "stop-line|reject-all");
+    refused(LEAST "fail_safe = never\n", 1, 3, "must be stop-line or reject-all");
     refused(LEAST "line trigger { name = a123456789012345678901234567890123456789 }\n", 1, 3, "at most 31");
     refused("camera { path = p }\nbundles = {0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16}\n", 1, 2, "full");
 }
@@ -138,6 +187,143 @@ static void test_unknown_is_refused(void **state) {
     refused(LEAST "bundles = {b}\n", 1, 3, "twice");
     refused(LEAST "bundles = {b, c}\n", 1, 3, "twice");
     refused("camera { path = p }\nbundles = {a, b}\nbundles = {c}\n", 1, 3, "twice");
+}
+
+/* ---- Cameras, views and their drivers ---- */
+
+/* Two cameras, with one view of the first and two of the second. */
+#define TWO                                                                                                  \
+    "camera top { path = p max_width = 640 max_height = 480 }\n"                                             \
+    "camera side\n{ device = /dev/v gain = 2 driver = sensor }\n"                                            \
+    "view left { camera = side region = \"0,0,512x1024\" bundles = { a.fgb, b.fgb } }\n"                     \
+    "view \"right\" { bundles = { c.fgb, d.fgb } camera = side region = \"512,0,512x1024\" rotation = 270 "  \
+    "}\n"                                                                                                    \
+    "view above{camera = top bundles = { e.fgb, f.fgb } }\n"
+
+static void test_cameras_and_views(void **state) {
+    (void)state;
+    accepted(TWO);
+    assert_int_equal(config.cameras, 2);
+    assert_string_equal(config.camera[0].name, "top");
+    assert_int_equal(config.camera[0].driver, 0);
+    assert_int_equal(config.camera[0].max_width, 640);
+    assert_string_equal(directory(0)->path, "/tmp/p");
+    assert_int_equal(directory(0)->memory_mib, 64);
+    assert_string_equal(config.camera[1].name, "side");
+    assert_int_equal(config.camera[1].driver, 1);
+    assert_int_equal(config.camera[1].max_width, 1024);
+    const struct sensor *sensor = (const void *)config.camera[1].settings;
+    assert_string_equal(sensor->device, "/dev/v"); /* although the driver stands behind it */
+    assert_true(sensor->gain == 2);
+    assert_int_equal(config.views, 3);
+    const struct fg_config_view *right = &config.view[1];
+    assert_string_equal(right->name, "right");
+    assert_int_equal(right->camera, 1);
+    assert_true(right->x == 512 && right->y == 0 && right->width == 512 && right->height == 1024);
+    assert_int_equal(right->rotation, 270);
+    assert_int_equal(right->bundles, 2);
+    assert_string_equal(right->bundle[1], "/tmp/d.fgb");
+    assert_int_equal(config.view[0].rotation, 0);
+    assert_int_equal(config.view[2].camera, 0);
+    assert_int_equal(config.view[2].width, 0);
+}
+
+/* One camera and one view may have names too, and sections without one are one section. */
+static void test_one_camera_and_view(void **state) {
+    (void)state;
+    accepted("camera top { path = p }\nview left { bundles = { a } region = \"8,8,1016x1016\" }\n");
+    assert_string_equal(config.view[0].name, "left");
+    assert_int_equal(config.view[0].camera, 0);
+    accepted("camera top { path = p }\nview { camera = top bundles = { a } }\n");
+    accepted("bundles = { a }\ncamera { path = p }\ncamera { max_width = 99 }\n");
+    assert_int_equal(config.cameras, 1);
+    assert_int_equal(config.camera[0].max_width, 99);
+    assert_string_equal(directory(0)->path, "/tmp/p");
+}
+
+static void test_wrong_cameras_and_views(void **state) {
+    (void)state;
+    refused(TWO "camera top { path = q }\n", 1, 7, "camera top is given twice, first in line 1");
+    refused(TWO "view left { camera = top bundles = { a, b } }\n", 1, 7, "view left is given twice");
+    refused(TWO "view fourth { camera = front bundles = { a, b } }\n", 1, 7,
+            "view fourth.camera = \"front\": must be top or side");
+    refused(TWO "view fourth { bundles = { a, b } }\n", 1, 0, "view fourth.camera is missing");
+    refused(TWO "view fourth { camera = top bundles = { a } }\n", 1, 0,
+            "views left and fourth have 2 and 1 bundles");
+    refused(TWO "view fourth { camera = top }\n", 1, 0, "view fourth.bundles is missing");
+    refused(TWO "view fourth { camera = top bundles = { a, b } rotation = 45 }\n", 1, 7, "0, 90, 180 or 270");
+    refused(TWO "view fourth { camera = top bundles = { a, b } region = \"1,2,3\" }\n", 1, 7, "WIDTHxHEIGHT");
+    refused(
+        TWO "view fourth { camera = top bundles = { a, b } region = \"0,1,640x480\" }\n", 1, 0,
+        "view fourth.region = 0,1,640x480 is not inside the largest frame of its camera, 640 x 480 pixels");
+    refused(TWO "bundles = { a, b }\n", 1, 7, "bundles stands in no view");
+    refused(TWO "camera { path = p }\n", 1, 7, "camera has no name");
+    refused(TWO "view { camera = top bundles = { a, b } }\n", 1, 7, "view has no name");
+    refused(TWO "camera \"o|o\" { path = p }\n", 1, 7, "letters, digits, - and _");
+    refused(TWO "camera a123456789012345678901234567890123456789 { path = p }\n", 1, 7, "at most 31");
+    refused(TWO "job { slot = 2 }\n", 1, 0, "job.slot");
+    refused("camera { path = p }\nview { bundles = { a } camera = top }\n", 1, 2,
+            "the file's one camera has no name");
+    refused("view { bundles = { a } }\nview { bundles = { a } }\ncamera { path = p }\n", 1, 2, "twice");
+    char nine[256] = "bundles = { a }\n";
+    for (int i = 1; i <= 9; i++)
+        sprintf(nine + strlen(nine), "camera c%d { path = p }\n", i);
+    refused(nine, 2, 10, "camera c9: there may be at most 8");
+    refused(nine, 2, 0, "no view says which one it judges");
+}
+
+/* Errors in one of several sections name it, and the others are read. */
+static void test_errors_name_their_section(void **state) {
+    (void)state;
+    const char *text = "camera top { path = p max_width = 5\ncolour = red }\n"
+                       "camera side { driver = sensor device = d\n gain = 11 }\n"
+                       "view left { camera = top bundles = { a } }\n"
+                       "line nozzle { name = N }\nline { name = N }\n";
+    refused(text, 5, 1, "camera top.max_width = \"5\"");
+    refused(text, 5, 2, "colour");
+    refused(text, 5, 4, "camera side.gain = \"11\": must be a number from 0 to 10");
+    refused(text, 5, 6, "line nozzle");
+    refused(text, 5, 7, "line: must be one of trigger");
+}
+
+static void test_drivers_keys(void **state) {
+    (void)state;
+    refused(LEAST "camera { gain = 1 }\n", 1, 3,
+            "camera.gain is a key of the driver sensor, but driver here is dir");
+    refused("bundles = { a }\ncamera { path = p\ndriver = sensor device = d }\n", 1, 2,
+            "camera.path is a key of the driver directory, but driver here is sensor");
+    refused("bundles = { a }\ncamera { driver = sensor }\n", 1, 0,
+            "camera.device is missing: the device's file");
+    refused("bundles = { a }\ncamera { driver = sensor device = \"\" }\n", 1, 0, "camera.device is missing");
+    refused("bundles = { a }\ncamera { driver = webcam\nwidth = 3 path = p gain = 1 }\n", 2, 2,
+            "camera.driver = \"webcam\": must be directory or sensor");
+    assert_int_equal(config.camera[0].driver, 0); /* always one of the list */
+    refused(LEAST "board { driver = chips }\n", 1, 0, "board.speed is missing: the speed");
+    refused(LEAST "board { driver = chips speed = 3 path = p }\n", 1, 3, "a key of the driver simulated");
+    refused(LEAST "board { driver = chips speed = 3\nspeed = 4 }\n", 1, 4, "twice");
+    accepted(LEAST "board { speed = 3 driver = chips }\n");
+    assert_int_equal(config.board.driver, 1);
+    assert_int_equal(((const struct chips *)(void *)config.board.settings)->speed, 3);
+}
+
+/* Drivers that do not fit are told, not overrun. */
+static void test_too_many_keys(void **state) {
+    (void)state;
+    static struct fg_option many[100];
+    static char names[100][8];
+    for (uint32_t i = 0; i < 100; i++) {
+        sprintf(names[i], "key%u", i);
+        many[i] = SENSOR[1];
+        many[i].name = names[i];
+    }
+    cameras[1].keys = (struct fg_options){many, 100};
+    assert_int_equal(read_text(LEAST), FG_ENVIRONMENT);
+    assert_non_null(strstr(report.text, "more than a configuration can hold"));
+    cameras[1].keys.count = 40;
+    accepted(LEAST);
+    cameras[1].settings = FG_CONFIG_SETTINGS + 1;
+    assert_int_equal(read_text(LEAST), FG_ENVIRONMENT);
+    make_drivers(NULL);
 }
 
 /* Errors of syntax and of values, in sections, behind comments, before and after each other: each is told. */
@@ -170,13 +356,34 @@ static void test_what_must_agree(void **state) {
     refused(LEAST "line reject { name = R active_low = true }\n", 1, 0, "reject-all");
     refused(LEAST "line ready { name = R active_low = true }\n", 1, 0, "ready");
     refused(LEAST "line pass { name = R active_low = true }\n", 1, 0, "pass");
+    refused(LEAST "trigger { queue = 2 }\n", 1, 0, "trigger.queue = 2 needs results.buffer = true");
+    refused(LEAST "trigger { queue = 9 }\n", 1, 3, "from 1 to 8");
+    accepted(LEAST "trigger { queue = 8 }\nresults { buffer = true }\n");
+    assert_int_equal(config.trigger.queue, 8);
 }
 
 static void test_hostile_text(void **state) {
     (void)state;
-    static const char *const texts[] = {
-        "{",   "}}}{{{=", "camera {",         "camera { path = \"x", "= = =",
-        "x y", "/*",      "bundles = { a, ,", "line line line",      "\xff\xfe"};
+    static const char *const texts[] = {"{",
+                                        "}}}{{{=",
+                                        "camera {",
+                                        "camera { path = \"x",
+                                        "= = =",
+                                        "x y",
+                                        "/*",
+                                        "bundles = { a, ,",
+                                        "line line line",
+                                        "\xff\xfe",
+                                        "camera \"",
+                                        "camera a camera b {",
+                                        "view 0 {} view \"x=y\" { bundles = {a} }",
+                                        "camera = { {",
+                                        "camera += {",
+                                        "line\n\n{",
+                                        "view { view a {} }",
+                                        "a{b{c{",
+                                        "line trigger { name = \"\\",
+                                        "camera camera { camera { } }"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         assert_int_equal(read_text(texts[i]), FG_INPUT);
         assert_true(report.lines > 0);
@@ -190,42 +397,97 @@ static void test_hostile_text(void **state) {
     for (uint32_t i = 0; i <= FG_CONFIG_MAX_BYTES; i++)
         fputc(' ', file);
     assert_int_equal(fclose(file), 0);
-    assert_int_equal(fg_config_read(path, &config, &report), FG_ENVIRONMENT);
-    assert_int_equal(fg_config_read("/nowhere/line.conf", &config, &report), FG_ENVIRONMENT);
+    assert_int_equal(fg_config_read(path, &drivers, &config, &report), FG_ENVIRONMENT);
+    assert_int_equal(fg_config_read("/nowhere/line.conf", &drivers, &config, &report), FG_ENVIRONMENT);
 }
 
-/* Every key stands in the example, in its section, and the example is a configuration. */
-static void test_example(void **state) {
+/* ---- The example ---- */
+
+/* The comment above a key, in one line. False: the key has none, or is not there. */
+static bool find_comment(const char *text, const char *section, const char *name, char *comment,
+                         size_t size) {
+    char begin[64], key[64];
+    snprintf(begin, sizeof begin, "\n%s ", section);
+    snprintf(key, sizeof key, *section ? "\n    %s = " : "\n%s = ", name);
+    const char *from = *section ? strstr(text, begin) : text;
+    const char *found = from ? strstr(from, key) : NULL;
+    if (!found || (*section && found > strstr(from, "\n}")))
+        return false;
+    const char *first = found;
+    for (const char *line = found; line > text; first = line) {
+        do
+            line--;
+        while (line > text && *line != '\n');
+        if (line[1 + strspn(line + 1, " ")] != '#')
+            break;
+    }
+    size_t used = 0;
+    for (const char *at = first; at < found && used + 1 < size; at++) {
+        const char c = strchr("#\n", *at) ? ' ' : *at;
+        if (c != ' ' || (used && comment[used - 1] != ' '))
+            comment[used++] = c;
+    }
+    comment[used] = 0;
+    return used > 0;
+}
+
+/* Every key stands in its section under what its table says of it. */
+static void check_keys(const char *text, const char *section, const struct fg_options *keys) {
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct fg_option *key = &keys->option[i];
+        char comment[1024];
+        if (!find_comment(text, section, key->name, comment, sizeof comment) ||
+            !strcasestr(comment, key->help))
+            fail_msg("%s does not say \"%s\" above %s.%s", EXAMPLE, key->help, section, key->name);
+    }
+}
+
+static char example[FG_CONFIG_MAX_BYTES];
+
+static int read_example(void **state) {
     (void)state;
-    if (fg_config_read(EXAMPLE, &config, &report) != FG_OK)
-        fail_msg("%s", report.text);
-    static char text[FG_CONFIG_MAX_BYTES];
     FILE *file = fopen(EXAMPLE, "r");
     assert_non_null(file);
-    text[fread(text, 1, sizeof text - 1, file)] = 0;
-    fclose(file);
-    for (size_t i = 0; i < FG_KEY_TOTAL; i++) {
-        const struct fg_key *key = &FG_KEYS[i];
-        char begin[64], name[64];
-        snprintf(begin, sizeof begin, "\n%s ", key->section);
-        snprintf(name, sizeof name, *key->section ? "\n    %s = " : "\n%s = ", key->name);
-        const char *section = *key->section ? strstr(text, begin) : text;
-        const char *found = section ? strstr(section, name) : NULL;
-        if (!found || (*key->section && found > strstr(section, "\n}")))
-            fail_msg("%s does not explain %s.%s", EXAMPLE, key->section, key->name);
-    }
+    example[fread(example, 1, sizeof example - 1, file)] = 0;
+    return fclose(file);
+}
+
+static void test_example(void **state) {
+    (void)state;
+    if (fg_setup_read(EXAMPLE, &config, &report) != FG_OK)
+        fail_msg("%s", report.text);
+    for (size_t s = 0; s < FG_CONFIG_SECTION_COUNT; s++)
+        if (s != FG_SECTION_VIEW)
+            check_keys(example, FG_CONFIG_SECTIONS[s].name, &FG_CONFIG_SECTIONS[s].keys);
+    check_keys(example, "camera", &fg_directory_driver.keys);
+    check_keys(example, "board", &fg_simulated_driver.keys);
     /* And what it says is the default, but where there is none. */
     static struct fg_config defaults;
     accepted(LEAST);
     defaults = config;
     fg_report_free(&report);
-    assert_int_equal(fg_config_read(EXAMPLE, &config, &report), FG_OK);
+    assert_int_equal(fg_setup_read(EXAMPLE, &config, &report), FG_OK);
     memcpy(defaults.path, config.path, sizeof config.path);
     memcpy(defaults.view[0].bundle, config.view[0].bundle, sizeof config.view[0].bundle);
-    memcpy(defaults.camera[0].path, config.camera[0].path, sizeof config.camera[0].path);
+    memcpy(defaults.camera[0].settings, config.camera[0].settings, FG_CAMERA_PATH);
     memcpy(defaults.io, config.io, sizeof config.io);
     defaults.checksum = config.checksum;
     assert_memory_equal(&config, &defaults, sizeof config);
+}
+
+/* What the example says of several cameras and views, in comments, is a configuration too. */
+static void test_example_of_views(void **state) {
+    (void)state;
+    static char text[FG_CONFIG_MAX_BYTES];
+    size_t used = 0;
+    for (const char *at = strstr(example, "\n# camera "); at && *at; at += strcspn(at, "\n")) {
+        at++;
+        at += *at == '#' ? 1 + (at[1] == ' ') : 0;
+        used += (size_t)snprintf(text + used, sizeof text - used, "\n%.*s", (int)strcspn(at, "\n"), at);
+    }
+    accepted(text);
+    assert_true(config.cameras > 1 && config.views > 2);
+    check_keys(text, "view", &FG_CONFIG_SECTIONS[FG_SECTION_VIEW].keys);
 }
 
 int main(void) {
@@ -235,10 +497,17 @@ int main(void) {
         cmocka_unit_test_teardown(test_checksum, forget),
         cmocka_unit_test_teardown(test_each_value_is_bounded, forget),
         cmocka_unit_test_teardown(test_unknown_is_refused, forget),
+        cmocka_unit_test_teardown(test_cameras_and_views, forget),
+        cmocka_unit_test_teardown(test_one_camera_and_view, forget),
+        cmocka_unit_test_teardown(test_wrong_cameras_and_views, forget),
+        cmocka_unit_test_teardown(test_errors_name_their_section, forget),
+        cmocka_unit_test_teardown(test_drivers_keys, forget),
+        cmocka_unit_test_teardown(test_too_many_keys, forget),
         cmocka_unit_test_teardown(test_all_errors_are_told, forget),
         cmocka_unit_test_teardown(test_what_must_agree, forget),
         cmocka_unit_test_teardown(test_hostile_text, forget),
-        cmocka_unit_test_teardown(test_example, forget),
+        cmocka_unit_test_setup_teardown(test_example, read_example, forget),
+        cmocka_unit_test_setup_teardown(test_example_of_views, read_example, forget),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_drivers, NULL);
 }

@@ -92,7 +92,7 @@ int fg_tool_check(int argc, char **argv) {
     struct fg_report report = {0};
     struct fg_message message;
     struct fg_backend *backend = NULL;
-    enum fg_status status = fg_config_read(argv[1], &config, &report);
+    enum fg_status status = fg_setup_read(argv[1], &config, &report);
     if (status != FG_ENVIRONMENT) { /* the bundles can be looked at even where other keys are wrong */
         const struct fg_device_choice choice = {config.device, config.threads, config.gpu.workspace_mib};
         struct fg_message said;

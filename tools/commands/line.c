@@ -5,8 +5,8 @@
 
 #include "board/gpio/drivers.h"
 #include "board/gpio/simulated.h"
-#include "config/config.h"
 #include "runtime/base/clock.h"
+#include "runtime/line/setup.h"
 #include "tools/commands/tool.h"
 
 const char fg_help_line[] =
@@ -70,7 +70,8 @@ static enum fg_status join(const struct fg_config *config, struct fg_simulated *
         return fg_fail(message, FG_USAGE,
                        "%.200s: the board's driver is %s; only the simulated board is driven from here",
                        config->path, driver->name);
-    return fg_simulated_join(config->board.path, board, message);
+    const struct fg_simulated_settings *settings = (const void *)config->board.settings;
+    return fg_simulated_join(settings->path, board, message);
 }
 
 int fg_tool_line(int argc, char **argv) {
@@ -85,7 +86,7 @@ int fg_tool_line(int argc, char **argv) {
         fputs(fg_help_line, stderr);
         return 2;
     }
-    if (fg_config_read(path, &config, &report) != FG_OK) {
+    if (fg_setup_read(path, &config, &report) != FG_OK) {
         fprintf(stderr, "%s", report.text ? report.text : "");
         fg_report_free(&report);
         return 3;

@@ -1,0 +1,183 @@
+/* The text of a configuration: comments, sections and statements, found without a grammar. */
+#include "config/text.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/config.h"
+
+#define SPACE " \t\r\n"
+
+char *fg_text_read(const char *path, size_t *size, struct fg_report *report) {
+    FILE *file = fopen(path, "rb");
+    char *text = file ? malloc(FG_CONFIG_MAX_BYTES + 1) : NULL;
+    if (!text) {
+        char reason[128];
+        fg_report_add(report, "%s: cannot read: %s", path, strerror_r(errno, reason, sizeof reason));
+        goto fail;
+    }
+    *size = fread(text, 1, FG_CONFIG_MAX_BYTES + 1, file);
+    if (ferror(file) || *size > FG_CONFIG_MAX_BYTES || memchr(text, 0, *size)) {
+        fg_report_add(report, "%s: not a configuration: %s", path,
+                      *size > FG_CONFIG_MAX_BYTES ? "longer than 1 MiB" : "not text");
+        goto fail;
+    }
+    fclose(file);
+    text[*size] = 0;
+    return text;
+fail:
+    if (file)
+        fclose(file);
+    free(text);
+    return NULL;
+}
+
+/* ---- Finding ---- */
+
+static const char *skip_space(const char *at) {
+    return at + strspn(at, SPACE);
+}
+
+/* The end of what begins at a bracket or a word: behind the matching bracket, the closing quote or the word.
+ * */
+static const char *skip_value(const char *at) {
+    int depth = 0;
+    do {
+        if (*at == '"' || *at == '\'') {
+            const char quote = *at++;
+            while (*at && *at != quote)
+                at += *at == '\\' && at[1] ? 2 : 1;
+            at += *at != 0;
+        } else if (*at == '{' || *at == '}') {
+            depth += *at++ == '{' ? 1 : -1;
+        } else if (depth) {
+            at += *at != 0;
+        } else {
+            at += strcspn(at, SPACE "{}\"'");
+        }
+    } while (depth > 0 && *at);
+    return at;
+}
+
+/* Where a statement's value or bracket begins: behind its name comes "=", "+=", "{" or a title and "{". NULL:
+ * it is no statement. */
+static const char *find_value(const char *behind_name) {
+    const char *at = skip_space(behind_name);
+    if (*at == '=' || (*at == '+' && at[1] == '='))
+        return skip_space(at + (*at == '+' ? 2 : 1));
+    if (*at != '{')
+        at = skip_space(skip_value(at));
+    return *at == '{' ? at : NULL;
+}
+
+static void blank(char *at, const char *end) {
+    for (; at < end; at++)
+        *at = *at == '\n' ? '\n' : ' ';
+}
+
+/* ---- Changing ---- */
+
+void fg_text_blank_comments(char *text) {
+    for (char *at = text; *at;) {
+        const bool word_begins = at == text || strchr(SPACE "={},", at[-1]);
+        char *end = at;
+        if (*at == '"' || *at == '\'') {
+            at += skip_value(at) - at;
+            continue;
+        }
+        if (*at == '#' || (word_begins && at[0] == '/' && at[1] == '/')) {
+            end = at + strcspn(at, "\n");
+        } else if (word_begins && at[0] == '/' && at[1] == '*') {
+            end = strstr(at + 2, "*/");
+            end = end ? end + 2 : at + strlen(at);
+        }
+        blank(at, end);
+        at = end == at ? at + 1 : end; /* no comment begins here, or it is gone */
+    }
+}
+
+bool fg_text_set_aside(char *text, int32_t line, const char *word) {
+    char *at = text;
+    for (int32_t i = 1; i < line; i++) {
+        at = strchr(at, '\n');
+        if (!at)
+            return false;
+        at++;
+    }
+    const size_t length = strlen(word), rest = strcspn(at, "\n");
+    char *const line_end = at + rest;
+    do {
+        at = length ? strstr(at, word) : NULL;
+        if (!at || at >= line_end)
+            return false;
+        at += length;
+    } while (isalnum((unsigned char)*at) || *at == '_' || *at == '-' || *at == '.');
+    const char *value = find_value(at);
+    blank(at - length, value ? skip_value(value) : at);
+    return true;
+}
+
+/* Copies, and counts lines. */
+struct copy {
+    char *to;
+    int32_t line;
+};
+
+static void copy_text(struct copy *copy, const char *from, const char *end) {
+    for (; from < end; from++) {
+        copy->line += *from == '\n';
+        *copy->to++ = *from;
+    }
+}
+
+static void copy_line_ends(struct copy *copy, const char *from, const char *end) {
+    for (; from < end; from++)
+        if (*from == '\n')
+            copy_text(copy, from, from + 1);
+}
+
+char *fg_text_number(const char *text, fg_text_number_function *number, void *argument) {
+    /* A section has two characters or more, and gets a digit and two spaces. */
+    char *const out = malloc(3 * strlen(text) + 1);
+    if (!out)
+        return NULL;
+    struct copy copy = {out, 1};
+    for (const char *at = text; *at;) {
+        const char *begin = skip_space(at);
+        copy_text(&copy, at, begin);
+        const char *name_end = begin + strcspn(begin, SPACE "=+{}\"'");
+        const char *value = name_end > begin ? find_value(name_end) : NULL;
+        const char *end = value ? skip_value(value) : name_end > begin ? name_end : skip_value(begin);
+        at = end;
+        int32_t title = FG_TEXT_AS_IT_IS;
+        if (value && *value == '{' && !strchr("=+", *skip_space(name_end))) {
+            struct fg_text_section section = {begin, skip_space(name_end), (size_t)(name_end - begin), 0,
+                                              copy.line};
+            const char *title_end = *section.title == '{' ? section.title : skip_value(section.title);
+            if (*section.title == '"' || *section.title == '\'') {
+                section.title++;
+                title_end -= title_end > section.title;
+            }
+            section.title_length = (size_t)(title_end - section.title);
+            title = number(argument, &section);
+        }
+        if (title == FG_TEXT_AS_IT_IS) {
+            copy_text(&copy, begin, end);
+        } else if (title == FG_TEXT_REMOVE) {
+            copy_line_ends(&copy, begin, end);
+        } else {
+            copy_text(&copy, begin, name_end);
+            assert(title < 10);
+            const char digit[3] = {' ', (char)('0' + title), ' '};
+            copy_text(&copy, digit, digit + sizeof digit);
+            copy_line_ends(&copy, name_end, value);
+            copy_text(&copy, value, end);
+        }
+    }
+    *copy.to = 0;
+    return out;
+}
