@@ -152,7 +152,12 @@ static void test_random_orders(void **state) {
             uint8_t picture[64 * 96 * 3];
             for (size_t i = 0; i < sizeof picture; i++)
                 picture[i] = (uint8_t)draw(256);
-            fg_inference_set_frame(&inference, &memory, picture, height, width, FG_RGB8, (size_t)width * 3);
+            fg_inference_set_frame(&inference, &memory,
+                                   &(struct fg_frame){.pixels = picture,
+                                                      .width = width,
+                                                      .height = height,
+                                                      .format = FG_RGB8,
+                                                      .pitch = (size_t)width * 3});
             ok(backend->prepare(backend, inference.program, &memory, &message));
             ok(fg_backend_run(backend, inference.program, &memory, &message));
 
