@@ -7,6 +7,7 @@
 #include "runtime/base/log.h"
 #include "runtime/line/faults.h"
 #include "runtime/line/part.h"
+#include "runtime/line/setup.h"
 #include "runtime/line/state.h"
 
 /* ---- Starting ---- */
@@ -18,13 +19,15 @@ static void start_job(struct fg_line *l, const struct fg_job *job, int64_t deadl
     fg_judge_start(l->s.judge, job);
 }
 
-/* The view's region of its camera's frame. */
-static struct fg_frame cut_frame(const struct fg_camera_frame *frame) {
-    return (struct fg_frame){.pixels = frame->pixels,
-                             .width = frame->width,
-                             .height = frame->height,
-                             .format = frame->format,
-                             .pitch = frame->pitch};
+/* What a view is to judge of its camera's frame. */
+static struct fg_frame aim_view(const struct fg_config_view *view, const struct fg_camera_frame *given) {
+    struct fg_frame frame = {.pixels = given->pixels,
+                             .width = given->width,
+                             .height = given->height,
+                             .format = given->format,
+                             .pitch = given->pitch};
+    fg_setup_aim(view, &frame);
+    return frame;
 }
 
 void fg_jobs_judge_next(struct fg_line *l) {
@@ -32,12 +35,13 @@ void fg_jobs_judge_next(struct fg_line *l) {
     struct fg_part *part = l->judging || l->lost_at_ns ? NULL : fg_part_next(l, &view);
     if (!part)
         return;
+    const struct fg_config_view *config = &l->s.config->view[view];
     part->judged = (int32_t)view;
     const struct fg_job job = {.kind = FG_JOB_JUDGE,
                                .part = part->id,
                                .view = view,
                                .threshold = part->result.view[view].threshold,
-                               .frame = cut_frame(&part->frame[l->s.config->view[view].camera])};
+                               .frame = aim_view(config, &part->frame[config->camera])};
     start_job(l, &job, part->deadline_ns);
 }
 

@@ -35,6 +35,8 @@ enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *
 enum fg_status fg_setup_check(const struct fg_config *config, struct fg_camera_viewer *const *viewer,
                               struct fg_report *report);
 
+/* Puts into a frame of a view's camera what the view sees of it: region and rotation. */
+void fg_setup_aim(const struct fg_config_view *view, struct fg_frame *frame);
 /* The largest frame that each view judges, in pixels. */
 void fg_setup_frames(const struct fg_config *config, int32_t width[FG_CONFIG_VIEWS],
                      int32_t height[FG_CONFIG_VIEWS]);

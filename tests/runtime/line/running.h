@@ -8,6 +8,7 @@
 #include <semaphore.h>
 #include <sys/eventfd.h>
 
+#include "board/camera/directory.h"
 #include "runtime/base/clock.h"
 #include "runtime/line/line.h"
 #include "runtime/line/setup.h"
@@ -80,9 +81,10 @@ static inline int reset_config(void **state) {
     for (uint32_t i = 0; i < FG_CONFIG_CAMERAS; i++) {
         struct fg_config_camera *c = &config.camera[i];
         c->max_width = c->max_height = SIDE;
-        c->memory_mib = 1;
-        c->cycle = true;
-        snprintf(c->path, sizeof c->path, "%s/pictures", folder);
+        struct fg_directory_settings *keys = (void *)c->settings;
+        keys->memory_mib = 1;
+        keys->cycle = true;
+        snprintf(keys->path, sizeof keys->path, "%s/pictures", folder);
     }
     return 0;
 }
