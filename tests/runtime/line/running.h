@@ -28,6 +28,7 @@ static struct fg_board *board;
 static struct fg_camera *camera[FG_CONFIG_CAMERAS];
 static struct fg_line *line;
 static struct fg_snapshot now; /* as last read */
+static test_draw draw;         /* what test cameras show */
 
 static struct {
     struct fg_backend *backend, real;
@@ -69,6 +70,7 @@ static inline void open_gate(void) {
 /* One camera, one view, one bundle, patient times. Called before each test. */
 static inline int reset_config(void **state) {
     (void)state;
+    draw = draw_picture;
     config = (struct fg_config){.path = "test",
                                 .cameras = 1,
                                 .views = 1,
@@ -112,7 +114,8 @@ static inline void open_cameras(bool folders) {
         if (folders)
             OK(fg_setup_camera(&config, i, memory, &camera[i], &message));
         else
-            camera[i] = test_camera_open(SIDE, SIDE, draw_picture, PICTURES);
+            camera[i] = test_camera_open((int32_t)config.camera[i].max_width,
+                                         (int32_t)config.camera[i].max_height, draw, PICTURES);
     }
 }
 

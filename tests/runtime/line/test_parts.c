@@ -313,6 +313,54 @@ static void test_views_of_folders(void **state) {
     }
 }
 
+/* Two pictures side by side, each turned by 180 degrees. */
+static void draw_pair(uint8_t *pixels, int i) {
+    for (int half = 0; half < 2; half++) {
+        uint8_t picture[SIDE * SIDE * 3];
+        draw_picture(picture, (i + half) % PICTURES);
+        for (int y = 0; y < SIDE; y++)
+            for (int x = 0; x < SIDE; x++)
+                memcpy(pixels + ((size_t)y * 2 * SIDE + (size_t)half * SIDE + (size_t)x) * 3,
+                       picture + (((size_t)SIDE - 1 - (size_t)y) * SIDE + (size_t)SIDE - 1 - (size_t)x) * 3,
+                       3);
+    }
+}
+
+/* Two views of one frame, each of its own region, turned back: they see what a camera of their own would show. */
+static void test_regions_of_one_frame(void **state) {
+    float alone[PICTURES];
+    add_bundle(0, "one");
+    begin();
+    for (uint32_t i = 0; i < PICTURES; i++) {
+        trigger_able();
+        wait_result(i + 1);
+        alone[i] = now.result.view[0].score;
+    }
+    end(state);
+    reset_config(state);
+    draw = draw_pair;
+    config.camera[0].max_width = 2 * SIDE;
+    config.views = 2;
+    for (uint32_t v = 0; v < 2; v++) {
+        config.view[v] =
+            (struct fg_config_view){.x = v * SIDE, .width = SIDE, .height = SIDE, .rotation = 180};
+        snprintf(config.view[v].name, sizeof config.view[v].name, "half %u", v);
+        add_bundle(v, "one");
+    }
+    begin();
+    set_threshold(0, ALL_PASS);
+    set_threshold(1, ALL_DEFECT);
+    for (uint32_t i = 0; i < PICTURES; i++) {
+        trigger_able();
+        wait_result(i + 1);
+        assert_true(now.result.view[0].score == alone[i]);
+        assert_true(now.result.view[1].score == alone[(i + 1) % PICTURES]);
+        assert_true(now.result.x >= SIDE &&
+                    now.result.x + now.result.w <= 2 * SIDE); /* of the camera's frame */
+    }
+    expect_no_frames();
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, reset_config, end)
     const struct CMUnitTest tests[] = {
@@ -325,6 +373,7 @@ int main(void) {
         TEST(test_one_camera_fails),
         TEST(test_job_change_of_all_views),
         TEST(test_job_change_behind_a_queue),
+        TEST(test_regions_of_one_frame),
         TEST(test_views_of_folders),
     };
     return cmocka_run_group_tests(tests, make, remove_folder);
