@@ -1,4 +1,5 @@
-/* Opens everything in order, serves, closes everything in reverse; but for a lost device, which is left as it is. */
+/* Opens everything in order, serves, closes everything in reverse; but for a lost device, which is left as it
+ * is. */
 #include "runtime/daemon/daemon.h"
 
 #include <errno.h>
@@ -209,8 +210,8 @@ static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
     return error ? fg_fail_errno(message, FG_ENVIRONMENT, error, "Modbus: cannot start its thread") : FG_OK;
 }
 
-/* What the world sees: outputs first. Signals go before what their handlers reach: those that end the process first,
- * those of a crash once the outputs are safe. */
+/* What the world sees: outputs first. Signals go before what their handlers reach: those that end the process
+ * first, those of a crash once the outputs are safe. */
 static void close_outside(struct daemon *d) {
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
@@ -242,8 +243,8 @@ static void close_all(struct daemon *d) {
     fg_report_free(&d->report);
 }
 
-/* The device is lost: no call to it need return, not even those that libraries make when a process exits, and a job
- * that hangs keeps its memory. */
+/* The device is lost: no call to it need return, not even those that libraries make when a process exits, and
+ * a job that hangs keeps its memory. */
 static _Noreturn void leave(struct daemon *d) {
     close_outside(d);
     _exit(fg_exit_status(FG_DEVICE_LOST));

@@ -1,3 +1,4 @@
+/* The actuation thread: rejects at their points, the levels of the other outputs, and the heartbeat. */
 #include "runtime/line/actuation.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* The line's cameras: triggered together, and opened again while they are gone. The line's thread alone uses them. */
+/* The line's cameras: triggered together, and opened again while they are gone. The line's thread alone uses
+ * them. */
 #ifndef FG_RUNTIME_LINE_CAMERAS_H
 #define FG_RUNTIME_LINE_CAMERAS_H
 
@@ -24,7 +25,8 @@ struct fg_line;
 
 /* Makes all cameras ready, once. */
 enum fg_status fg_cameras_arm(struct fg_line *l, struct fg_message *message);
-/* Takes a picture with each camera of this mask. One that fails gives its views of the exposed part no frame. */
+/* Takes a picture with each camera of this mask. One that fails gives its views of the exposed part no
+ * frame. */
 void fg_cameras_trigger(struct fg_line *l, uint32_t mask);
 /* Takes the frames that a camera has. dead: its descriptor reported an error or a hang-up. */
 void fg_cameras_take(struct fg_line *l, uint32_t camera, bool dead);

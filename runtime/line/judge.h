@@ -2,8 +2,9 @@
  * runs self-tests.
  *
  * One job at a time. Who starts it learns from the descriptor that it has ended. There is one engine for each
- * view; those in use stay until all of another slot are loaded whole and tested: bundles that cannot be loaded
- * change nothing. Banks: one for each view, and as many again to fill where there is more than one slot. */
+ * view; those in use stay until all of another slot are loaded whole and tested: bundles that cannot be
+ * loaded change nothing. Banks: one for each view, and as many again to fill where there is more than one
+ * slot. */
 #ifndef FG_RUNTIME_LINE_JUDGE_H
 #define FG_RUNTIME_LINE_JUDGE_H
 
@@ -12,8 +13,8 @@
 
 struct fg_judge_settings {
     struct fg_backend *backend;
-    /* Banks for any of the bundles, those of a set of views side by side. device: NULL where it has no memory of its
-     * own. */
+    /* Banks for any of the bundles, those of a set of views side by side. device: NULL where it has no memory
+     * of its own. */
     struct fg_arena *arena, *device;
     uint32_t views;                                    /* 1 to FG_VIEWS */
     int32_t max_width[FG_VIEWS], max_height[FG_VIEWS]; /* of the frames that each view judges */

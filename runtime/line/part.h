@@ -1,8 +1,8 @@
 /* The part: what passes the camera. It is made at the trigger's edge and walks the line once: frames, views,
  * verdict, reject.
  *
- * Places are fixed, one for each id modulo FG_PARTS. A part keeps its place until its verdict was given and the
- * judge has none of its frames. The line's thread alone uses them. */
+ * Places are fixed, one for each id modulo FG_PARTS. A part keeps its place until its verdict was given and
+ * the judge has none of its frames. The line's thread alone uses them. */
 #ifndef FG_RUNTIME_LINE_PART_H
 #define FG_RUNTIME_LINE_PART_H
 

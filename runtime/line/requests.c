@@ -8,8 +8,9 @@
 
 #define PATIENCE_MS 1000 /* of a server, for the line to look at its request */
 
-/* A FREE place is any server's to claim, a FILLED one belongs to a server. An ASKED one is claimed by the line, or by
- * its server to take it back; a TAKEN one is the line's until it signals the answer, then its server's again. */
+/* A FREE place is any server's to claim, a FILLED one belongs to a server. An ASKED one is claimed by the
+ * line, or by its server to take it back; a TAKEN one is the line's until it signals the answer, then its
+ * server's again. */
 enum { FREE, FILLED, ASKED, TAKEN };
 
 enum fg_status fg_requests_open(struct fg_requests *requests, struct fg_message *message) {

@@ -1,11 +1,12 @@
-/* A board for tests: its inputs and their faults are the test's, its outputs can be watched and made to fail. */
+/* A board for tests: its inputs and their faults are the test's, its outputs can be watched and made to
+ * fail. */
 #ifndef FG_TESTS_SUPPORT_BOARD_H
 #define FG_TESTS_SUPPORT_BOARD_H
 
 #include "board/gpio/board.h"
 
-/* ios: at most FG_BOARD_IOS, known by their index. The board's own close closes it. All other calls are allowed to any
- * thread. */
+/* ios: at most FG_BOARD_IOS, known by their index. The board's own close closes it. All other calls are
+ * allowed to any thread. */
 struct fg_board *test_board_open(uint32_t ios);
 
 /* An input changes, now. lost: edges of it that were lost just before. */

@@ -16,8 +16,8 @@ enum test_frame {
 /* Draws picture i, height rows of width RGB pixels. */
 typedef void (*test_draw)(uint8_t *pixels, int i);
 
-/* Picture i is the i-th trigger's, modulo pictures. The camera's own close closes it; tests assert that memory is
- * there. All other calls are allowed to any thread. */
+/* Picture i is the i-th trigger's, modulo pictures. The camera's own close closes it; tests assert that
+ * memory is there. All other calls are allowed to any thread. */
 struct fg_camera *test_camera_open(int32_t width, int32_t height, test_draw draw, int pictures);
 
 /* What the next trigger that has none yet gives; without, it is TEST_WHOLE. */

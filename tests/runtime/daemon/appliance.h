@@ -92,7 +92,8 @@ static inline void wait_log(const char *text) {
     fail_msg("flawgated ended before it said \"%s\"", text);
 }
 
-/* Starts a daemon and returns when it listens. more: the rest of the camera's section and whatever follows. */
+/* Starts a daemon and returns when it listens. more: the rest of the camera's section and whatever
+ * follows. */
 static inline void launch(const char *program, const char *bundles, const char *more) {
     char path[128];
     int log[2];

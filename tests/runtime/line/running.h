@@ -1,5 +1,5 @@
-/* A line in this process, for tests: real bundles, judge, actuation and loop; test cameras (or folders) and a test board;
- * no daemon and no socket. A gate holds the judge where a test wants it. Include after cmocka. */
+/* A line in this process, for tests: real bundles, judge, actuation and loop; test cameras (or folders) and a
+ * test board; no daemon and no socket. A gate holds the judge where a test wants it. Include after cmocka. */
 #ifndef FG_TESTS_RUNTIME_LINE_RUNNING_H
 #define FG_TESTS_RUNTIME_LINE_RUNNING_H
 

@@ -47,7 +47,8 @@ static void test_refused_parts_keep_their_turn(void **state) {
     expect_no_frames();
 }
 
-/* With a queue the next part is exposed while the one before is judged; it is full with as many as it is long. */
+/* With a queue the next part is exposed while the one before is judged; it is full with as many as it is
+ * long. */
 static void test_queue(void **state) {
     (void)state;
     begin_queue(2);
@@ -326,7 +327,8 @@ static void draw_pair(uint8_t *pixels, int i) {
     }
 }
 
-/* Two views of one frame, each of its own region, turned back: they see what a camera of their own would show. */
+/* Two views of one frame, each of its own region, turned back: they see what a camera of their own would
+ * show. */
 static void test_regions_of_one_frame(void **state) {
     float alone[PICTURES];
     add_bundle(0, "one");

@@ -1,4 +1,5 @@
-/* Requests of several servers at once: each has its own answer, none is lost, and there is an end to how many wait. */
+/* Requests of several servers at once: each has its own answer, none is lost, and there is an end to how many
+ * wait. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
