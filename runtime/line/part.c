@@ -318,8 +318,21 @@ int64_t fg_part_due(const struct fg_line *l) {
     return due;
 }
 
+/* A frame that is there, but was not looked at in time, is not the camera's fault. */
+static void look_for_frames(struct fg_line *l, const struct fg_part *p) {
+    const uint32_t awaited = p->awaited;
+    for (uint32_t c = 0; c < l->s.config->cameras; c++)
+        if (awaited & 1u << c)
+            fg_cameras_take(l, c, false);
+}
+
 void fg_part_expire(struct fg_line *l, int64_t now_ns) {
-    for (uint32_t i = 0; i < FG_PARTS; i++)
-        if (is_open(&l->part[i]) && l->part[i].deadline_ns <= now_ns)
-            abandon(l, &l->part[i], FG_REASON_DEADLINE);
+    for (uint32_t i = 0; i < FG_PARTS; i++) {
+        struct fg_part *p = &l->part[i];
+        if (!is_open(p) || p->deadline_ns > now_ns)
+            continue;
+        look_for_frames(l, p);
+        if (is_open(p))
+            abandon(l, p, FG_REASON_DEADLINE);
+    }
 }
