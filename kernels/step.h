@@ -24,9 +24,12 @@
  * RESIZE reads a frame in the step's format (runtime/base/pixel.h: the layout, and the sizes that a format
  * can have) as 8-bit RGB or grey of its full size, exactly as said below, then it is Pillow's BILINEAR with
  * its own integer arithmetic and rounding (bit-exact, horizontal pass first); grey is repeated three times.
+ * Where the step has a region or a rotation, the region is cut from the 8-bit frame and then rotated clockwise; the
+ * result is what is resized. So what a place shows does not depend on the region that it is in, though a Bayer
+ * format's neighbours may lie outside.
  * The frame tensor (dtype u8) says what is seen: h, w, and c = fg_pixel_channels. Its h, w, c and the step's
- * format and pitch may change between runs, up to the h and w that it was planned with: workspace answers for
- * every format. NORMALISE: (v / 255 - mean) / deviation with ImageNet's constants
+ * format, pitch, region and rotation may change between runs, up to the h and w that it was planned with: workspace answers for
+ * every format, region and rotation. NORMALISE: (v / 255 - mean) / deviation with ImageNet's constants
  * (network.md section 1); with a draw, image i is of picture draw.image[i], which must be below N; without one N is n.
  * CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores
  * mean and 1/sqrt(var + eps) in its second output and moves the running mean and (unbiased) variance by
@@ -132,6 +135,8 @@ struct fg_step {
     size_t pitch;                /* RESIZE: bytes from one row of the frame to the next */
     size_t decayed;              /* ADAM: so many values, the first, have l2 */
     enum fg_pixel_format format; /* RESIZE: of the frame */
+    struct fg_region region;     /* RESIZE: what is seen of the frame; all zero: all of it */
+    int32_t rotation;            /* RESIZE: of the region, degrees clockwise: 0, 90, 180 or 270 */
 
     const struct fg_tensor *in[FG_MAX_IN];
     const struct fg_tensor *param[FG_MAX_PARAM];

@@ -1,12 +1,12 @@
 /* A camera: lends frames of its own memory until they are given back.
  *
- * To add a camera: write one file beside this header that opens it and ends with a struct fg_camera_driver, and
- * add one line to drivers.c. Its keys are then known to the configuration, its memory to the plan, and what is
- * wrong with it to flawgate check. Nothing above board/ names a driver.
+ * To add a camera: write one file beside this header that opens it and ends with a struct fg_camera_driver,
+ * and add one line to drivers.c. Its keys are then known to the configuration, its memory to the plan, and
+ * what is wrong with it to flawgate check. Nothing above board/ names a driver.
  *
- * All calls to an open camera come from one thread; none of them takes memory, and none waits but next. Arming,
- * triggering and fetching are separate, because they fail for different reasons and real cameras do them at
- * different times. A camera that is gone answers FG_ENVIRONMENT until reopen succeeds. */
+ * All calls to an open camera come from one thread; none of them takes memory, and none waits but next.
+ * Arming, triggering and fetching are separate, because they fail for different reasons and real cameras do
+ * them at different times. A camera that is gone answers FG_ENVIRONMENT until reopen succeeds. */
 #ifndef FG_BOARD_CAMERA_CAMERA_H
 #define FG_BOARD_CAMERA_CAMERA_H
 
@@ -46,8 +46,8 @@ struct fg_camera {
     enum fg_status (*arm)(struct fg_camera *camera, struct fg_message *message);
     /* Takes one picture. FG_INPUT: there is none to take; FG_ENVIRONMENT: the camera is gone. */
     enum fg_status (*trigger)(struct fg_camera *camera, struct fg_message *message);
-    /* Fetches the oldest frame; waits for it until deadline_ns (fg_clock_ns; 0: only looks). A damaged frame comes
-     * as FG_OK, with its status. FG_TIMEOUT: no frame yet; FG_ENVIRONMENT: the camera is gone. */
+    /* Fetches the oldest frame; waits for it until deadline_ns (fg_clock_ns; 0: only looks). A damaged frame
+     * comes as FG_OK, with its status. FG_TIMEOUT: no frame yet; FG_ENVIRONMENT: the camera is gone. */
     enum fg_status (*next)(struct fg_camera *camera, int64_t deadline_ns, struct fg_camera_frame *frame,
                            struct fg_message *message);
     /* Gives a frame back, also one that was lent before the camera was gone. */
@@ -97,13 +97,13 @@ struct fg_camera_driver {
     struct fg_options keys; /* of the configuration's section, beside driver, max_width and max_height */
     size_t settings;        /* bytes of the struct that the keys fill */
     void (*facts)(const struct fg_camera_settings *settings, struct fg_camera_facts *facts);
-    /* Adds a line to the report for everything in the settings that cannot work. viewer NULL: only what is told
-     * at once. Else it takes the time to look at all that the camera will show, as far as that is known before
-     * it runs, and lets the viewer see each frame, which is gone when see returns. */
+    /* Adds a line to the report for everything in the settings that cannot work. viewer NULL: only what is
+     * told at once. Else it takes the time to look at all that the camera will show, as far as that is known
+     * before it runs, and lets the viewer see each frame, which is gone when see returns. */
     void (*check)(const struct fg_camera_settings *settings, struct fg_camera_viewer *viewer,
                   struct fg_report *report);
-    /* FG_INPUT: what the settings name cannot be used, and the message says why; FG_ENVIRONMENT: the camera is not
-     * there. The settings are not kept, but memory and decoder are. */
+    /* FG_INPUT: what the settings name cannot be used, and the message says why; FG_ENVIRONMENT: the camera
+     * is not there. The settings are not kept, but memory and decoder are. */
     enum fg_status (*open)(const struct fg_camera_settings *settings, struct fg_camera **camera,
                            struct fg_message *message);
 };

@@ -1,4 +1,5 @@
-/* The directory camera's driver: it lists a folder, decodes what is in it, and shows one picture a trigger. */
+/* The directory camera's driver: it lists a folder, decodes what is in it, and shows one picture a
+ * trigger. */
 #include "board/camera/directory.h"
 
 #include <dirent.h>

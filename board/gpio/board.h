@@ -1,8 +1,8 @@
-/* The board: where edges come from and where output levels go. The program asks for ios by name and keeps their
- * indices.
+/* The board: where edges come from and where output levels go. The program asks for ios by name and keeps
+ * their indices.
  *
- * To add a board: write one file beside this header that opens it and ends with a struct fg_board_driver, and add
- * one line to drivers.c. Its keys are then known to the configuration, and what is wrong with them to
+ * To add a board: write one file beside this header that opens it and ends with a struct fg_board_driver, and
+ * add one line to drivers.c. Its keys are then known to the configuration, and what is wrong with them to
  * flawgate check. Nothing above board/ names a driver. */
 #ifndef FG_BOARD_GPIO_BOARD_H
 #define FG_BOARD_GPIO_BOARD_H
@@ -16,7 +16,8 @@
 #define FG_BOARD_NAME 32  /* bytes of an io's name, with the ending zero */
 #define FG_BOARD_PATH 512 /* bytes of a path among a driver's settings, with the ending zero */
 
-/* One GPIO line. Levels in edges.h and outputs.h are logical: where an io is active-low, the driver turns them. */
+/* One GPIO line. Levels in edges.h and outputs.h are logical: where an io is active-low, the driver turns
+ * them. */
 struct fg_io {
     char name[FG_BOARD_NAME];
     bool output;
@@ -38,8 +39,8 @@ struct fg_board_driver {
     /* Adds a line to the report for everything in the settings that cannot work; it opens nothing. */
     void (*check)(const void *settings, struct fg_report *report);
     /* Opens the board with these ios, at most FG_BOARD_IOS, which edges and outputs then know by their index.
-     * Outputs start released. FG_ENVIRONMENT: the board is not there or belongs to another process; FG_INPUT: the
-     * settings are wrong. The settings and ios are not kept. */
+     * Outputs start released. FG_ENVIRONMENT: the board is not there or belongs to another process; FG_INPUT:
+     * the settings are wrong. The settings and ios are not kept. */
     enum fg_status (*open)(const void *settings, const struct fg_io *ios, uint32_t count,
                            struct fg_board **board, struct fg_message *message);
 };

@@ -16,7 +16,7 @@ struct fg_edge {
 };
 
 struct fg_edges {
-    int descriptor; /* readable while an event waits; it reports an error or a hang-up once the board is gone */
+    int descriptor; /* readable while an event waits; hung up once the board is gone */
     /* The oldest event; false when none waits. */
     bool (*next)(struct fg_edges *edges, struct fg_edge *edge);
 };

@@ -1,4 +1,5 @@
-/* The simulated board: its shared file and FIFO, the driver that owns them, and the side of those that join. */
+/* The simulated board: its shared file and FIFO, the driver that owns them, and the side of those that
+ * join. */
 #include "board/gpio/simulated.h"
 
 #include <assert.h>

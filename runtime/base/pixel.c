@@ -39,3 +39,21 @@ const char *fg_pixel_lacks(enum fg_pixel_format format, int32_t width, int32_t h
         return "needs at least 2x2 pixels";
     return NULL;
 }
+
+struct fg_region fg_region_of(struct fg_region region, int32_t width, int32_t height) {
+    const bool whole = !region.x && !region.y && !region.width && !region.height;
+    return whole ? (struct fg_region){0, 0, width, height} : region;
+}
+
+bool fg_region_fits(struct fg_region region, int32_t width, int32_t height) {
+    const struct fg_region r = fg_region_of(region, width, height);
+    return r.x >= 0 && r.y >= 0 && r.width >= 1 && r.height >= 1 && r.x < width && r.y < height &&
+           r.width <= width - r.x && r.height <= height - r.y;
+}
+
+void fg_frame_seen(const struct fg_frame *frame, int32_t *width, int32_t *height) {
+    const struct fg_region region = fg_region_of(frame->region, frame->width, frame->height);
+    const bool turned = fg_rotation_turns(frame->rotation);
+    *width = turned ? region.height : region.width;
+    *height = turned ? region.width : region.height;
+}

@@ -33,6 +33,22 @@ enum fg_pixel_format {
     FG_PIXEL_FORMATS
 };
 
+/* A rectangle of a frame, in pixels from its upper left corner. All zero: the whole frame. */
+struct fg_region {
+    int32_t x, y, width, height;
+};
+
+/* A borrowed frame, and what is to be seen of it: the frame as RGB or grey, the region cut from that, and the cut
+ * rotated. */
+struct fg_frame {
+    const uint8_t *pixels; /* fg_pixel_span bytes, rows pitch bytes apart */
+    int32_t width, height;
+    enum fg_pixel_format format;
+    size_t pitch; /* bytes */
+    struct fg_region region;
+    int32_t rotation; /* degrees clockwise: 0, 90, 180 or 270 */
+};
+
 /* "yuyv", at most 15 characters. */
 const char *fg_pixel_name(enum fg_pixel_format format);
 
@@ -55,6 +71,21 @@ size_t fg_pixel_span(enum fg_pixel_format format, int32_t width, int32_t height,
 
 /* NULL, or what the format needs that a frame of this size lacks: "needs an even width". */
 const char *fg_pixel_lacks(enum fg_pixel_format format, int32_t width, int32_t height);
+
+/* The region itself, or all of a frame of this size where it is all zero; and whether it lies inside such a frame. */
+struct fg_region fg_region_of(struct fg_region region, int32_t width, int32_t height);
+bool fg_region_fits(struct fg_region region, int32_t width, int32_t height);
+
+/* The size of what is seen of a frame: of its region, once that is rotated. */
+void fg_frame_seen(const struct fg_frame *frame, int32_t *width, int32_t *height);
+
+/* Whether a frame can be rotated so; and whether rows become columns then. */
+static inline bool fg_rotation_is_known(int32_t rotation) {
+    return rotation == 0 || rotation == 90 || rotation == 180 || rotation == 270;
+}
+static inline bool fg_rotation_turns(int32_t rotation) {
+    return rotation == 90 || rotation == 270;
+}
 
 /* A Bayer format's bits of a sample, and row and column (0 or 1) of the first red one. */
 static inline bool fg_pixel_is_bayer(enum fg_pixel_format format) {

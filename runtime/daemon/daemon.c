@@ -1,4 +1,5 @@
-/* Opens everything in order, serves, closes everything in reverse; but for a lost device, which is left as it is. */
+/* Opens everything in order, serves, closes everything in reverse; but for a lost device, which is left as it
+ * is. */
 #include "runtime/daemon/daemon.h"
 
 #include <errno.h>
@@ -125,34 +126,33 @@ static void tell_ready(void) {
 }
 
 /* A first load may take longer than systemd waits for a service's start. */
-static void tell_loading(void) {
+static void tell_loading(uint32_t views) {
     char text[64];
     snprintf(text, sizeof text, "EXTEND_TIMEOUT_USEC=%" PRId64,
-             (FG_LINE_LOAD_LIMIT + FG_LINE_HANG + FG_LINE_ANSWER) / 1000);
+             (views * FG_LINE_LOAD_LIMIT + FG_LINE_HANG + FG_LINE_ANSWER) / 1000);
     tell_systemd(text);
 }
 
+static enum fg_status open_judge(struct daemon *d, struct fg_message *message) {
+    struct fg_judge_settings settings = {
+        .backend = d->backend, .arena = d->arena, .device = d->device, .views = d->config.views};
+    fg_setup_frames(&d->config, settings.max_width, settings.max_height);
+    return fg_judge_open(&settings, &d->judge, message);
+}
+
 static enum fg_status open_line(struct daemon *d, void *memory, struct fg_message *message) {
-    const struct fg_judge_settings judge = {.backend = d->backend,
-                                            .arena = d->arena,
-                                            .device = d->device,
-                                            .max_width = (int32_t)d->config.camera[0].max_width,
-                                            .max_height = (int32_t)d->config.camera[0].max_height};
-    enum fg_status status = fg_judge_open(&judge, &d->judge, message);
-    if (status != FG_OK)
-        return status;
-    const struct fg_line_settings settings = {.config = &d->config,
-                                              .camera = d->camera[0],
-                                              .edges = d->board->edges,
-                                              .trigger_io = (uint32_t)d->io_index[FG_IO_TRIGGER],
-                                              .actuator = d->actuator,
-                                              .rejects = d->rejects,
-                                              .judge = d->judge,
-                                              .actuation_descriptor = d->notify,
-                                              .arena = d->arena,
-                                              .device = d->device,
-                                              .memory = memory,
-                                              .ready = tell_ready};
+    struct fg_line_settings settings = {.config = &d->config,
+                                        .edges = d->board->edges,
+                                        .trigger_io = d->io_index[FG_IO_TRIGGER],
+                                        .actuator = d->actuator,
+                                        .rejects = d->rejects,
+                                        .judge = d->judge,
+                                        .actuation_descriptor = d->notify,
+                                        .arena = d->arena,
+                                        .device = d->device,
+                                        .memory = memory,
+                                        .ready = tell_ready};
+    memcpy(settings.camera, d->camera, sizeof settings.camera);
     return fg_line_open(&settings, &d->line, message);
 }
 
@@ -195,6 +195,8 @@ static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
     if (status == FG_OK)
         status = open_actuator(d, message);
     if (status == FG_OK)
+        status = open_judge(d, message);
+    if (status == FG_OK)
         status = open_line(d, line_memory, message);
     if (status == FG_OK)
         status = open_server(d, message);
@@ -208,8 +210,8 @@ static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
     return error ? fg_fail_errno(message, FG_ENVIRONMENT, error, "Modbus: cannot start its thread") : FG_OK;
 }
 
-/* What the world sees: outputs first. Signals go before what their handlers reach: those that end the process first,
- * those of a crash once the outputs are safe. */
+/* What the world sees: outputs first. Signals go before what their handlers reach: those that end the process
+ * first, those of a crash once the outputs are safe. */
 static void close_outside(struct daemon *d) {
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
@@ -241,8 +243,8 @@ static void close_all(struct daemon *d) {
     fg_report_free(&d->report);
 }
 
-/* The device is lost: no call to it need return, not even those that libraries make when a process exits, and a job
- * that hangs keeps its memory. */
+/* The device is lost: no call to it need return, not even those that libraries make when a process exits, and
+ * a job that hangs keeps its memory. */
 static _Noreturn void leave(struct daemon *d) {
     close_outside(d);
     _exit(fg_exit_status(FG_DEVICE_LOST));
@@ -277,7 +279,7 @@ int fg_daemon_run(const char *config_path) {
     status = open_all(&d, &message);
     if (status == FG_OK) {
         fg_log(FG_LOG_INFO, "listening on %s port %u", d.config.modbus.bind, fg_modbus_server_port(d.server));
-        tell_loading();
+        tell_loading(d.config.views);
         result = fg_line_run(d.line);
         tell_systemd("STOPPING=1");
         if (result == fg_exit_status(FG_DEVICE_LOST))

@@ -3,8 +3,8 @@
 #define FG_RUNTIME_DAEMON_DAEMON_H
 
 /* Everything: checks, prints the memory plan (setup.h), takes the memory, opens camera and board, serves
- * until SIGTERM. The exit status. Whatever is wrong is said on standard error, all of it. Where the device is lost the
- * process ends here, with 70. */
+ * until SIGTERM. The exit status. Whatever is wrong is said on standard error, all of it. Where the device is
+ * lost the process ends here, with 70. */
 int fg_daemon_run(const char *config_path);
 
 #endif

@@ -41,8 +41,9 @@ static enum fg_status take_from_system(size_t size, void **block, struct fg_mess
 
 enum fg_status fg_arena_open(struct fg_backend *backend, enum fg_store store, size_t fixed, size_t bank_size,
                              uint32_t banks, struct fg_arena **arena, struct fg_message *message) {
-    assert(banks <= FG_MAX_BANKS);
     *arena = NULL;
+    if (banks > FG_MAX_BANKS)
+        return fg_fail(message, FG_USAGE, "arena: %u banks, but there is room for %d", banks, FG_MAX_BANKS);
     size_t size = 0;
     if (fixed > SIZE_MAX / 2 || bank_size > SIZE_MAX / 2 ||
         !fg_size_mul(fg_size_align(bank_size), banks, &size) ||

@@ -12,7 +12,7 @@
 
 #include "kernels/backend.h"
 
-#define FG_MAX_BANKS 9
+#define FG_MAX_BANKS 16 /* eight views, twice */
 
 struct fg_arena;
 

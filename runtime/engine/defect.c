@@ -7,15 +7,46 @@ size_t fg_defect_scratch(int32_t height, int32_t width) {
     return (size_t)height * (size_t)width * (sizeof(int32_t) + 1);
 }
 
-/* The frame's pixels [floor(begin), ceil(end)) that map pixels [begin, end) cover. */
-static void scale(int32_t begin, int32_t end, int32_t map, int32_t frame, int32_t *start, int32_t *length) {
-    int64_t first = (int64_t)begin * frame / map, last = ((int64_t)end * frame + map - 1) / map;
+/* The seen pixels [floor(begin), ceil(end)) that map pixels [begin, end) cover. */
+static void scale(int32_t begin, int32_t end, int32_t map, int32_t seen, int32_t *start, int32_t *length) {
+    int64_t first = (int64_t)begin * seen / map, last = ((int64_t)end * seen + map - 1) / map;
     *start = (int32_t)first;
     *length = (int32_t)(last - first);
 }
 
+/* From what is seen of a frame to the frame: turned back, then moved to the region's place. */
+static struct fg_box place(struct fg_box seen, const struct fg_frame *frame) {
+    const struct fg_region region = fg_region_of(frame->region, frame->width, frame->height);
+    struct fg_box box = seen;
+    if (fg_rotation_turns(frame->rotation)) {
+        box.w = seen.h;
+        box.h = seen.w;
+    }
+    switch (frame->rotation) {
+    case 90:
+        box.x = seen.y;
+        box.y = region.height - seen.x - seen.w;
+        break;
+    case 180:
+        box.x = region.width - seen.x - seen.w;
+        box.y = region.height - seen.y - seen.h;
+        break;
+    case 270:
+        box.x = region.width - seen.y - seen.h;
+        box.y = seen.x;
+        break;
+    default:
+        break;
+    }
+    box.x += region.x;
+    box.y += region.y;
+    return box;
+}
+
 struct fg_box fg_defect_find(const float *map, int32_t height, int32_t width, float threshold,
-                             int32_t frame_height, int32_t frame_width, void *scratch) {
+                             const struct fg_frame *frame, void *scratch) {
+    int32_t seen_width, seen_height;
+    fg_frame_seen(frame, &seen_width, &seen_height);
     const int32_t pixels = height * width;
     int32_t *stack = scratch, top = 0, peak = 0;
     uint8_t *seen = (uint8_t *)(stack + pixels);
@@ -45,9 +76,9 @@ struct fg_box fg_defect_find(const float *map, int32_t height, int32_t width, fl
                 stack[top++] = k;
             }
     }
-    scale(left, right + 1, width, frame_width, &box.x, &box.w);
-    scale(upper, lower + 1, height, frame_height, &box.y, &box.h);
-    const double ratio = (double)frame_height * frame_width / ((double)height * width);
+    scale(left, right + 1, width, seen_width, &box.x, &box.w);
+    scale(upper, lower + 1, height, seen_height, &box.y, &box.h);
+    const double ratio = (double)seen_height * seen_width / ((double)height * width);
     box.area = (int32_t)(count * ratio + 0.5);
-    return box;
+    return place(box, frame);
 }

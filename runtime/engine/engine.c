@@ -25,10 +25,11 @@ struct fg_engine {
     struct fg_engine_need need;
     int32_t max_width, max_height;
 
-    uint8_t *frame;      /* a frame that the device cannot reach where it is */
-    uint8_t *test_input; /* height * width * 3 */
-    float *test_map;     /* height * width */
-    void *search;        /* fg_defect_scratch */
+    uint8_t *frame;       /* a frame that the device cannot reach where it is */
+    uint8_t *test_input;  /* height * width * 3 */
+    float *test_map;      /* height * width */
+    void *search;         /* fg_defect_scratch */
+    struct fg_frame seen; /* what was submitted last; its pixels may be gone */
     int64_t submitted_ns;
     bool running;
     struct fg_load_times times;
@@ -325,11 +326,23 @@ enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg
     if (frame->pitch < row)
         return fg_fail(message, FG_INPUT, "frame of %dx%d: rows %zu bytes apart, but format %s takes %zu",
                        frame->width, frame->height, frame->pitch, format, row);
-    if (contract->width && (frame->width != contract->width || frame->height != contract->height))
+    const struct fg_region region = fg_region_of(frame->region, frame->width, frame->height);
+    if (!fg_region_fits(region, frame->width, frame->height))
+        return fg_fail(
+            message, FG_INPUT,
+            "frame of %dx%d: region %d,%d %dx%d is not inside it; set another region for this view",
+            frame->width, frame->height, region.x, region.y, region.width, region.height);
+    if (!fg_rotation_is_known(frame->rotation))
+        return fg_fail(message, FG_INPUT, "frame of %dx%d: rotation %d: must be 0, 90, 180 or 270 degrees",
+                       frame->width, frame->height, frame->rotation);
+    int32_t width, height;
+    fg_frame_seen(frame, &width, &height);
+    if (contract->width && (width != contract->width || height != contract->height))
         return fg_fail(message, FG_INPUT,
-                       "frame of %dx%d: bundle %s was trained on %dx%d; train on pictures of this camera",
-                       frame->width, frame->height, engine->header.provenance.name, contract->width,
-                       contract->height);
+                       "frame of %dx%d, seen as %dx%d: bundle %s was trained on %dx%d; train on pictures of "
+                       "this view, or set its region and rotation as they were",
+                       frame->width, frame->height, width, height, engine->header.provenance.name,
+                       contract->width, contract->height);
     const int32_t channels = fg_pixel_channels(frame->format);
     if (contract->channels && channels != contract->channels)
         return fg_fail(message, FG_INPUT, "%s frame (%s): bundle %s was trained on %s pictures",
@@ -357,8 +370,8 @@ static enum fg_status submit(struct fg_engine *engine, const struct fg_frame *gi
     if (!backend->device.host_memory &&
         (bytes > engine->inference.frame_bytes || !backend->reaches(backend, frame.pixels, bytes)))
         stage(engine, &frame);
-    fg_inference_set_frame(&engine->inference, &engine->memory, frame.pixels, frame.height, frame.width,
-                           frame.format, frame.pitch);
+    fg_inference_set_frame(&engine->inference, &engine->memory, &frame);
+    engine->seen = frame;
     enum fg_status status = backend->submit(backend, engine->inference.program, &engine->memory, message);
     engine->running = status == FG_OK;
     return status;
@@ -382,9 +395,8 @@ enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, f
     const float *score = fg_tensor_data(engine->inference.score, &engine->memory);
     *judgement = (struct fg_judgement){.score = *score, .finite = isfinite(*score) != 0};
     if (judgement->finite && *score > threshold)
-        judgement->box =
-            fg_defect_find(fg_engine_map(engine), engine->inference.map->h, engine->inference.map->w,
-                           threshold, engine->inference.frame->h, engine->inference.frame->w, engine->search);
+        judgement->box = fg_defect_find(fg_engine_map(engine), engine->inference.map->h,
+                                        engine->inference.map->w, threshold, &engine->seen, engine->search);
     judgement->inference_ns = fg_clock_ns() - engine->submitted_ns;
     return FG_OK;
 }

@@ -10,16 +10,8 @@
 #include "runtime/bundle/bundle.h"
 #include "runtime/engine/arena.h"
 
-/* A borrowed frame, rows pitch bytes apart. */
-struct fg_frame {
-    const uint8_t *pixels;
-    int32_t width, height;
-    enum fg_pixel_format format;
-    size_t pitch;
-};
-
 struct fg_box {
-    int32_t x, y, w, h; /* pixels of the frame; all 0 when there is no defect */
+    int32_t x, y, w, h; /* pixels of the whole frame, unrotated; all 0 when there is no defect */
     int32_t area;       /* pixels of the frame */
 };
 
@@ -72,8 +64,8 @@ void fg_load_times_text(const struct fg_load_times *times, char *text, size_t si
 const struct fg_bundle_header *fg_engine_header(const struct fg_engine *engine);
 uint32_t fg_engine_checksum(const struct fg_engine *engine);
 
-/* Refuses a frame that its format cannot have or that breaks the bundle's contract (size, colour), with a
- * sentence. */
+/* Refuses a frame that its format cannot have, a region that is not inside it, or one that breaks the bundle's contract
+ * (size of the region once it is rotated, colour), with a sentence. */
 enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg_frame *frame,
                                  struct fg_message *message);
 

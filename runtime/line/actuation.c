@@ -1,3 +1,4 @@
+/* The actuation thread: rejects at their points, the levels of the other outputs, and the heartbeat. */
 #include "runtime/line/actuation.h"
 
 #include <errno.h>
@@ -27,18 +28,24 @@ struct fg_actuator {
     _Atomic int64_t line_seen_ns, seen_ns;
     /* The thread's own. */
     int level[OUTS]; /* as last set */
+    bool broken[OUTS], retry;
     bool beat;
     int64_t next_beat_ns;
     struct fg_actuation state;
 };
 
+/* An output that could not be set is tried again at each beat: what it should be still counts. */
 static void put(struct fg_actuator *a, int out, int32_t io, bool level) {
-    if (a->level[out] == (int)level)
+    if (a->level[out] == (int)level || (a->broken[out] && !a->retry))
         return;
-    a->level[out] = level;
     struct fg_message message;
-    if (io >= 0 && a->settings.outputs->set(a->settings.outputs, (uint32_t)io, level, 0, &message) != FG_OK)
-        atomic_store(&a->failed, true);
+    a->level[out] = level;
+    a->broken[out] =
+        io >= 0 && a->settings.outputs->set(a->settings.outputs, (uint32_t)io, level, 0, &message) != FG_OK;
+    if (!a->broken[out])
+        return;
+    a->level[out] = UNKNOWN;
+    atomic_store(&a->failed, true);
 }
 
 /* Both sides of the beat depend on the line's own proof of life. */
@@ -57,6 +64,7 @@ static int64_t act(struct fg_actuator *a) {
     const uint32_t wanted = atomic_load(&a->wanted);
     atomic_store(&a->seen_ns, now);
     fg_rejects_decide(s->rejects, s->rule, now, &a->state);
+    a->retry = now >= a->next_beat_ns;
     beat(a, now);
     const bool halted = wanted & FG_WANT_HALT, rejecting = a->state.reject || (halted && s->reject_all);
     const bool rising = a->state.reject && a->level[OUT_REJECT] != 1;

@@ -22,15 +22,16 @@ struct fg_actuation_settings {
         reject_all; /* while halted everything is rejected; else parts under way still are, at their points */
     /* Indices for outputs->set; -1: there is no such io. */
     int32_t reject, pass, ready, fault, heartbeat;
-    int notify; /* eventfd that is written when the line should look: a stop, a failed output, the reject's
-                   level, a part decided */
+    /* An eventfd that is written when the line should look: a stop, a failed output, the reject's level, a
+     * part that was decided. */
+    int notify;
 };
 
 struct fg_actuator;
 
 enum fg_status fg_actuator_open(const struct fg_actuation_settings *settings, struct fg_actuator **actuator,
                                 struct fg_message *message);
-/* Ends the thread and makes the outputs safe. */
+/* Ends the thread and makes the outputs safe. NULL is allowed. */
 void fg_actuator_close(struct fg_actuator *actuator);
 
 /* From the line's thread: other levels are wanted, or a part was added. */
@@ -38,13 +39,17 @@ void fg_actuator_want(struct fg_actuator *actuator, uint32_t wanted);
 /* Proof of life of the line, which keeps the heartbeat output beating. */
 void fg_actuator_alive(struct fg_actuator *actuator, int64_t now_ns);
 
-/* What the line reads. */
-bool fg_actuator_rejecting(const struct fg_actuator *actuator); /* the reject output is on */
-uint32_t
-fg_actuator_missed(struct fg_actuator *actuator); /* rejects that came too late; cleared by reading */
-bool fg_actuator_stopped(
-    struct fg_actuator *actuator); /* on_inoperative = stop has met a part; cleared by reading */
-bool fg_actuator_failed(struct fg_actuator *actuator); /* an output could not be set; cleared by reading */
-int64_t fg_actuator_seen_ns(const struct fg_actuator *actuator); /* when it last went around */
+/* ---- What the line reads ---- */
+
+/* The reject output is on. */
+bool fg_actuator_rejecting(const struct fg_actuator *actuator);
+/* Rejects that came too late. Reading clears it, here and below. */
+uint32_t fg_actuator_missed(struct fg_actuator *actuator);
+/* on_inoperative = stop has met a part. */
+bool fg_actuator_stopped(struct fg_actuator *actuator);
+/* An output could not be set; it is tried again at each beat. */
+bool fg_actuator_failed(struct fg_actuator *actuator);
+/* When it last went around, fg_clock_ns. */
+int64_t fg_actuator_seen_ns(const struct fg_actuator *actuator);
 
 #endif

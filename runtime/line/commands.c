@@ -1,28 +1,12 @@
-/* Commands of the servers: handed over on their thread, refused or carried out on the line's. */
-#include <poll.h>
+/* What servers ask of the line: refused or carried out, each list whole. */
+#include "runtime/line/commands.h"
 
 #include "runtime/base/clock.h"
-#include "runtime/base/event.h"
+#include "runtime/line/faults.h"
+#include "runtime/line/jobs.h"
+#include "runtime/line/part.h"
+#include "runtime/line/publish.h"
 #include "runtime/line/state.h"
-
-#define APPLY_TIMEOUT_MS 1000
-
-/* ---- On a server's thread ---- */
-
-enum fg_modbus_exception fg_line_apply(void *context, const struct fg_commands *commands) {
-    struct fg_line *l = context;
-    l->commands = *commands;
-    fg_event_signal(l->asked);
-    struct pollfd answered = {.fd = l->answered, .events = POLLIN};
-    /* Taken back before the line has seen them, they are refused; else the answer is on its way. */
-    if (poll(&answered, 1, APPLY_TIMEOUT_MS) <= 0 && fg_event_take(l->asked))
-        return FG_MODBUS_BUSY;
-    while (!fg_event_take(l->answered))
-        poll(&answered, 1, -1);
-    return l->exception;
-}
-
-/* ---- On the line's ---- */
 
 /* Whether the whole list may be carried out now. coils: as they will be. */
 static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct fg_commands *commands) {
@@ -34,7 +18,7 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
             coils = (uint8_t)c->value;
         const bool listening = (coils & FG_COIL_TRIGGER_ENABLE) && !(coils & FG_COIL_OFFLINE);
         if (c->kind == FG_COMMAND_TRIGGER && listening && !fg_line_able(l)) {
-            fg_line_missed_trigger(l);
+            fg_faults_missed_trigger(l);
             return FG_MODBUS_BUSY;
         }
         triggered |= c->kind == FG_COMMAND_TRIGGER && listening;
@@ -43,8 +27,7 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
         if ((new_job || c->kind == FG_COMMAND_RUN) &&
             (l->show.outcome == FG_OUTCOME_RUNNING || l->stop_at_ns || l->lost_at_ns))
             return FG_MODBUS_BUSY;
-        if (c->kind == FG_COMMAND_RUN &&
-            (triggered || l->judging || l->part.state != FG_PART_NONE || !l->engine))
+        if (c->kind == FG_COMMAND_RUN && (triggered || l->judging || fg_part_any(l) || !l->loaded))
             return FG_MODBUS_BUSY;
     }
     return FG_MODBUS_DONE;
@@ -55,13 +38,13 @@ static void change_job(struct fg_line *l, uint16_t slot) {
     l->slot_written = true;
     if (l->show.outcome == FG_OUTCOME_RUNNING)
         return; /* the job change under way, or a self-test of the slot in use */
-    if (l->engine && slot == l->show.active_slot) {
+    if (l->loaded && slot == l->show.active_slot) {
         l->show.outcome = FG_OUTCOME_DONE;
-    } else if (l->judging || l->part.state != FG_PART_NONE) {
+    } else if (l->judging || fg_part_any(l)) {
         l->show.outcome = FG_OUTCOME_RUNNING;
         l->slot_waiting = true;
     } else {
-        fg_line_load(l, slot);
+        fg_jobs_load(l, slot);
     }
 }
 
@@ -77,22 +60,22 @@ static void carry_out(struct fg_line *l, const struct fg_command *c) {
         break;
     case FG_COMMAND_TRIGGER:
         if (fg_line_listening(l))
-            fg_line_take_part(l, fg_clock_ns());
+            fg_part_take(l, fg_clock_ns());
         break;
     case FG_COMMAND_MISSED_TRIGGER:
-        fg_line_missed_trigger(l);
+        fg_faults_missed_trigger(l);
         break;
     case FG_COMMAND_RESULT_ACK:
         fg_results_acknowledge(&l->results, fg_clock_ns());
         break;
     case FG_COMMAND_CLEAR_FAULT:
-        fg_line_clear_fault(l);
+        fg_faults_clear(l);
         break;
     case FG_COMMAND_RESET_COUNTERS:
-        fg_line_reset_counters(l);
+        fg_publish_reset(l);
         break;
     case FG_COMMAND_RUN: /* the map lets the self-test through, and nothing else yet */
-        fg_line_self_test(l);
+        fg_jobs_self_test(l);
         break;
     case FG_COMMAND_SLOT:
         change_job(l, (uint16_t)c->value);
@@ -119,12 +102,14 @@ static void carry_out(struct fg_line *l, const struct fg_command *c) {
     }
 }
 
-void fg_line_take_commands(struct fg_line *l) {
-    if (!fg_event_take(l->asked))
-        return;
-    l->exception = refuse_commands(l, &l->commands);
-    for (uint32_t i = 0; i < l->commands.count && l->exception == FG_MODBUS_DONE; i++)
-        carry_out(l, &l->commands.command[i]);
-    fg_line_publish(l); /* effects come before the reply */
-    fg_event_signal(l->answered);
+void fg_commands_take(struct fg_line *l) {
+    struct fg_request *request;
+    while ((request = fg_requests_take(&l->requests))) {
+        const struct fg_commands *commands = &request->commands;
+        const enum fg_modbus_exception exception = refuse_commands(l, commands);
+        for (uint32_t i = 0; i < commands->count && exception == FG_MODBUS_DONE; i++)
+            carry_out(l, &commands->command[i]);
+        fg_publish(l); /* effects come before the reply */
+        fg_requests_answer(request, exception);
+    }
 }

@@ -1,116 +1,153 @@
-/* Jobs of the inference thread: what starts them, what becomes of their results, and those that do not end. */
+/* Jobs of the judge: what starts them, what becomes of their results, and those that do not end. */
+#include "runtime/line/jobs.h"
+
 #include <string.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
+#include "runtime/line/faults.h"
+#include "runtime/line/part.h"
+#include "runtime/line/setup.h"
 #include "runtime/line/state.h"
 
 /* ---- Starting ---- */
 
-static void start(struct fg_line *l, const struct fg_job *job, int64_t deadline_ns) {
+static void start_job(struct fg_line *l, const struct fg_job *job, int64_t deadline_ns) {
     l->judging = true;
+    l->job = job->kind;
     l->judge_deadline_ns = deadline_ns;
     fg_judge_start(l->s.judge, job);
 }
 
-void fg_line_judge(struct fg_line *l) {
-    const struct fg_camera_frame *frame = &l->frame;
-    l->part.state = FG_PART_JUDGED;
-    start(l,
-          &(struct fg_job){.kind = FG_JOB_JUDGE,
-                           .part = l->part.id,
-                           .threshold = l->part.threshold,
-                           .frame = {.pixels = frame->pixels,
-                                     .width = frame->width,
-                                     .height = frame->height,
-                                     .format = frame->format,
-                                     .pitch = frame->pitch}},
-          l->part.deadline_ns);
+/* What a view is to judge of its camera's frame. */
+static struct fg_frame aim_view(const struct fg_config_view *view, const struct fg_camera_frame *given) {
+    struct fg_frame frame = {.pixels = given->pixels,
+                             .width = given->width,
+                             .height = given->height,
+                             .format = given->format,
+                             .pitch = given->pitch};
+    fg_setup_aim(view, &frame);
+    return frame;
 }
 
-void fg_line_load(struct fg_line *l, uint16_t slot) {
+void fg_jobs_judge_next(struct fg_line *l) {
+    uint32_t view = 0;
+    struct fg_part *part = l->judging || l->lost_at_ns ? NULL : fg_part_next(l, &view);
+    if (!part)
+        return;
+    const struct fg_config_view *config = &l->s.config->view[view];
+    part->judged = (int32_t)view;
+    const struct fg_job job = {.kind = FG_JOB_JUDGE,
+                               .part = part->id,
+                               .view = view,
+                               .threshold = part->result.view[view].threshold,
+                               .frame = aim_view(config, &part->frame[config->camera])};
+    start_job(l, &job, part->deadline_ns);
+}
+
+void fg_jobs_load(struct fg_line *l, uint16_t slot) {
+    struct fg_job job = {.kind = FG_JOB_LOAD, .slot = slot};
+    for (uint32_t v = 0; v < l->s.config->views; v++)
+        job.path[v] = l->s.config->view[v].bundle[slot];
     l->show.updating = true;
     l->show.outcome = FG_OUTCOME_RUNNING;
-    start(l, &(struct fg_job){.kind = FG_JOB_LOAD, .path = l->s.config->view[0].bundle[slot], .slot = slot},
-          fg_clock_ns() + FG_LINE_LOAD_LIMIT);
+    start_job(l, &job, fg_clock_ns() + l->s.config->views * FG_LINE_LOAD_LIMIT);
 }
 
-void fg_line_start_waiting_load(struct fg_line *l) {
-    if (!l->slot_waiting || l->judging || l->stop_at_ns || l->lost_at_ns || l->part.state != FG_PART_NONE)
+void fg_jobs_start_waiting_load(struct fg_line *l) {
+    if (!l->slot_waiting || l->judging || l->stop_at_ns || l->lost_at_ns || fg_part_any(l))
         return;
     l->slot_waiting = false;
-    fg_line_load(l, l->show.holding.slot);
+    fg_jobs_load(l, l->show.holding.slot);
 }
 
-void fg_line_self_test(struct fg_line *l) {
+void fg_jobs_self_test(struct fg_line *l) {
     l->show.outcome = FG_OUTCOME_RUNNING;
-    start(l, &(struct fg_job){.kind = FG_JOB_SELF_TEST}, fg_clock_ns() + FG_LINE_LOAD_LIMIT);
+    start_job(l, &(struct fg_job){.kind = FG_JOB_SELF_TEST}, fg_clock_ns() + FG_LINE_LOAD_LIMIT);
+}
+
+bool fg_jobs_loading(const struct fg_line *l) {
+    return l->judging && l->job != FG_JOB_JUDGE;
 }
 
 /* ---- Ending ---- */
 
-static void loaded(struct fg_line *l, const struct fg_job_result *r) {
+/* "view TOP: ", or nothing where there is one without a name. */
+static const char *name_view(const struct fg_line *l, uint32_t view, char text[FG_CONFIG_NAME + 8]) {
+    const char *name = l->s.config->view[view].name;
+    snprintf(text, FG_CONFIG_NAME + 8, "%s%s%s", *name ? "view " : "", name, *name ? ": " : "");
+    return text;
+}
+
+static void end_load(struct fg_line *l, const struct fg_job_result *r) {
+    char view[FG_CONFIG_NAME + 8], times[128];
     l->show.updating = false;
     if (r->status != FG_OK) {
         l->show.outcome = FG_FAULT_JOB;
-        fg_line_fault(l, FG_FAULT_JOB);
-        fg_log(FG_LOG_ERROR, "job change: %s", r->message.text);
+        fg_faults_raise(l, FG_FAULT_JOB);
+        fg_log(FG_LOG_ERROR, "job change: %s%s", name_view(l, r->view, view), r->message.text);
         return;
     }
-    l->engine = fg_judge_engine(l->s.judge);
-    const struct fg_bundle_header *header = fg_engine_header(l->engine);
+    const struct fg_engine *first = fg_judge_engine(l->s.judge, 0);
+    const struct fg_bundle_header *header = fg_engine_header(first);
+    l->loaded = true;
     l->show.outcome = FG_OUTCOME_DONE;
     l->show.active_slot = fg_judge_slot(l->s.judge);
-    l->show.bundle_checksum = fg_engine_checksum(l->engine);
+    l->show.bundle_checksum = fg_engine_checksum(first);
     l->show.security_counter = (uint16_t)header->security_counter;
     memcpy(l->show.bundle_name, header->provenance.name, sizeof l->show.bundle_name);
-    char times[128];
-    fg_load_times_text(fg_engine_times(l->engine), times, sizeof times);
-    fg_log(FG_LOG_INFO, "slot %u: bundle %s, threshold %.4f, loaded in %s", l->show.active_slot,
-           header->provenance.name, (double)header->calibration.threshold, times);
+    for (uint32_t v = 0; v < l->s.config->views; v++) {
+        const struct fg_engine *engine = fg_judge_engine(l->s.judge, v);
+        header = fg_engine_header(engine);
+        fg_load_times_text(fg_engine_times(engine), times, sizeof times);
+        fg_log(FG_LOG_INFO, "slot %u: %sbundle %s, threshold %.4f, loaded in %s", l->show.active_slot,
+               name_view(l, v, view), header->provenance.name, (double)header->calibration.threshold, times);
+    }
 }
 
-static void judged(struct fg_line *l, const struct fg_job_result *r) {
-    l->s.camera->release(l->s.camera, &l->frame);
-    if (l->part.state != FG_PART_JUDGED || l->part.id != r->part)
-        return; /* its deadline came first */
-    struct fg_result result = {.reason = FG_REASON_NONE};
-    if (r->status != FG_OK) {
-        fg_log(FG_LOG_ERROR, "part %u: %s", r->part, r->message.text);
-        fg_line_fault(l, FG_FAULT_INFERENCE);
-        fg_line_inoperative(l, &l->part,
-                            r->status == FG_DEVICE_LOST ? FG_REASON_DEVICE_LOST
-                            : r->status == FG_INPUT     ? FG_REASON_BAD_FRAME
-                                                        : FG_REASON_INFERENCE_FAILED);
-        return;
-    }
+static void end_judgement(struct fg_line *l, const struct fg_job_result *r) {
     const struct fg_judgement *j = &r->judgement;
-    if (!j->finite) {
-        fg_line_inoperative(l, &l->part, FG_REASON_NOT_FINITE);
-        return;
+    struct fg_view_result result = {.verdict = FG_INOPERATIVE};
+    char view[FG_CONFIG_NAME + 8];
+    if (r->status != FG_OK) {
+        fg_log(FG_LOG_ERROR, "part %u: %s%s", r->part, name_view(l, r->view, view), r->message.text);
+        fg_faults_raise(l, FG_FAULT_INFERENCE);
+        result.reason = r->status == FG_DEVICE_LOST ? FG_REASON_DEVICE_LOST
+                        : r->status == FG_INPUT     ? FG_REASON_BAD_FRAME
+                                                    : FG_REASON_INFERENCE_FAILED;
+    } else if (!j->finite) {
+        result.reason = FG_REASON_NOT_FINITE;
+    } else {
+        result.verdict = j->score > r->threshold ? FG_DEFECT : FG_PASS;
+        result.score = j->score;
+        if (result.verdict == FG_DEFECT) {
+            result.x = (uint16_t)j->box.x;
+            result.y = (uint16_t)j->box.y;
+            result.w = (uint16_t)j->box.w;
+            result.h = (uint16_t)j->box.h;
+            result.area = (uint32_t)j->box.area;
+        }
     }
-    result.verdict = j->score > l->part.threshold ? FG_DEFECT : FG_PASS;
-    result.score = j->score;
-    result.inference = (uint32_t)(j->inference_ns / 100000);
-    if (result.verdict == FG_DEFECT) {
-        result.x = (uint16_t)j->box.x;
-        result.y = (uint16_t)j->box.y;
-        result.w = (uint16_t)j->box.w;
-        result.h = (uint16_t)j->box.h;
-        result.area = (uint32_t)j->box.area;
-    }
-    fg_line_finish(l, &l->part, &result);
+    fg_part_judged(l, r->part, r->view, &result, (uint32_t)(j->inference_ns / (FG_MS / 10)));
 }
 
-/* Whatever was wrong before, this is what a PLC has to read now. */
+static void end_self_test(struct fg_line *l, const struct fg_job_result *r) {
+    char view[FG_CONFIG_NAME + 8];
+    l->show.outcome = r->status == FG_OK ? FG_OUTCOME_DONE : FG_FAULT_SELF_TEST;
+    if (r->status == FG_OK)
+        return;
+    fg_faults_raise(l, FG_FAULT_SELF_TEST);
+    fg_log(FG_LOG_ERROR, "%s%s", name_view(l, r->view, view), r->message.text);
+}
+
 static void lose_device(struct fg_line *l, const char *why) {
     l->lost_at_ns = fg_clock_ns();
-    l->show.fault = false;
-    fg_line_fault(l, FG_FAULT_DEVICE_LOST);
+    fg_faults_raise(l, FG_FAULT_DEVICE_LOST);
     fg_log(FG_LOG_ERROR, "device lost: %s", why);
+    fg_part_abandon_all(l, FG_REASON_DEVICE_LOST);
 }
 
-void fg_line_take_job_result(struct fg_line *l) {
+void fg_jobs_take(struct fg_line *l) {
     static struct fg_job_result r; /* of this thread alone; too large for a short stack */
     if (!fg_judge_result(l->s.judge, &r))
         return;
@@ -119,31 +156,30 @@ void fg_line_take_job_result(struct fg_line *l) {
         lose_device(l, r.message.text); /* before what follows from it */
     switch (r.kind) {
     case FG_JOB_JUDGE:
-        judged(l, &r);
+        end_judgement(l, &r);
         break;
     case FG_JOB_LOAD:
-        loaded(l, &r);
+        end_load(l, &r);
         break;
     case FG_JOB_SELF_TEST:
-        l->show.outcome = r.status == FG_OK ? FG_OUTCOME_DONE : FG_FAULT_SELF_TEST;
-        if (r.status != FG_OK) {
-            fg_line_fault(l, FG_FAULT_SELF_TEST);
-            fg_log(FG_LOG_ERROR, "%s", r.message.text);
-        }
+        end_self_test(l, &r);
         break;
     }
 }
 
-void fg_line_watch_job(struct fg_line *l, int64_t now) {
+int64_t fg_jobs_due(const struct fg_line *l) {
     if (!l->judging || l->lost_at_ns)
-        return;
+        return INT64_MAX;
+    const int64_t hang = l->judge_deadline_ns + FG_LINE_HANG, stop = l->stop_at_ns + FG_LINE_STOP_LIMIT;
+    return l->stop_at_ns && stop < hang ? stop : hang;
+}
+
+void fg_jobs_watch(struct fg_line *l, int64_t now_ns) {
     struct fg_message why;
-    if (now - l->judge_deadline_ns >= FG_LINE_HANG)
+    if (now_ns - l->judge_deadline_ns >= FG_LINE_HANG)
         fg_say(&why, "it hangs: a job has not ended %d s after its deadline", (int)(FG_LINE_HANG / FG_S));
-    else if (l->stop_at_ns && now - l->stop_at_ns >= FG_LINE_STOP_LIMIT)
+    else
         fg_say(&why, "it hangs: a job has not ended %d s after the end was asked for",
                (int)(FG_LINE_STOP_LIMIT / FG_S));
-    else
-        return;
     lose_device(l, why.text);
 }

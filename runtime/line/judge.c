@@ -1,3 +1,4 @@
+/* The judge's thread: jobs in, results out, and the engines of all views in two sets of banks. */
 #include "runtime/line/judge.h"
 
 #include <errno.h>
@@ -9,8 +10,8 @@
 
 struct fg_judge {
     struct fg_judge_settings settings;
-    struct fg_engine *engine;
-    uint32_t bank; /* that the engine is in */
+    struct fg_engine *engine[FG_VIEWS];
+    uint32_t set; /* of banks that the engines are in: 0 or 1 */
     uint16_t slot;
     pthread_t thread;
     int start, done; /* eventfds: a job is there, a result is there */
@@ -21,32 +22,57 @@ struct fg_judge {
 
 static enum fg_status judge_frame(struct fg_judge *j) {
     struct fg_job_result *r = &j->result;
-    enum fg_status status = fg_engine_submit(j->engine, &j->job.frame, &r->message);
+    struct fg_engine *engine = j->engine[j->job.view];
+    enum fg_status status = fg_engine_submit(engine, &j->job.frame, &r->message);
     if (status != FG_OK)
         return status;
-    return fg_engine_finish(j->engine, INT64_MAX, j->job.threshold, &r->judgement, &r->message);
+    return fg_engine_finish(engine, INT64_MAX, j->job.threshold, &r->judgement, &r->message);
 }
 
-static enum fg_status load(struct fg_judge *j) {
+static enum fg_status open_engine(struct fg_judge *j, uint32_t view, uint32_t set,
+                                  struct fg_engine **engine) {
     const struct fg_judge_settings *s = &j->settings;
-    const uint32_t bank = j->engine ? (j->bank + 1) % FG_JUDGE_BANKS : 0;
+    const uint32_t bank = set * s->views + view;
     struct fg_message *message = &j->result.message;
     struct fg_bundle *bundle = NULL;
-    struct fg_engine *engine = NULL;
-    enum fg_status status = fg_bundle_open(j->job.path, &bundle, message);
+    enum fg_status status = fg_bundle_open(j->job.path[view], &bundle, message);
     if (status == FG_OK) {
         const struct fg_engine_bank place = {fg_arena_bank(s->arena, bank), fg_arena_bank(s->device, bank)};
-        status =
-            fg_engine_open(bundle, s->backend, &place, s->max_width, s->max_height, true, &engine, message);
+        status = fg_engine_open(bundle, s->backend, &place, s->max_width[view], s->max_height[view], true,
+                                engine, message);
     }
     fg_bundle_close(bundle);
+    return status;
+}
+
+/* All views or none. */
+static enum fg_status load_slot(struct fg_judge *j) {
+    const uint32_t views = j->settings.views, set = j->engine[0] ? 1 - j->set : 0;
+    struct fg_engine *engine[FG_VIEWS] = {NULL};
+    enum fg_status status = FG_OK;
+    for (uint32_t v = 0; v < views && status == FG_OK; v++) {
+        j->result.view = v;
+        status = open_engine(j, v, set, &engine[v]);
+    }
+    for (uint32_t v = 0; v < views; v++) {
+        fg_engine_close(status == FG_OK ? j->engine[v] : engine[v]);
+        if (status == FG_OK)
+            j->engine[v] = engine[v];
+    }
     if (status != FG_OK)
         return status;
-    fg_engine_close(j->engine);
-    j->engine = engine;
-    j->bank = bank;
+    j->set = set;
     j->slot = j->job.slot;
     return FG_OK;
+}
+
+static enum fg_status test_engines(struct fg_judge *j) {
+    enum fg_status status = FG_OK;
+    for (uint32_t v = 0; v < j->settings.views && status == FG_OK; v++) {
+        j->result.view = v;
+        status = fg_engine_self_test(j->engine[v], &j->result.message);
+    }
+    return status;
 }
 
 static void *run(void *argument) {
@@ -55,16 +81,17 @@ static void *run(void *argument) {
         fg_event_take(j->start);
         if (j->quit)
             return NULL;
-        j->result = (struct fg_job_result){.kind = j->job.kind, .part = j->job.part};
+        j->result = (struct fg_job_result){
+            .kind = j->job.kind, .part = j->job.part, .view = j->job.view, .threshold = j->job.threshold};
         switch (j->job.kind) {
         case FG_JOB_JUDGE:
             j->result.status = judge_frame(j);
             break;
         case FG_JOB_LOAD:
-            j->result.status = load(j);
+            j->result.status = load_slot(j);
             break;
         case FG_JOB_SELF_TEST:
-            j->result.status = fg_engine_self_test(j->engine, &j->result.message);
+            j->result.status = test_engines(j);
             break;
         }
         fg_event_signal(j->done);
@@ -75,7 +102,7 @@ enum fg_status fg_judge_open(const struct fg_judge_settings *settings, struct fg
                              struct fg_message *message) {
     struct fg_judge *j = calloc(1, sizeof *j);
     if (!j)
-        return fg_fail(message, FG_ENVIRONMENT, "inference: no memory");
+        return fg_fail(message, FG_ENVIRONMENT, "judge: no memory");
     j->settings = *settings;
     j->start = eventfd(0, EFD_CLOEXEC);
     j->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -84,7 +111,7 @@ enum fg_status fg_judge_open(const struct fg_judge_settings *settings, struct fg
         close(j->start);
         close(j->done);
         free(j);
-        return fg_fail_errno(message, FG_ENVIRONMENT, error, "inference: cannot start its thread");
+        return fg_fail_errno(message, FG_ENVIRONMENT, error, "judge: cannot start its thread");
     }
     *judge = j;
     return FG_OK;
@@ -96,7 +123,8 @@ void fg_judge_close(struct fg_judge *judge) {
     judge->quit = true;
     fg_event_signal(judge->start);
     pthread_join(judge->thread, NULL);
-    fg_engine_close(judge->engine);
+    for (uint32_t v = 0; v < FG_VIEWS; v++)
+        fg_engine_close(judge->engine[v]);
     close(judge->start);
     close(judge->done);
     free(judge);
@@ -118,8 +146,8 @@ bool fg_judge_result(struct fg_judge *judge, struct fg_job_result *result) {
     return true;
 }
 
-const struct fg_engine *fg_judge_engine(const struct fg_judge *judge) {
-    return judge->engine;
+const struct fg_engine *fg_judge_engine(const struct fg_judge *judge, uint32_t view) {
+    return judge->engine[view];
 }
 
 uint16_t fg_judge_slot(const struct fg_judge *judge) {

@@ -1,25 +1,81 @@
 /* The line: one thread that owns every part from edge to verdict, and everything that is shown of it.
  *
- * It waits on edges, the camera, the inference thread, the actuation and the servers' commands; nothing in it
- * blocks. After each event it publishes one snapshot. Rules: line.md sections 1, 2, 4 and 5. */
+ * It waits for edges, cameras, the judge, the actuation and the servers' requests; nothing in it blocks.
+ * After each event it publishes one snapshot. The rules that it keeps:
+ *
+ * Verdicts. PASS: every value of the map is finite and the score is at most the threshold. DEFECT: the score
+ * is larger. INOPERATIVE: there is no verdict to be trusted, and a reason says why (registers.h). It rejects
+ * the part, unless on_inoperative says otherwise. A verdict is never used twice: a part without a frame is
+ * INOPERATIVE.
+ *
+ * Triggers. Every edge of the trigger's io is a part. One that cannot be taken (another part is exposed, the
+ * queue is full, a camera is gone, the line is stopped) is INOPERATIVE not_ready, with the same reject point,
+ * and raises missed_trigger. No part is made while coil 0 is 0 or coil 4 is 1, nor of an edge within
+ * trigger.min_interval_ms of the last one, which is bounce. A trigger by coil that cannot be taken is
+ * answered with exception 6 and is no part.
+ *
+ * Parts. One is exposed at a time; up to trigger.queue taken parts are between trigger and verdict. With 1
+ * the next trigger is taken when the verdict is there, with more as soon as the frames are in memory.
+ * Verdicts are given in the order of triggers, also those of refused parts; the reject queue has each as soon
+ * as it is known. FG_PARTS parts can wait for the verdict of an earlier one; the result of a further one is
+ * dropped (result_overrun).
+ *
+ * Views. All cameras are triggered by the one edge. A part's verdict is the worst of its views': INOPERATIVE,
+ * then DEFECT, then PASS; among several views with a score, the one whose score is the largest multiple of
+ * its threshold decides score, threshold, box and area.
+ *
+ * Results. Without results.buffer each verdict replaces the result block, and the next trigger makes it
+ * invalid. With it a verdict that finds the block valid joins a queue of FG_RESULTS_QUEUE, and the block
+ * changes only by coil 2; a full queue loses its oldest, and one that waits longer than
+ * results.ack_timeout_ms reads as no verdict (both: result_overrun).
+ *
+ * Rejects. At its trigger a part enters a queue of FG_REJECTS with its reject point: trigger + delay, less
+ * the actuator's lead. There it is left alone only if its verdict is PASS; DEFECT, INOPERATIVE and no verdict
+ * yet give a pulse, and overlapping pulses merge. A verdict that comes later is counted as late and changes
+ * nothing. A part whose point has passed at its trigger, or that finds the queue full, is a missed reject.
+ *
+ * Deadline. deadline_ms after the trigger the part is INOPERATIVE at once: no_frame for the views of a camera
+ * that gave none, deadline for the others. What the judge still says of it is thrown away; its place in the
+ * queue is free when the judge is.
+ *
+ * Jobs. A slot is loaded for all views between parts, while the engines in use stay; if one bundle fails,
+ * nothing changes.
+ *
+ * Faults are latched until coil 3 (faults.h). A camera that is gone shows fault 16 and is opened again at
+ * growing intervals, without the line being ready. When the board's edges are gone the line is never ready
+ * again.
+ *
+ * The device is lost when it says so, or when a job has not ended FG_LINE_HANG after its deadline: outputs go
+ * to their safe level, parts are INOPERATIVE device_lost, Modbus answers for FG_LINE_ANSWER, and the run ends
+ * with 70.
+ *
+ * Outputs. Their released level is the safe one, and whatever ends the program by its own will or by a crash
+ * releases them first. While the line is stopped ready and pass are 0 and the heartbeat stands still; parts
+ * under way are still rejected at their points, or, with fail_safe = "reject-all", everything is. An output
+ * that cannot be set stops the line.
+ *
+ * Heartbeats, the output and bit 15, stop when the actuation has not turned for a second, or a job is past
+ * its deadline. */
 #ifndef FG_RUNTIME_LINE_LINE_H
 #define FG_RUNTIME_LINE_LINE_H
 
 #include "board/camera/camera.h"
-#include "board/gpio/edges.h"
+#include "board/gpio/board.h"
 #include "config/config.h"
 #include "runtime/base/clock.h"
 #include "runtime/line/actuation.h"
 #include "runtime/line/judge.h"
 #include "runtime/modbus/registers.h"
 
-/* Deadline of a load or a self-test: a bundle's first load on a GPU chooses engines for a minute. */
+/* Deadline of a view's load, or of a self-test: a bundle's first load on a GPU chooses engines for a
+ * minute. */
 #define FG_LINE_LOAD_LIMIT (180 * FG_S)
-/* A job that has not ended so long after its deadline is the device's loss: it or its driver hangs. Much later than a slow
- * processor with a large network is; haste would gain nothing, since from the deadline on nothing passes. */
+/* A job that has not ended so long after its deadline is the device's loss: it or its driver hangs. Much
+ * later than a slow processor with a large network is; haste would gain nothing, since from the deadline on
+ * nothing passes. */
 #define FG_LINE_HANG (60 * FG_S)
-/* The same after the end was asked for: longer than any part's deadline and a first load, but with FG_LINE_ANSWER less than
- * the 90 s after which systemd kills. */
+/* The same after the end was asked for: longer than any part's deadline and a first load, but with
+ * FG_LINE_ANSWER less than the 90 s after which systemd kills. */
 #define FG_LINE_STOP_LIMIT (80 * FG_S)
 /* How long Modbus tells that the device is lost. */
 #define FG_LINE_ANSWER (2 * FG_S)
@@ -27,37 +83,40 @@
 /* What the line lives on; all is borrowed. */
 struct fg_line_settings {
     const struct fg_config *config;
-    struct fg_camera *camera;
+    struct fg_camera *camera[FG_CONFIG_CAMERAS]; /* as many as the configuration has */
     struct fg_edges *edges;
-    uint32_t trigger_io; /* index of the trigger among the board's ios */
+    int32_t trigger_io; /* index of the trigger among the board's ios; -1: there is none */
     struct fg_actuator *actuator;
     struct fg_rejects *rejects;
     struct fg_judge *judge;
     int actuation_descriptor;              /* the eventfd that the actuator notifies */
     const struct fg_arena *arena, *device; /* for their figures; device: or NULL */
     void *memory;                          /* fg_line_memory bytes, zeroed */
-    void (*ready)(void); /* called once, on the line's thread, when the first bundle serves */
+    void (*ready)(void); /* called once, on the line's thread, when the first slot's bundles serve */
 };
 
 struct fg_line;
 
 size_t fg_line_memory(void);
 
+/* FG_ENVIRONMENT: no descriptors are left. */
 enum fg_status fg_line_open(const struct fg_line_settings *settings, struct fg_line **line,
                             struct fg_message *message);
+/* Not while it runs or a server asks. NULL is allowed. */
 void fg_line_close(struct fg_line *line);
 
-/* What servers read, and how they ask. apply runs on a server's thread and returns when the line has acted.
- */
+/* What servers read, and how they ask: fg_line_apply runs on a server's thread and returns when the line has
+ * acted; several may ask at once (requests.h). */
 struct fg_snapshot_cell *fg_line_cell(struct fg_line *line);
 enum fg_modbus_exception fg_line_apply(void *line, const struct fg_commands *commands);
 
-/* Loads the bundle of the first slot, then runs until fg_line_stop or the device is lost. The exit status: 0,
- * 3 (the first bundle cannot be used), 70: then a job may still be under way, which may never end. */
+/* Loads the bundles of the first slot, then runs until fg_line_stop or the device is lost. The exit status:
+ * 0, 3 (the first bundles or a camera cannot be used), 70: then a job may still be under way, which may never
+ * end. */
 int fg_line_run(struct fg_line *line);
 
-/* From any thread and from a signal handler: takes no more triggers, gives the current part its verdict,
- * ends with the job under way. */
+/* From any thread and from a signal handler: takes no more triggers, gives the parts under way their
+ * verdicts, ends with the job under way. */
 void fg_line_stop(struct fg_line *line);
 
 #endif

@@ -1,26 +1,71 @@
-/* The part: made at the trigger edge, it walks the line once - frame, network, verdict, reject - and is gone.
- */
+/* The part: what passes the camera. It is made at the trigger's edge and walks the line once: frames, views,
+ * verdict, reject.
+ *
+ * Places are fixed, one for each id modulo FG_PARTS. A part keeps its place until its verdict was given and
+ * the judge has none of its frames. The line's thread alone uses them. */
 #ifndef FG_RUNTIME_LINE_PART_H
 #define FG_RUNTIME_LINE_PART_H
 
 #include "board/camera/camera.h"
+#include "config/config.h"
+#include "runtime/line/rejects.h"
 #include "runtime/line/snapshot.h"
 
-enum fg_module_state {
-    FG_PART_NONE,
-    FG_PART_EXPOSING, /* triggered; its frame has not come */
-    FG_PART_JUDGED,   /* its frame is with the inference thread */
+#define FG_PARTS                                                                                             \
+    FG_REJECTS /* parts that wait for the verdict of an earlier one have a reject point to come */
+
+enum fg_part_state {
+    FG_PART_NONE = 0, /* the place is free */
+    FG_PART_EXPOSING, /* triggered; a frame has not come */
+    FG_PART_FRAMED,   /* no more frames are to come; a view is not judged */
+    FG_PART_DECIDED,  /* all views are judged; the verdict of an earlier part is not given */
+    FG_PART_FINISHED, /* its verdict was given, but the judge still has one of its frames */
 };
 
-struct fg_line_part {
-    enum fg_module_state state;
+struct fg_part {
+    enum fg_part_state state;
+    bool taken; /* false: it was refused, and waits only for its turn */
     uint32_t id;
     int64_t trigger_ns, trigger_unix_ms;
-    int64_t deadline_ns;  /* past it the part is INOPERATIVE at once */
-    int64_t framed_ns;    /* when its frame was in memory; 0: it never was */
-    int32_t reject_place; /* in struct fg_rejects; -1: none */
-    uint16_t slot;
-    float threshold; /* that decides */
+    int64_t deadline_ns;    /* past it the part is INOPERATIVE at once */
+    int64_t framed_ns;      /* when its last frame was in memory; 0: one never was */
+    int32_t reject_place;   /* in struct fg_rejects; -1: none */
+    uint32_t awaited, held; /* cameras, by bit: the frame has not come; the frame is lent to this part */
+    int32_t judged;         /* the view that the judge is at; -1: none */
+    struct fg_camera_frame frame[FG_CONFIG_CAMERAS];
+    struct fg_result result; /* a view that is not judged yet has verdict 0 */
 };
+
+struct fg_line;
+
+/* Whether a trigger now would find its place: fewer parts than trigger.queue are between trigger and verdict,
+ * or abandoned with the judge, and none is exposed. */
+bool fg_part_room(const struct fg_line *l);
+/* Whether any part is between trigger and verdict. */
+bool fg_part_any(const struct fg_line *l);
+
+/* Makes a part of a trigger and starts its exposure. Only where fg_line_able says so. */
+void fg_part_take(struct fg_line *l, int64_t trigger_ns);
+/* Makes a part of a trigger that cannot be taken: INOPERATIVE, with the same reject point. */
+void fg_part_refuse(struct fg_line *l, int64_t trigger_ns);
+
+/* A camera's frame came. False: no part takes it, or it is damaged; it is to be released. */
+bool fg_part_frame(struct fg_line *l, uint32_t camera, const struct fg_camera_frame *frame);
+/* The camera will give no frame for the part that is exposed. */
+void fg_part_no_frame(struct fg_line *l, uint32_t camera);
+
+/* The next view to judge, oldest part first; NULL: none has its frame and no verdict. */
+struct fg_part *fg_part_next(struct fg_line *l, uint32_t *view);
+/* The judge is done with a view of this part, which may have been abandoned meanwhile. result: its verdict,
+ * without threshold. inference: 0.1 ms. */
+void fg_part_judged(struct fg_line *l, uint32_t id, uint32_t view, const struct fg_view_result *result,
+                    uint32_t inference);
+
+/* Gives every part without a verdict this reason. */
+void fg_part_abandon_all(struct fg_line *l, enum fg_reason reason);
+
+/* The next deadline, INT64_MAX: none; and what follows from those that have passed. */
+int64_t fg_part_due(const struct fg_line *l);
+void fg_part_expire(struct fg_line *l, int64_t now_ns);
 
 #endif

@@ -1,3 +1,4 @@
+/* The reject queue: two threads meet in one atomic exchange for each part. */
 #include "runtime/line/rejects.h"
 
 int32_t fg_rejects_add(struct fg_rejects *rejects, int64_t point_ns, int64_t pulse_ns, int64_t now_ns) {

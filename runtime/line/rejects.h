@@ -1,5 +1,5 @@
-/* Rejecting by permission, in time mode (line.md section 4): a part is left alone only if its verdict is PASS
- * by its reject point; everything else rejects.
+/* Rejecting by permission, in time mode: a part is left alone only if its verdict is PASS by its reject
+ * point; everything else rejects (line.h, Rejects).
  *
  * The queue is shared by two threads without a lock: the line adds parts and gives verdicts, the actuation
  * takes them at their points. A verdict and its reject point meet in one atomic exchange, so exactly one
@@ -56,8 +56,8 @@ struct fg_actuation {
 /* on_inoperative, for INOPERATIVE parts and those without a verdict yet. */
 enum fg_inoperative_rule { FG_RULE_REJECT, FG_RULE_PASS, FG_RULE_STOP };
 
-/* Decides every part whose point has come. A pulse has its whole width even when the call comes late; overlapping
- * pulses merge. */
+/* Decides every part whose point has come. A pulse has its whole width even when the call comes late;
+ * overlapping pulses merge. */
 void fg_rejects_decide(struct fg_rejects *rejects, enum fg_inoperative_rule rule, int64_t now_ns,
                        struct fg_actuation *actuation);
 

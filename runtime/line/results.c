@@ -1,3 +1,4 @@
+/* The result block: filled, queued behind, acknowledged and expired. */
 #include "runtime/line/results.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The result block and what waits behind it (line.md section 2): which verdict a PLC sees, and when it gives
- * way.
+/* The result block and what waits behind it: which verdict a PLC sees, and when it gives way (line.h,
+ * Results).
  *
  * Not buffered: each verdict replaces the block. Buffered: a verdict that finds the block taken joins a queue
  * of 8; the block changes only by acknowledgement, so a PLC gets every verdict in order. Pure state: times

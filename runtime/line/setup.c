@@ -56,6 +56,8 @@ static const struct fg_board_driver *find_board(const struct fg_config *config) 
     return fg_board_drivers[config->board.driver];
 }
 
+_Static_assert(FG_CONFIG_VIEWS == FG_VIEWS, "the configuration and the map have the same number of views");
+
 static struct fg_camera_facts state_facts(const struct fg_config *config, uint32_t i) {
     struct fg_camera_settings settings;
     struct fg_camera_facts facts;
@@ -77,6 +79,21 @@ enum fg_status fg_setup_check(const struct fg_config *config, struct fg_camera_v
                           config->camera[i].name, driver->name);
     }
     return report->lines == before ? FG_OK : FG_INPUT;
+}
+
+void fg_setup_aim(const struct fg_config_view *view, struct fg_frame *frame) {
+    frame->region =
+        (struct fg_region){(int32_t)view->x, (int32_t)view->y, (int32_t)view->width, (int32_t)view->height};
+    frame->rotation = (int32_t)view->rotation;
+}
+
+void fg_setup_frames(const struct fg_config *config, int32_t width[FG_CONFIG_VIEWS],
+                     int32_t height[FG_CONFIG_VIEWS]) {
+    for (uint32_t v = 0; v < config->views; v++) {
+        const struct fg_camera_facts facts = state_facts(config, config->view[v].camera);
+        width[v] = facts.max_width;
+        height[v] = facts.max_height;
+    }
 }
 
 enum fg_status fg_setup_camera(const struct fg_config *config, uint32_t i, void *memory,
@@ -105,21 +122,40 @@ enum fg_status fg_setup_board(const struct fg_config *config, int32_t index[FG_C
 
 /* ---- The plan ---- */
 
-/* What one bundle takes that judges frames of a camera. */
+/* Whether a view of a camera can show what a bundle was trained on. */
+static enum fg_status check_contract(const struct fg_bundle_header *header, const struct fg_config_view *view,
+                                     const struct fg_camera_facts *camera, struct fg_message *message) {
+    const struct fg_contract *contract = &header->contract;
+    struct fg_frame largest = {.width = camera->max_width, .height = camera->max_height};
+    int32_t width, height;
+    fg_setup_aim(view, &largest);
+    fg_frame_seen(&largest, &width, &height);
+    if (!header->calibrated)
+        return fg_fail(message, FG_INPUT, "not calibrated; run flawgate calibrate on it");
+    if (view->width && contract->width && (contract->width != width || contract->height != height))
+        return fg_fail(message, FG_INPUT,
+                       "judges pictures of %dx%d, but the view's region, rotated, has %dx%d", contract->width,
+                       contract->height, width, height);
+    if (contract->width > width || contract->height > height)
+        return fg_fail(message, FG_INPUT,
+                       "judges pictures of %dx%d, but camera.max_width and max_height admit %dx%d",
+                       contract->width, contract->height, width, height);
+    return FG_OK;
+}
+
+/* What one bundle takes that judges a view of a camera. The message names the file. */
 static enum fg_status plan_bundle(const char *path, struct fg_backend *backend,
-                                  const struct fg_camera_facts *camera, struct fg_engine_need *need,
-                                  struct fg_message *message) {
+                                  const struct fg_config_view *view, const struct fg_camera_facts *camera,
+                                  struct fg_engine_need *need, struct fg_message *message) {
     struct fg_bundle *bundle = NULL;
+    char name[FG_CONFIG_TEXT];
+    snprintf(name, sizeof name, "%.300s", path);
     enum fg_status status = fg_bundle_open(path, &bundle, message);
     if (status != FG_OK)
         return status;
-    const struct fg_contract *contract = &fg_bundle_header(bundle)->contract;
-    if (!fg_bundle_header(bundle)->calibrated)
-        status = fg_fail(message, FG_INPUT, "%.300s: not calibrated; run flawgate calibrate on it", path);
-    else if (contract->width > camera->max_width || contract->height > camera->max_height)
-        status = fg_fail(message, FG_INPUT,
-                         "%.300s: judges pictures of %dx%d, but camera.max_width and max_height admit %dx%d",
-                         path, contract->width, contract->height, camera->max_width, camera->max_height);
+    status = check_contract(fg_bundle_header(bundle), view, camera, message);
+    if (status != FG_OK)
+        status = fg_fail_in(message, status, name);
     else
         status = fg_engine_need(bundle, backend, camera->max_width, camera->max_height, need, message);
     fg_bundle_close(bundle);
@@ -150,7 +186,7 @@ enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *
             struct fg_engine_need *need = &plan->need[v][i];
             char where[64];
             name_slot(config, v, i, where, sizeof where);
-            if (plan_bundle(view->bundle[i], backend, &camera, need, &message) != FG_OK)
+            if (plan_bundle(view->bundle[i], backend, view, &camera, need, &message) != FG_OK)
                 fg_report_add(report, "%s: %s", where, message.text);
             plan->bank = need->host > plan->bank ? need->host : plan->bank;
             plan->device = need->device > plan->device ? need->device : plan->device;

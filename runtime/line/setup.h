@@ -35,6 +35,12 @@ enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *
 enum fg_status fg_setup_check(const struct fg_config *config, struct fg_camera_viewer *const *viewer,
                               struct fg_report *report);
 
+/* Puts into a frame of a view's camera what the view sees of it: region and rotation. */
+void fg_setup_aim(const struct fg_config_view *view, struct fg_frame *frame);
+/* The largest frame that each view judges, in pixels. */
+void fg_setup_frames(const struct fg_config *config, int32_t width[FG_CONFIG_VIEWS],
+                     int32_t height[FG_CONFIG_VIEWS]);
+
 /* Opens a configured camera. memory: what the plan has for it, borrowed until it is closed. */
 enum fg_status fg_setup_camera(const struct fg_config *config, uint32_t i, void *memory,
                                struct fg_camera **camera, struct fg_message *message);

@@ -1,3 +1,4 @@
+/* The snapshot cell: one writer, any number of readers, no lock. */
 #include "runtime/line/snapshot.h"
 
 #include <string.h>

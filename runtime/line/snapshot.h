@@ -115,8 +115,8 @@ enum fg_command_kind {
     FG_COMMAND_WATCHDOG,
     FG_COMMAND_REJECT,
     FG_COMMAND_PULSE,
-    FG_COMMAND_UNLOCK, /* value: 1 unlocked, 0 locked again */
-    FG_COMMAND_THRESHOLD, /* and the FG_VIEWS - 1 behind it: value is the threshold x 10000 of view kind - this */
+    FG_COMMAND_UNLOCK,    /* value: 1 unlocked, 0 locked again */
+    FG_COMMAND_THRESHOLD, /* this and the FG_VIEWS - 1 behind it: value is a view's threshold x 10000 */
 };
 
 struct fg_command {

@@ -61,10 +61,13 @@ void fg_inference_close(struct fg_inference *inference) {
     inference->plan = NULL;
 }
 
-void fg_inference_set_frame(struct fg_inference *inference, struct fg_memory *memory, const uint8_t *pixels,
-                            int32_t height, int32_t width, enum fg_pixel_format format, size_t pitch) {
-    fg_plan_set_frame(inference->plan, inference->frame, height, width, fg_pixel_channels(format));
-    inference->resize->format = format;
-    inference->resize->pitch = pitch;
-    memory->segment[FG_SEGMENT_FRAME] = (void *)(uintptr_t)pixels;
+void fg_inference_set_frame(struct fg_inference *inference, struct fg_memory *memory,
+                            const struct fg_frame *frame) {
+    fg_plan_set_frame(inference->plan, inference->frame, frame->height, frame->width,
+                      fg_pixel_channels(frame->format));
+    inference->resize->format = frame->format;
+    inference->resize->pitch = frame->pitch;
+    inference->resize->region = frame->region;
+    inference->resize->rotation = frame->rotation;
+    memory->segment[FG_SEGMENT_FRAME] = (void *)(uintptr_t)frame->pixels;
 }

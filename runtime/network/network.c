@@ -48,28 +48,44 @@ int32_t fg_network_find(const struct fg_network *network, const char *name) {
     return -1;
 }
 
-/* A name made of a prefix and a part; all are far shorter than FG_NAME_SIZE. */
-__attribute__((format(printf, 2, 3))) static void make_name(char name[FG_NAME_SIZE], const char *format,
-                                                            ...) {
-    va_list args;
-    va_start(args, format);
-    int length = vsnprintf(name, FG_NAME_SIZE, format, args);
-    va_end(args);
-    assert(length > 0 && length < FG_NAME_SIZE);
-    (void)length;
-}
-
-/* While the lists grow: the part and branch that new nodes belong to. */
+/* While the lists grow: the module and branch that new nodes belong to. The first list or name that has no room
+ * left is in status and message; from then on indices stay inside the lists, but mean nothing. */
 struct builder {
     struct fg_network *network;
     enum fg_module module;
     uint32_t branch;
     int32_t expansion, width;
+    enum fg_status status;
+    struct fg_message *message;
 };
+
+/* Whether one more fits into a list; says so where it does not. */
+static bool check_room(struct builder *b, uint32_t count, uint32_t room, const char *list) {
+    if (count < room)
+        return true;
+    if (b->status == FG_OK)
+        b->status =
+            fg_fail(b->message, FG_USAGE,
+                    "network: backbone %s needs more than %u %s; runtime/network/network.h sets how many fit",
+                    BACKBONES[b->network->spec.backbone].name, room, list);
+    return false;
+}
+
+__attribute__((format(printf, 3, 4))) static void make_name(struct builder *b, char name[FG_NAME_SIZE],
+                                                            const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    const int length = vsnprintf(name, FG_NAME_SIZE, format, args);
+    va_end(args);
+    if ((length < 0 || length >= FG_NAME_SIZE) && b->status == FG_OK)
+        b->status = fg_fail(b->message, FG_USAGE, "network: name %s... has more than %d characters", name,
+                            FG_NAME_SIZE - 1);
+}
 
 static int32_t add_value(struct builder *b, int32_t h, int32_t w, int32_t c) {
     struct fg_network *net = b->network;
-    assert(net->values < FG_NETWORK_VALUES);
+    if (!check_room(b, net->values, FG_NETWORK_VALUES, "values"))
+        return 0;
     net->value[net->values] = (struct fg_value){h, w, c};
     return (int32_t)net->values++;
 }
@@ -77,17 +93,19 @@ static int32_t add_value(struct builder *b, int32_t h, int32_t w, int32_t c) {
 static int32_t add_param(struct builder *b, enum fg_param_kind kind, const char *prefix, const char *suffix,
                          int32_t d0) {
     struct fg_network *net = b->network;
-    assert(net->params < FG_NETWORK_PARAMS);
+    if (!check_room(b, net->params, FG_NETWORK_PARAMS, "parameters"))
+        return 0;
     struct fg_param *p = &net->param[net->params];
     *p = (struct fg_param){.kind = kind, .module = b->module, .rank = 1, .shape = {d0, 1, 1, 1}};
-    make_name(p->name, "%s%s", prefix, suffix);
+    make_name(b, p->name, "%s%s", prefix, suffix);
     return (int32_t)net->params++;
 }
 
 static struct fg_node *add_node(struct builder *b, enum fg_operator op) {
     struct fg_network *net = b->network;
-    assert(net->nodes < FG_NETWORK_NODES);
-    struct fg_node *node = &net->node[net->nodes++];
+    struct fg_node *node = &net->node[0];
+    if (check_room(b, net->nodes, FG_NETWORK_NODES, "nodes"))
+        node = &net->node[net->nodes++];
     *node = (struct fg_node){.op = op,
                              .in = {-1, -1, -1},
                              .out = {-1, -1},
@@ -149,8 +167,8 @@ static int32_t add_block(struct builder *b, const char *prefix, int32_t x, int32
     char name[FG_NAME_SIZE], bn[FG_NAME_SIZE];
     int32_t residual = x;
     if (stride != 1 || grow || b->network->value[x].c != channels) {
-        make_name(name, "%s.downsample.0", prefix);
-        make_name(bn, "%s.downsample.1", prefix);
+        make_name(b, name, "%s.downsample.0", prefix);
+        make_name(b, bn, "%s.downsample.1", prefix);
         residual = add_conv(b, &(struct conv){.name = name,
                                               .bn = bn,
                                               .in = x,
@@ -163,8 +181,8 @@ static int32_t add_block(struct builder *b, const char *prefix, int32_t x, int32
     }
     const int32_t last = bottleneck ? 3 : 2, strided = bottleneck ? 2 : 1;
     for (int32_t i = 1; i <= last; i++) {
-        make_name(name, "%s.conv%d", prefix, i);
-        make_name(bn, "%s.bn%d", prefix, i);
+        make_name(b, name, "%s.conv%d", prefix, i);
+        make_name(b, bn, "%s.bn%d", prefix, i);
         const bool transposed = grow && i == strided;
         x = add_conv(b, &(struct conv){.name = name,
                                        .bn = bn,
@@ -186,7 +204,7 @@ static int32_t add_stage(struct builder *b, const char *prefix, int32_t x, int32
                          int32_t stride, bool grow) {
     for (int32_t i = 0; i < blocks; i++) {
         char name[FG_NAME_SIZE];
-        make_name(name, "%s.%d", prefix, i);
+        make_name(b, name, "%s.%d", prefix, i);
         x = add_block(b, name, x, planes, i ? 1 : stride, grow && i == 0);
     }
     return x;
@@ -210,7 +228,7 @@ static void add_teacher(struct builder *b, const int32_t blocks[4], int32_t base
     x = pool->out[0] = add_value(b, (v.h + 1) / 2, (v.w + 1) / 2, v.c);
     for (int32_t i = 0; i < 3; i++) {
         char name[FG_NAME_SIZE];
-        make_name(name, "teacher.layer%d", i + 1);
+        make_name(b, name, "teacher.layer%d", i + 1);
         x = feature[i] = add_stage(b, name, x, base << i, blocks[i], i ? 2 : 1, false);
     }
 }
@@ -341,17 +359,17 @@ static int32_t add_fmm(struct builder *b, uint32_t level, int32_t x) {
                         .groups = 1,
                         .bias = true,
                         .residual = -1};
-    make_name(name, "fmm.%u.align", level - 1);
+    make_name(b, name, "fmm.%u.align", level - 1);
     x = add_conv(b, &conv);
     struct fg_node *mask = add_node(b, FG_MASK);
     mask->in[0] = x;
     mask->level = level;
     conv.in = mask->out[0] = add_value(b, v.h, v.w, v.c);
-    make_name(name, "fmm.%u.gen1", level - 1);
+    make_name(b, name, "fmm.%u.gen1", level - 1);
     conv.kernel = 3;
     conv.relu = true;
     conv.in = add_conv(b, &conv);
-    make_name(name, "fmm.%u.gen2", level - 1);
+    make_name(b, name, "fmm.%u.gen2", level - 1);
     conv.relu = false;
     return add_conv(b, &conv);
 }
@@ -362,7 +380,7 @@ static void add_student(struct builder *b, const int32_t blocks[4], int32_t x, i
     const struct fg_network_spec *spec = &b->network->spec;
     for (uint32_t level = 3; level >= 1; level--) {
         char name[FG_NAME_SIZE];
-        make_name(name, "student.layer%u", level);
+        make_name(b, name, "student.layer%u", level);
         b->module = FG_STUDENT;
         b->branch = 0;
         x = generated[level - 1] =
@@ -437,13 +455,16 @@ enum fg_status fg_network_init(struct fg_network *network, const struct fg_netwo
     network->spec = *spec;
     struct builder b = {.network = network,
                         .expansion = BACKBONES[spec->backbone].bottleneck ? 4 : 1,
-                        .width = BACKBONES[spec->backbone].width};
+                        .width = BACKBONES[spec->backbone].width,
+                        .message = message};
     network->input = add_value(&b, spec->height, spec->width, 3);
 
     const int32_t *blocks = BACKBONES[spec->backbone].blocks;
     int32_t feature[3], generated[3];
     add_teacher(&b, blocks, spec->base, feature);
     add_student(&b, blocks, add_bottleneck(&b, blocks, feature), generated);
+    if (b.status != FG_OK)
+        return b.status;
     for (uint32_t i = 0; i < FG_NETWORK_LEVELS; i++) {
         if (!(spec->levels >> i & 1))
             continue;

@@ -116,7 +116,8 @@ struct fg_network {
     int32_t student[FG_NETWORK_LEVELS]; /* value F_G^i */
 };
 
-/* Builds the lists. FG_INPUT when the spec is out of range (from a hostile bundle, or a command line). */
+/* Builds the lists. FG_INPUT when the spec is out of range (from a hostile bundle, or a command line); FG_USAGE when
+ * the network does not fit into the lists, which a new backbone or module can cause. */
 enum fg_status fg_network_init(struct fg_network *network, const struct fg_network_spec *spec,
                                struct fg_message *message);
 

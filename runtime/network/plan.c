@@ -15,6 +15,7 @@ struct fg_plan {
     uint64_t *before; /* [step][words] steps that have ended whenever this one begins */
     uint64_t *uses;   /* [tensor][words] steps that touch it */
     uint32_t words;
+    bool overrun; /* more was added than there is room for: finish refuses */
 };
 
 const char *fg_operator_name(enum fg_operator op) {
@@ -82,7 +83,10 @@ static uint32_t index_of(const struct fg_plan *plan, const struct fg_tensor *ten
 }
 
 const struct fg_tensor *fg_plan_tensor_at(struct fg_plan *plan, const struct fg_tensor *tensor) {
-    assert(plan->tensors < plan->tensor_room);
+    if (plan->tensors == plan->tensor_room) {
+        plan->overrun = true;
+        plan->tensors--;
+    }
     struct fg_tensor *t = &plan->tensor[plan->tensors++];
     *t = *tensor;
     size_t end = t->offset + fg_size_align(fg_tensor_bytes(t));
@@ -116,16 +120,21 @@ void fg_plan_key(struct fg_plan *plan, uint64_t key) {
 }
 
 struct fg_step *fg_plan_step(struct fg_plan *plan, const struct fg_step *step, uint32_t branch) {
-    assert(plan->program.steps < plan->step_room);
+    if (plan->program.steps == plan->step_room) {
+        plan->overrun = true;
+        plan->program.steps--;
+    }
     struct fg_step *s = &plan->program.step[plan->program.steps++];
     *s = *step;
     s->lane = branch % plan->program.lanes;
     return s;
 }
 
-/* Operands of a step, split by what it does to them. A tensor that is changed in place is in both lists. */
+/* Operands of a step, split by what it does to them. A tensor that is changed in place is in both lists. Both have
+ * room for all that operands_of could add. */
 struct operands {
-    const struct fg_tensor *read[FG_MAX_IN + FG_MAX_PARAM + 2 * FG_MAX_OUT + FG_MAX_IN], *write[16];
+    const struct fg_tensor *read[2 * (FG_MAX_IN + FG_MAX_PARAM + FG_MAX_OUT)];
+    const struct fg_tensor *write[FG_MAX_IN + 2 * FG_MAX_PARAM + FG_MAX_OUT];
     uint32_t reads, writes;
 };
 
@@ -162,6 +171,8 @@ static struct operands operands_of(const struct fg_step *step) {
     }
     return o;
 }
+
+_Static_assert(FG_MAX_WAITS >= FG_MAX_LANES - 1, "a step waits for one step of each other lane at most");
 
 static void wait_for(struct fg_program *program, uint32_t step, uint32_t earlier) {
     struct fg_step *s = &program->step[step];
@@ -412,6 +423,9 @@ out:
 enum fg_status fg_plan_finish(struct fg_plan *plan, const struct fg_backend *backend,
                               const struct fg_program **program, struct fg_plan_report *report,
                               struct fg_message *message) {
+    if (plan->overrun)
+        return fg_fail(message, FG_USAGE, "plan: opened for %u tensors and %u steps, but more were added",
+                       plan->tensor_room, plan->step_room);
     if (plan->program.lanes > backend->device.lanes)
         return fg_fail(message, FG_USAGE, "plan: %u lanes, but backend %s has %u", plan->program.lanes,
                        backend->name, backend->device.lanes);

@@ -16,7 +16,8 @@ struct fg_plan_report {
     size_t live_peak; /* largest sum of bytes live at one step, in the order given: the floor on one lane */
 };
 
-/* Room for so many tensors and steps; lanes 1 to FG_MAX_LANES. */
+/* Room for that number of tensors and steps, each 1 or more; lanes 1 to FG_MAX_LANES. What is added beyond the room
+ * is lost, and finish refuses the plan. */
 enum fg_status fg_plan_open(uint32_t tensors, uint32_t steps, uint32_t lanes, struct fg_plan **plan,
                             struct fg_message *message);
 void fg_plan_close(struct fg_plan *plan);
@@ -44,7 +45,7 @@ struct fg_step *fg_plan_step(struct fg_plan *plan, const struct fg_step *step, u
 void fg_plan_key(struct fg_plan *plan, uint64_t key);
 
 /* Derives waits, asks the backend for workspace and prepared sizes, places activations. FG_USAGE names a step
- * that the backend does not support. The program lives as long as the plan. */
+ * that the backend does not support, or says that the plan had no room for all that was added. The program lives as long as the plan. */
 enum fg_status fg_plan_finish(struct fg_plan *plan, const struct fg_backend *backend,
                               const struct fg_program **program, struct fg_plan_report *report,
                               struct fg_message *message);

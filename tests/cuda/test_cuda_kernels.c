@@ -14,7 +14,6 @@
 
 static struct fg_cases cases = {.direct = 1e-5, .winograd = 3e-5, .backward = 1e-4};
 
-static struct fg_backend *cpu;
 static struct fg_bench bench;
 
 static int open_backends(void **state) {
@@ -34,11 +33,10 @@ static int close_backends(void **state) {
     return 0;
 }
 
-/* Pictures to the byte, whatever their size, layout and format. */
-static void resize_is_the_cpus(void **state) {
+/* Pictures to the byte, whatever their size, layout and format, and what is seen of them. */
+static void resize_is_the_references(void **state) {
     (void)state;
-    assert_int_equal(fg_cpu_open(1, 1, &cpu, NULL), FG_OK);
-    for (uint32_t r = 0; r < 10 * FG_PIXEL_FORMATS; r++) {
+    for (uint32_t r = 0; r < 20 * FG_PIXEL_FORMATS; r++) {
         fg_bench_open(&bench, r);
         const enum fg_pixel_format format = (enum fg_pixel_format)(r % FG_PIXEL_FORMATS);
         int32_t n = fg_bench_pick(&bench, 1, 2), h = fg_bench_pick(&bench, 1, 40),
@@ -51,6 +49,14 @@ static void resize_is_the_cpus(void **state) {
                       out_w = r % 3 ? fg_bench_pick(&bench, 1, 40) : w;
         const size_t pitch = fg_pixel_row_bytes(format, w) + (size_t)fg_bench_pick(&bench, 0, 9);
         struct fg_step step = {.op = FG_RESIZE, .pitch = pitch, .format = format};
+        if (r / FG_PIXEL_FORMATS % 2) {
+            struct fg_region *region = &step.region;
+            region->width = fg_bench_pick(&bench, 1, w);
+            region->height = fg_bench_pick(&bench, 1, h);
+            region->x = fg_bench_pick(&bench, 0, w - region->width);
+            region->y = fg_bench_pick(&bench, 0, h - region->height);
+            step.rotation = fg_bench_pick(&bench, 0, 3) * 90;
+        }
         const struct fg_tensor *bytes =
             fg_bench_bytes(&bench, n, 1, (int32_t)fg_pixel_frame_bytes(format, h, pitch), 1);
         uint8_t *values = fg_bench_narrow(&bench, bytes);
@@ -66,11 +72,11 @@ static void resize_is_the_cpus(void **state) {
         step.out[0] = fg_bench_bytes(&bench, n, out_h, out_w, 3);
         uint8_t *out = fg_bench_narrow(&bench, step.out[0]), *expected = malloc(fg_tensor_bytes(step.out[0]));
         for (int b = 0; b < 2; b++) {
-            struct fg_backend *backend = b ? cases.backend[r % 3] : cpu;
+            struct fg_backend *backend = b ? cases.backend[r % 3] : bench.reference;
             const struct fg_kernel *kernel = &backend->kernel[FG_RESIZE];
             struct fg_memory memory = bench.narrow_memory;
             assert_true(kernel->supports(backend, &step));
-            memory.segment[FG_SEGMENT_WORKSPACE] = malloc(kernel->workspace(backend, &step));
+            memory.segment[FG_SEGMENT_WORKSPACE] = malloc(b ? kernel->workspace(backend, &step) : 1);
             const struct fg_program program = {.step = &step, .steps = 1, .lanes = 1};
             assert_int_equal(fg_backend_run(backend, &program, &memory, NULL), FG_OK);
             free(memory.segment[FG_SEGMENT_WORKSPACE]);
@@ -81,7 +87,6 @@ static void resize_is_the_cpus(void **state) {
         free(expected);
         fg_bench_close(&bench);
     }
-    cpu->close(cpu);
 }
 
 /* Kernels count values in 32 bits: 2^31 are too many. */
@@ -116,7 +121,7 @@ int main(void) {
         cmocka_unit_test(fg_case_batch_norm),
         cmocka_unit_test(fg_case_anomaly_map),
         cmocka_unit_test(fg_case_sru),
-        cmocka_unit_test(resize_is_the_cpus),
+        cmocka_unit_test(resize_is_the_references),
         cmocka_unit_test(too_many_values_are_refused),
     };
     const struct CMUnitTest halves[] = {

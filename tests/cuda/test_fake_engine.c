@@ -139,10 +139,18 @@ static void judge_frames(struct fg_judged *j) {
     draw(pageable, sizeof pageable, 1);
     draw(pinned, bytes, 2);
     uint8_t *p = pinned;
+    static const struct fg_region all = {0}, part = {5, 7, 40, 51};
     const struct fg_frame frames[] = {
-        {p, 64, 64, FG_RGB8, 64 * 3}, {p + 999, 64, 64, FG_RGB8, 64 * 3}, /* only the place changes */
-        {p, 64, 64, FG_RGB8, 64 * 3}, {pageable, W, H, FG_RGB8, W * 3},   {p, 64, 64, FG_GREY8, 64},
-        {p, 50, 71, FG_RGB8, PITCH},  {p + 3, 50, 70, FG_RGB8, PITCH},    {pageable, 37, 29, FG_GREY8, W},
+        {p, 64, 64, FG_RGB8, 64 * 3, all, 0},
+        {p + 999, 64, 64, FG_RGB8, 64 * 3, all, 0}, /* only the place changes */
+        {p, 64, 64, FG_RGB8, 64 * 3, all, 0},
+        {p, 64, 64, FG_RGB8, 64 * 3, part, 0}, /* only what is seen changes */
+        {p, 64, 64, FG_RGB8, 64 * 3, part, 270},
+        {pageable, W, H, FG_RGB8, W * 3, all, 0},
+        {p, 64, 64, FG_GREY8, 64, all, 0},
+        {p, 50, 71, FG_RGB8, PITCH, all, 0},
+        {p + 3, 50, 70, FG_RGB8, PITCH, all, 90},
+        {pageable, 37, 29, FG_GREY8, W, all, 0},
     };
     for (size_t i = 0; i < sizeof frames / sizeof *frames; i++)
         hold(j, &frames[i]);
@@ -177,7 +185,7 @@ static void test_wide_pitch(void **state) {
         void *pinned = NULL;
         ok(backend->reserve(backend, FG_STORE_HOST, PITCH * H, &pinned, &message));
         draw(pinned, PITCH * H, 3 + lanes);
-        const struct fg_frame frame = {pinned, W, H, FG_RGB8, PITCH};
+        const struct fg_frame frame = {pinned, W, H, FG_RGB8, PITCH, {0}, 0};
         hold(&j, &frame);
         backend->release(backend, pinned);
         fg_judged_close(&j);
@@ -188,7 +196,11 @@ static void test_wide_pitch(void **state) {
 /* ---- Time ---- */
 
 static uint8_t picture[FG_JUDGED_SIDE * FG_JUDGED_SIDE * 3];
-static const struct fg_frame frame = {picture, FG_JUDGED_SIDE, FG_JUDGED_SIDE, FG_RGB8, FG_JUDGED_SIDE * 3};
+static const struct fg_frame frame = {.pixels = picture,
+                                      .width = FG_JUDGED_SIDE,
+                                      .height = FG_JUDGED_SIDE,
+                                      .format = FG_RGB8,
+                                      .pitch = FG_JUDGED_SIDE * 3};
 
 static void test_deadline(void **state) {
     (void)state;
@@ -347,7 +359,11 @@ static void test_nothing_is_taken(void **state) {
 static void test_recordings(void **state) {
     (void)state;
     static uint8_t pixels[FG_JUDGED_WIDTH * FG_JUDGED_HEIGHT * 3];
-    const struct fg_frame largest = {pixels, FG_JUDGED_WIDTH, FG_JUDGED_HEIGHT, FG_RGB8, FG_JUDGED_WIDTH * 3};
+    const struct fg_frame largest = {.pixels = pixels,
+                                     .width = FG_JUDGED_WIDTH,
+                                     .height = FG_JUDGED_HEIGHT,
+                                     .format = FG_RGB8,
+                                     .pitch = FG_JUDGED_WIDTH * 3};
     struct fg_backend *backend = fg_judged_cuda(3, 0, kept);
     struct fg_judged j;
     draw(pixels, sizeof pixels, 9);
@@ -366,7 +382,8 @@ static void test_recordings(void **state) {
     /* A third shape takes the place of the one that was used before the last. */
     for (uint32_t i = 0; i < 3; i++) {
         draw(picture, sizeof picture / (i + 2), i);
-        const struct fg_frame smaller = {picture, 60, 60, FG_GREY8, 60};
+        const struct fg_frame smaller = {
+            .pixels = picture, .width = 60, .height = 60, .format = FG_GREY8, .pitch = 60};
         hold(&j, &smaller);
         ok(fg_engine_self_test(j.engine, &message));
     }

@@ -22,7 +22,11 @@ static char bundle[64], folder[] = "/tmp/flawgate-test-XXXXXX";
 static float right; /* the score without a failure */
 
 static uint8_t picture[FG_JUDGED_SIDE * FG_JUDGED_SIDE * 3];
-static const struct fg_frame frame = {picture, FG_JUDGED_SIDE, FG_JUDGED_SIDE, FG_RGB8, FG_JUDGED_SIDE * 3};
+static const struct fg_frame frame = {.pixels = picture,
+                                      .width = FG_JUDGED_SIDE,
+                                      .height = FG_JUDGED_SIDE,
+                                      .format = FG_RGB8,
+                                      .pitch = FG_JUDGED_SIDE * 3};
 
 static void empty_folder(void) {
     DIR *list = opendir(folder);

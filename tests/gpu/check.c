@@ -92,11 +92,12 @@ static int close_cases(void **state) {
 
 /* ---- Frames ---- */
 
-/* To the byte, in every format. */
+/* To the byte, in every format: the whole frame, then a region of it in every rotation. */
 static void test_resize(void **state) {
     (void)state;
     enum { H = 42, W = 58, OUT_H = 33, OUT_W = 64, PITCH = 192 };
-    for (int format = 0; format < FG_PIXEL_FORMATS; format++) {
+    for (int r = 0; r < 5 * FG_PIXEL_FORMATS; r++) {
+        const int format = r % FG_PIXEL_FORMATS, part = r / FG_PIXEL_FORMATS;
         struct fg_tensor frame = {.dtype = FG_U8, .n = 1, .h = H, .w = W, .segment = FG_SEGMENT_FRAME},
                          out = {.dtype = FG_U8,
                                 .n = 1,
@@ -106,6 +107,10 @@ static void test_resize(void **state) {
                                 .segment = FG_SEGMENT_ACTIVATIONS};
         frame.c = fg_pixel_channels((enum fg_pixel_format)format);
         struct fg_step step = {.op = FG_RESIZE, .pitch = PITCH, .format = (enum fg_pixel_format)format};
+        if (part) {
+            step.region = (struct fg_region){3, 5, 41, 30};
+            step.rotation = (part - 1) * 90;
+        }
         step.in[0] = &frame;
         step.out[0] = &out;
         const struct fg_program program = {.step = &step, .steps = 1, .lanes = 1};

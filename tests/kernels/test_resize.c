@@ -20,6 +20,8 @@ struct size {
     enum fg_pixel_format format;
     int32_t spare; /* bytes behind each row */
     int32_t more;  /* frames behind the first */
+    struct fg_region region;
+    int32_t rotation;
 };
 
 static size_t pitch_of(struct size s) {
@@ -37,7 +39,7 @@ static uint8_t *make(size_t bytes) {
     return block;
 }
 
-/* The frames resized to h x w, RGB; the caller frees them. */
+/* What is seen of the frames resized to h x w, RGB; the caller frees them. */
 static uint8_t *resized(struct fg_backend *backend, uint8_t *frame, struct size s, int32_t h, int32_t w) {
     const int32_t n = s.more + 1;
     uint8_t *out = make((size_t)(n * h * w) * 3);
@@ -49,6 +51,8 @@ static uint8_t *resized(struct fg_backend *backend, uint8_t *frame, struct size 
     /* What is planned for RGB is enough for all formats. */
     step.workspace_bytes = kernel->workspace ? kernel->workspace(backend, &step) : 0;
     step.format = s.format;
+    step.region = s.region;
+    step.rotation = s.rotation;
     in.c = fg_pixel_channels(s.format);
     assert_true(kernel->supports(backend, &step));
     struct fg_memory memory = {{NULL}};
@@ -87,7 +91,8 @@ static void values_are_pillows(void **state) {
                                         143, 140, 199, 191, 139, 88,  72,  90,  108, 111};
     for (int b = 0; b < 4; b++) {
         for (int32_t spare = 0; spare < 6; spare += 5) { /* the pitch is honoured */
-            const struct size rgb = {7, 11, FG_RGB8, spare, 0}, one = {5, 3, FG_GREY8, spare, 0};
+            const struct size rgb = {.h = 7, .w = 11, .format = FG_RGB8, .spare = spare},
+                              one = {.h = 5, .w = 3, .format = FG_GREY8, .spare = spare};
             uint8_t *frame = patterned(rgb);
             uint8_t *out = resized(backends[b], frame, rgb, 3, 4);
             assert_memory_equal(out, colour, sizeof colour);
@@ -108,7 +113,7 @@ static void values_are_pillows(void **state) {
 
 static void the_same_size_changes_nothing(void **state) {
     (void)state;
-    const struct size s = {9, 13, FG_RGB8, 0, 0};
+    const struct size s = {.h = 9, .w = 13, .format = FG_RGB8};
     uint8_t *frame = patterned(s);
     for (int b = 0; b < 4; b++) {
         uint8_t *out = resized(backends[b], frame, s, s.h, s.w);
@@ -138,16 +143,29 @@ static uint8_t *drawn(struct fg_bench *draw, struct size s) {
     return frame;
 }
 
+/* Any region of such a frame and any rotation of it. */
+static struct size seen_in_part(struct fg_bench *draw, struct size s) {
+    s.region.width = fg_bench_pick(draw, 1, s.w);
+    s.region.height = fg_bench_pick(draw, 1, s.h);
+    s.region.x = fg_bench_pick(draw, 0, s.w - s.region.width);
+    s.region.y = fg_bench_pick(draw, 0, s.h - s.region.height);
+    s.rotation = fg_bench_pick(draw, 0, 3) * 90;
+    return s;
+}
+
 static void drawn_sizes_equal_the_reference(void **state) {
     (void)state;
     struct fg_bench draw;
     fg_bench_open(&draw, 11);
-    for (int r = 0; r < 20 * FG_PIXEL_FORMATS; r++) {
+    for (int r = 0; r < 60 * FG_PIXEL_FORMATS; r++) {
         const int32_t most = r % 3 ? 90 : 7, widest = r % 5 ? most : 700;
-        const struct size s =
-            legal((struct size){fg_bench_pick(&draw, 1, most), fg_bench_pick(&draw, 1, widest),
-                                (enum fg_pixel_format)(r % FG_PIXEL_FORMATS), fg_bench_pick(&draw, 0, 9),
-                                fg_bench_pick(&draw, 0, 1)});
+        struct size s = legal((struct size){.h = fg_bench_pick(&draw, 1, most),
+                                            .w = fg_bench_pick(&draw, 1, widest),
+                                            .format = (enum fg_pixel_format)(r % FG_PIXEL_FORMATS),
+                                            .spare = fg_bench_pick(&draw, 0, 9),
+                                            .more = fg_bench_pick(&draw, 0, 1)});
+        if (r / FG_PIXEL_FORMATS % 3)
+            s = seen_in_part(&draw, s);
         const int32_t h = fg_bench_pick(&draw, 0, 3) ? fg_bench_pick(&draw, 1, 40) : s.h,
                       w = fg_bench_pick(&draw, 0, 3) ? fg_bench_pick(&draw, 1, r % 7 ? 40 : 120) : s.w;
         uint8_t *frame = drawn(&draw, s);
@@ -161,13 +179,94 @@ static void drawn_sizes_equal_the_reference(void **state) {
     fg_bench_close(&draw);
 }
 
+/* A picture {h, w, 3} a quarter clockwise. */
+static uint8_t *turned(const uint8_t *picture, int32_t h, int32_t w) {
+    uint8_t *out = make((size_t)(h * w) * 3);
+    for (int32_t y = 0; y < h; y++)
+        for (int32_t x = 0; x < w; x++)
+            memcpy(out + (x * h + h - 1 - y) * 3, picture + (y * w + x) * 3, 3);
+    return out;
+}
+
+/* What the step's definition says, done by hand: the frame to RGB, the region cut, rotated, and then resized. */
+static void a_region_is_cut_from_what_is_seen(void **state) {
+    (void)state;
+    struct fg_bench draw;
+    fg_bench_open(&draw, 17);
+    for (int r = 0; r < 8 * FG_PIXEL_FORMATS; r++) {
+        const struct size whole = legal((struct size){.h = fg_bench_pick(&draw, 2, 60),
+                                                      .w = fg_bench_pick(&draw, 2, 400),
+                                                      .format = (enum fg_pixel_format)(r % FG_PIXEL_FORMATS),
+                                                      .spare = fg_bench_pick(&draw, 0, 3)}),
+                          part = seen_in_part(&draw, whole);
+        const struct fg_region region = part.region;
+        uint8_t *frame = drawn(&draw, whole), *rgb = resized(backends[r % 4], frame, whole, whole.h, whole.w),
+                *piece = make((size_t)(region.height * region.width) * 3);
+        for (int32_t y = 0; y < region.height; y++)
+            memcpy(piece + y * region.width * 3, rgb + ((region.y + y) * whole.w + region.x) * 3,
+                   (size_t)region.width * 3);
+        int32_t h = region.height, w = region.width;
+        for (int32_t turn = 0; turn < part.rotation / 90; turn++) {
+            uint8_t *next = turned(piece, h, w);
+            free(piece);
+            piece = next;
+            const int32_t last = h;
+            h = w;
+            w = last;
+        }
+        const int32_t out_h = r % 5 ? fg_bench_pick(&draw, 1, 50) : h,
+                      out_w = r % 3 ? fg_bench_pick(&draw, 1, 50) : w;
+        uint8_t *expected =
+            resized(backends[0], piece, (struct size){.h = h, .w = w, .format = FG_RGB8}, out_h, out_w);
+        for (int b = 0; b < 4; b++) {
+            uint8_t *out = resized(backends[b], frame, part, out_h, out_w);
+            assert_memory_equal(out, expected, (size_t)(out_h * out_w) * 3);
+            free(out);
+        }
+        free(frame);
+        free(rgb);
+        free(piece);
+        free(expected);
+    }
+    fg_bench_close(&draw);
+}
+
+static void regions_and_rotations_that_there_are_not(void **state) {
+    (void)state;
+    static const struct {
+        struct fg_region region;
+        int32_t rotation;
+        bool supported;
+    } cases[] = {
+        {{0, 0, 0, 0}, 0, true},   {{0, 0, 8, 6}, 270, true},          {{7, 5, 1, 1}, 90, true},
+        {{1, 0, 8, 6}, 0, false},  {{0, 1, 8, 6}, 0, false},           {{-1, 0, 4, 4}, 0, false},
+        {{0, -1, 4, 4}, 0, false}, {{2, 2, 0, 4}, 0, false},           {{2, 2, 4, 0}, 0, false},
+        {{2, 2, -1, 4}, 0, false}, {{INT32_MAX, 0, 2, 2}, 0, false},   {{2, 2, INT32_MAX, 2}, 0, false},
+        {{0, 0, 0, 0}, 45, false}, {{0, 0, 0, 0}, 360, false},         {{0, 0, 0, 0}, -90, false},
+        {{0, 0, 0, 0}, 180, true}, {{2, 2, 2, INT32_MAX}, 180, false}, {{0, 6, 1, 1}, 0, false},
+    };
+    const struct fg_tensor in = {FG_U8, 1, 6, 8, 3, FG_SEGMENT_FRAME, 0},
+                           out = {FG_U8, 1, 8, 8, 3, FG_SEGMENT_IO, 0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct fg_step step = {.op = FG_RESIZE,
+                                     .pitch = 24,
+                                     .format = FG_RGB8,
+                                     .region = cases[i].region,
+                                     .rotation = cases[i].rotation,
+                                     .in = {&in},
+                                     .out = {&out}};
+        assert_int_equal(backends[0]->kernel[FG_RESIZE].supports(backends[0], &step), cases[i].supported);
+    }
+}
+
 static void constant_stays_constant(void **state) {
     (void)state;
     struct fg_bench draw;
     fg_bench_open(&draw, 13);
     for (int r = 0; r < 40; r++) {
-        const struct size s = {fg_bench_pick(&draw, 1, 90), fg_bench_pick(&draw, 1, 90),
-                               r % 2 ? FG_RGB8 : FG_GREY8, 0, 0};
+        const struct size s = {.h = fg_bench_pick(&draw, 1, 90),
+                               .w = fg_bench_pick(&draw, 1, 90),
+                               .format = r % 2 ? FG_RGB8 : FG_GREY8};
         const int32_t h = fg_bench_pick(&draw, 1, 40), w = fg_bench_pick(&draw, 1, 120);
         const uint8_t level = (uint8_t)fg_bench_pick(&draw, 0, 255);
         uint8_t *frame = make(bytes_of(s));
@@ -200,10 +299,10 @@ static void yuv_of_known_colours(void **state) {
         const uint8_t y = known[i][0], u = known[i][1], v = known[i][2];
         uint8_t yuyv[4] = {y, u, 16, v}, nv12[6] = {16, 16, 16, y, u, v};
         for (int b = 0; b < 4; b++) {
-            uint8_t *out = seen(backends[b], yuyv, (struct size){1, 2, FG_YUYV, 0, 0});
+            uint8_t *out = seen(backends[b], yuyv, (struct size){.h = 1, .w = 2, .format = FG_YUYV});
             assert_memory_equal(out, known[i] + 3, 3);
             free(out);
-            out = seen(backends[b], nv12, (struct size){2, 2, FG_NV12, 0, 0});
+            out = seen(backends[b], nv12, (struct size){.h = 2, .w = 2, .format = FG_NV12});
             assert_memory_equal(out + 9, known[i] + 3, 3);
             free(out);
         }
@@ -213,7 +312,7 @@ static void yuv_of_known_colours(void **state) {
 /* BT.601 in real numbers, over the whole cube: no more than rounding apart. */
 static void yuv_is_bt601(void **state) {
     (void)state;
-    const struct size s = {52 * 52, 52 * 2, FG_YUYV, 0, 0};
+    const struct size s = {.h = 52 * 52, .w = 52 * 2, .format = FG_YUYV};
     uint8_t *frame = make(bytes_of(s));
     for (int32_t i = 0; i < s.h * s.w; i++) { /* a row has one u and v and every fifth y twice */
         frame[2 * i] = (uint8_t)(i % s.w / 2 * 5);
@@ -259,7 +358,10 @@ static void flat_bayer_is_flat(void **state) {
         const int32_t bits = fg_pixel_bayer_bits((enum fg_pixel_format)format), unit = 1 << (bits - 8);
         const int32_t plane[3][3] = {{(1 << bits) - 1, 0, 0}, {100 * unit, 0, 0}, {7 * unit, 0, 0}};
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-            const struct size s = {sizes[i].h, sizes[i].w, (enum fg_pixel_format)format, (int32_t)i, 0};
+            const struct size s = {.h = sizes[i].h,
+                                   .w = sizes[i].w,
+                                   .format = (enum fg_pixel_format)format,
+                                   .spare = (int32_t)i};
             uint8_t *frame = mosaic(s, plane), *out = seen(backends[i % 4], frame, s);
             for (int32_t k = 0; k < s.h * s.w * 3; k++)
                 assert_int_equal(out[k], ((int[]){255, 100, 7})[k % 3]);
@@ -273,7 +375,7 @@ static void flat_bayer_is_flat(void **state) {
 static void bayer_keeps_slopes(void **state) {
     (void)state;
     for (int format = FG_RGGB8; format < FG_PIXEL_FORMATS; format++) {
-        const struct size s = {12, 15, (enum fg_pixel_format)format, 3, 0};
+        const struct size s = {.h = 12, .w = 15, .format = (enum fg_pixel_format)format, .spare = 3};
         const int32_t unit = 1 << (fg_pixel_bayer_bits(s.format) - 8);
         const int32_t plane[3][3] = {
             {10 * unit, 2 * unit, 4 * unit}, {200 * unit, -3 * unit, unit}, {90 * unit, unit, -5 * unit}};
@@ -339,6 +441,8 @@ int main(void) {
         cmocka_unit_test(values_are_pillows),
         cmocka_unit_test(the_same_size_changes_nothing),
         cmocka_unit_test(drawn_sizes_equal_the_reference),
+        cmocka_unit_test(a_region_is_cut_from_what_is_seen),
+        cmocka_unit_test(regions_and_rotations_that_there_are_not),
         cmocka_unit_test(constant_stays_constant),
         cmocka_unit_test(yuv_of_known_colours),
         cmocka_unit_test(yuv_is_bt601),

@@ -90,6 +90,28 @@ static uint8_t shown(struct frame f, size_t y, size_t x, size_t k) {
 
 /* ---- The picture ---- */
 
+/* The region cut from one channel of a frame {h, w} and rotated, into picture; its extents. */
+static void cut(const uint8_t *frame, const struct fg_tensor *in, const struct fg_step *step,
+                uint8_t *picture, int32_t *height, int32_t *width) {
+    const struct fg_region r = fg_region_of(step->region, in->w, in->h);
+    const bool turned = step->rotation == 90 || step->rotation == 270;
+    *height = turned ? r.width : r.height;
+    *width = turned ? r.height : r.width;
+    for (int32_t y = 0; y < r.height; y++)
+        for (int32_t x = 0; x < r.width; x++) {
+            int32_t to_y = y, to_x = x;
+            for (int32_t turn = 0, h = r.height, w = r.width; turn < step->rotation / 90; turn++) {
+                const int32_t last_y = to_y, swap = h;
+                to_y =
+                    to_x; /* a quarter clockwise: what was at the left is above, what was below is at the left */
+                to_x = h - 1 - last_y;
+                h = w;
+                w = swap;
+            }
+            picture[to_y * *width + to_x] = frame[(r.y + y) * in->w + r.x + x];
+        }
+}
+
 /* One line of values, stride bytes apart, to another length: what Pillow's BILINEAR does along one side. */
 static void resize_line(const uint8_t *from, size_t from_stride, int32_t in, uint8_t *to, size_t to_stride,
                         int32_t out) {
@@ -123,23 +145,27 @@ static enum fg_status resize_forward(struct fg_backend *backend, const struct fg
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
     const size_t width = (size_t)out->w, height = (size_t)out->h;
     struct frame f = {fg_tensor_data(in, memory), step->pitch, (size_t)in->h, (size_t)in->w, step->format};
-    uint8_t *seen = calloc(f.h, f.w), *middle = calloc(f.h, width); /* one channel */
+    /* One channel. */
+    uint8_t *seen = calloc(f.h, f.w), *picture = calloc(f.h, f.w), *middle = calloc(f.h + f.w, width);
     enum fg_status status = FG_OK;
-    if (!seen || !middle)
+    if (!seen || !picture || !middle)
         status = fg_fail(message, FG_ENVIRONMENT, "no memory for a picture");
     for (size_t n = 0; n < (size_t)in->n && status == FG_OK; n++) {
         for (size_t k = 0; k < 3; k++) {
             uint8_t *to = (uint8_t *)fg_tensor_data(out, memory) + n * height * width * 3 + k;
             for (size_t i = 0; i < f.h * f.w; i++)
                 seen[i] = shown(f, i / f.w, i % f.w, k);
-            for (size_t y = 0; y < f.h; y++)
-                resize_line(seen + y * f.w, 1, in->w, middle + y * width, 1, out->w);
+            int32_t h, w;
+            cut(seen, in, step, picture, &h, &w);
+            for (size_t y = 0; y < (size_t)h; y++)
+                resize_line(picture + y * (size_t)w, 1, w, middle + y * width, 1, out->w);
             for (size_t x = 0; x < width; x++)
-                resize_line(middle + x, width, in->h, to + x * 3, width * 3, out->h);
+                resize_line(middle + x, width, h, to + x * 3, width * 3, out->h);
         }
         f.bytes += f.pitch * f.h + (step->format == FG_NV12 ? f.pitch * f.h / 2 : 0);
     }
     free(seen);
+    free(picture);
     free(middle);
     return status;
 }

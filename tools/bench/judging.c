@@ -52,8 +52,12 @@ enum fg_status fg_judging_open(struct fg_judging *judging, struct fg_backend *ba
     uint8_t *pixels = judging->memory.segment[FG_SEGMENT_FRAME];
     for (size_t i = 0; i < (size_t)batch * (size_t)height * (size_t)width * 3; i++)
         pixels[i] = (uint8_t)(i * 2654435761u >> 13);
-    fg_inference_set_frame(&judging->inference, &judging->memory, pixels, height, width, FG_RGB8,
-                           (size_t)width * 3);
+    fg_inference_set_frame(&judging->inference, &judging->memory,
+                           &(struct fg_frame){.pixels = pixels,
+                                              .width = width,
+                                              .height = height,
+                                              .format = FG_RGB8,
+                                              .pitch = (size_t)width * 3});
     return backend->prepare(backend, judging->inference.program, &judging->memory, message);
 }
 

@@ -31,6 +31,7 @@ struct contracts {
     uint32_t count;
     struct {
         struct fg_contract contract;
+        const struct fg_config_view *view;
         uint32_t slot;
         bool broken; /* one line for each is enough */
     } of[FG_CONFIG_VIEWS * FG_CONFIG_BUNDLES];
@@ -42,17 +43,27 @@ static void compare_frame(struct fg_camera_viewer *viewer, const struct fg_camer
     const char *name = frame->name ? frame->name : "a frame";
     for (uint32_t i = 0; i < contracts->count; i++) {
         const struct fg_contract *c = &contracts->of[i].contract;
-        const bool other_size = c->width && (frame->width != c->width || frame->height != c->height);
+        const uint32_t slot = contracts->of[i].slot;
+        struct fg_frame seen = {.width = frame->width, .height = frame->height};
+        int32_t width, height;
+        fg_setup_aim(contracts->of[i].view, &seen);
+        fg_frame_seen(&seen, &width, &height);
+        const bool outside =
+            !fg_region_fits(fg_region_of(seen.region, seen.width, seen.height), seen.width, seen.height);
+        const bool other_size = c->width && (width != c->width || height != c->height);
         const bool other_colour = c->channels && fg_pixel_channels(frame->format) != c->channels;
         if (contracts->of[i].broken)
             continue;
+        if (outside)
+            fg_report_add(report, "slot %u: the region of view %s is not inside %.300s, which has %dx%d",
+                          slot, contracts->of[i].view->name, name, frame->width, frame->height);
         if (other_size)
-            fg_report_add(report, "slot %u: judges pictures of %dx%d, but %.300s has %dx%d",
-                          contracts->of[i].slot, c->width, c->height, name, frame->width, frame->height);
+            fg_report_add(report, "slot %u: judges pictures of %dx%d, but %.300s has %dx%d", slot, c->width,
+                          c->height, name, width, height);
         if (other_colour)
-            fg_report_add(report, "slot %u: judges %s pictures, but %.300s is not", contracts->of[i].slot,
+            fg_report_add(report, "slot %u: judges %s pictures, but %.300s is not", slot,
                           c->channels == 1 ? "grey" : "colour", name);
-        contracts->of[i].broken = other_size || other_colour;
+        contracts->of[i].broken = outside || other_size || other_colour;
     }
 }
 
@@ -65,6 +76,7 @@ static void collect_contracts(const struct fg_config *config, uint32_t camera, s
             if (fg_bundle_open(config->view[v].bundle[i], &bundle, NULL) != FG_OK)
                 continue; /* the plan has said so */
             contracts->of[contracts->count].contract = fg_bundle_header(bundle)->contract;
+            contracts->of[contracts->count].view = &config->view[v];
             contracts->of[contracts->count++].slot = i;
             fg_bundle_close(bundle);
         }

@@ -1,5 +1,5 @@
-/* flawgate line CONFIG [IO[=0|1|pulse]] [--safe]: drives and watches the ios of a simulated board, by what they
- * are for. It is that driver's other side: a real board has real wires. */
+/* flawgate line CONFIG [IO[=0|1|pulse]] [--safe]: drives and watches the ios of a simulated board, by what
+ * they are for. It is that driver's other side: a real board has real wires. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* A row of YUV or Bayer pixels as RGB, as kernels/step.h defines it.
+/* A piece of a row of YUV or Bayer pixels as RGB, as kernels/step.h defines it.
  *
  * Two pixels at a time, whose channels go to an array each first, since gcc vectorises that (three to six
  * times as fast as writing pixel after pixel). */
@@ -64,6 +64,7 @@ FG_CPU_CLONES static void decode_nv12(const uint8_t *luma, const uint8_t *chroma
 struct bayer_row {
     const uint8_t *above, *here, *below;
     int32_t width;
+    int32_t begin, end; /* the places that are wanted */
     bool red;
     int32_t first; /* the first place of the row's own colour: 0 or 1 */
 };
@@ -95,23 +96,27 @@ FG_INLINE void decode_green(const struct bayer_row *r, int32_t left, int32_t x, 
     *other = to_8_bits((sample(r->above, x, bits) + sample(r->below, x, bits) + 1) >> 1, bits);
 }
 
-/* A pixel anywhere, at an edge too. */
+/* A pixel anywhere, at an edge too; rgb: its three values. */
 FG_INLINE void decode_place(const struct bayer_row *r, int32_t x, int32_t bits, uint8_t *rgb) {
     const int32_t left = x > 0 ? x - 1 : 1, right = x < r->width - 1 ? x + 1 : x - 1;
-    uint8_t *to = rgb + (size_t)x * 3, *own = to + (r->red ? 0 : 2), *other = to + (r->red ? 2 : 0);
+    uint8_t *own = rgb + (r->red ? 0 : 2), *other = rgb + (r->red ? 2 : 0);
     if (x % 2 == r->first)
-        decode_coloured(r, left, x, right, bits, own, to + 1, other);
+        decode_coloured(r, left, x, right, bits, own, rgb + 1, other);
     else
-        decode_green(r, left, x, right, bits, own, to + 1, other);
+        decode_green(r, left, x, right, bits, own, rgb + 1, other);
 }
 
 /* Between the edges in pairs: a green place and the coloured one behind it. */
 FG_INLINE void decode_bayer(const struct bayer_row *row, int32_t bits, uint8_t *rgb) {
     const struct bayer_row r = *row;
     uint8_t own[2 * PAIRS], green[2 * PAIRS], other[2 * PAIRS];
-    const int32_t inner = r.first + 1, all = (r.width - 1 - inner) / 2;
-    for (int32_t x = 0; x < inner; x++)
-        decode_place(&r, x, bits, rgb);
+    const int32_t last = r.end < r.width ? r.end : r.width - 1; /* behind the last place of a pair */
+    int32_t inner = r.begin > 0 ? r.begin : 1;
+    inner += inner % 2 == r.first;
+    inner = inner < r.end ? inner : r.end;
+    const int32_t all = inner < last ? (last - inner) / 2 : 0;
+    for (int32_t x = r.begin; x < inner; x++)
+        decode_place(&r, x, bits, rgb + (size_t)(x - r.begin) * 3);
     for (int32_t begin = 0; begin < all; begin += PAIRS) {
         const int32_t pairs = block_at(begin, all), from = inner + 2 * begin;
         for (int32_t i = 0; i < pairs; i++) {
@@ -119,10 +124,11 @@ FG_INLINE void decode_bayer(const struct bayer_row *row, int32_t bits, uint8_t *
             decode_green(&r, x - 1, x, x + 1, bits, &own[k], &green[k], &other[k]);
             decode_coloured(&r, x, x + 1, x + 2, bits, &own[k + 1], &green[k + 1], &other[k + 1]);
         }
-        interleave(r.red ? own : other, green, r.red ? other : own, 2 * pairs, rgb + (size_t)from * 3);
+        interleave(r.red ? own : other, green, r.red ? other : own, 2 * pairs,
+                   rgb + (size_t)(from - r.begin) * 3);
     }
-    for (int32_t x = inner + 2 * all; x < r.width; x++)
-        decode_place(&r, x, bits, rgb);
+    for (int32_t x = inner + 2 * all; x < r.end; x++)
+        decode_place(&r, x, bits, rgb + (size_t)(x - r.begin) * 3);
 }
 
 /* Each depth is compiled for itself. */
@@ -138,7 +144,8 @@ FG_CPU_CLONES static void decode_bayer_12(const struct bayer_row *r, uint8_t *rg
     decode_bayer(r, 12, rgb);
 }
 
-static void decode_bayer_row(const struct fg_cpu_frame *frame, int32_t y, uint8_t *rgb) {
+static void decode_bayer_row(const struct fg_cpu_frame *frame, int32_t y, int32_t begin, int32_t end,
+                             uint8_t *rgb) {
     const size_t pitch = frame->pitch;
     const uint8_t *here = frame->bytes + (size_t)y * pitch;
     const bool red = y % 2 == fg_pixel_red_row(frame->format);
@@ -147,18 +154,23 @@ static void decode_bayer_row(const struct fg_cpu_frame *frame, int32_t y, uint8_
                                   .here = here,
                                   .below = y < frame->height - 1 ? here + pitch : here - pitch,
                                   .width = frame->width,
+                                  .begin = begin,
+                                  .end = end,
                                   .red = red,
                                   .first = red ? red_column : 1 - red_column};
     const int32_t bits = fg_pixel_bayer_bits(frame->format);
     (bits == 8 ? decode_bayer_8 : bits == 10 ? decode_bayer_10 : decode_bayer_12)(&row, rgb);
 }
 
-void fg_cpu_decode_row(const struct fg_cpu_frame *frame, int32_t y, uint8_t *rgb) {
+void fg_cpu_decode_row(const struct fg_cpu_frame *frame, int32_t y, int32_t begin, int32_t end,
+                       uint8_t *rgb) {
     const uint8_t *row = frame->bytes + (size_t)y * frame->pitch;
+    const size_t first = (size_t)begin;
     if (frame->format == FG_YUYV)
-        decode_yuyv(row, frame->width, rgb);
+        decode_yuyv(row + 2 * first, end - begin, rgb);
     else if (frame->format == FG_NV12)
-        decode_nv12(row, frame->bytes + (size_t)(frame->height + y / 2) * frame->pitch, frame->width, rgb);
+        decode_nv12(row + first, frame->bytes + (size_t)(frame->height + y / 2) * frame->pitch + first,
+                    end - begin, rgb);
     else
-        decode_bayer_row(frame, y, rgb);
+        decode_bayer_row(frame, y, begin, end, rgb);
 }

@@ -16,7 +16,8 @@ static inline bool fg_cpu_is_encoded(enum fg_pixel_format format) {
     return format != FG_GREY8 && format != FG_RGB8;
 }
 
-/* Row y of an encoded frame as width RGB pixels. */
-void fg_cpu_decode_row(const struct fg_cpu_frame *frame, int32_t y, uint8_t *rgb);
+/* Pixels begin to end of row y of an encoded frame as RGB {end - begin, 3}. Both are even, but for an end that is the
+ * frame's width. */
+void fg_cpu_decode_row(const struct fg_cpu_frame *frame, int32_t y, int32_t begin, int32_t end, uint8_t *rgb);
 
 #endif

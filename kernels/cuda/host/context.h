@@ -26,6 +26,8 @@ struct fg_cuda_recording {
     int32_t height, width;   /* of frames */
     size_t pitch;
     enum fg_pixel_format format;
+    struct fg_region region; /* what is seen of them */
+    int32_t rotation;
     cudaGraph_t graph; /* NULL: its steps have been run, one by one */
     cudaGraphExec_t exec;
     cudaGraphNode_t copy; /* of the frame to the device; NULL: there is none */

@@ -1,5 +1,6 @@
 /* Programs as CUDA graphs: one for each shape of frames that came lately, its lanes as branches. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernels/cuda/host/context.h"
 #include "kernels/cuda/host/cuda.h"
@@ -36,7 +37,8 @@ static bool fits(const struct fg_cuda_recording *r, const struct fg_program *pro
             return false;
     const struct fg_step *step = frame_step(program);
     return !step || (step->pitch == r->pitch && step->in[0]->h == r->height && step->in[0]->w == r->width &&
-                     step->format == r->format);
+                     step->format == r->format && step->rotation == r->rotation &&
+                     !memcmp(&step->region, &r->region, sizeof r->region));
 }
 
 struct fg_cuda_recording *fg_cuda_recording_for(struct fg_cuda_program *p, const struct fg_memory *memory) {
@@ -55,6 +57,8 @@ struct fg_cuda_recording *fg_cuda_recording_for(struct fg_cuda_program *p, const
         oldest->width = step->in[0]->w;
         oldest->pitch = step->pitch;
         oldest->format = step->format;
+        oldest->region = step->region;
+        oldest->rotation = step->rotation;
     }
     return oldest;
 }

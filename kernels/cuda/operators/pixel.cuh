@@ -6,9 +6,9 @@
 #include "kernels/cuda/operators/device.cuh"
 
 struct fg_picture {
-    const uint8_t *values;
-    size_t pitch; /* bytes of a row, */
-    size_t image; /* of an image */
+    const uint8_t *values; /* {n, h, w, c} in the format's own layout */
+    size_t pitch;          /* bytes from row to row */
+    size_t image;          /* bytes from image to image */
     int h, w, c;
     int red_row, red_column, bits; /* meant for Bayer only */
 };

@@ -1,6 +1,8 @@
 /* RESIZE: Pillow's antialiased BILINEAR with its own integer arithmetic, bit-exact with the CPU's: coefficients of 22
  * fractional bits, made on the device in double; a horizontal pass rounded to 8 bits, then a vertical one. The horizontal
- * one reads the frame in the camera's own format. The frame is read once from the host, into the workspace.
+ * one reads the region of the frame in the camera's own format. The frame is read once from the host, into the workspace.
+ * A rotation costs no pass of its own: a mirrored side has its weights in reverse, and where rows become columns the
+ * horizontal pass sums rows of the frame.
  *
  * A product and a sum must round twice, as they do on the CPU, so products of doubles are __dmul_rn, which nvcc never
  * joins to a sum; tests/cuda/check_contraction.py looks whether the PTX has such an instruction. */
@@ -9,10 +11,12 @@
 #define PRECISION 22                /* bits of a weight behind the point */
 #define HALF (1 << (PRECISION - 1)) /* rounds a sum */
 
-/* The weights of one side: for each output place its first source, their number, and size numbers. */
+/* The weights of one side of the picture, out places long, over a side of the region, in places long. */
 struct filter {
     int in, out, size;
-    int *first, *count, *weight;
+    bool mirrored;      /* the picture's side runs against the region's */
+    int *first, *count; /* [out] first source of each place, and their number */
+    int *weight;        /* [out][size] */
 };
 
 __device__ static double triangle(double x) {
@@ -34,9 +38,9 @@ __global__ static void __launch_bounds__(FG_WARP) make_filters(struct filter col
         for (int k = begin; k < end; k++)
             sum += triangle((k - centre + 0.5) / stretch);
         for (int k = begin; k < end; k++)
-            f.weight[(size_t)i * f.size + k - begin] =
+            f.weight[(size_t)i * f.size + (f.mirrored ? end - 1 - k : k - begin)] =
                 (int)(0.5 + __dmul_rn(triangle((k - centre + 0.5) / stretch) / sum, 1 << PRECISION));
-        f.first[i] = begin;
+        f.first[i] = f.mirrored ? f.in - end : begin;
         f.count[i] = end - begin;
     }
 }
@@ -46,55 +50,89 @@ __device__ static uint8_t clip(int sum) {
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-/* Frames {n, h, w, c} to {n, h, columns, c}. One thread a value. f.count NULL: the width is kept. */
+/* Regions {n, r.height, r.width, c} of frames to {n, r.height, f.out, c}. One thread a value. f.count NULL: the width is
+ * kept. */
 template <class Reader>
-__global__ static void across(struct fg_picture p, int n, struct filter f, uint8_t *out) {
-    const unsigned count = (unsigned)(n * p.h * f.out * p.c);
+__global__ static void across(struct fg_picture p, struct fg_region r, int n, struct filter f, uint8_t *out) {
+    const unsigned count = (unsigned)(n * r.height * f.out * p.c);
     for (unsigned at = fg_thread(); at < count; at += fg_threads()) {
-        const int i = (int)at, k = i % p.c, x = i / p.c % f.out, y = i / p.c / f.out % p.h;
-        const Reader row(p, i / p.c / f.out / p.h, y, k);
+        const int i = (int)at, k = i % p.c, x = i / p.c % f.out, y = i / p.c / f.out % r.height;
+        const Reader row(p, i / p.c / f.out / r.height, r.y + y, k);
         if (!f.count) {
-            out[i] = (uint8_t)row.at(x);
+            out[i] = (uint8_t)row.at(r.x + x);
             continue;
         }
         int sum = HALF;
         for (int t = 0; t < f.count[x]; t++)
-            sum += row.at(f.first[x] + t) * f.weight[(size_t)x * f.size + t];
+            sum += row.at(r.x + f.first[x] + t) * f.weight[(size_t)x * f.size + t];
         out[i] = clip(sum);
     }
 }
 
-typedef void across_kernel(struct fg_picture p, int n, struct filter f, uint8_t *out);
-
-static across_kernel *across_of(enum fg_pixel_format format) {
-    switch (format) {
-    case FG_GREY8:
-    case FG_RGB8:
-        return across<fg_plain_row>;
-    case FG_YUYV:
-        return across<fg_yuyv_row>;
-    case FG_NV12:
-        return across<fg_nv12_row>;
-    default:
-        return fg_pixel_bayer_bits(format) > 8 ? across<fg_bayer_row<true>> : across<fg_bayer_row<false>>;
+/* The same where rows become columns: to {n, f.out, r.width, c}, a row for each column of the picture. */
+template <class Reader>
+__global__ static void turn(struct fg_picture p, struct fg_region r, int n, struct filter f, uint8_t *out) {
+    const unsigned count = (unsigned)(n * f.out * r.width * p.c);
+    for (unsigned at = fg_thread(); at < count; at += fg_threads()) {
+        const int i = (int)at, k = i % p.c, x = i / p.c % r.width, column = i / p.c / r.width % f.out;
+        int sum = HALF;
+        for (int t = 0; t < f.count[column]; t++) {
+            const Reader row(p, i / p.c / r.width / f.out, r.y + f.first[column] + t, k);
+            sum += row.at(r.x + x) * f.weight[(size_t)column * f.size + t];
+        }
+        out[i] = clip(sum);
     }
 }
 
-/* To {n, rows, w, 3}; grey three times. f.count NULL: the height is kept. */
-__global__ static void down(struct fg_picture p, int n, struct filter f, uint8_t *out) {
-    const unsigned count = (unsigned)(n * f.out * p.w * 3);
+typedef void first_kernel(struct fg_picture p, struct fg_region r, int n, struct filter f, uint8_t *out);
+
+template <class Reader> static first_kernel *first_by(bool turned) {
+    return turned ? turn<Reader> : across<Reader>;
+}
+
+static first_kernel *first_of(const struct fg_step *step) {
+    const bool turned = fg_rotation_turns(step->rotation);
+    switch (step->format) {
+    case FG_GREY8:
+    case FG_RGB8:
+        return first_by<fg_plain_row>(turned);
+    case FG_YUYV:
+        return first_by<fg_yuyv_row>(turned);
+    case FG_NV12:
+        return first_by<fg_nv12_row>(turned);
+    default:
+        return fg_pixel_bayer_bits(step->format) > 8 ? first_by<fg_bayer_row<true>>(turned)
+                                                     : first_by<fg_bayer_row<false>>(turned);
+    }
+}
+
+/* What the first pass leaves, or regions of frames that need none. */
+struct middle {
+    const uint8_t *values;
+    size_t image, along,
+        beside; /* bytes from image to image, and from a value to the next below it and beside it */
+    int w, c;   /* w: of the picture */
+};
+
+/* To {n, f.out, w, 3}; grey three times. f.count NULL: the height is kept. */
+__global__ static void down(struct middle m, int n, struct filter f, uint8_t *out) {
+    const unsigned count = (unsigned)(n * f.out * m.w * 3);
     for (unsigned at = fg_thread(); at < count; at += fg_threads()) {
-        const int i = (int)at, k = p.c == 3 ? i % 3 : 0, x = i / 3 % p.w, y = i / 3 / p.w % f.out;
-        const uint8_t *from = p.values + i / 3 / p.w / f.out * p.image + (size_t)x * p.c + k;
+        const int i = (int)at, k = m.c == 3 ? i % 3 : 0, x = i / 3 % m.w, y = i / 3 / m.w % f.out;
+        const uint8_t *from = m.values + i / 3 / m.w / f.out * m.image + (size_t)x * m.beside + k;
         if (!f.count) {
-            out[i] = from[y * p.pitch];
+            out[i] = from[y * m.along];
             continue;
         }
         int sum = HALF;
         for (int t = 0; t < f.count[y]; t++)
-            sum += from[(size_t)(f.first[y] + t) * p.pitch] * f.weight[(size_t)y * f.size + t];
+            sum += from[(size_t)(f.first[y] + t) * m.along] * f.weight[(size_t)y * f.size + t];
         out[i] = clip(sum);
     }
+}
+
+static int longer(const struct fg_tensor *frame) {
+    return frame->w > frame->h ? frame->w : frame->h;
 }
 
 static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
@@ -102,7 +140,8 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
     return in && out && in->dtype == FG_U8 && out->dtype == FG_U8 && in->n == out->n && out->c == 3 &&
            in->c == fg_pixel_channels(step->format) && !fg_pixel_lacks(step->format, in->w, in->h) &&
-           fg_is_counted(fg_tensor_count(out)) && fg_is_counted((size_t)in->n * in->h * out->w * in->c);
+           fg_region_fits(step->region, in->w, in->h) && fg_rotation_is_known(step->rotation) &&
+           fg_is_counted(fg_tensor_count(out)) && fg_is_counted((size_t)in->n * longer(in) * out->w * in->c);
 }
 
 static int filter_size(int in, int out) {
@@ -120,16 +159,17 @@ size_t fg_cuda_frame_bytes(const struct fg_step *step) {
     return (size_t)(in->n - 1) * image + fg_pixel_span(step->format, in->w, in->h, step->pitch);
 }
 
-/* The frame, both filters and the picture between the passes: enough for any format, which may change with the frame. */
+/* The frame, both filters and the picture between the passes: enough for any format, region and rotation, which may change
+ * with the frame. */
 static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
-    return fg_size_align(fg_cuda_frame_bytes(step)) + filter_bytes(in->w, out->w) +
-           filter_bytes(in->h, out->h) + (size_t)in->n * in->h * out->w * 3;
+    return fg_size_align(fg_cuda_frame_bytes(step)) + filter_bytes(longer(in), out->w) +
+           filter_bytes(longer(in), out->h) + (size_t)in->n * longer(in) * out->w * 3;
 }
 
-static struct filter filter_of(int in, int out, void *memory) {
-    struct filter f = {in, out, filter_size(in, out), static_cast<int *>(memory), nullptr, nullptr};
+static struct filter filter_of(int in, int out, bool mirrored, void *memory) {
+    struct filter f = {in, out, filter_size(in, out), mirrored, static_cast<int *>(memory), nullptr, nullptr};
     f.count = f.first + out;
     f.weight = f.count + out;
     return f;
@@ -148,23 +188,28 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     if (error != cudaSuccess)
         return fg_fail(message, FG_DEVICE_LOST, "a frame cannot be copied: %s", cudaGetErrorString(error));
     scratch += fg_size_align(bytes);
-    struct filter columns = filter_of(in->w, out->w, scratch);
-    scratch += filter_bytes(in->w, out->w);
-    struct filter rows = filter_of(in->h, out->h, scratch);
-    scratch += filter_bytes(in->h, out->h);
-    uint8_t *middle = reinterpret_cast<uint8_t *>(scratch);
-    struct fg_picture p = {frame,
-                           step->pitch,
-                           fg_pixel_frame_bytes(step->format, in->h, step->pitch),
-                           in->h,
-                           in->w,
-                           in->c,
-                           fg_pixel_red_row(step->format),
-                           fg_pixel_red_column(step->format),
-                           fg_pixel_bayer_bits(step->format)};
-    if (in->w == out->w)
+    const int rotation = step->rotation;
+    const bool turned = fg_rotation_turns(rotation);
+    const struct fg_region region = fg_region_of(step->region, in->w, in->h);
+    const int wide = turned ? region.height : region.width, high = turned ? region.width : region.height;
+    struct filter columns = filter_of(wide, out->w, rotation == 90 || rotation == 180, scratch);
+    scratch += filter_bytes(wide, out->w);
+    struct filter rows = filter_of(high, out->h, rotation == 180 || rotation == 270, scratch);
+    scratch += filter_bytes(high, out->h);
+    uint8_t *values = reinterpret_cast<uint8_t *>(scratch);
+    const size_t c = (size_t)in->c, image = fg_pixel_frame_bytes(step->format, in->h, step->pitch);
+    const struct fg_picture p = {frame,
+                                 step->pitch,
+                                 image,
+                                 in->h,
+                                 in->w,
+                                 in->c,
+                                 fg_pixel_red_row(step->format),
+                                 fg_pixel_red_column(step->format),
+                                 fg_pixel_bayer_bits(step->format)};
+    if (wide == out->w && !rotation)
         columns.count = nullptr;
-    if (in->h == out->h)
+    if (high == out->h && !rotation)
         rows.count = nullptr;
     enum fg_status status = FG_OK;
     if (columns.count || rows.count) {
@@ -172,15 +217,20 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
         status =
             fg_launch(&call, dim3(fg_blocks(places, FG_WARP).x, 2), FG_WARP, make_filters, columns, rows);
     }
+    struct middle m = {frame + region.y * step->pitch + region.x * c, image, step->pitch, c, out->w, in->c};
     const bool plain = step->format == FG_GREY8 || step->format == FG_RGB8;
     if (columns.count || !plain) {
+        const size_t row = (size_t)out->w * c, column = (size_t)high * c; /* bytes */
+        m.values = values;
+        m.image = high * row;
+        m.along = turned ? c : row;
+        m.beside = turned ? column : c;
         if (status == FG_OK)
-            status = fg_launch(&call, fg_blocks((size_t)in->n * in->h * out->w * in->c), FG_BLOCK,
-                               across_of(step->format), p, in->n, columns, middle);
-        p = {middle, (size_t)out->w * in->c, (size_t)in->h * out->w * in->c, in->h, out->w, in->c, 0, 0, 0};
+            status = fg_launch(&call, fg_blocks((size_t)in->n * high * row), FG_BLOCK, first_of(step), p,
+                               region, in->n, columns, values);
     }
     if (status == FG_OK)
-        status = fg_launch(&call, fg_blocks(fg_tensor_count(out)), FG_BLOCK, down, p, in->n, rows,
+        status = fg_launch(&call, fg_blocks(fg_tensor_count(out)), FG_BLOCK, down, m, in->n, rows,
                            fg_values<uint8_t>(&call, out));
     return status;
 }

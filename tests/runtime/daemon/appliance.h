@@ -16,16 +16,10 @@
 
 #include "board/gpio/simulated.h"
 #include "runtime/base/clock.h"
-#include "runtime/image/image.h"
 #include "runtime/line/snapshot.h"
-#include "trainer/bundle/calibrate.h"
+#include "tests/support/tiny.h"
 
 #define PATIENCE (60 * FG_S) /* for what must come; only a failing test waits so long */
-#define PICTURES 5
-#define SIDE 64
-
-static char folder[64]; /* bundles, pictures, board, configuration; of the whole program */
-static struct fg_message message;
 
 /* What is running. */
 static pid_t appliance;
@@ -33,74 +27,6 @@ static FILE *appliance_log;
 static struct fg_simulated *board;
 static modbus_t *plc;
 static uint64_t seen; /* output changes of before the test */
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        if ((call) != FG_OK)                                                                                 \
-            fail_msg("%s", message.text);                                                                    \
-    } while (0)
-
-/* ---- What it runs on ---- */
-
-static inline void make_picture(const char *path, int i) {
-    uint8_t pixels[SIDE * SIDE * 3];
-    for (int y = 0; y < SIDE; y++)
-        for (int x = 0; x < SIDE; x++)
-            for (int k = 0; k < 3; k++)
-                pixels[(y * SIDE + x) * 3 + k] =
-                    (uint8_t)(((x + i) / 4 % 2 ? 180 : 60) + (y * (k + 1 + i) / 2) % 40);
-    OK(fg_image_write_png(path, &(struct fg_image){pixels, SIDE, SIDE, 3}, &message));
-}
-
-/* An untrained network: what it says of a part is of no use, but always the same. */
-static inline void make_bundle(const char *name, int32_t side, int32_t base, uint64_t seed) {
-    static struct fg_network network;
-    struct fg_bundle_header header = {
-        .spec = {.backbone = FG_RESNET18, .height = side, .width = side, .base = base, .levels = 7},
-        .contract = {.width = SIDE, .height = SIDE, .channels = 3, .format = "rgb8"}};
-    struct fg_weights weights;
-    struct fg_backend *backend;
-    struct fg_draft draft;
-    char path[128], paths[PICTURES][128];
-    const char *held_out[PICTURES];
-    for (int i = 0; i < PICTURES; i++) {
-        snprintf(paths[i], sizeof paths[i], "%s/pictures/%d.png", folder, i);
-        held_out[i] = paths[i];
-    }
-    snprintf(header.provenance.name, sizeof header.provenance.name, "%s", name);
-    snprintf(path, sizeof path, "%s/%s.fgb", folder, name);
-    OK(fg_network_init(&network, &header.spec, &message));
-    OK(fg_weights_open(&weights, &network, &message));
-    OK(fg_cpu_open(1, 1, &backend, &message));
-    fg_weights_draw(&weights, seed, true);
-    OK(fg_draft_open(&draft, path, &weights, &header, backend, &message));
-    OK(fg_calibrate_draft(&draft, held_out, PICTURES, 0.01f, NULL, NULL, NULL, &message));
-    OK(fg_draft_write(&draft, path, &message));
-    fg_draft_close(&draft);
-    backend->close(backend);
-    fg_weights_close(&weights);
-}
-
-static inline int make_folder(void **state) {
-    (void)state;
-    strcpy(folder, "/tmp/flawgate-line-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    char path[128];
-    snprintf(path, sizeof path, "%s/pictures", folder);
-    assert_int_equal(mkdir(path, 0700), 0);
-    for (int i = 0; i < PICTURES; i++) {
-        snprintf(path, sizeof path, "%s/pictures/%d.png", folder, i);
-        make_picture(path, i);
-    }
-    return 0;
-}
-
-static inline int remove_folder(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    return system(command);
-}
 
 static inline uint16_t free_port(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -166,7 +92,8 @@ static inline void wait_log(const char *text) {
     fail_msg("flawgated ended before it said \"%s\"", text);
 }
 
-/* Starts a daemon and returns when it listens. more: the rest of the camera's section and whatever follows. */
+/* Starts a daemon and returns when it listens. more: the rest of the camera's section and whatever
+ * follows. */
 static inline void launch(const char *program, const char *bundles, const char *more) {
     char path[128];
     int log[2];

@@ -1,4 +1,5 @@
-/* flawgated-hanging: the real daemon, linked with a clock that a test moves and a CPU backend that it makes hang. */
+/* flawgated-hanging: the real daemon, linked with a clock that a test moves and a CPU backend that it makes
+ * hang. */
 #include "tests/runtime/daemon/hanging.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* What a test and flawgated-hanging share: the time that the daemon sees, and what its device does. In a file that both
- * map, whose name is in FG_HANGING. */
+/* What a test and flawgated-hanging share: the time that the daemon sees, and what its device does. In a file
+ * that both map, whose name is in FG_HANGING. */
 #ifndef FG_TESTS_RUNTIME_DAEMON_HANGING_H
 #define FG_TESTS_RUNTIME_DAEMON_HANGING_H
 

@@ -294,8 +294,8 @@ static void test_trigger_and_command_at_once(void **state) {
     stop();
 }
 
-/* 64 parts are on their way to the reject point: the line is not ready, and one that comes all the same is a part
- * without verdict and a missed reject. */
+/* 64 parts are on their way to the reject point: the line is not ready, and one that comes all the same is a
+ * part without verdict and a missed reject. */
 static void test_missed_reject_stops_the_line(void **state) {
     (void)state;
     start("one.fgb", "}\n" TRIGGERS REJECT "deadline_ms = 20000\nreject { delay_ms = 600000 }\n");

@@ -58,8 +58,8 @@ static void go_on(void) {
     assert_int_equal(sem_post(&world->go), 0);
 }
 
-/* The line goes around at every request, and answers in the middle of its round: at the second answer it has finished
- * one that began after the first request. */
+/* The line goes around at every request, and answers in the middle of its round: at the second answer it has
+ * finished one that began after the first request. */
 static void turn(void) {
     static uint16_t watchdog;
     for (int i = 0; i < 2; i++)
@@ -90,8 +90,8 @@ static void expect_loss_after(int64_t limit) {
     assert_int_equal(input(1), FG_FAULT_DEVICE_LOST);
 }
 
-/* Modbus tells of the loss, which no command takes away or gives work to, while an edge is a part that the device does not
- * judge; outputs are safe; then it ends, though no call to the device returns. */
+/* Modbus tells of the loss, which no command takes away or gives work to, while an edge is a part that the
+ * device does not judge; outputs are safe; then it ends, though no call to the device returns. */
 static void expect_end(uint32_t part) {
     assert_false(status_bit(0) || status_bit(READY));
     wait_level("FAULT", true);

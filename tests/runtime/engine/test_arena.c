@@ -103,6 +103,21 @@ static void test_filled_again(void **state) {
     fg_arena_close(arena);
 }
 
+/* Where asserts are on, what was given back is poison. The address sanitizer does not even let it be read. */
+static void test_poison(void **state) {
+    (void)state;
+#if defined FG_DEBUG && !defined __SANITIZE_ADDRESS__
+    struct fg_arena *arena = open_arena(0, 4096, 1);
+    const float *piece = (const float *)take(fg_arena_bank(arena, 0), 1000);
+    fg_bank_empty(fg_arena_bank(arena, 0));
+    for (int i = 0; i < 250; i++)
+        assert_true(piece[i] != piece[i]);
+    fg_arena_close(arena);
+#else
+    skip();
+#endif
+}
+
 static void test_sealed(void **state) {
     (void)state;
     struct fg_arena *arena = open_arena(4096, 0, 0);
@@ -151,6 +166,7 @@ static void test_impossible_sizes(void **state) {
         enum fg_status status;
     } cases[] = {{0, 0, 0, FG_USAGE},
                  {0, 0, 3, FG_USAGE},
+                 {0, 4096, FG_MAX_BANKS + 1, FG_USAGE},
                  {SIZE_MAX, 0, 0, FG_USAGE}, /* rounds up past the end to nothing */
                  {4096, SIZE_MAX - 10, 1, FG_USAGE},
                  {4096, SIZE_MAX / 4, 5, FG_USAGE},
@@ -172,6 +188,7 @@ int main(void) {
         cmocka_unit_test(test_exact),
         cmocka_unit_test(test_banks_are_apart),
         cmocka_unit_test(test_filled_again),
+        cmocka_unit_test(test_poison),
         cmocka_unit_test(test_sealed),
         cmocka_unit_test(test_every_page_is_there),
         cmocka_unit_test(test_impossible_sizes),

@@ -259,6 +259,126 @@ static void test_formats(void **state) {
     unload(&l);
 }
 
+/* A picture of 90 x 72 pixels, RGB, with something at one place. */
+static void draw_part(uint8_t *rgb) {
+    for (int i = 0; i < 72 * 90; i++)
+        memset(rgb + 3 * i, 60 + (i / 90 * 3 + i % 90 * 2) % 90, 3);
+    for (int y = 20; y < 29; y++)
+        memset(rgb + 3 * (y * 90 + 55), 255, 12 * 3);
+}
+
+/* What is seen of a frame, as a picture of its own. */
+static struct fg_frame cut(const struct fg_frame *frame, uint8_t *out) {
+    const struct fg_region r = frame->region;
+    struct fg_frame seen = {.pixels = out, .format = FG_RGB8};
+    fg_frame_seen(frame, &seen.width, &seen.height);
+    seen.pitch = (size_t)seen.width * 3;
+    for (int32_t y = 0; y < r.height; y++)
+        for (int32_t x = 0; x < r.width; x++) {
+            const int32_t row = frame->rotation == 90    ? x
+                                : frame->rotation == 180 ? r.height - 1 - y
+                                : frame->rotation == 270 ? r.width - 1 - x
+                                                         : y,
+                          column = frame->rotation == 90    ? r.height - 1 - y
+                                   : frame->rotation == 180 ? r.width - 1 - x
+                                   : frame->rotation == 270 ? y
+                                                            : x;
+            memcpy(out + (size_t)row * seen.pitch + column * 3,
+                   frame->pixels + (size_t)(r.y + y) * frame->pitch + (r.x + x) * 3, 3);
+        }
+    return seen;
+}
+
+/* Judged through the region, a part has the score to the bit, and the box brought to the frame, of the picture that was cut
+ * and rotated beforehand. */
+static void test_views(void **state) {
+    (void)state;
+    write_bundle(1, 0, 2, any_size);
+    struct loaded l;
+    ok(load(&l, calibrated, true));
+    static uint8_t rgb[72 * 90 * 3], piece[72 * 90 * 3];
+    draw_part(rgb);
+    for (int32_t rotation = 0; rotation < 360; rotation += 90) {
+        const struct fg_frame frame = {.pixels = rgb,
+                                       .width = 90,
+                                       .height = 72,
+                                       .format = FG_RGB8,
+                                       .pitch = 270,
+                                       .region = {33, 5, 49, 40},
+                                       .rotation = rotation};
+        const struct fg_frame seen = cut(&frame, piece);
+        struct fg_judgement expected, judged;
+        ok(fg_engine_submit(l.engine, &seen, &message));
+        ok(fg_engine_finish(l.engine, INT64_MAX, INFINITY, &expected, &message));
+        const float threshold = expected.score * 0.9f;
+        ok(fg_engine_submit(l.engine, &seen, &message));
+        ok(fg_engine_finish(l.engine, INT64_MAX, threshold, &expected, &message));
+        ok(fg_engine_submit(l.engine, &frame, &message));
+        ok(fg_engine_finish(l.engine, INT64_MAX, threshold, &judged, &message));
+        assert_memory_equal(&judged.score, &expected.score, sizeof judged.score);
+        const struct fg_box *box = &judged.box, *at = &expected.box;
+        assert_true(at->w > 0 && at->area > 0);
+        assert_int_equal(box->area, at->area);
+        assert_int_equal(box->w, rotation % 180 ? at->h : at->w);
+        assert_int_equal(box->h, rotation % 180 ? at->w : at->h);
+        /* The box marks the same pixels: its first one in the frame is its corner in the cut. */
+        assert_true(box->x >= 33 && box->x + box->w <= 33 + 49 && box->y >= 5 && box->y + box->h <= 5 + 40);
+        const int32_t left = rotation == 0     ? at->x
+                             : rotation == 90  ? at->y
+                             : rotation == 180 ? 49 - at->x - at->w
+                                               : 49 - at->y - at->h,
+                      top = rotation == 0     ? at->y
+                            : rotation == 90  ? 40 - at->x - at->w
+                            : rotation == 180 ? 40 - at->y - at->h
+                                              : at->x;
+        assert_int_equal(box->x, 33 + left);
+        assert_int_equal(box->y, 5 + top);
+    }
+    unload(&l);
+}
+
+/* The contract is of what is seen: the region once it is rotated. */
+static void test_views_keep_the_contract(void **state) {
+    (void)state;
+    write_bundle(1, 0, 2, (struct fg_contract){.width = 40, .height = 50, .channels = 3, .format = "rgb8"});
+    struct loaded l;
+    ok(load(&l, calibrated, true));
+    static uint8_t pixels[90 * 72 * 3];
+    static const struct {
+        struct fg_region region;
+        int32_t rotation;
+        const char *refused;
+    } views[] = {
+        {{3, 5, 40, 50}, 0, NULL},
+        {{3, 5, 40, 50}, 180, NULL},
+        {{3, 5, 50, 40}, 90, NULL},
+        {{3, 5, 50, 40}, 270, NULL},
+        {{3, 5, 40, 50}, 90, "seen as 50x40"},
+        {{3, 5, 50, 40}, 0, "seen as 50x40"},
+        {{0, 0, 0, 0}, 90, "seen as 72x90"},
+        {{51, 5, 40, 50}, 0, "region 51,5 40x50 is not inside"},
+        {{3, 23, 40, 50}, 0, "region 3,23 40x50 is not inside"},
+        {{3, 5, 40, 50}, 45, "rotation 45"},
+    };
+    for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
+        const struct fg_frame frame = {.pixels = pixels,
+                                       .width = 90,
+                                       .height = 72,
+                                       .format = FG_RGB8,
+                                       .pitch = 270,
+                                       .region = views[i].region,
+                                       .rotation = views[i].rotation};
+        if (!views[i].refused) {
+            ok(fg_engine_accepts(l.engine, &frame, &message));
+        } else {
+            assert_int_equal(fg_engine_accepts(l.engine, &frame, &message), FG_INPUT);
+            if (!strstr(message.text, views[i].refused))
+                fail_msg("\"%s\" does not say \"%s\"", message.text, views[i].refused);
+        }
+    }
+    unload(&l);
+}
+
 /* Weights that overflow on a bright part, but not on the self-test's grey one: never a verdict. */
 static void test_overflow_is_not_finite(void **state) {
     (void)state;
@@ -303,16 +423,39 @@ static void test_box(void **state) {
         for (int x = 8; x < 16; x++)
             map[y * 16 + x] = 1.5f;
     void *scratch = malloc(fg_defect_scratch(8, 16));
-    struct fg_box box = fg_defect_find(map, 8, 16, 1, 80, 320, scratch);
+    struct fg_frame frame = {.width = 320, .height = 80};
+    struct fg_box box = fg_defect_find(map, 8, 16, 1, &frame, scratch);
     assert_int_equal(box.x, 40);
     assert_int_equal(box.y, 10);
     assert_int_equal(box.w, 40);
     assert_int_equal(box.h, 20);
     assert_int_equal(box.area, 2 * 10 * 20);
-    box = fg_defect_find(map, 8, 16, 1, 9, 17, scratch); /* not a multiple: every touched pixel is inside */
+    const struct fg_frame odd = {.width = 17, .height = 9};
+    box = fg_defect_find(map, 8, 16, 1, &odd, scratch); /* not a multiple: every touched pixel is inside */
     assert_true(box.x <= 2 && box.x + box.w >= 5 && box.y <= 1 && box.y + box.h >= 4);
-    box = fg_defect_find(map, 8, 16, 3, 80, 320, scratch);
-    assert_true(box.w == 0 && box.area == 0);
+    box = fg_defect_find(map, 8, 16, 3, &frame, scratch);
+    assert_true(box.x == 0 && box.w == 0 && box.area == 0);
+    /* The same map of a region at 100, 50, seen in each rotation: the defect is near another corner each time. */
+    static const struct {
+        int32_t rotation, width, height;
+        struct fg_box box;
+    } seen[] = {
+        {0, 320, 80, {140, 60, 40, 20, 400}},
+        {90, 80, 320, {110, 50 + 320 - 80, 20, 40, 400}},
+        {180, 320, 80, {100 + 320 - 80, 50 + 80 - 30, 40, 20, 400}},
+        {270, 80, 320, {100 + 80 - 30, 90, 20, 40, 400}},
+    };
+    for (size_t i = 0; i < sizeof seen / sizeof *seen; i++) {
+        frame = (struct fg_frame){.width = 600,
+                                  .height = 500,
+                                  .region = {100, 50, seen[i].width, seen[i].height},
+                                  .rotation = seen[i].rotation};
+        box = fg_defect_find(map, 8, 16, 1, &frame, scratch);
+        assert_memory_equal(&box, &seen[i].box, sizeof box);
+        frame.region.x = 700; /* nothing is found: nothing is moved */
+        box = fg_defect_find(map, 8, 16, 3, &frame, scratch);
+        assert_true(box.x == 0 && box.y == 0 && box.w == 0 && box.h == 0 && box.area == 0);
+    }
     free(scratch);
 }
 
@@ -322,6 +465,7 @@ int main(void) {
         cmocka_unit_test(test_self_test),       cmocka_unit_test(test_contract),
         cmocka_unit_test(test_formats),         cmocka_unit_test(test_overflow_is_not_finite),
         cmocka_unit_test(test_deadline),        cmocka_unit_test(test_box),
+        cmocka_unit_test(test_views),           cmocka_unit_test(test_views_keep_the_contract),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

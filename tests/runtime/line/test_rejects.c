@@ -1,4 +1,4 @@
-/* Rejecting by permission (line.md section 4) and the result block (section 2), as functions of time. */
+/* Rejecting by permission and the result block, as functions of time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -107,7 +107,8 @@ static void test_short_pulse_inside_a_long_one(void **state) {
     assert_false(actuation.reject);
 }
 
-/* A thread that sleeps over a reject point still pulses for the whole width, and a point that is long past is told. */
+/* A thread that sleeps over a reject point still pulses for the whole width, and a point that is long past is
+ * told. */
 static void test_late_call(void **state) {
     (void)state;
     fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 100 * MS, 20 * MS, 0), FG_DEFECT);

@@ -152,7 +152,12 @@ static void test_random_orders(void **state) {
             uint8_t picture[64 * 96 * 3];
             for (size_t i = 0; i < sizeof picture; i++)
                 picture[i] = (uint8_t)draw(256);
-            fg_inference_set_frame(&inference, &memory, picture, height, width, FG_RGB8, (size_t)width * 3);
+            fg_inference_set_frame(&inference, &memory,
+                                   &(struct fg_frame){.pixels = picture,
+                                                      .width = width,
+                                                      .height = height,
+                                                      .format = FG_RGB8,
+                                                      .pitch = (size_t)width * 3});
             ok(backend->prepare(backend, inference.program, &memory, &message));
             ok(fg_backend_run(backend, inference.program, &memory, &message));
 
@@ -242,11 +247,35 @@ static void test_height(void **state) {
     backend->close(backend);
 }
 
+/* What has no room is not written behind the arrays, and the plan is refused, with asserts and without. */
+static void test_no_room(void **state) {
+    (void)state;
+    struct fg_backend *backend;
+    ok(fg_cpu_open(1, 1, &backend, &message));
+    for (uint32_t added = 2; added <= 6; added++) {
+        struct fg_plan *plan;
+        ok(fg_plan_open(4, 4, 1, &plan, &message));
+        for (uint32_t i = 0; i < added; i++) {
+            const struct fg_tensor *x = fg_plan_tensor(plan, FG_SEGMENT_ACTIVATIONS, FG_F32, 1, 8, 8, 4);
+            assert_non_null(fg_plan_step(plan, &(struct fg_step){.op = FG_SIMAM, .in = {x}, .out = {x}}, 0));
+        }
+        const struct fg_program *program;
+        struct fg_plan_report report;
+        message.text[0] = 0;
+        assert_int_equal(fg_plan_finish(plan, backend, &program, &report, &message),
+                         added > 4 ? FG_USAGE : FG_OK);
+        assert_int_equal(strstr(message.text, "4 tensors and 4 steps") != NULL, added > 4);
+        fg_plan_close(plan);
+    }
+    backend->close(backend);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_orders),
         cmocka_unit_test(test_training_reuse),
         cmocka_unit_test(test_height),
+        cmocka_unit_test(test_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,109 @@
+/* Triggers the cameras, hands their frames to the parts, and tries those again that are gone. */
+#include "runtime/line/cameras.h"
+
+#include "runtime/base/log.h"
+#include "runtime/line/faults.h"
+#include "runtime/line/part.h"
+#include "runtime/line/state.h"
+
+/* "camera TOP", or "camera" where there is one without a name. */
+static const char *name_camera(const struct fg_line *l, uint32_t camera, char text[FG_CONFIG_NAME + 8]) {
+    const char *name = l->s.config->camera[camera].name;
+    snprintf(text, FG_CONFIG_NAME + 8, "camera%s%s", *name ? " " : "", name);
+    return text;
+}
+
+static void report_camera(struct fg_line *l, uint32_t camera, const char *what) {
+    char name[FG_CONFIG_NAME + 8];
+    fg_count(&l->show.counters.camera_errors);
+    fg_faults_raise(l, FG_FAULT_CAMERA);
+    fg_log(FG_LOG_ERROR, "%s: %s", name_camera(l, camera, name), what);
+}
+
+static void lose_camera(struct fg_line *l, uint32_t camera) {
+    struct fg_line_camera *c = &l->camera[camera];
+    c->gone = true;
+    c->wait_ns = FG_CAMERA_FIRST_WAIT;
+    c->retry_ns = fg_clock_ns() + c->wait_ns;
+    fg_part_no_frame(l, camera);
+}
+
+enum fg_status fg_cameras_arm(struct fg_line *l, struct fg_message *message) {
+    enum fg_status status = FG_OK;
+    for (uint32_t i = 0; i < l->s.config->cameras && status == FG_OK; i++)
+        status = l->s.camera[i]->arm(l->s.camera[i], message);
+    return status;
+}
+
+void fg_cameras_trigger(struct fg_line *l, uint32_t mask) {
+    for (uint32_t i = 0; i < l->s.config->cameras; i++) {
+        struct fg_camera *camera = l->s.camera[i];
+        struct fg_message message;
+        if (!(mask & 1u << i))
+            continue;
+        const enum fg_status status = camera->trigger(camera, &message);
+        if (status == FG_OK)
+            continue;
+        report_camera(l, i, message.text);
+        if (status == FG_ENVIRONMENT)
+            lose_camera(l, i);
+        else
+            fg_part_no_frame(l, i);
+    }
+}
+
+void fg_cameras_take(struct fg_line *l, uint32_t camera, bool dead) {
+    struct fg_line_camera *c = &l->camera[camera];
+    struct fg_camera *device = l->s.camera[camera];
+    struct fg_message message;
+    struct fg_camera_frame frame;
+    enum fg_status status;
+    while ((status = device->next(device, 0, &frame, &message)) == FG_OK) {
+        const bool again = c->counted && frame.sequence == c->sequence; /* one that was shown before */
+        c->counted = true;
+        c->sequence = frame.sequence;
+        if (again || !fg_part_frame(l, camera, &frame))
+            device->release(device, &frame);
+    }
+    if (status == FG_TIMEOUT && !dead)
+        return;
+    report_camera(l, camera, status == FG_TIMEOUT ? "its descriptor is dead" : message.text);
+    lose_camera(l, camera);
+}
+
+bool fg_cameras_gone(const struct fg_line *l) {
+    return fg_cameras_due(l) != INT64_MAX;
+}
+
+int64_t fg_cameras_due(const struct fg_line *l) {
+    int64_t due = INT64_MAX;
+    for (uint32_t i = 0; i < l->s.config->cameras; i++)
+        if (l->camera[i].gone && l->camera[i].retry_ns < due)
+            due = l->camera[i].retry_ns;
+    return due;
+}
+
+/* Fault 16 shows for as long as a camera is gone, whoever clears it. */
+static void retry_camera(struct fg_line *l, uint32_t camera, int64_t now_ns) {
+    struct fg_line_camera *c = &l->camera[camera];
+    struct fg_camera *device = l->s.camera[camera];
+    struct fg_message message;
+    char name[FG_CONFIG_NAME + 8];
+    enum fg_status status = device->reopen(device, &message);
+    if (status == FG_OK)
+        status = device->arm(device, &message);
+    if (status == FG_OK) {
+        *c = (struct fg_line_camera){0};
+        fg_log(FG_LOG_INFO, "%s: it is back", name_camera(l, camera, name));
+        return;
+    }
+    fg_faults_raise(l, FG_FAULT_CAMERA);
+    c->wait_ns = 2 * c->wait_ns < FG_CAMERA_LONGEST_WAIT ? 2 * c->wait_ns : FG_CAMERA_LONGEST_WAIT;
+    c->retry_ns = now_ns + c->wait_ns;
+}
+
+void fg_cameras_retry(struct fg_line *l, int64_t now_ns) {
+    for (uint32_t i = 0; i < l->s.config->cameras; i++)
+        if (l->camera[i].gone && l->camera[i].retry_ns <= now_ns)
+            retry_camera(l, i, now_ns);
+}

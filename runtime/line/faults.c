@@ -1,0 +1,54 @@
+/* Latches and logs what is wrong with the line. */
+#include "runtime/line/faults.h"
+
+#include "runtime/base/clock.h"
+#include "runtime/base/log.h"
+#include "runtime/line/state.h"
+
+#define FIRST FG_FAULT_CAMERA
+#define BIT(fault) (1u << ((fault)-FIRST))
+
+void fg_faults_raise(struct fg_line *l, enum fg_fault fault) {
+    if (!l->show.fault || fault == FG_FAULT_DEVICE_LOST)
+        l->show.error = (uint16_t)fault;
+    l->show.fault = true;
+    if (!(l->faults & BIT(fault)))
+        fg_log(FG_LOG_ERROR, "fault %u: %s", (unsigned)fault, fg_fault_text(fault));
+    l->faults |= BIT(fault);
+}
+
+void fg_faults_halt(struct fg_line *l, enum fg_fault fault) {
+    fg_faults_raise(l, fault);
+    if (!l->halted)
+        fg_log(FG_LOG_ERROR, "line stopped, because %s", fg_fault_text(fault));
+    l->halted = true;
+}
+
+void fg_faults_clear(struct fg_line *l) {
+    l->show.missed_trigger = l->show.result_overrun = false;
+    for (uint32_t fault = FIRST; fault < FIRST + 32; fault++)
+        if (l->faults & BIT(fault) && fault != FG_FAULT_DEVICE_LOST) {
+            l->faults &= ~BIT(fault);
+            fg_log(FG_LOG_INFO, "fault %u is cleared", fault);
+        }
+    l->show.fault = l->faults;
+    l->show.error = l->faults ? FG_FAULT_DEVICE_LOST : FG_FAULT_NONE;
+    if (l->halted)
+        fg_log(FG_LOG_INFO, "line released");
+    l->halted = false;
+    l->watchdog_ns = fg_clock_ns();
+}
+
+void fg_faults_missed_trigger(struct fg_line *l) {
+    l->show.missed_trigger = true;
+    fg_count(&l->show.counters.missed_triggers);
+}
+
+void fg_faults_missed_reject(struct fg_line *l, const char *why) {
+    fg_count(&l->show.counters.late);
+    if (l->s.config->missed_reject == FG_MISSED_STOP)
+        fg_faults_halt(l, FG_FAULT_MISSED_REJECT);
+    else
+        fg_faults_raise(l, FG_FAULT_MISSED_REJECT);
+    fg_log(FG_LOG_ERROR, "missed reject: %s", why);
+}

@@ -1,0 +1,22 @@
+/* Faults of the line: latched for the PLC, logged when they come and when they are cleared. The line's thread
+ * alone uses them. */
+#ifndef FG_RUNTIME_LINE_FAULTS_H
+#define FG_RUNTIME_LINE_FAULTS_H
+
+#include "runtime/modbus/registers.h"
+
+struct fg_line;
+
+/* Latches a fault. The error code is the first one's, but for the loss of the device, which a PLC has to read
+ * whatever was wrong before. */
+void fg_faults_raise(struct fg_line *l, enum fg_fault fault);
+/* Latches a fault that stops the line until it is cleared. */
+void fg_faults_halt(struct fg_line *l, enum fg_fault fault);
+/* Clears all that is latched, and lets the line go on. The loss of the device stays. */
+void fg_faults_clear(struct fg_line *l);
+
+void fg_faults_missed_trigger(struct fg_line *l);
+/* A part was not rejected in time, or cannot be; why is for the log. */
+void fg_faults_missed_reject(struct fg_line *l, const char *why);
+
+#endif

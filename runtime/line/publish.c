@@ -1,0 +1,88 @@
+/* Fills the snapshot that servers answer from, and tells the actuation which levels it asks for. */
+#include "runtime/line/publish.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/line/cameras.h"
+#include "runtime/line/state.h"
+
+void fg_publish_begin(struct fg_line *l) {
+    const struct fg_config *config = l->s.config;
+    struct fg_snapshot *show = &l->show;
+    show->coils = config->trigger.enable_at_start ? FG_COIL_TRIGGER_ENABLE : 0;
+    show->holding = (struct fg_holding){.slot = (uint16_t)config->job.slot,
+                                        .reject = config->reject.delay,
+                                        .pulse = (uint16_t)config->reject.pulse};
+    show->configuration_checksum = config->checksum;
+    show->arena_size_mib = (uint32_t)((fg_arena_size(l->s.arena) + fg_arena_size(l->s.device)) >> 20);
+    show->version = FG_LINE_VERSION;
+    fg_publish(l);
+}
+
+void fg_publish_time(struct fg_line *l, uint32_t total) {
+    const uint32_t place = total < FG_LINE_TIMES ? total : FG_LINE_TIMES - 1;
+    l->show.total_min = !l->time_count || total < l->show.total_min ? total : l->show.total_min;
+    l->show.total_max = total > l->show.total_max ? total : l->show.total_max;
+    l->times[place]++;
+    l->time_count++;
+    l->time_sum += total;
+    l->show.total_mean = (uint32_t)(l->time_sum / l->time_count);
+    /* The smallest time that 99 % do not exceed. */
+    const uint64_t wanted = (l->time_count * 99 + 99) / 100;
+    uint64_t sum = 0;
+    uint32_t p99 = 0;
+    while (p99 < FG_LINE_TIMES - 1 && (sum += l->times[p99]) < wanted)
+        p99++;
+    l->show.total_p99 = p99;
+}
+
+void fg_publish_reset(struct fg_line *l) {
+    memset(&l->show.counters, 0, sizeof l->show.counters);
+    memset(l->times, 0, sizeof l->times);
+    l->time_sum = l->time_count = 0;
+    l->show.total_min = l->show.total_mean = l->show.total_p99 = l->show.total_max = 0;
+}
+
+void fg_publish_measure(struct fg_line *l) {
+    char text[128];
+    const ssize_t size = l->statm < 0 ? -1 : pread(l->statm, text, sizeof text - 1, 0);
+    if (size > 0) {
+        text[size] = 0;
+        char *resident; /* the second number, in pages */
+        strtoul(text, &resident, 10);
+        l->show.resident_mib =
+            (uint32_t)(strtoul(resident, NULL, 10) * (unsigned long)sysconf(_SC_PAGESIZE) >> 20);
+    }
+    if (!l->show.updating) /* else the judge is filling a bank */
+        l->show.arena_used_mib =
+            (uint32_t)((fg_arena_high_water(l->s.arena) + fg_arena_high_water(l->s.device)) >> 20);
+    l->show.uptime_s = (uint32_t)((fg_clock_ns() - l->started_ns) / FG_S);
+}
+
+void fg_publish(struct fg_line *l) {
+    struct fg_snapshot *show = &l->show;
+    show->able = fg_line_able(l);
+    show->busy = fg_part_any(l);
+    show->online =
+        l->loaded && !l->halted && !l->lost_at_ns && !((show->coils & FG_COIL_OFFLINE) && !show->busy);
+    /* After a job change that failed the bundles of before are in use. */
+    const bool fallback =
+        l->loaded && !show->updating && !l->slot_waiting && show->active_slot != show->holding.slot;
+    show->degraded = fallback || fg_cameras_gone(l);
+    show->result_valid = l->results.valid;
+    show->result_expired = l->results.expired;
+    show->result_sequence = l->results.sequence;
+    show->results_queued = (uint16_t)l->results.queued;
+    show->result = l->results.block;
+    show->reject_active = fg_actuator_rejecting(l->s.actuator);
+    fg_snapshot_publish(&l->cell, show);
+    /* Once the last part has its verdict, the end waits for nothing but a job that is late. */
+    const bool halt = l->halted || l->lost_at_ns || (l->stop_at_ns && !show->busy);
+    const uint32_t wanted = (l->last_pass ? FG_WANT_PASS : 0u) |
+                            (show->able && fg_line_listening(l) ? FG_WANT_READY : 0u) |
+                            (show->fault ? FG_WANT_FAULT : 0u) | (halt ? FG_WANT_HALT : 0u);
+    fg_actuator_want(l->s.actuator, wanted);
+}

@@ -1,0 +1,232 @@
+/* Cameras and boards that misbehave, on a line in this process. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/runtime/line/running.h"
+
+static int make(void **state) {
+    make_folder(state);
+    make_bundle("one", SIDE, 4, 1);
+    return 0;
+}
+
+static void begin_one(void) {
+    add_bundle(0, "one");
+    begin();
+    set_threshold(0, ALL_PASS);
+}
+
+/* ---- Frames ---- */
+
+static void test_damaged_frame(void **state) {
+    (void)state;
+    begin_one();
+    test_camera_plan(camera[0], TEST_DAMAGED);
+    trigger_able();
+    expect_result(1, FG_INOPERATIVE, FG_REASON_BAD_FRAME);
+    assert_int_equal(now.counters.camera_errors, 1);
+    trigger_able();
+    expect_result(2, FG_PASS, FG_REASON_NONE);
+    expect_no_frames();
+}
+
+static void test_lost_frame(void **state) {
+    (void)state;
+    config.deadline_ms = 500;
+    begin_one();
+    test_camera_plan(camera[0], TEST_LOST);
+    trigger_able();
+    expect_result(1, FG_INOPERATIVE, FG_REASON_NO_FRAME);
+    assert_int_equal(now.error, FG_FAULT_CAMERA);
+    assert_int_equal(now.counters.camera_errors, 1);
+    assert_false(now.exposure_complete);
+    WAIT(now.able); /* one frame was lost, the camera is there */
+    assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_false(look()->fault);
+    expect_no_frames();
+}
+
+/* A frame that comes after its part's deadline is not the next part's. */
+static void test_delayed_frame(void **state) {
+    (void)state;
+    config.deadline_ms = 1000;
+    begin_one();
+    test_camera_plan(camera[0], TEST_DELAYED);
+    test_camera_plan(camera[0], TEST_LOST);
+    trigger_able();
+    expect_result(1, FG_INOPERATIVE, FG_REASON_NO_FRAME);
+    trigger_able();
+    test_camera_deliver(camera[0]);
+    expect_result(2, FG_INOPERATIVE, FG_REASON_NO_FRAME);
+    assert_int_equal(now.counters.pass, 0);
+    expect_no_frames();
+}
+
+/* A frame that was shown before is not judged as the next part's, whatever time it says. */
+static void test_doubled_frame(void **state) {
+    (void)state;
+    float score[PICTURES];
+    for (int doubled = 0; doubled < 2; doubled++) {
+        begin_one();
+        for (uint32_t i = 0; i < PICTURES; i++) {
+            if (doubled)
+                test_camera_plan(camera[0], TEST_DOUBLED);
+            trigger_able();
+            wait_result(i + 1);
+            if (doubled)
+                assert_true(now.result.score == score[i]);
+            score[i] = now.result.score;
+        }
+        end(state);
+        config.view[0].bundles = 0;
+    }
+    assert_true(score[0] != score[1]);
+}
+
+/* ---- A camera that is gone ---- */
+
+static void expect_gone(void) {
+    WAIT(now.error == FG_FAULT_CAMERA && !now.able && now.degraded);
+}
+
+static void wait_reopens(uint32_t more) {
+    const uint32_t before = test_camera_count(camera[0]).reopens;
+    const int64_t patience_ends = fg_clock_ns() + PATIENCE;
+    while (test_camera_count(camera[0]).reopens < before + more) {
+        assert_true(fg_clock_ns() < patience_ends);
+        sched_yield();
+    }
+}
+
+static void come_back(uint32_t part) {
+    test_camera_return(camera[0]);
+    WAIT(now.able && !now.degraded);
+    assert_true(now.fault); /* until it is cleared */
+    assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_false(look()->fault);
+    trigger_able();
+    expect_result(part, FG_PASS, FG_REASON_NONE);
+    expect_no_frames();
+}
+
+/* Between two parts: its descriptor tells, and is left alone from then on. */
+static void test_camera_vanishes_and_comes_back(void **state) {
+    (void)state;
+    begin_one();
+    trigger_able();
+    wait_result(1);
+    test_camera_vanish(camera[0]);
+    expect_gone();
+    const uint32_t looks = test_camera_count(camera[0]).looks;
+    wait_reopens(2);
+    assert_int_equal(test_camera_count(camera[0]).looks, looks);
+    trigger();
+    expect_result(2, FG_INOPERATIVE, FG_REASON_NOT_READY);
+    /* Nobody clears the fault for longer than until the next attempt. */
+    assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    expect_gone();
+    come_back(3);
+}
+
+/* While its frame is awaited: the part does not wait for its deadline. */
+static void test_camera_vanishes_during_a_part(void **state) {
+    (void)state;
+    begin_one();
+    test_camera_plan(camera[0], TEST_DELAYED);
+    trigger_able();
+    test_camera_vanish(camera[0]);
+    expect_result(1, FG_INOPERATIVE, FG_REASON_NO_FRAME);
+    expect_gone();
+    come_back(2);
+}
+
+/* While its frame is judged: the frame stays readable. */
+static void test_camera_vanishes_while_judged(void **state) {
+    (void)state;
+    begin_one();
+    close_gate();
+    trigger_able();
+    WAIT(now.exposure_complete);
+    test_camera_vanish(camera[0]);
+    expect_gone();
+    open_gate();
+    expect_result(1, FG_PASS, FG_REASON_NONE);
+    come_back(2);
+}
+
+/* ---- The board ---- */
+
+static void test_edges_lost(void **state) {
+    (void)state;
+    begin_one();
+    WAIT(now.able);
+    test_board_edge(board, TRIGGER, true, 3);
+    expect_result(1, FG_PASS, FG_REASON_NONE);
+    assert_true(now.missed_trigger);
+    assert_int_equal(now.error, FG_FAULT_EDGES_LOST);
+    assert_int_equal(now.counters.missed_triggers, 1);
+    assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_false(look()->fault || now.missed_trigger);
+}
+
+static void wait_level(uint32_t io, bool level) {
+    const int64_t patience_ends = fg_clock_ns() + PATIENCE;
+    while (test_board_level(board, io) != level) {
+        assert_true(fg_clock_ns() < patience_ends);
+        sched_yield();
+    }
+}
+
+/* An output that cannot be set stops the line until the fault is cleared; it is set as soon as it can be. */
+static void test_output_fails(void **state) {
+    (void)state;
+    config.fail_safe = FG_REJECT_ALL;
+    config.reject.delay = 1000;
+    begin_one();
+    WAIT(now.able);
+    test_board_break(board, REJECT, true);
+    set_threshold(0, ALL_DEFECT);
+    trigger();
+    WAIT(now.error == FG_FAULT_OUTPUT);
+    assert_false(now.online || now.able);
+    assert_false(test_board_level(board, REJECT));
+    wait_level(READY_OUT, false);
+    test_board_break(board, REJECT, false);
+    wait_level(REJECT, true);
+    assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    wait_level(REJECT, false);
+    wait_level(READY_OUT, true);
+}
+
+/* Without edges nothing is seen of what passes: not ready, whoever clears the fault. */
+static void test_board_vanishes(void **state) {
+    (void)state;
+    begin_one();
+    WAIT(now.able);
+    test_board_vanish(board);
+    WAIT(now.error == FG_FAULT_EDGES_LOST && !now.able);
+    assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_false(look()->able);
+    assert_int_equal(command(FG_COMMAND_TRIGGER, 0), FG_MODBUS_BUSY);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, reset_config, end)
+    const struct CMUnitTest tests[] = {
+        TEST(test_damaged_frame),
+        TEST(test_lost_frame),
+        TEST(test_delayed_frame),
+        TEST(test_doubled_frame),
+        TEST(test_camera_vanishes_and_comes_back),
+        TEST(test_camera_vanishes_during_a_part),
+        TEST(test_camera_vanishes_while_judged),
+        TEST(test_edges_lost),
+        TEST(test_output_fails),
+        TEST(test_board_vanishes),
+    };
+    return cmocka_run_group_tests(tests, make, remove_folder);
+}

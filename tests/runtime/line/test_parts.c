@@ -1,0 +1,382 @@
+/* Parts on a line in this process: the order of verdicts, the queue, several views, and jobs between them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "runtime/line/part.h"
+#include "tests/runtime/line/running.h"
+
+static int make(void **state) {
+    make_folder(state);
+    make_bundle("one", SIDE, 4, 1);
+    make_bundle("two", SIDE, 4, 2);
+    return 0;
+}
+
+static void begin_queue(uint32_t queue) {
+    config.trigger.queue = queue;
+    config.results.buffer = true;
+    add_bundle(0, "one");
+    begin();
+    set_threshold(0, ALL_PASS);
+}
+
+/* A part that is refused while another waits for its frame has its verdict after it. */
+static void test_refused_parts_keep_their_turn(void **state) {
+    (void)state;
+    begin_queue(1);
+    test_camera_plan(camera[0], TEST_DELAYED);
+    trigger_able();
+    trigger();
+    trigger();
+    WAIT(now.counters.triggers == 3);
+    assert_int_equal(now.counters.inoperative, 0);
+    assert_int_equal(now.counters.missed_triggers, 2);
+    assert_true(now.busy && now.missed_trigger && !now.result_valid);
+    test_camera_deliver(camera[0]);
+    expect_next(1, FG_PASS, FG_REASON_NONE);
+    expect_next(2, FG_INOPERATIVE, FG_REASON_NOT_READY);
+    expect_next(3, FG_INOPERATIVE, FG_REASON_NOT_READY);
+    WAIT(!now.busy);
+    assert_int_equal(now.counters.pass, 1);
+    assert_int_equal(now.counters.inoperative, 2);
+    assert_int_equal(now.last_trigger_id, 1);
+    expect_no_frames();
+}
+
+/* With a queue the next part is exposed while the one before is judged; it is full with as many as it is
+ * long. */
+static void test_queue(void **state) {
+    (void)state;
+    begin_queue(2);
+    close_gate();
+    trigger_able();
+    WAIT(now.exposure_complete);
+    WAIT(now.able); /* again */
+    assert_true(now.busy);
+    trigger_able();
+    WAIT(now.exposure_complete);
+    assert_false(look()->able);
+    trigger();
+    WAIT(now.counters.triggers == 3);
+    assert_int_equal(command(FG_COMMAND_TRIGGER, 0), FG_MODBUS_BUSY);
+    assert_int_equal(look()->counters.pass + now.counters.inoperative, 0);
+    open_gate();
+    expect_next(1, FG_PASS, FG_REASON_NONE);
+    expect_next(2, FG_PASS, FG_REASON_NONE);
+    expect_next(3, FG_INOPERATIVE, FG_REASON_NOT_READY);
+    WAIT(now.able);
+    assert_int_equal(now.counters.missed_triggers, 2);
+    expect_no_frames();
+}
+
+/* Parts go through a queue of eight in order, whatever happens to each. */
+static void test_long_queue(void **state) {
+    (void)state;
+    begin_queue(8);
+    for (uint32_t round = 0; round < 3; round++) {
+        close_gate();
+        for (uint32_t i = 0; i < 8; i++) {
+            test_camera_plan(camera[0], i % 3 == 1 ? TEST_DAMAGED : TEST_WHOLE);
+            trigger_able();
+        }
+        assert_int_equal(look()->counters.pass, round * 5);
+        open_gate();
+        for (uint32_t i = 0; i < 8; i++)
+            expect_next(8 * round + i + 1, i % 3 == 1 ? FG_INOPERATIVE : FG_PASS,
+                        i % 3 == 1 ? FG_REASON_BAD_FRAME : FG_REASON_NONE);
+    }
+    expect_no_frames();
+}
+
+/* An abandoned part keeps its place in the queue for as long as the judge is at it. */
+static void test_deadline_in_the_queue(void **state) {
+    (void)state;
+    config.deadline_ms = 2000;
+    begin_queue(2);
+    close_gate();
+    trigger_able();
+    expect_next(1, FG_INOPERATIVE, FG_REASON_DEADLINE);
+    assert_int_equal(test_camera_count(camera[0]).lent, 1);
+    trigger_able();
+    WAIT(now.exposure_complete);
+    assert_false(look()->able);
+    open_gate();
+    expect_next(2, FG_PASS, FG_REASON_NONE);
+    WAIT(now.able);
+    expect_no_frames();
+}
+
+/* More parts than there are places wait for one verdict: their results are lost, and said to be. */
+static void test_no_place_left(void **state) {
+    (void)state;
+    add_bundle(0, "one");
+    begin();
+    test_camera_plan(camera[0], TEST_DELAYED);
+    trigger_able();
+    for (uint32_t i = 2; i <= FG_PARTS + 5; i++) {
+        trigger();
+        WAIT(now.counters.triggers == i);
+    }
+    assert_int_equal(now.counters.overruns, 5);
+    assert_int_equal(now.counters.inoperative, 5);
+    assert_true(now.result_overrun);
+    test_camera_deliver(camera[0]);
+    wait_result(FG_PARTS);
+    assert_int_equal(now.counters.inoperative, FG_PARTS + 4);
+    WAIT(!now.busy);
+    expect_no_frames();
+}
+
+/* Two views of one camera and one of another. */
+static void begin_views(bool folders) {
+    config.cameras = 2;
+    config.views = 3;
+    config.view[2].camera = 1;
+    strcpy(config.view[0].name, "left");
+    strcpy(config.view[1].name, "right");
+    strcpy(config.view[2].name, "top");
+    const char *const bundles[] = {"one", "two", "one"};
+    for (uint32_t v = 0; v < 3; v++) {
+        add_bundle(v, bundles[v]);
+        add_bundle(v, "two");
+    }
+    begin_with(folders);
+}
+
+static void set_thresholds(uint32_t first, uint32_t second, uint32_t third) {
+    set_threshold(0, first);
+    set_threshold(1, second);
+    set_threshold(2, third);
+}
+
+/* The part is what its deciding view is. */
+static void expect_decided(uint32_t view) {
+    for (uint32_t v = 0; v < FG_VIEWS; v++)
+        assert_int_equal(now.result.view[v].decided, v == view);
+    const struct fg_view_result *r = &now.result.view[view];
+    assert_int_equal(now.result.verdict, r->verdict);
+    assert_int_equal(now.result.reason, r->reason);
+    assert_true(now.result.score == r->score && now.result.threshold == r->threshold);
+    assert_int_equal(now.result.x, r->x);
+    assert_int_equal(now.result.y, r->y);
+    assert_int_equal(now.result.w, r->w);
+    assert_int_equal(now.result.h, r->h);
+    assert_int_equal(now.result.area, r->area);
+}
+
+static void expect_verdicts(enum fg_verdict first, enum fg_verdict second, enum fg_verdict third) {
+    assert_int_equal(now.result.view[0].verdict, first);
+    assert_int_equal(now.result.view[1].verdict, second);
+    assert_int_equal(now.result.view[2].verdict, third);
+    for (uint32_t v = 3; v < FG_VIEWS; v++)
+        assert_int_equal(now.result.view[v].verdict, 0);
+}
+
+static void test_worst_view_decides(void **state) {
+    (void)state;
+    begin_views(false);
+    set_thresholds(ALL_PASS, ALL_PASS, ALL_PASS);
+    trigger_able();
+    expect_result(1, FG_PASS, FG_REASON_NONE);
+    expect_verdicts(FG_PASS, FG_PASS, FG_PASS);
+    set_thresholds(ALL_PASS, ALL_DEFECT, ALL_PASS);
+    trigger_able();
+    expect_result(2, FG_DEFECT, FG_REASON_NONE);
+    expect_verdicts(FG_PASS, FG_DEFECT, FG_PASS);
+    expect_decided(1);
+    assert_true(now.result.w && now.result.area);
+    /* Views 0 and 2 see the same picture through the same bundle: the smaller threshold is exceeded more. */
+    set_thresholds(3 * ALL_DEFECT, ALL_PASS, ALL_DEFECT);
+    trigger_able();
+    expect_result(3, FG_DEFECT, FG_REASON_NONE);
+    expect_verdicts(FG_DEFECT, FG_PASS, FG_DEFECT);
+    expect_decided(2);
+    assert_true(now.result.view[0].score == now.result.view[2].score);
+    set_thresholds(ALL_DEFECT, ALL_PASS, 3 * ALL_DEFECT);
+    trigger_able();
+    expect_result(4, FG_DEFECT, FG_REASON_NONE);
+    expect_decided(0);
+    expect_no_frames();
+}
+
+/* One camera's fault makes its views INOPERATIVE, and so the part; the others are judged all the same. */
+static void test_one_camera_fails(void **state) {
+    (void)state;
+    begin_views(false);
+    set_thresholds(ALL_PASS, ALL_DEFECT, ALL_PASS);
+    test_camera_plan(camera[1], TEST_DAMAGED);
+    trigger_able();
+    expect_result(1, FG_INOPERATIVE, FG_REASON_BAD_FRAME);
+    expect_verdicts(FG_PASS, FG_DEFECT, FG_INOPERATIVE);
+    expect_decided(2);
+    test_camera_plan(camera[0], TEST_DAMAGED);
+    trigger_able();
+    expect_result(2, FG_INOPERATIVE, FG_REASON_BAD_FRAME);
+    expect_verdicts(FG_INOPERATIVE, FG_INOPERATIVE, FG_PASS);
+    expect_decided(0);
+    /* Its frame comes last: the other camera's views are judged meanwhile. */
+    test_camera_plan(camera[0], TEST_DELAYED);
+    trigger_able();
+    assert_false(look()->exposure_complete);
+    test_camera_deliver(camera[0]);
+    expect_result(3, FG_DEFECT, FG_REASON_NONE);
+    trigger_able();
+    expect_result(4, FG_DEFECT, FG_REASON_NONE);
+    expect_no_frames();
+}
+
+/* A slot is one of all views: all change, or, where one bundle cannot be loaded, none. */
+static void test_job_change_of_all_views(void **state) {
+    (void)state;
+    begin_views(false);
+    set_thresholds(ALL_PASS, ALL_PASS, ALL_PASS);
+    trigger_able();
+    wait_result(1);
+    const float one = now.result.view[0].score, two = now.result.view[1].score;
+    assert_true(one != two);
+    assert_int_equal(command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
+    WAIT(now.outcome == FG_OUTCOME_DONE);
+    assert_int_equal(now.active_slot, 1);
+    for (uint32_t part = 2; part <= PICTURES + 1; part++) { /* to the first picture again */
+        trigger_able();
+        wait_result(part);
+    }
+    assert_true(now.result.view[0].score == two && now.result.view[1].score == two);
+    assert_int_equal(now.result.slot, 1);
+    /* The last view's bundle of slot 0 is gone. */
+    snprintf(config.view[2].bundle[0], sizeof config.view[2].bundle[0], "%s/none.fgb", folder);
+    assert_int_equal(command(FG_COMMAND_SLOT, 0), FG_MODBUS_DONE);
+    WAIT(now.outcome == FG_FAULT_JOB);
+    assert_int_equal(now.active_slot, 1);
+    assert_true(now.degraded && now.fault);
+    for (uint32_t part = PICTURES + 2; part <= 2 * PICTURES + 1; part++) {
+        trigger_able();
+        wait_result(part);
+    }
+    assert_true(now.result.view[0].score == two && now.result.view[2].score == two);
+    assert_int_equal(command(FG_COMMAND_RUN, FG_CODE_SELF_TEST), FG_MODBUS_DONE);
+    WAIT(now.outcome == FG_OUTCOME_DONE);
+}
+
+/* A job change waits for all parts of the queue, and none is taken meanwhile. */
+static void test_job_change_behind_a_queue(void **state) {
+    (void)state;
+    add_bundle(0, "one");
+    add_bundle(0, "two");
+    config.trigger.queue = 3;
+    config.results.buffer = true;
+    begin();
+    set_threshold(0, ALL_PASS);
+    close_gate();
+    trigger_able();
+    trigger_able();
+    assert_int_equal(command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
+    assert_false(look()->able);
+    assert_int_equal(now.outcome, FG_OUTCOME_RUNNING);
+    trigger();
+    WAIT(now.counters.triggers == 3);
+    open_gate();
+    for (uint32_t part = 1; part <= 2; part++) {
+        wait_result(part);
+        assert_int_equal(now.result.slot, 0);
+        expect_next(part, FG_PASS, FG_REASON_NONE);
+    }
+    expect_next(3, FG_INOPERATIVE, FG_REASON_NOT_READY);
+    WAIT(now.outcome == FG_OUTCOME_DONE);
+    trigger_able();
+    wait_result(4);
+    assert_int_equal(now.result.slot, 1);
+}
+
+static void test_views_of_folders(void **state) {
+    (void)state;
+    config.trigger.queue = 4;
+    config.results.buffer = true;
+    begin_views(true);
+    set_thresholds(ALL_PASS, ALL_PASS, ALL_DEFECT);
+    for (uint32_t part = 1; part <= 8; part++)
+        trigger_able();
+    float first = 0;
+    for (uint32_t part = 1; part <= 8; part++) {
+        wait_result(part);
+        expect_verdicts(FG_PASS, FG_PASS, FG_DEFECT);
+        expect_decided(2);
+        assert_true(now.result.view[0].score == now.result.view[2].score);
+        if (part == 1)
+            first = now.result.score;
+        if (part == PICTURES + 1)
+            assert_true(now.result.score == first);
+        expect_next(part, FG_DEFECT, FG_REASON_NONE);
+    }
+}
+
+/* Two pictures side by side, each turned by 180 degrees. */
+static void draw_pair(uint8_t *pixels, int i) {
+    for (int half = 0; half < 2; half++) {
+        uint8_t picture[SIDE * SIDE * 3];
+        draw_picture(picture, (i + half) % PICTURES);
+        for (int y = 0; y < SIDE; y++)
+            for (int x = 0; x < SIDE; x++)
+                memcpy(pixels + ((size_t)y * 2 * SIDE + (size_t)half * SIDE + (size_t)x) * 3,
+                       picture + (((size_t)SIDE - 1 - (size_t)y) * SIDE + (size_t)SIDE - 1 - (size_t)x) * 3,
+                       3);
+    }
+}
+
+/* Two views of one frame, each of its own region, turned back: they see what a camera of their own would
+ * show. */
+static void test_regions_of_one_frame(void **state) {
+    float alone[PICTURES];
+    add_bundle(0, "one");
+    begin();
+    for (uint32_t i = 0; i < PICTURES; i++) {
+        trigger_able();
+        wait_result(i + 1);
+        alone[i] = now.result.view[0].score;
+    }
+    end(state);
+    reset_config(state);
+    draw = draw_pair;
+    config.camera[0].max_width = 2 * SIDE;
+    config.views = 2;
+    for (uint32_t v = 0; v < 2; v++) {
+        config.view[v] =
+            (struct fg_config_view){.x = v * SIDE, .width = SIDE, .height = SIDE, .rotation = 180};
+        snprintf(config.view[v].name, sizeof config.view[v].name, "half %u", v);
+        add_bundle(v, "one");
+    }
+    begin();
+    set_threshold(0, ALL_PASS);
+    set_threshold(1, ALL_DEFECT);
+    for (uint32_t i = 0; i < PICTURES; i++) {
+        trigger_able();
+        wait_result(i + 1);
+        assert_true(now.result.view[0].score == alone[i]);
+        assert_true(now.result.view[1].score == alone[(i + 1) % PICTURES]);
+        assert_true(now.result.x >= SIDE &&
+                    now.result.x + now.result.w <= 2 * SIDE); /* of the camera's frame */
+    }
+    expect_no_frames();
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, reset_config, end)
+    const struct CMUnitTest tests[] = {
+        TEST(test_refused_parts_keep_their_turn),
+        TEST(test_queue),
+        TEST(test_long_queue),
+        TEST(test_deadline_in_the_queue),
+        TEST(test_no_place_left),
+        TEST(test_worst_view_decides),
+        TEST(test_one_camera_fails),
+        TEST(test_job_change_of_all_views),
+        TEST(test_job_change_behind_a_queue),
+        TEST(test_regions_of_one_frame),
+        TEST(test_views_of_folders),
+    };
+    return cmocka_run_group_tests(tests, make, remove_folder);
+}
