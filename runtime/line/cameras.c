@@ -50,6 +50,10 @@ void fg_cameras_trigger(struct fg_line *l, uint32_t mask) {
         else
             fg_part_no_frame(l, i);
     }
+    /* A camera that has its frame at once is not waited for. */
+    for (uint32_t i = 0; i < l->s.config->cameras; i++)
+        if (mask & 1u << i && !l->camera[i].gone)
+            fg_cameras_take(l, i, false);
 }
 
 void fg_cameras_take(struct fg_line *l, uint32_t camera, bool dead) {

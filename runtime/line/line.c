@@ -186,11 +186,11 @@ static void serve_sources(struct fg_line *l) {
 
 static void turn(struct fg_line *l) {
     serve_sources(l);
+    fg_jobs_judge_next(l);
     const int64_t now = fg_clock_ns();
     for (size_t i = 0; i < TIME_COUNT; i++)
         if (TIMES[i].due(l) <= now)
             TIMES[i].act(l, now);
-    fg_jobs_judge_next(l);
     fg_jobs_start_waiting_load(l);
     if (is_well(l, now))
         fg_actuator_alive(l->s.actuator, now);
