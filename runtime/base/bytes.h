@@ -1,4 +1,6 @@
-/* Little-endian integers and floats in files, whatever the machine's own order is. */
+/* Little-endian integers and floats in files, whatever the machine's own order is.
+ *
+ * Errors: none. Owner: the caller owns the bytes, 2, 4 or 8 of them. Thread: any. NULL: never. */
 #ifndef FG_RUNTIME_BASE_BYTES_H
 #define FG_RUNTIME_BASE_BYTES_H
 
@@ -32,13 +34,14 @@ static inline uint64_t fg_get_u64(const unsigned char *bytes) {
     return fg_get_u32(bytes) | (uint64_t)fg_get_u32(bytes + 4) << 32;
 }
 
-/* A float's IEEE 754 bits, and back. */
+/* Gives the IEEE 754 bits of a float. */
 static inline uint32_t fg_float_bits(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
 }
 
+/* Gives the float that has these IEEE 754 bits. */
 static inline float fg_bits_float(uint32_t bits) {
     float value;
     memcpy(&value, &bits, sizeof value);

@@ -1,16 +1,18 @@
-/* The two clocks: monotonic for order and deadlines, wall for records that people read. */
+/* The two clocks: the monotonic one for order and deadlines, the wall clock for records that people read.
+ *
+ * Errors: none, as Linux always has both. Thread: any. */
 #ifndef FG_RUNTIME_BASE_CLOCK_H
 #define FG_RUNTIME_BASE_CLOCK_H
 
 #include <stdint.h>
 
-#define FG_MS ((int64_t)1000000) /* nanoseconds */
-#define FG_S ((int64_t)1000000000)
+#define FG_MS ((int64_t)1000000)   /* a millisecond in nanoseconds */
+#define FG_S ((int64_t)1000000000) /* a second in nanoseconds */
 
-/* CLOCK_MONOTONIC in nanoseconds: the clock of the kernel's GPIO edges. */
+/* Gives CLOCK_MONOTONIC in nanoseconds: the kernel stamps GPIO edges with it. */
 int64_t fg_clock_ns(void);
 
-/* CLOCK_REALTIME in milliseconds since 1970. */
+/* Gives CLOCK_REALTIME in milliseconds since 1970. */
 int64_t fg_clock_unix_ms(void);
 
 #endif

@@ -1,5 +1,7 @@
-/* Events between threads: a Linux eventfd, which poll can wait for beside sockets and lines. Made with
- * eventfd(2). */
+/* Events between threads: signals counted by a Linux eventfd, which poll can wait for beside sockets and
+ * GPIO. Who needs an event makes its descriptor with eventfd(2).
+ *
+ * Errors: none. Owner: who made the descriptor closes it. Thread: any, several at a time. */
 #ifndef FG_RUNTIME_BASE_EVENT_H
 #define FG_RUNTIME_BASE_EVENT_H
 
@@ -9,14 +11,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Signals are counted until they are taken. Async-signal-safe. */
+/* Adds one signal. A signal handler may call it. */
 static inline void fg_event_signal(int descriptor) {
     const uint64_t one = 1;
     while (write(descriptor, &one, sizeof one) < 0 && errno == EINTR)
         ;
 }
 
-/* Takes all signals at once. False when there was none (EFD_NONBLOCK); waits for one otherwise. */
+/* Takes all signals at once. Where there is none, an EFD_NONBLOCK descriptor gives false; any other waits for
+ * one. */
 static inline bool fg_event_take(int descriptor) {
     uint64_t count;
     ssize_t size;

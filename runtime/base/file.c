@@ -1,3 +1,4 @@
+/* Writes beside the place, flushes, renames. */
 #include "runtime/base/file.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum fg_status fail(const struct fg_file *file, struct fg_message *message, const char *what) {
+static enum fg_status fail_file(const struct fg_file *file, struct fg_message *message, const char *what) {
     const int error = errno;
     return fg_fail_errno(message, FG_ENVIRONMENT, error, "%.300s: cannot %s%s", file->path, what,
                          error == ENOSPC || error == EDQUOT ? " (make room on the disk)" : "");
@@ -18,7 +19,7 @@ static enum fg_status fail(const struct fg_file *file, struct fg_message *messag
 
 enum fg_status fg_file_create(struct fg_file *file, const char *path, struct fg_message *message) {
     file->descriptor = -1;
-    char *real = realpath(path, NULL); /* NULL: not there yet */
+    char *real = realpath(path, NULL); /* NULL where the file is not there yet */
     const int length = snprintf(file->path, sizeof file->path, "%s", real ? real : path);
     free(real);
     if ((size_t)length >= sizeof file->path)
@@ -26,11 +27,11 @@ enum fg_status fg_file_create(struct fg_file *file, const char *path, struct fg_
     struct stat old;
     if (!stat(file->path, &old) && S_ISDIR(old.st_mode)) {
         errno = EISDIR;
-        return fail(file, message, "create");
+        return fail_file(file, message, "create");
     }
     snprintf(file->temporary, sizeof file->temporary, "%s.tmp", file->path);
     file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    return file->descriptor < 0 ? fail(file, message, "create") : FG_OK;
+    return file->descriptor < 0 ? fail_file(file, message, "create") : FG_OK;
 }
 
 enum fg_status fg_file_create_in_memory(struct fg_file *file, const char *name, struct fg_message *message) {
@@ -48,7 +49,7 @@ enum fg_status fg_file_write(struct fg_file *file, const void *bytes, size_t siz
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
-            return fail(file, message, "write");
+            return fail_file(file, message, "write");
         at += written;
         size -= (size_t)written;
     }
@@ -63,7 +64,7 @@ enum fg_status fg_file_write_at(struct fg_file *file, size_t offset, const void 
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
-            return fail(file, message, "write");
+            return fail_file(file, message, "write");
         at += written;
         offset += (size_t)written;
         size -= (size_t)written;
@@ -71,7 +72,7 @@ enum fg_status fg_file_write_at(struct fg_file *file, size_t offset, const void 
     return FG_OK;
 }
 
-/* Owner first: changing it may take bits of the mode away. */
+/* The owner comes first: changing it may take bits of the mode away. */
 static void keep_owner_and_mode(const struct fg_file *file) {
     struct stat old;
     if (stat(file->path, &old))
@@ -98,17 +99,17 @@ enum fg_status fg_file_commit(struct fg_file *file, struct fg_message *message) 
     enum fg_status status = FG_OK;
     keep_owner_and_mode(file);
     if (fsync(file->descriptor))
-        status = fail(file, message, "flush");
+        status = fail_file(file, message, "flush");
     if (close(file->descriptor) && status == FG_OK)
-        status = fail(file, message, "close");
+        status = fail_file(file, message, "close");
     file->descriptor = -1;
     if (status == FG_OK && rename(file->temporary, file->path))
-        status = fail(file, message, "rename into place");
+        status = fail_file(file, message, "rename into place");
     if (status != FG_OK) {
         unlink(file->temporary);
         return status;
     }
-    return flush_folder(file->path) ? fail(file, message, "flush the folder of") : FG_OK;
+    return flush_folder(file->path) ? fail_file(file, message, "flush the folder of") : FG_OK;
 }
 
 void fg_file_abandon(struct fg_file *file) {

@@ -1,3 +1,4 @@
+/* Decides whether float16 is precise enough for a tensor. */
 #include "runtime/base/half.h"
 
 #include <math.h>

@@ -1,5 +1,7 @@
-/* float16 (IEEE 754 binary16) and bfloat16 as stored in files. Written on the bits, because compilers of our
- * targets lack the types; subnormals, infinities and NaN are kept. */
+/* float16 (IEEE 754 binary16) and bfloat16 as stored in files. The conversions work on the bits, because some
+ * of our targets' compilers lack the types. They keep subnormals, infinities and NaN.
+ *
+ * Errors: none. Owner: the caller owns the values. Thread: any. NULL: only an array of 0 values may be. */
 #ifndef FG_RUNTIME_BASE_HALF_H
 #define FG_RUNTIME_BASE_HALF_H
 
@@ -20,7 +22,7 @@ static inline float fg_half_to_float(uint16_t half) {
     return fg_bits_float(sign | magnitude);
 }
 
-/* Rounds to nearest, ties to even; from 65520 on to infinity. */
+/* Rounds to nearest, ties to even. Values from 65520 on become infinity. */
 static inline uint16_t fg_float_to_half(float value) {
     const uint32_t bits = fg_float_bits(value), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
     uint32_t half;
@@ -28,8 +30,7 @@ static inline uint16_t fg_float_to_half(float value) {
         half = 0x7e00 | (magnitude >> 13 & 0x3ff);
     else if (magnitude >= 0x477ff000)
         half = 0x7c00;
-    else if (magnitude <
-             0x38800000) /* below 2^-14: in 0.5 to 1 a float's last bit is 2^-24, a half's least */
+    else if (magnitude < 0x38800000) /* below 2^-14 halves are 2^-24 apart, as floats from 0.5 to 1 are */
         half = fg_float_bits(fg_bits_float(magnitude) + 0.5f) - fg_float_bits(0.5f);
     else
         half = (magnitude - (112u << 23) + 0xfff + (magnitude >> 13 & 1)) >> 13;

@@ -1,3 +1,4 @@
+/* Gathers the lines of a report, and makes one message of them. */
 #include "runtime/base/report.h"
 
 #include <stdarg.h>
@@ -5,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE 320 /* bytes; a longer line is cut */
+#define LINE_BYTES 320 /* a longer line is cut */
 
 void fg_report_add(struct fg_report *report, const char *format, ...) {
     report->lines++;
-    if (report->room - report->length < LINE + 2) {
-        const size_t room = 2 * report->room + LINE + 2;
+    if (report->room - report->length < LINE_BYTES + 2) {
+        const size_t room = 2 * report->room + LINE_BYTES + 2;
         char *text = realloc(report->text, room);
         if (!text)
             return;
@@ -19,7 +20,7 @@ void fg_report_add(struct fg_report *report, const char *format, ...) {
     }
     va_list args;
     va_start(args, format);
-    vsnprintf(report->text + report->length, LINE, format, args);
+    vsnprintf(report->text + report->length, LINE_BYTES, format, args);
     va_end(args);
     report->length += strlen(report->text + report->length);
     memcpy(report->text + report->length, "\n", 2);

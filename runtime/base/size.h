@@ -1,4 +1,6 @@
-/* Sizes that come from outside are multiplied and added only through these: they say false on overflow. */
+/* Sizes that come from outside are multiplied and added only through these functions.
+ *
+ * Errors: false says that the result overflows. Thread: any. NULL: never. */
 #ifndef FG_RUNTIME_BASE_SIZE_H
 #define FG_RUNTIME_BASE_SIZE_H
 
@@ -17,7 +19,7 @@ static inline bool fg_size_mul(size_t a, size_t b, size_t *product) {
     return !__builtin_mul_overflow(a, b, product);
 }
 
-/* Rounds up to FG_ALIGNMENT; the caller's size is already bounded, so this cannot overflow. */
+/* Rounds a size up to FG_ALIGNMENT. The caller has bounded it, so this cannot overflow. */
 static inline size_t fg_size_align(size_t size) {
     return (size + FG_ALIGNMENT - 1) & ~(FG_ALIGNMENT - 1);
 }

@@ -2,7 +2,8 @@
  *
  * Libraries return an fg_status and, when it is not FG_OK, have filled the caller's message with one sentence
  * that says what failed, where (file, key, tensor, register) and what to do. They never print, exit or abort.
- */
+ *
+ * Errors: none of its own. Owner: the caller, of the message. Thread: any. NULL: a message may be. */
 #ifndef FG_RUNTIME_BASE_STATUS_H
 #define FG_RUNTIME_BASE_STATUS_H
 
@@ -24,14 +25,14 @@ struct fg_message {
  * so that compilers and analysers see which status it is. */
 #define fg_fail(message, status, ...) (fg_say((message), __VA_ARGS__), (enum fg_status)(status))
 
-/* As fg_fail, with ": " and the text of the given errno value behind it. */
+/* Does what fg_fail does, and puts ": " and the text of an errno value behind the message. */
 #define fg_fail_errno(message, status, error, ...)                                                           \
     (fg_say_errno((message), (error), __VA_ARGS__), (enum fg_status)(status))
 
 /* Puts "prefix: " before a message that a lower layer has filled, and gives status. */
 #define fg_fail_in(message, status, prefix) (fg_say_in((message), (prefix)), (enum fg_status)(status))
 
-/* What they fill the message with. */
+/* The macros fill the message with these. */
 void fg_say(struct fg_message *message, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void fg_say_errno(struct fg_message *message, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

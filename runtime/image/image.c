@@ -1,3 +1,4 @@
+/* Reads pictures: tells their formats apart and decodes PNG and JPEG with the formats' own libraries. */
 #include "runtime/image/image.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include <jerror.h>
 #include <png.h>
 
-/* A progressive JPEG of a few bytes can ask for thousands of passes over its pixels; cameras and editors
+/* A progressive JPEG of a few bytes can ask for thousands of passes over its pixels. Cameras and editors
  * write at most a dozen. */
 #define MOST_SCANS 200
 
@@ -36,19 +37,19 @@ enum fg_status fg_image_take(const struct fg_image_source *source, struct fg_ima
     return FG_OK;
 }
 
-/* What a codec's error handler jumps back with. */
+/* Where an error handler of libpng or libjpeg jumps back to, and what it says. */
 struct failure {
     jmp_buf back;
     char text[200];
 };
 
-static void png_failed(png_structp png, png_const_charp text) {
+static void leave_png(png_structp png, png_const_charp text) {
     struct failure *failure = png_get_error_ptr(png);
     snprintf(failure->text, sizeof failure->text, "%s", text);
     longjmp(failure->back, 1);
 }
 
-static void png_warned(png_structp png, png_const_charp text) {
+static void ignore_warning(png_structp png, png_const_charp text) {
     (void)png;
     (void)text;
 }
@@ -60,7 +61,7 @@ static enum fg_status read_png(const struct fg_image_source *source, struct fg_i
     enum fg_status status = FG_OK;
     png_bytep *volatile rows = NULL;
     unsigned char *volatile wide = NULL;
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &failure, png_failed, png_warned);
+    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &failure, leave_png, ignore_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (!info) {
         png_destroy_read_struct(&png, NULL, NULL);
@@ -106,12 +107,12 @@ out:
 }
 
 struct jpeg_failure {
-    struct jpeg_error_mgr base; /* first: libjpeg hands back a pointer to it */
+    struct jpeg_error_mgr base; /* stands first, because libjpeg hands back a pointer to it */
     struct jpeg_progress_mgr progress;
     struct failure failure;
 };
 
-static void jpeg_failed(j_common_ptr jpeg) {
+static void leave_jpeg(j_common_ptr jpeg) {
     struct jpeg_failure *f = (struct jpeg_failure *)jpeg->err;
     char text[JMSG_LENGTH_MAX];
     jpeg->err->format_message(jpeg, text);
@@ -120,14 +121,14 @@ static void jpeg_failed(j_common_ptr jpeg) {
 }
 
 /* libjpeg fills a cut or damaged picture with grey and warns: here that is an error. Filling bytes before a
- * marker and headers that contradict each other leave the pixels as they were written. */
-static void jpeg_warned(j_common_ptr jpeg, int level) {
+ * marker and headers that contradict each other do not change the pixels, so they are taken. */
+static void refuse_damage(j_common_ptr jpeg, int level) {
     const int code = jpeg->err->msg_code;
     if (level < 0 && code != JWRN_EXTRANEOUS_DATA && code != JWRN_ADOBE_XFORM && code != JWRN_JFIF_MAJOR)
-        jpeg_failed(jpeg);
+        leave_jpeg(jpeg);
 }
 
-static void jpeg_went_on(j_common_ptr jpeg) {
+static void limit_scans(j_common_ptr jpeg) {
     struct failure *failure = &((struct jpeg_failure *)jpeg->err)->failure;
     if (((j_decompress_ptr)jpeg)->input_scan_number <= MOST_SCANS)
         return;
@@ -142,14 +143,14 @@ static enum fg_status read_jpeg(const struct fg_image_source *source, struct fg_
     struct jpeg_decompress_struct jpeg;
     enum fg_status status = FG_OK;
     jpeg.err = jpeg_std_error(&f.base);
-    f.base.error_exit = jpeg_failed;
-    f.base.emit_message = jpeg_warned;
+    f.base.error_exit = leave_jpeg;
+    f.base.emit_message = refuse_damage;
     if (setjmp(f.failure.back)) {
         jpeg_destroy_decompress(&jpeg);
         return fg_fail(message, FG_INPUT, "%.300s: damaged JPEG: %s", path, f.failure.text);
     }
     jpeg_create_decompress(&jpeg);
-    f.progress.progress_monitor = jpeg_went_on;
+    f.progress.progress_monitor = limit_scans;
     jpeg.progress = &f.progress;
     jpeg_stdio_src(&jpeg, source->file);
     jpeg_read_header(&jpeg, TRUE);

@@ -1,4 +1,4 @@
-/* The writers of image.h: encoded in memory, then written as every file is. */
+/* Writes pictures and maps. A file that cannot be finished leaves the old one in its place. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "runtime/base/file.h"
 #include "runtime/image/image.h"
 
-/* What libpng calls back with. */
+/* What libpng hands to its callbacks. */
 struct encoding {
     jmp_buf back;
     struct fg_file file;
@@ -19,14 +19,14 @@ struct encoding {
     struct fg_message *message;
 };
 
-static void encoding_failed(png_structp png, png_const_charp text) {
+static void leave_png(png_structp png, png_const_charp text) {
     struct encoding *e = png_get_error_ptr(png);
     if (e->status == FG_OK)
         e->status = fg_fail(e->message, FG_ENVIRONMENT, "%.300s: cannot encode: %s", e->file.path, text);
     longjmp(e->back, 1);
 }
 
-static void encoding_warned(png_structp png, png_const_charp text) {
+static void ignore_warning(png_structp png, png_const_charp text) {
     (void)png;
     (void)text;
 }
@@ -38,23 +38,23 @@ static void write_bytes(png_structp png, png_bytep bytes, png_size_t size) {
         png_error(png, "write");
 }
 
-static void flush_nothing(png_structp png) {
+static void ignore_flush(png_structp png) {
     (void)png;
 }
 
-/* Rows of big-endian samples of 8 or 16 bits. */
+/* Writes rows of samples of 8 bits, or of 16 bits in big-endian order. */
 static enum fg_status write_png(const char *path, const uint8_t *bytes, int32_t height, int32_t width,
                                 int depth, int type, size_t pitch, struct fg_message *message) {
     struct encoding e = {.message = message};
     enum fg_status status = fg_file_create(&e.file, path, message);
     if (status != FG_OK)
         return status;
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &e, encoding_failed, encoding_warned);
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &e, leave_png, ignore_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (!info) {
         e.status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to encode", path);
     } else if (!setjmp(e.back)) {
-        png_set_write_fn(png, &e, write_bytes, flush_nothing);
+        png_set_write_fn(png, &e, write_bytes, ignore_flush);
         png_set_IHDR(png, info, (png_uint_32)width, (png_uint_32)height, depth, type, PNG_INTERLACE_NONE,
                      PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
         png_write_info(png, info);
@@ -76,7 +76,7 @@ enum fg_status fg_image_write_png(const char *path, const struct fg_image *image
                      (size_t)image->width * (size_t)image->channels, message);
 }
 
-/* 0 at the map's smallest finite value, 65535 at its largest; what is not finite is 65535. */
+/* The map's smallest finite value becomes 0, its largest 65535; what is not finite becomes 65535. */
 static enum fg_status write_map_png(const char *path, const float *map, int32_t height, int32_t width,
                                     struct fg_message *message) {
     const size_t count = (size_t)height * (size_t)width;
@@ -101,8 +101,8 @@ static enum fg_status write_map_png(const char *path, const float *map, int32_t 
     return status;
 }
 
-static enum fg_status write_parts(const char *path, const void *head, size_t head_size, const float *map,
-                                  size_t count, struct fg_message *message) {
+static enum fg_status write_head_and_map(const char *path, const void *head, size_t head_size,
+                                         const float *map, size_t count, struct fg_message *message) {
     struct fg_file file;
     enum fg_status status = fg_file_create(&file, path, message);
     if (status != FG_OK)
@@ -116,7 +116,7 @@ static enum fg_status write_parts(const char *path, const void *head, size_t hea
     return status;
 }
 
-/* NumPy's format 1.0: magic, length of the header, a Python literal padded to 128 bytes in all. */
+/* NumPy's format 1.0 begins with a magic, the header's length and a Python literal, padded to 128 bytes. */
 static enum fg_status write_map_npy(const char *path, const float *map, int32_t height, int32_t width,
                                     struct fg_message *message) {
     char head[129];
@@ -127,10 +127,10 @@ static enum fg_status write_map_npy(const char *path, const float *map, int32_t 
                  height, width);
     head[10 + length] = ' ';
     head[127] = '\n';
-    return write_parts(path, head, 128, map, (size_t)height * (size_t)width, message);
+    return write_head_and_map(path, head, 128, map, (size_t)height * (size_t)width, message);
 }
 
-/* One directory, one strip (TIFF 6.0, with SampleFormat 3: IEEE floating point). */
+/* Writes TIFF 6.0 with one directory and one strip; SampleFormat 3 is IEEE floating point. */
 static enum fg_status write_map_tiff(const char *path, const float *map, int32_t height, int32_t width,
                                      struct fg_message *message) {
     enum { SHORT = 3, LONG = 4, FIELDS = 10, DATA = 8 + 2 + FIELDS * 12 + 4 };
@@ -155,7 +155,7 @@ static enum fg_status write_map_tiff(const char *path, const float *map, int32_t
         memcpy(at + 4, &one, 4);
         memcpy(at + 8, &field[i][2], 4);
     }
-    return write_parts(path, head, sizeof head, map, count, message);
+    return write_head_and_map(path, head, sizeof head, map, count, message);
 }
 
 enum fg_status fg_map_write(const char *path, const float *map, int32_t height, int32_t width,

@@ -1,3 +1,4 @@
+/* Opens a safetensors file, checks that its tensors fill it, and finds them by name. */
 #include "runtime/weights/safetensors.h"
 
 #include <errno.h>
@@ -8,26 +9,26 @@
 #include "runtime/base/bytes.h"
 #include "runtime/weights/safetensors_file.h"
 
-#define HEADER_BYTES ((uint64_t)4 * 1024 * 1024) /* at most */
+#define MOST_HEADER_BYTES ((uint64_t)4 * 1024 * 1024)
 
-static int by_name(const void *a, const void *b) {
+static int compare_names(const void *a, const void *b) {
     const struct fg_safetensors_tensor *x = a, *y = b;
     return strcmp(x->name, y->name);
 }
 
-static int by_offset(const void *a, const void *b) {
+static int compare_offsets(const void *a, const void *b) {
     const struct fg_safetensors_tensor *x = a, *y = b;
     if (x->offset != y->offset)
         return x->offset < y->offset ? -1 : 1;
     return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
 }
 
-/* Tensors lie side by side from the header's end to the file's end, and no name comes twice. */
+/* Tensors must lie side by side from the header's end to the file's end, and no name may come twice. */
 static enum fg_status check_layout(struct fg_safetensors *file, uint64_t data, uint64_t size,
                                    struct fg_message *message) {
     if (!file->tensors)
         return fg_fail(message, FG_INPUT, "%.300s: no tensor is in it", file->path);
-    qsort(file->tensor, file->tensors, sizeof *file->tensor, by_offset);
+    qsort(file->tensor, file->tensors, sizeof *file->tensor, compare_offsets);
     uint64_t at = data;
     for (uint32_t i = 0; i < file->tensors; i++) {
         struct fg_safetensors_tensor *t = &file->tensor[i];
@@ -43,13 +44,14 @@ static enum fg_status check_layout(struct fg_safetensors *file, uint64_t data, u
     if (at != size)
         return fg_fail(message, FG_INPUT, "%.300s: %llu bytes behind the last tensor", file->path,
                        (unsigned long long)(size - at));
-    qsort(file->tensor, file->tensors, sizeof *file->tensor, by_name);
+    qsort(file->tensor, file->tensors, sizeof *file->tensor, compare_names);
     for (uint32_t i = 1; i < file->tensors; i++)
         if (!strcmp(file->tensor[i - 1].name, file->tensor[i].name))
             return fg_fail(message, FG_INPUT, "%.300s: %s is there twice", file->path, file->tensor[i].name);
     return FG_OK;
 }
 
+/* Says why a file cannot be safetensors, and how to convert a PyTorch file. */
 static enum fg_status refuse_start(const struct fg_safetensors *file, const unsigned char *start,
                                    struct fg_message *message) {
     if (!memcmp(start, "PK\003\004", 4) || (start[0] == 0x80 && start[1] < 6))
@@ -71,7 +73,7 @@ static enum fg_status read_header(struct fg_safetensors *file, struct fg_message
     if (size < sizeof start || fread(start, sizeof start, 1, file->stream) != 1)
         return fg_fail(message, FG_INPUT, "%.300s: not a safetensors file", file->path);
     const uint64_t length = fg_get_u64(start);
-    if (length < 2 || length > HEADER_BYTES || length > size - sizeof start)
+    if (length < 2 || length > MOST_HEADER_BYTES || length > size - sizeof start)
         return refuse_start(file, start, message);
     char *header = malloc((size_t)length);
     if (!header)
@@ -121,5 +123,5 @@ const struct fg_safetensors_tensor *fg_safetensors_find(const struct fg_safetens
     struct fg_safetensors_tensor key;
     if ((size_t)snprintf(key.name, sizeof key.name, "%s", name) >= sizeof key.name)
         return NULL;
-    return bsearch(&key, file->tensor, file->tensors, sizeof key, by_name);
+    return bsearch(&key, file->tensor, file->tensors, sizeof key, compare_names);
 }

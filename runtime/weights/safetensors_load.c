@@ -1,3 +1,4 @@
+/* Loads a file's tensors into a network's parameters, after a check of every name, shape and type. */
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -13,29 +14,29 @@
 
 static const char PREFIX[] = "teacher.";
 
-/* A parameter's name in a file of this kind; NULL when such a file does not have it. */
-static const char *file_name(const struct fg_param *param, enum fg_safetensors_kind kind) {
+/* Finds a parameter's name in a file of this kind; NULL when such a file does not have it. */
+static const char *find_file_name(const struct fg_param *param, enum fg_safetensors_kind kind) {
     if (kind == FG_SAFETENSORS_NETWORK)
         return param->name;
     return param->module == FG_TEACHER ? param->name + strlen(PREFIX) : NULL;
 }
 
-static bool begins(const char *name, const char *with) {
+static bool has_prefix(const char *name, const char *with) {
     return !strncmp(name, with, strlen(with));
 }
 
-/* What other programs keep beside the weights that are used: network.md section 2. */
+/* What other programs keep beside the weights that are used: runtime/network/network.h, section 2. */
 static bool is_skipped(const char *name) {
     static const char counter[] = ".num_batches_tracked";
-    const char *bare = begins(name, PREFIX) ? name + strlen(PREFIX) : name;
+    const char *bare = has_prefix(name, PREFIX) ? name + strlen(PREFIX) : name;
     const size_t length = strlen(name), end = sizeof counter - 1;
-    return begins(bare, "layer4.") || begins(bare, "fc.") ||
+    return has_prefix(bare, "layer4.") || has_prefix(bare, "fc.") ||
            (length > end && !strcmp(name + length - end, counter));
 }
 
 static int32_t find_param(const struct fg_network *network, enum fg_safetensors_kind kind, const char *name) {
     for (uint32_t i = 0; i < network->params; i++) {
-        const char *expected = file_name(&network->param[i], kind);
+        const char *expected = find_file_name(&network->param[i], kind);
         if (expected && !strcmp(expected, name))
             return (int32_t)i;
     }
@@ -95,8 +96,8 @@ enum fg_status fg_safetensors_backbone(const struct fg_safetensors *file, enum f
     return FG_OK;
 }
 
-/* "64x3x7x7" */
-static void shape_text(char *text, size_t size, const uint64_t *shape, uint32_t rank) {
+/* Writes a shape as "64x3x7x7". */
+static void write_shape(char *text, size_t size, const uint64_t *shape, uint32_t rank) {
     size_t used = 0;
     text[0] = 0;
     for (uint32_t i = 0; i < rank && used < size; i++)
@@ -114,18 +115,19 @@ static void check_tensor(const struct fg_safetensors_tensor *t, const struct fg_
     }
     if (!same) {
         char is[100], expected[100];
-        shape_text(is, sizeof is, t->shape, t->rank);
-        shape_text(expected, sizeof expected, shape, param->rank);
+        write_shape(is, sizeof is, t->shape, t->rank);
+        write_shape(expected, sizeof expected, shape, param->rank);
         fg_report_add(report, "%s is %s, not %s", t->name, is, expected);
     } else if (strcmp(t->type, "F32") != 0 && strcmp(t->type, "F16") != 0 && strcmp(t->type, "BF16") != 0) {
         fg_report_add(report, "%s is of type %s, not F32, F16 or BF16", t->name, t->type);
     }
 }
 
-static void match(const struct fg_safetensors *file, enum fg_safetensors_kind kind,
-                  const struct fg_network *network, struct fg_report *report) {
+/* Adds a line to the report for each tensor that is missing, extra, of another shape or of another type. */
+static void check_tensors(const struct fg_safetensors *file, enum fg_safetensors_kind kind,
+                          const struct fg_network *network, struct fg_report *report) {
     for (uint32_t i = 0; i < network->params; i++) {
-        const char *name = file_name(&network->param[i], kind);
+        const char *name = find_file_name(&network->param[i], kind);
         if (!name)
             continue;
         const struct fg_safetensors_tensor *t = fg_safetensors_find(file, name);
@@ -141,7 +143,7 @@ static void match(const struct fg_safetensors *file, enum fg_safetensors_kind ki
     }
 }
 
-static float convert(const unsigned char *bytes, size_t width, bool brain) {
+static float get_value(const unsigned char *bytes, size_t width, bool brain) {
     if (width == 4)
         return fg_bits_float(fg_get_u32(bytes));
     const uint16_t bits = fg_get_u16(bytes);
@@ -169,7 +171,7 @@ static enum fg_status read_tensor(const struct fg_safetensors *file, const struc
         }
         for (size_t c = 0; c < channels; c++)
             for (size_t p = 0; p < window; p++) {
-                const float value = convert(bytes + (c * window + p) * width, width, brain);
+                const float value = get_value(bytes + (c * window + p) * width, width, brain);
                 values[r * row + p * channels + c] = value;
                 *finite = *finite && isfinite(value);
             }
@@ -188,11 +190,11 @@ static enum fg_status fail_report(const struct fg_safetensors *file, const struc
 enum fg_status fg_safetensors_load(const struct fg_safetensors *file, enum fg_safetensors_kind kind,
                                    const struct fg_network *network, float *const *values,
                                    struct fg_report *report, struct fg_message *message) {
-    match(file, kind, network, report);
+    check_tensors(file, kind, network, report);
     if (report->lines)
         return fail_report(file, report, message);
     for (uint32_t i = 0; i < network->params; i++) {
-        const char *name = file_name(&network->param[i], kind);
+        const char *name = find_file_name(&network->param[i], kind);
         if (!name)
             continue;
         bool finite = true;

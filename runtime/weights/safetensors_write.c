@@ -1,3 +1,4 @@
+/* Writes a network's parameters as a safetensors file, through one buffer. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,34 +9,35 @@
 #include "runtime/weights/safetensors_file.h"
 
 #define CHUNK_BYTES ((size_t)64 * 1024)
-#define MEMBER_BYTES 256 /* of the header for one tensor, at most: a name, four extents, two offsets */
+#define MOST_MEMBER_BYTES 256 /* of the header for one tensor: a name, four extents, two offsets */
 
 /* One tensor to write. */
 struct item {
     const struct fg_param *param;
     const char *name;
-    const float *values; /* NULL: taken up by folding */
-    bool half;
+    const float *values; /* NULL when folding has taken it up */
+    bool half;           /* written in float16, else in float32 */
 };
 
+/* A file that is written. */
 struct output {
     struct fg_file file;
     struct item item[FG_NETWORK_PARAMS];
     uint32_t items;
-    char header[FG_NETWORK_PARAMS * MEMBER_BYTES + 64];
+    char header[FG_NETWORK_PARAMS * MOST_MEMBER_BYTES + 64];
     size_t header_size;
     unsigned char chunk[CHUNK_BYTES];
     size_t used;
     struct fg_message *message;
 };
 
-static size_t item_bytes(const struct item *item) {
+static size_t get_item_bytes(const struct item *item) {
     const struct fg_tensor t = fg_param_tensor(item->param);
     return fg_tensor_count(&t) * (item->half ? 2 : 4);
 }
 
-/* What stands for a folded batch norm: with eps 1e-5 it changes nothing. */
-static float folded_value(enum fg_param_kind kind) {
+/* Gives the value of a folded batch norm's parameter: with eps 1e-5 such a batch norm changes nothing. */
+static float get_folded_value(enum fg_param_kind kind) {
     switch (kind) {
     case FG_PARAM_BN_WEIGHT:
         return 1;
@@ -47,7 +49,7 @@ static float folded_value(enum fg_param_kind kind) {
     }
 }
 
-/* JSON, filled up with spaces so that the data begins at a multiple of 8. */
+/* Makes the JSON header, filled up with spaces so that the data begins at a multiple of 8. */
 static void make_header(struct output *o) {
     const size_t size = sizeof o->header;
     size_t used = (size_t)snprintf(o->header, size, "{\"__metadata__\":{\"format\":\"pt\"}"), offset = 0;
@@ -59,8 +61,8 @@ static void make_header(struct output *o) {
             used +=
                 (size_t)snprintf(o->header + used, size - used, "%s%d", k ? "," : "", item->param->shape[k]);
         used += (size_t)snprintf(o->header + used, size - used, "],\"data_offsets\":[%zu,%zu]}", offset,
-                                 offset + item_bytes(item));
-        offset += item_bytes(item);
+                                 offset + get_item_bytes(item));
+        offset += get_item_bytes(item);
     }
     o->header[used++] = '}';
     while (used % 8)
@@ -69,7 +71,7 @@ static void make_header(struct output *o) {
     o->header_size = used;
 }
 
-static enum fg_status flush(struct output *o) {
+static enum fg_status flush_chunk(struct output *o) {
     enum fg_status status = fg_file_write(&o->file, o->chunk, o->used, o->message);
     o->used = 0;
     return status;
@@ -81,14 +83,14 @@ static enum fg_status put_value(struct output *o, float value, bool half) {
     else
         fg_put_u32(o->chunk + o->used, fg_float_bits(value));
     o->used += half ? 2 : 4;
-    return o->used + 4 > CHUNK_BYTES ? flush(o) : FG_OK;
+    return o->used + 4 > CHUNK_BYTES ? flush_chunk(o) : FG_OK;
 }
 
-/* In the stored order: channels before the window's positions. */
+/* Puts the values in the stored order: channels before the window's positions. */
 static enum fg_status put_item(struct output *o, const struct item *item) {
     const struct fg_tensor t = fg_param_tensor(item->param);
     const size_t rows = (size_t)t.n, channels = (size_t)t.c, window = (size_t)t.h * (size_t)t.w;
-    const float folded = item->values ? 0 : folded_value(item->param->kind);
+    const float folded = item->values ? 0 : get_folded_value(item->param->kind);
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < channels; c++)
             for (size_t p = 0; p < window; p++) {
@@ -112,7 +114,7 @@ static enum fg_status write_items(struct output *o, const char *path) {
     for (uint32_t i = 0; i < o->items && status == FG_OK; i++)
         status = put_item(o, &o->item[i]);
     if (status == FG_OK)
-        status = flush(o);
+        status = flush_chunk(o);
     if (status == FG_OK)
         return fg_file_commit(&o->file, o->message);
     fg_file_abandon(&o->file);
@@ -140,7 +142,7 @@ enum fg_status fg_safetensors_write_teacher(const char *path, const struct fg_ne
     if (!o)
         return fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to write it", path);
     o->message = message;
-    /* float32 first: so each value lies at a multiple of its size. */
+    /* float32 goes first, so that each value lies at a multiple of its size. */
     for (int half = 0; half <= 1; half++)
         for (uint32_t i = 0; i < network->params; i++) {
             const struct fg_param *param = &network->param[i];

@@ -1,12 +1,9 @@
-/* flawgate-teach OUT.safetensors: trains the demo's teacher, for developers.
+/* flawgate-teach OUT.safetensors [STEPS]: trains the demo's teacher, for developers.
  *
- * The backbone of ResNet-18 up to layer3, with a head that classifies
- * procedural textures at every position: a 1x1 convolution to one channel a
- * class, whose cosine distance to the class's unit vector is the loss.
- * Everything is the trainer's own: network description, graph, operators, Adam.
- * What is written is a teacher file with torchvision's names, in float16.
- *
- * usage: flawgate-teach OUT.safetensors [STEPS] */
+ * The backbone of ResNet-18 up to layer3, with a head that classifies procedural textures at every
+ * position: a 1x1 convolution to one channel a class, whose cosine distance to the class's unit vector is
+ * the loss. Everything is the trainer's own: network description, graph, operators, Adam. What is written
+ * is a teacher file with torchvision's names, in float16. */
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -34,13 +31,13 @@ struct teach {
     const struct fg_tensor *schedule;
     struct fg_memory memory;
     void *adam_io;
-    uint8_t *pixels; /* of the next batch, made while the last one trains */
+    uint8_t *pixels; /* pictures of the next batch, made while the last one trains */
     uint32_t classes[BATCH];
     uint32_t step, steps;
     struct fg_message message;
 };
 
-/* The teacher's nodes, now to be trained, and the head. */
+/* Makes a network of the teacher's nodes, now to be trained, and the head. */
 static enum fg_status make_network(struct fg_network *net, struct fg_message *message) {
     const struct fg_network_spec spec = {
         .backbone = FG_RESNET18, .height = SIDE, .width = SIDE, .base = 64, .levels = 4};
@@ -82,7 +79,7 @@ static enum fg_status make_network(struct fg_network *net, struct fg_message *me
     return FG_OK;
 }
 
-static enum fg_status prepare(struct teach *t) {
+static enum fg_status prepare_training(struct teach *t) {
     struct fg_message *message = &t->message;
     struct fg_message said;
     enum fg_status status = make_network(&t->network, message);
@@ -104,10 +101,10 @@ static enum fg_status prepare(struct teach *t) {
     bytes[FG_SEGMENT_TRAINED] = bytes[FG_SEGMENT_FRAME] = 0;
     bytes[FG_SEGMENT_GRADIENTS] = t->weights.trained;
     bytes[FG_SEGMENT_MOMENTS] = 2 * t->weights.trained;
-    for (int r = 0; r < FG_SEGMENTS && status == FG_OK; r++)
-        if (bytes[r])
-            status = t->backend->reserve(t->backend, FG_STORE_HOST, fg_size_align(bytes[r]),
-                                         &t->memory.segment[r], message);
+    for (int s = 0; s < FG_SEGMENTS && status == FG_OK; s++)
+        if (bytes[s])
+            status = t->backend->reserve(t->backend, FG_STORE_HOST, fg_size_align(bytes[s]),
+                                         &t->memory.segment[s], message);
     if (status == FG_OK)
         status = t->backend->reserve(t->backend, FG_STORE_HOST, t->adam.program->bytes[FG_SEGMENT_IO],
                                      &t->adam_io, message);
@@ -132,8 +129,7 @@ static void *make_batch(void *argument) {
     return NULL;
 }
 
-/* Hands the batch to the graph: pictures, and the class's unit vector at every
- * position. */
+/* Hands the batch to the graph: its pictures, and the class's unit vector at every position. */
 static void put_batch(const struct teach *t) {
     memcpy(fg_tensor_data(t->graph.pictures, &t->memory), t->pixels, fg_tensor_bytes(t->graph.pictures));
     struct fg_draw *draw = fg_tensor_data(t->graph.draw, &t->memory);
@@ -159,7 +155,7 @@ static enum fg_status train_step(struct teach *t, double *loss) {
     struct fg_memory memory = t->memory;
     memory.segment[FG_SEGMENT_IO] = t->adam_io;
     float *schedule = fg_tensor_data(t->schedule, &memory);
-    /* Down to nothing along half a cosine. */
+    /* The rate falls to nothing along half a cosine. */
     schedule[0] = (float)(RATE * 0.5 * (1 + cos(3.14159265358979 * (t->step - 1) / t->steps)));
     schedule[1] = (float)(1 / (1 - pow(0.9, t->step)));
     schedule[2] = (float)(1 / (1 - pow(0.999, t->step)));
@@ -167,7 +163,7 @@ static enum fg_status train_step(struct teach *t, double *loss) {
     return fg_backend_run(t->backend, t->adam.program, &memory, &t->message);
 }
 
-static enum fg_status train(struct teach *t) {
+static enum fg_status train_teacher(struct teach *t) {
     double mean = 0;
     const int64_t start = fg_clock_ns();
     if (make_batch(t))
@@ -196,7 +192,7 @@ static enum fg_status train(struct teach *t) {
     return FG_OK;
 }
 
-/* Without the head, under torchvision's names. */
+/* Writes the teacher without the head, under torchvision's names. */
 static enum fg_status write_teacher(struct teach *t, const char *path) {
     const float *values[FG_NETWORK_PARAMS] = {NULL};
     for (uint32_t i = 0; i < t->network.params; i++)
@@ -213,9 +209,9 @@ int main(int argc, char **argv) {
     if (!t)
         return 3;
     t->steps = argc == 3 ? (uint32_t)strtoul(argv[2], NULL, 10) : STEPS;
-    enum fg_status status = prepare(t);
+    enum fg_status status = prepare_training(t);
     if (status == FG_OK)
-        status = train(t);
+        status = train_teacher(t);
     if (status == FG_OK)
         status = write_teacher(t, argv[1]);
     if (status != FG_OK)

@@ -1,7 +1,10 @@
 /* Randomness for procedural pictures: a stream of draws, and noise that is a pure function of a place.
  *
- * Draws come from Philox (FG_DRAW_PICTURE), so a picture is a function of its seed and index alone. Noise is
- * asked some ten times for each pixel, so it hashes the lattice point itself. */
+ * Draws come from Philox (FG_DRAW_PICTURE), so a picture is a function of its seed and index alone. A pixel
+ * asks for noise about ten times, so noise hashes the lattice point itself, which is faster.
+ *
+ * Errors: none. Owner: the caller owns the dice. Thread: one at a time for one dice; any for noise. NULL:
+ * never. */
 #ifndef FG_TOOLS_DEMO_PICTURE_NOISE_H
 #define FG_TOOLS_DEMO_PICTURE_NOISE_H
 
@@ -11,22 +14,25 @@
 
 #define FG_TURN 6.28318531f /* radians of a full turn */
 
-/* The draws of one picture, in order. kind keeps apart pictures of one seed and index that differ in purpose.
- */
+/* The draws of one picture, in order. Draws for different purposes have a kind each, so that they differ for
+ * one seed and index. */
 struct fg_dice {
     uint64_t seed;
     uint32_t kind, picture, next;
 };
 
+/* Draws 32 random bits. */
 static inline uint32_t fg_dice_word(struct fg_dice *dice) {
     return fg_philox(dice->seed, dice->next++, (uint32_t)FG_DRAW_PICTURE << 16 | dice->kind, dice->picture, 0)
         .word[0];
 }
 
+/* Draws a number, uniform from low to high. */
 static inline float fg_dice_uniform(struct fg_dice *dice, float low, float high) {
     return low + (high - low) * fg_philox_uniform(fg_dice_word(dice));
 }
 
+/* Hashes a lattice point into 32 random bits. */
 static inline uint32_t fg_noise_hash(int32_t x, int32_t y, uint32_t salt) {
     uint32_t h = ((uint32_t)x * 0x9E3779B9u ^ salt) + (uint32_t)y * 0xBB67AE85u;
     h = (h ^ h >> 16) * 0xD2511F53u;
@@ -34,17 +40,18 @@ static inline uint32_t fg_noise_hash(int32_t x, int32_t y, uint32_t salt) {
     return h ^ h >> 16;
 }
 
-/* Uniform in [0, 1) at a lattice point. */
+/* Gives a number, uniform in [0, 1), for a lattice point. */
 static inline float fg_noise_point(int32_t x, int32_t y, uint32_t salt) {
     return fg_philox_uniform(fg_noise_hash(x, y, salt));
 }
 
-/* floorf as an integer; |x| < 2^31. */
+/* Rounds x down to an integer; |x| < 2^31. */
 static inline int32_t fg_noise_floor(float x) {
     int32_t i = (int32_t)x;
     return i - (x < (float)i);
 }
 
+/* Gives a at t = 0, b at t = 1, and a straight line between. */
 static inline float fg_mix(float a, float b, float t) {
     return a + (b - a) * t;
 }
@@ -53,13 +60,13 @@ static inline float fg_clamp(float x, float low, float high) {
     return x < low ? low : x > high ? high : x;
 }
 
-/* 0 below low, 1 above high, smooth between; low > high turns it round. */
+/* Gives 0 below low, 1 above high, and a smooth curve between; low > high turns it round. */
 static inline float fg_smooth(float low, float high, float x) {
     float t = fg_clamp((x - low) / (high - low), 0, 1);
     return t * t * (3 - 2 * t);
 }
 
-/* Value noise: random at lattice points, smooth between, in [0, 1). */
+/* Gives value noise in [0, 1): random at lattice points, smooth between them. */
 static inline float fg_noise(float x, float y, uint32_t salt) {
     const int32_t i = fg_noise_floor(x), j = fg_noise_floor(y);
     float s = x - (float)i, t = y - (float)j;
@@ -69,27 +76,27 @@ static inline float fg_noise(float x, float y, uint32_t salt) {
                   fg_mix(fg_noise_point(i, j + 1, salt), fg_noise_point(i + 1, j + 1, salt), s), t);
 }
 
-/* Sum of octaves, each twice as fine and half as strong, scaled back to [0, 1). */
+/* Sums octaves of noise, each twice as fine and half as strong as the one before, scaled to [0, 1). */
 static inline float fg_noise_octaves(float x, float y, int octaves, uint32_t salt) {
     float sum = 0, weight = 1, total = 0;
     for (int o = 0; o < octaves; o++) {
         sum += weight * fg_noise(x, y, salt + (uint32_t)o);
         total += weight;
         weight *= 0.5f;
-        x = 2 * x + 17.3f; /* lattices of two octaves must not coincide */
+        x = 2 * x + 17.3f; /* the lattices of two octaves must not coincide */
         y = 2 * y + 41.7f;
     }
     return sum / total;
 }
 
-/* Cellular noise (Worley 1996): one feature point in each unit cell. */
+/* Cellular noise at a place: each unit cell has one random point, and the place sees the two nearest. */
 struct fg_cell {
     float near, second; /* distances to the nearest and second nearest point */
-    float dx, dy;       /* from the nearest point to the place */
+    float dx, dy;       /* way from the nearest point to the place */
     uint32_t id;        /* hash of the nearest point's cell */
 };
 
-/* jitter 0 puts the points on a grid, 1 anywhere in their cells. */
+/* Finds the nearest two points. jitter 0 puts the points on a grid, 1 anywhere in their cells. */
 static inline struct fg_cell fg_noise_cell(float x, float y, float jitter, uint32_t salt) {
     const int32_t i = fg_noise_floor(x), j = fg_noise_floor(y);
     struct fg_cell cell = {.near = 9, .second = 9};

@@ -1,3 +1,4 @@
+/* Draws the flange ray by ray, with a defect or without. */
 #include "tools/demo/picture_part.h"
 
 #include <assert.h>
@@ -21,29 +22,31 @@
 #define HOLE_SINK 0.088f
 #define HOLE 0.058f
 
-#define SUBSAMPLES 3 /* of a pixel along each axis */
+#define SUBSAMPLES 3 /* rays through a pixel along each axis */
 
 #define TURNING 99 /* salt of the marks that the turning program leaves on every part */
 
-enum { KIND_PART = 2, KIND_DEFECT = 3 }; /* of the dice */
+enum { KIND_PART = 2, KIND_DEFECT = 3 }; /* kinds of dice */
 
+/* The defect of a part. Each kind uses the fields that name it. */
 struct flaw {
     enum fg_picture_defect defect;
     float x, y;        /* middle, in the part's coordinates */
-    float angle, bend; /* SCRATCH: direction, and curvature in 1 / unit */
-    float reach;       /* SCRATCH: half its length; CHIP, STAIN: mean radius */
-    float width;       /* SCRATCH: half its width */
-    float strength;    /* STAIN: of the darkening; SCRATCH: of the groove's slope */
-    int32_t hole;      /* MISSING_HOLE: which */
-    uint32_t salt;
+    float angle, bend; /* direction of a scratch, and its curvature in 1 / unit */
+    float reach;       /* half the length of a scratch; mean radius of a chip or stain */
+    float width;       /* half the width of a scratch */
+    float strength;    /* how dark a stain is; how steep a scratch is */
+    int32_t hole;      /* number of the missing hole */
+    uint32_t salt;     /* makes the noise of two defects differ */
 };
 
+/* All that differs from one picture to the next. */
 struct scene {
-    float x, y, cosine, sine; /* pose: the part's middle and turn */
-    float belt_x, belt_y;     /* where the belt is */
-    float light_x, light_y;   /* direction to the lamp, in the picture's plane, unit length */
-    float gain, slope_x, slope_y, warmth;
-    float marks, noise; /* strength of tool marks and of the sensor's noise */
+    float x, y, cosine, sine;             /* the part's middle and turn */
+    float belt_x, belt_y;                 /* place of the belt under the picture */
+    float light_x, light_y;               /* direction to the lamp, in the picture's plane, unit length */
+    float gain, slope_x, slope_y, warmth; /* exposure: mean, change across the picture, red against blue */
+    float marks, noise;                   /* strength of tool marks and of the sensor's noise */
     uint32_t salt;
     struct flaw flaw;
 };
@@ -51,7 +54,7 @@ struct scene {
 /* What one ray sees. */
 struct ray {
     float rgb[3];
-    bool flawed; /* the defect has changed it */
+    bool flawed; /* the defect has changed the colour */
 };
 
 const char *fg_picture_defect_name(enum fg_picture_defect defect) {
@@ -115,8 +118,8 @@ static struct scene draw_scene(uint64_t seed, uint32_t index, enum fg_picture_de
                           .flaw = draw_flaw(seed, index, defect)};
 }
 
-/* How far a place is from a stain's or chip's middle, 1 at its uneven border. */
-static float flaw_distance(const struct flaw *flaw, float x, float y) {
+/* Gives the distance of a place from a stain's or chip's middle: 1 at its uneven border. */
+static float get_flaw_distance(const struct flaw *flaw, float x, float y) {
     const float dx = x - flaw->x, dy = y - flaw->y, r = sqrtf(dx * dx + dy * dy);
     if (r > 1.5f * flaw->reach)
         return 2;
@@ -125,8 +128,9 @@ static float flaw_distance(const struct flaw *flaw, float x, float y) {
     return r / (flaw->reach * (0.6f + 0.8f * uneven));
 }
 
-/* Across a scratch, -1 to 1 between its lips; 2 outside. side is the unit vector across it. */
-static float scratch_across(const struct flaw *flaw, float x, float y, float side[2]) {
+/* Gives the place across a scratch, -1 to 1 between its lips and 2 outside. side becomes the unit vector
+ * across the scratch. */
+static float get_place_across(const struct flaw *flaw, float x, float y, float side[2]) {
     const float c = cosf(flaw->angle), s = sinf(flaw->angle), dx = x - flaw->x, dy = y - flaw->y;
     const float along = c * dx + s * dy, end = 1 - along * along / (flaw->reach * flaw->reach);
     side[0] = -s;
@@ -139,12 +143,12 @@ static float scratch_across(const struct flaw *flaw, float x, float y, float sid
     return fabsf(across) < width ? across / width : 2;
 }
 
-static void belt(const struct scene *scene, float x, float y, float rgb[3]) {
+static void shade_belt(const struct scene *scene, float x, float y, float rgb[3]) {
     const float u = x + scene->belt_x, v = y + scene->belt_y;
     const float fabric = sinf(78 * u + 40 * v) * sinf(78 * u - 40 * v);
     float light = 0.15f + 0.02f * fabric + 0.05f * (fg_noise_octaves(18 * u, 18 * v, 3, 77) - 0.5f) +
                   0.05f * (fg_noise(2 * u, 2 * v, 78) - 0.5f);
-    /* The part's soft shadow, on the side away from the lamp. */
+    /* The part throws a soft shadow on the side away from the lamp. */
     const float dx = x - scene->x + 0.05f * scene->light_x, dy = y - scene->y + 0.05f * scene->light_y;
     light *= fg_mix(0.3f, 1, fg_smooth(-0.05f, 0.13f, sqrtf(dx * dx + dy * dy) - RIM));
     rgb[0] = 0.88f * light;
@@ -152,8 +156,8 @@ static void belt(const struct scene *scene, float x, float y, float rgb[3]) {
     rgb[2] = 1.10f * light;
 }
 
-/* The nearest bolt hole: its number, and the place seen from its middle. */
-static int32_t nearest_hole(float x, float y, float *dx, float *dy) {
+/* Finds the nearest bolt hole: its number, and the place seen from its middle. */
+static int32_t find_hole(float x, float y, float *dx, float *dy) {
     const float sector = FG_TURN / HOLES;
     const int32_t hole = fg_noise_floor(atan2f(y, x) / sector + 0.5f);
     const float angle = sector * (float)hole;
@@ -162,10 +166,12 @@ static int32_t nearest_hole(float x, float y, float *dx, float *dy) {
     return (hole + HOLES) % HOLES;
 }
 
-/* The drilled surfaces at a place: inside says that the ray falls through; slope is the sink's. */
-static bool drilled(const struct scene *scene, float x, float y, float slope[2], bool *inside, bool *flawed) {
+/* Says whether a place was drilled. Then slope is the sink's, and inside says that the ray falls through the
+ * hole. flawed says that the hole is the missing one. */
+static bool is_drilled(const struct scene *scene, float x, float y, float slope[2], bool *inside,
+                       bool *flawed) {
     float dx, dy;
-    const int32_t hole = nearest_hole(x, y, &dx, &dy);
+    const int32_t hole = find_hole(x, y, &dx, &dy);
     const float r = sqrtf(dx * dx + dy * dy);
     if (r >= HOLE_SINK)
         return false;
@@ -179,21 +185,21 @@ static bool drilled(const struct scene *scene, float x, float y, float slope[2],
     return true;
 }
 
-/* What the ray sees of the bore's and the holes' walls: the side towards the lamp lies in its own shadow. */
-static float hollow(const struct scene *scene, float dx, float dy, float radius) {
+/* Gives the light from the wall of the bore or a hole: the side towards the lamp lies in its own shadow. */
+static float shade_wall(const struct scene *scene, float dx, float dy, float radius) {
     const float facing = -(dx * scene->light_x + dy * scene->light_y) / radius;
     const float depth = sqrtf(dx * dx + dy * dy) / radius;
     return 0.035f + 0.11f * fg_smooth(0.55f, 1, depth) * fg_clamp(0.5f + facing, 0.1f, 1.5f);
 }
 
-/* Light from metal whose surface leans by slope, with tool marks around the part's middle. */
-static float metal(const struct scene *scene, float x, float y, const float slope[2], float roughness) {
+/* Gives the light from metal whose surface leans by slope, with tool marks around the part's middle. */
+static float shade_metal(const struct scene *scene, float x, float y, const float slope[2], float roughness) {
     const float r = sqrtf(x * x + y * y) + 1e-6f;
     const bool hub = r < HUB_TOP;
-    const float pitch = hub ? 130 : 95, around = fg_noise(3 * x, 3 * y, scene->salt + 2);
-    const float mark = fg_noise(pitch * r, 1.5f * around, scene->salt) +
-                       0.6f * fg_noise(0.3f * pitch * r, around, TURNING) - 0.8f;
-    /* Grooves across the lamp's direction throw its light into the camera: two bright fans. */
+    const float grooves = hub ? 130 : 95, around = fg_noise(3 * x, 3 * y, scene->salt + 2);
+    const float mark = fg_noise(grooves * r, 1.5f * around, scene->salt) +
+                       0.6f * fg_noise(0.3f * grooves * r, around, TURNING) - 0.8f;
+    /* Grooves across the lamp's direction throw its light into the camera, as two bright fans. */
     const float sine = (x * scene->light_y - y * scene->light_x) / r, cosine2 = 1 - sine * sine;
     const float fan = expf(-sine * sine / 0.10f) + 0.45f * expf(-cosine2 / 0.07f);
     const float lean = slope[0] * scene->light_x + slope[1] * scene->light_y;
@@ -205,64 +211,65 @@ static float metal(const struct scene *scene, float x, float y, const float slop
            0.03f * (fg_noise_octaves(9 * x, 9 * y, 2, scene->salt + 3) - 0.5f);
 }
 
-/* The slope of the turned body at radius r, along the radius: positive leans outward. */
-static float turned_slope(float r) {
+/* Gives the slope of the turned body at radius r, along the radius: positive leans outward. */
+static float get_slope(float r) {
     return 0.95f * fg_smooth(RIM_CHAMFER - 0.005f, RIM_CHAMFER + 0.005f, r) +
            0.9f * fg_smooth(HUB_TOP - 0.006f, HUB_TOP + 0.004f, r) *
                fg_smooth(HUB_FOOT + 0.004f, HUB_FOOT - 0.004f, r) -
            0.9f * fg_smooth(BORE_CHAMFER + 0.004f, BORE_CHAMFER - 0.004f, r);
 }
 
-static bool in_bore(float x, float y, float r) {
+static bool is_in_bore(float x, float y, float r) {
     return r < BORE || (x > 0 && x < KEY_DEPTH && fabsf(y) < KEY_HALF_WIDTH);
 }
 
-/* What lies where a piece has broken out: rough metal falling away to the belt. */
-static struct ray chip_ray(const struct scene *scene, float x, float y, float px, float py, float distance) {
+/* Traces a ray to where a piece has broken out: rough metal that falls away to the belt. */
+static struct ray trace_chip(const struct scene *scene, float x, float y, float px, float py,
+                             float distance) {
     struct ray ray = {.flawed = true};
     const float r = sqrtf(x * x + y * y), grain = fg_noise_octaves(28 * x, 28 * y, 3, scene->flaw.salt + 5);
     if (r > RIM - 0.45f * scene->flaw.reach * (1 - distance) - 0.02f * grain) {
-        belt(scene, px, py, ray.rgb);
+        shade_belt(scene, px, py, ray.rgb);
         return ray;
     }
     const float slope[2] = {0.9f * x / r + 3.0f * (grain - 0.5f), 0.9f * y / r - 3.0f * (grain - 0.5f)};
-    const float light = (0.5f + 1.0f * grain) * metal(scene, x, y, slope, 1);
+    const float light = (0.5f + 1.0f * grain) * shade_metal(scene, x, y, slope, 1);
     for (int i = 0; i < 3; i++)
         ray.rgb[i] = light;
     return ray;
 }
 
-/* A ray that meets the part, in its own coordinates. */
-static struct ray body_ray(const struct scene *scene, float x, float y, float px, float py) {
+/* Traces a ray that meets the part at x, y in the part's coordinates, which is px, py in the picture. */
+static struct ray trace_part(const struct scene *scene, float x, float y, float px, float py) {
     const struct flaw *flaw = &scene->flaw;
     struct ray ray = {.flawed = false};
     const float r = sqrtf(x * x + y * y);
-    if (in_bore(x, y, r)) {
+    if (is_in_bore(x, y, r)) {
         for (int i = 0; i < 3; i++)
-            ray.rgb[i] = hollow(scene, x, y, r < BORE ? BORE : KEY_DEPTH);
+            ray.rgb[i] = shade_wall(scene, x, y, r < BORE ? BORE : KEY_DEPTH);
         return ray;
     }
     float slope[2], tint[3] = {1, 1, 1.015f}, roughness = 0;
     bool through = false;
-    if (drilled(scene, x, y, slope, &through, &ray.flawed)) {
+    if (is_drilled(scene, x, y, slope, &through, &ray.flawed)) {
         if (through) {
             float dx, dy;
-            nearest_hole(x, y, &dx, &dy);
+            find_hole(x, y, &dx, &dy);
             for (int i = 0; i < 3; i++)
-                ray.rgb[i] = hollow(scene, dx, dy, HOLE);
+                ray.rgb[i] = shade_wall(scene, dx, dy, HOLE);
             return ray;
         }
     } else {
-        slope[0] = turned_slope(r) * x / r;
-        slope[1] = turned_slope(r) * y / r;
+        slope[0] = get_slope(r) * x / r;
+        slope[1] = get_slope(r) * y / r;
     }
     if (flaw->defect == FG_PICTURE_CHIP) {
-        const float distance = flaw_distance(flaw, x, y);
+        const float distance = get_flaw_distance(flaw, x, y);
         if (distance < 1)
-            return chip_ray(scene, x, y, px, py, distance);
+            return trace_chip(scene, x, y, px, py, distance);
     } else if (flaw->defect == FG_PICTURE_SCRATCH) {
         float side[2];
-        const float across = scratch_across(flaw, x, y, side);
+        const float across = get_place_across(flaw, x, y, side);
         if (across < 2) {
             ray.flawed = true;
             const float lean = -1.7f * flaw->strength * sinf(0.5f * FG_TURN * across);
@@ -273,7 +280,7 @@ static struct ray body_ray(const struct scene *scene, float x, float y, float px
                 tint[i] *= shade;
         }
     } else if (flaw->defect == FG_PICTURE_STAIN) {
-        const float weight = fg_smooth(1, 0.6f, flaw_distance(flaw, x, y)) * flaw->strength;
+        const float weight = fg_smooth(1, 0.6f, get_flaw_distance(flaw, x, y)) * flaw->strength;
         if (weight > 0) {
             ray.flawed = true;
             roughness = 1.6f * weight;
@@ -282,24 +289,25 @@ static struct ray body_ray(const struct scene *scene, float x, float y, float px
             tint[2] *= 1 - 1.35f * weight;
         }
     }
-    const float light = metal(scene, x, y, slope, roughness);
+    const float light = shade_metal(scene, x, y, slope, roughness);
     for (int i = 0; i < 3; i++)
         ray.rgb[i] = light * tint[i];
     return ray;
 }
 
-static struct ray part_ray(const struct scene *scene, float px, float py) {
+/* Traces a ray through a place of the picture. */
+static struct ray trace_ray(const struct scene *scene, float px, float py) {
     const float dx = px - scene->x, dy = py - scene->y;
     const float x = scene->cosine * dx + scene->sine * dy, y = scene->cosine * dy - scene->sine * dx;
     if (x * x + y * y < RIM * RIM)
-        return body_ray(scene, x, y, px, py);
+        return trace_part(scene, x, y, px, py);
     struct ray ray = {.flawed = false};
-    belt(scene, px, py, ray.rgb);
+    shade_belt(scene, px, py, ray.rgb);
     return ray;
 }
 
-/* Rays through a pixel, averaged; true where the defect has changed one of them. */
-static bool pixel(const struct scene *scene, int32_t row, int32_t column, int32_t size, uint8_t *rgb) {
+/* Draws a pixel as the mean of its rays; true where the defect has changed one of them. */
+static bool draw_pixel(const struct scene *scene, int32_t row, int32_t column, int32_t size, uint8_t *rgb) {
     float sum[3] = {0, 0, 0};
     bool flawed = false;
     const float step = 2.0f / (float)(size * SUBSAMPLES);
@@ -307,7 +315,7 @@ static bool pixel(const struct scene *scene, int32_t row, int32_t column, int32_
         for (int32_t a = 0; a < SUBSAMPLES; a++) {
             const float x = ((float)(column * SUBSAMPLES + a) + 0.5f) * step - 1,
                         y = ((float)(row * SUBSAMPLES + b) + 0.5f) * step - 1;
-            const struct ray ray = part_ray(scene, x, y);
+            const struct ray ray = trace_ray(scene, x, y);
             for (int i = 0; i < 3; i++)
                 sum[i] += ray.rgb[i];
             flawed |= ray.flawed;
@@ -331,7 +339,7 @@ void fg_picture_part(uint64_t seed, uint32_t index, enum fg_picture_defect defec
     const struct scene scene = draw_scene(seed, index, defect);
     for (int32_t row = 0; row < size; row++)
         for (int32_t column = 0; column < size; column++) {
-            const bool flawed = pixel(&scene, row, column, size, rgb);
+            const bool flawed = draw_pixel(&scene, row, column, size, rgb);
             rgb += 3;
             if (mask)
                 *mask++ = flawed ? 255 : 0;

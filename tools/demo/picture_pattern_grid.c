@@ -1,4 +1,4 @@
-/* Patterns with order: stripes, weaves, tiles and lattices. */
+/* Patterns with order: stripes, weaves, tiles and lattices. A function has its pattern's name. */
 #include <math.h>
 #include <stddef.h>
 
@@ -9,23 +9,19 @@ static float fraction(float x) {
     return x - floorf(x);
 }
 
-/* Distance to the nearest whole number. */
-static float whole(float x) {
+/* Gives the distance to the nearest whole number. */
+static float measure_whole(float x) {
     return fabsf(x - floorf(x + 0.5f));
 }
 
-/* 1 inside (distance below 0), 0 outside, antialiased over a pixel. */
-static float cover(float distance, const struct fg_look *k) {
-    return fg_clamp(0.5f - distance / k->pixel, 0, 1);
-}
-
-static int32_t odd(float x) {
+/* Gives 1 when the whole number below x is odd, else 0. */
+static int32_t is_odd(float x) {
     return fg_noise_floor(x) & 1;
 }
 
 static float stripes(float x, float y, const struct fg_look *k) {
     (void)y;
-    return cover(whole(x) - 0.12f - 0.22f * k->a, k);
+    return fg_cover(measure_whole(x) - 0.12f - 0.22f * k->a, k);
 }
 
 static float barcode(float x, float y, const struct fg_look *k) {
@@ -41,42 +37,42 @@ static float ripples(float x, float y, const struct fg_look *k) {
 }
 
 static float waves(float x, float y, const struct fg_look *k) {
-    return cover(whole(x + (0.25f + 0.3f * k->a) * sinf(FG_TURN * 0.4f * y)) - 0.22f, k);
+    return fg_cover(measure_whole(x + (0.25f + 0.3f * k->a) * sinf(FG_TURN * 0.4f * y)) - 0.22f, k);
 }
 
 static float zigzag(float x, float y, const struct fg_look *k) {
-    return cover(whole(x + (1 + k->a) * whole(0.5f * y)) - 0.22f, k);
+    return fg_cover(measure_whole(x + (1 + k->a) * measure_whole(0.5f * y)) - 0.22f, k);
 }
 
 static float checker(float x, float y, const struct fg_look *k) {
-    float d = fminf(whole(x), whole(y)) / k->pixel; /* soft at the lines */
-    return 0.5f + (odd(x) ^ odd(y) ? 0.5f : -0.5f) * fg_clamp(2 * d, 0, 1);
+    float d = fminf(measure_whole(x), measure_whole(y)) / k->pixel; /* soft at the borders */
+    return 0.5f + (is_odd(x) ^ is_odd(y) ? 0.5f : -0.5f) * fg_clamp(2 * d, 0, 1);
 }
 
 static float plaid(float x, float y, const struct fg_look *k) {
     float wide = 0.15f + 0.15f * k->a;
-    return 0.45f * cover(whole(x) - wide, k) + 0.45f * cover(whole(y) - wide, k) +
-           0.1f * cover(whole(3 * x + 0.5f) - 0.1f, k);
+    return 0.45f * fg_cover(measure_whole(x) - wide, k) + 0.45f * fg_cover(measure_whole(y) - wide, k) +
+           0.1f * fg_cover(measure_whole(3 * x + 0.5f) - 0.1f, k);
 }
 
 static float bricks(float x, float y, const struct fg_look *k) {
-    float row = floorf(y), along = 0.5f * x + 0.5f * (float)(odd(y));
+    float row = floorf(y), along = 0.5f * x + 0.5f * (float)(is_odd(y));
     float joint = 0.04f + 0.05f * k->a;
-    float d = fmaxf(joint - whole(y), joint - 2 * whole(along));
-    return cover(d, k) * (0.65f + 0.35f * fg_noise_point(fg_noise_floor(along), (int32_t)row, k->salt));
+    float d = fmaxf(joint - measure_whole(y), joint - 2 * measure_whole(along));
+    return fg_cover(d, k) * (0.65f + 0.35f * fg_noise_point(fg_noise_floor(along), (int32_t)row, k->salt));
 }
 
 static float parquet(float x, float y, const struct fg_look *k) {
-    float across = odd(x) ^ odd(y) ? x : y;
+    float across = is_odd(x) ^ is_odd(y) ? x : y;
     float strip = 3 + floorf(2 * k->a);
     float id =
         fg_noise_point(fg_noise_floor(strip * across), fg_noise_floor(x) * 31 + fg_noise_floor(y), k->salt);
-    float d = fminf(whole(strip * across) / strip, fminf(whole(x), whole(y)));
-    return cover(0.03f - d, k) * (0.4f + 0.6f * id);
+    float d = fminf(measure_whole(strip * across) / strip, fminf(measure_whole(x), measure_whole(y)));
+    return fg_cover(0.03f - d, k) * (0.4f + 0.6f * id);
 }
 
-/* Distance to the border of a hexagon lattice of unit width, with the place's cell. */
-static float hexagon(float x, float y, int32_t *column, int32_t *row) {
+/* Gives the distance to the borders of a lattice of hexagons of unit width, and the place's cell. */
+static float measure_hexagon(float x, float y, int32_t *column, int32_t *row) {
     const float height = 1.7320508f;
     float ax = fraction(x) - 0.5f, ay = (fraction(y / height) - 0.5f) * height;
     float bx = fraction(x - 0.5f) - 0.5f, by = (fraction(y / height - 0.5f) - 0.5f) * height;
@@ -89,19 +85,19 @@ static float hexagon(float x, float y, int32_t *column, int32_t *row) {
 
 static float honeycomb(float x, float y, const struct fg_look *k) {
     int32_t i, j;
-    return cover(hexagon(x, y, &i, &j) - 0.04f - 0.08f * k->a, k);
+    return fg_cover(measure_hexagon(x, y, &i, &j) - 0.04f - 0.08f * k->a, k);
 }
 
 static float hexagon_tiles(float x, float y, const struct fg_look *k) {
     int32_t i, j;
-    float d = hexagon(x, y, &i, &j);
-    return cover(0.03f - d, k) * (0.3f + 0.7f * fg_noise_point(i, j, k->salt));
+    float d = measure_hexagon(x, y, &i, &j);
+    return fg_cover(0.03f - d, k) * (0.3f + 0.7f * fg_noise_point(i, j, k->salt));
 }
 
 static float perforated(float x, float y, const struct fg_look *k) {
     float row = floorf(y / 0.866f);
     float dx = fraction(x + 0.5f * (float)((int32_t)row & 1)) - 0.5f, dy = y - (row + 0.5f) * 0.866f;
-    return 1 - cover(sqrtf(dx * dx + dy * dy) - 0.22f - 0.14f * k->a, k);
+    return 1 - fg_cover(sqrtf(dx * dx + dy * dy) - 0.22f - 0.14f * k->a, k);
 }
 
 static float triangles(float x, float y, const struct fg_look *k) {
@@ -109,36 +105,37 @@ static float triangles(float x, float y, const struct fg_look *k) {
     float s = fraction(u), t = fraction(v);
     float d = fabsf(s + t - 1);
     float shade = s + t > 1 ? 1.0f : 0.15f + 0.3f * k->a;
-    return fg_mix(0.5f, shade, fg_clamp(fminf(d, fminf(whole(u), whole(v))) / k->pixel, 0, 1));
+    return fg_mix(0.5f, shade,
+                  fg_clamp(fminf(d, fminf(measure_whole(u), measure_whole(v))) / k->pixel, 0, 1));
 }
 
 static float dots(float x, float y, const struct fg_look *k) {
-    float dx = whole(x), dy = whole(y);
-    return cover(sqrtf(dx * dx + dy * dy) - 0.15f - 0.2f * k->a, k);
+    float dx = measure_whole(x), dy = measure_whole(y);
+    return fg_cover(sqrtf(dx * dx + dy * dy) - 0.15f - 0.2f * k->a, k);
 }
 
 static float halftone(float x, float y, const struct fg_look *k) {
-    float dx = whole(x), dy = whole(y);
+    float dx = measure_whole(x), dy = measure_whole(y);
     float radius =
         0.55f * fg_noise(0.12f * floorf(x + 0.5f), 0.12f * floorf(y + 0.5f), k->salt) + 0.1f * k->a;
-    return cover(sqrtf(dx * dx + dy * dy) - radius, k);
+    return fg_cover(sqrtf(dx * dx + dy * dy) - radius, k);
 }
 
 static float rings(float x, float y, const struct fg_look *k) {
-    float dx = whole(x), dy = whole(y);
-    return cover(fabsf(sqrtf(dx * dx + dy * dy) - 0.3f) - 0.05f - 0.06f * k->a, k);
+    float dx = measure_whole(x), dy = measure_whole(y);
+    return fg_cover(fabsf(sqrtf(dx * dx + dy * dy) - 0.3f) - 0.05f - 0.06f * k->a, k);
 }
 
 static float mesh(float x, float y, const struct fg_look *k) {
-    return cover(fminf(whole(x), whole(y)) - 0.05f - 0.1f * k->a, k);
+    return fg_cover(fminf(measure_whole(x), measure_whole(y)) - 0.05f - 0.1f * k->a, k);
 }
 
 static float diamonds(float x, float y, const struct fg_look *k) {
-    return cover(whole(x) + whole(y) - 0.2f - 0.2f * k->a, k);
+    return fg_cover(measure_whole(x) + measure_whole(y) - 0.2f - 0.2f * k->a, k);
 }
 
 static float plain_weave(float x, float y, const struct fg_look *k) {
-    int over = odd(x) ^ odd(y);
+    int over = is_odd(x) ^ is_odd(y);
     float across = fraction(over ? x : y) - 0.5f, along = fraction(over ? y : x) - 0.5f;
     float thread = (1 - 3.2f * across * across) * (0.65f + 0.35f * cosf(FG_TURN * 0.5f * along));
     return fg_clamp(thread * (0.8f + 0.2f * fg_noise(9 * (over ? x : y), over ? y : x, k->salt)) -
@@ -156,7 +153,7 @@ static float twill_weave(float x, float y, const struct fg_look *k) {
 }
 
 static float basket(float x, float y, const struct fg_look *k) {
-    int over = odd(0.5f * x) ^ odd(0.5f * y);
+    int over = is_odd(0.5f * x) ^ is_odd(0.5f * y);
     float strands = 3 + floorf(2 * k->a), across = fraction(strands * 0.5f * (over ? x : y)) - 0.5f;
     float along = fraction(0.5f * (over ? y : x)) - 0.5f;
     return fg_clamp((1 - 3.4f * across * across) * (1 - 2.2f * along * along), 0, 1);
@@ -172,24 +169,24 @@ static float knit(float x, float y, const struct fg_look *k) {
 
 static float braid(float x, float y, const struct fg_look *k) {
     float strand = floorf(x), f = fraction(x) - 0.5f;
-    float twist = fraction(1.3f * y + (odd(strand) ? f : -f) * (0.8f + 0.6f * k->a)) - 0.5f;
+    float twist = fraction(1.3f * y + (is_odd(strand) ? f : -f) * (0.8f + 0.6f * k->a)) - 0.5f;
     return fg_clamp((1 - 3.6f * f * f) * (1 - 3 * twist * twist), 0, 1);
 }
 
 static float scales(float x, float y, const struct fg_look *k) {
-    /* Overlapping rows of discs; the row below lies on top. */
+    /* Rows of discs overlap; the lower row lies on top. */
     for (int32_t down = 1; down >= -1; down--) {
         float row = floorf(2 * y) + (float)down;
         float dx = fraction(x + 0.5f * (float)((int32_t)row & 1)) - 0.5f, dy = y - 0.5f * row;
         float r = sqrtf(dx * dx + dy * dy);
         if (r < 0.56f && dy <= 0.56f)
-            return fg_clamp(0.25f + 1.1f * r - cover(0.52f - r, k) * (0.4f + 0.3f * k->a), 0, 1);
+            return fg_clamp(0.25f + 1.1f * r - fg_cover(0.52f - r, k) * (0.4f + 0.3f * k->a), 0, 1);
     }
     return 0;
 }
 
 static float tread_plate(float x, float y, const struct fg_look *k) {
-    int flip = odd(x) ^ odd(y);
+    int flip = is_odd(x) ^ is_odd(y);
     float fx = fraction(x) - 0.5f, fy = fraction(y) - 0.5f;
     float along = 0.7071068f * (fx + (flip ? fy : -fy)), across = 0.7071068f * (fx - (flip ? fy : -fy));
     float d = across * across / (0.012f + 0.01f * k->a) + along * along / 0.14f;
@@ -198,7 +195,7 @@ static float tread_plate(float x, float y, const struct fg_look *k) {
 
 static float corrugated(float x, float y, const struct fg_look *k) {
     (void)y;
-    float f = whole(x);
+    float f = measure_whole(x);
     return fg_smooth(0.1f + 0.1f * k->a, 0.32f + 0.1f * k->a, f);
 }
 
@@ -207,7 +204,7 @@ static float truchet(float x, float y, const struct fg_look *k) {
     if (fg_noise_hash(fg_noise_floor(x), fg_noise_floor(y), k->salt) & 1)
         fx = 1 - fx;
     float near = sqrtf(fx * fx + fy * fy), far = sqrtf((1 - fx) * (1 - fx) + (1 - fy) * (1 - fy));
-    return cover(fminf(fabsf(near - 0.5f), fabsf(far - 0.5f)) - 0.08f - 0.1f * k->a, k);
+    return fg_cover(fminf(fabsf(near - 0.5f), fabsf(far - 0.5f)) - 0.08f - 0.1f * k->a, k);
 }
 
 static float maze(float x, float y, const struct fg_look *k) {
@@ -215,21 +212,22 @@ static float maze(float x, float y, const struct fg_look *k) {
     int lean = fg_noise_hash(fg_noise_floor(x), fg_noise_floor(y), k->salt) & 1;
     float d = lean ? fabsf(fx - fy) : fabsf(fx + fy - 1);
     d = fminf(d, lean ? 2 - fabsf(fx - fy) - 1 : fminf(fx + fy, 2 - fx - fy));
-    return cover(0.7071068f * d - 0.08f - 0.08f * k->a, k);
+    return fg_cover(0.7071068f * d - 0.08f - 0.08f * k->a, k);
 }
 
 static float mosaic(float x, float y, const struct fg_look *k) {
     float shade = fg_noise_point(fg_noise_floor(x), fg_noise_floor(y), k->salt);
-    return cover(0.02f + 0.06f * k->a - fminf(whole(x), whole(y)), k) * (0.2f + 0.8f * shade);
+    return fg_cover(0.02f + 0.06f * k->a - fminf(measure_whole(x), measure_whole(y)), k) *
+           (0.2f + 0.8f * shade);
 }
 
 static float circuit(float x, float y, const struct fg_look *k) {
-    /* Tracks along one axis at a time, changing at cells, with round pads. */
+    /* In each cell a track runs along one axis, and some cells have a round pad. */
     uint32_t h = fg_noise_hash(fg_noise_floor(x), fg_noise_floor(y), k->salt);
     float fx = fraction(x) - 0.5f, fy = fraction(y) - 0.5f;
     float track = h & 1 ? fabsf(fx) : fabsf(fy);
     float pad = h & 6 ? 1 : fabsf(sqrtf(fx * fx + fy * fy) - 0.25f);
-    return cover(fminf(track, pad) - 0.07f - 0.06f * k->a, k);
+    return fg_cover(fminf(track, pad) - 0.07f - 0.06f * k->a, k);
 }
 
 const struct fg_pattern_entry fg_patterns_grid[] = {

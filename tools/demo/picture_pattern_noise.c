@@ -1,4 +1,4 @@
-/* Patterns without order: noise, grain, fibres and cells. */
+/* Patterns without order: noise, grain, fibres and cells. A function has its pattern's name. */
 #include <math.h>
 #include <stddef.h>
 
@@ -61,7 +61,7 @@ static float turned(float x, float y, const struct fg_look *k) {
 }
 
 static float swirled(float x, float y, const struct fg_look *k) {
-    /* Overlapping round polishing marks, as on engine-turned plates. */
+    /* Round polishing marks overlap, as on a polished plate. */
     struct fg_cell cell = fg_noise_cell(x, y, 0.25f, k->salt);
     float shine = cell.dx * cosf(FG_TURN * k->a) + cell.dy * sinf(FG_TURN * k->a);
     shine = fabsf(shine) / (cell.near + 0.05f);
@@ -109,7 +109,7 @@ static float facets(float x, float y, const struct fg_look *k) {
 }
 
 static float crystals(float x, float y, const struct fg_look *k) {
-    /* Cells, each with its own slope: spangle of galvanised sheet. */
+    /* Each cell has its own slope, as on galvanised sheet. */
     struct fg_cell cell = fg_noise_cell(x, y, 1, k->salt);
     float angle = FG_TURN * (float)(cell.id & 0xff) / 256;
     float stripe = sinf((18 + 8 * k->a) * (cell.dx * cosf(angle) + cell.dy * sinf(angle)));
@@ -167,7 +167,7 @@ static float rust(float x, float y, const struct fg_look *k) {
 }
 
 static float crumpled(float x, float y, const struct fg_look *k) {
-    /* Folds: the sum of ramps that turn at noisy lines. */
+    /* The folds are a sum of ramps that turn at noisy lines. */
     float sum = 0;
     for (uint32_t o = 0; o < 4; o++) {
         float angle = FG_TURN * (0.13f * (float)o + fg_noise_point((int32_t)o, 0, k->salt));
@@ -178,7 +178,7 @@ static float crumpled(float x, float y, const struct fg_look *k) {
 }
 
 static float streaks(float x, float y, const struct fg_look *k) {
-    /* Drips and rolling marks: few long dark lines over a quiet ground. */
+    /* Drips and rolling marks are few long dark lines over a quiet ground. */
     float lines = fg_noise(2 * x, 0.05f * y, k->salt) * fg_noise(0.7f * x, 0.2f * y, k->salt + 1);
     return fg_smooth(0.1f + 0.1f * k->a, 0.45f, lines);
 }

@@ -1,21 +1,22 @@
-/* Patterns of objects: strokes, letters, polygons, and metal parts seen from above.
+/* Patterns of objects: strokes, letters, polygons, and metal things seen from above. A function has its
+ * pattern's name.
  *
- * Scattered objects lie one in a cell, turned and shifted inside it, so that a place asks its own cell only.
- * Their signed distances are negative inside. */
+ * A cell has one object, turned and shifted inside it, so that a place asks its own cell only. A distance to
+ * an object's border is negative inside. */
 #include <math.h>
 #include <stddef.h>
 
 #include "tools/demo/picture_noise.h"
 #include "tools/demo/picture_pattern.h"
 
-/* The object of a place's cell: the place seen from it, and its own random numbers. */
+/* The object in a place's cell. */
 struct object {
-    float x, y; /* from its middle, turned with it; it may reach 0.48 */
-    float a, b; /* uniform in [0, 1) */
-    uint32_t hash;
+    float x, y; /* the place, seen from the object's middle and turned with it; the object may reach 0.48 */
+    float a, b; /* the object's random numbers, uniform in [0, 1) */
+    uint32_t hash; /* the object's random bits */
 };
 
-static struct object scatter(float x, float y, const struct fg_look *k) {
+static struct object find_object(float x, float y, const struct fg_look *k) {
     const int32_t i = fg_noise_floor(x), j = fg_noise_floor(y);
     const uint32_t hash = fg_noise_hash(i, j, k->salt), more = fg_noise_hash(i, j, k->salt + 1);
     const float angle = FG_TURN * (float)(hash & 0xff) / 256, c = cosf(angle), s = sinf(angle);
@@ -25,26 +26,24 @@ static struct object scatter(float x, float y, const struct fg_look *k) {
                            (float)(hash >> 16 & 0xff) / 256, more};
 }
 
-static float cover(float distance, const struct fg_look *k) {
-    return fg_clamp(0.5f - distance / k->pixel, 0, 1);
-}
-
 static float length(float x, float y) {
     return sqrtf(x * x + y * y);
 }
 
-static float box(float x, float y, float half_width, float half_height) {
+/* Gives the distance to a rectangle's border, nearly. */
+static float measure_box(float x, float y, float half_width, float half_height) {
     return fmaxf(fabsf(x) - half_width, fabsf(y) - half_height);
 }
 
-static float segment(float x, float y, float ax, float ay, float bx, float by) {
+/* Gives the distance to the straight line from a to b. */
+static float measure_bar(float x, float y, float ax, float ay, float bx, float by) {
     const float dx = bx - ax, dy = by - ay;
     const float t = fg_clamp(((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy), 0, 1);
     return length(x - ax - t * dx, y - ay - t * dy);
 }
 
-/* Regular polygon of so many sides, radius to the middle of a side. */
-static float polygon(float x, float y, float sides, float radius) {
+/* Gives the distance to a regular polygon's border; radius ends at the middle of a side. */
+static float measure_polygon(float x, float y, float sides, float radius) {
     const float sector = FG_TURN / sides;
     float angle = atan2f(y, x);
     angle -= sector * floorf(angle / sector + 0.5f);
@@ -52,131 +51,136 @@ static float polygon(float x, float y, float sides, float radius) {
 }
 
 static float discs(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
-    return cover(length(o.x, o.y) - 0.12f - 0.24f * o.a, k) * (0.5f + 0.5f * o.b);
+    struct object o = find_object(x, y, k);
+    return fg_cover(length(o.x, o.y) - 0.12f - 0.24f * o.a, k) * (0.5f + 0.5f * o.b);
 }
 
 static float balls(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
+    struct object o = find_object(x, y, k);
     float r = length(o.x, o.y) / (0.18f + 0.18f * o.a);
     return r < 1 ? 0.2f + 0.8f * sqrtf(1 - r * r) : 0.3f * fg_smooth(1, 1.6f, r) * k->a;
 }
 
 static float polygons(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
-    return cover(polygon(o.x, o.y, 3 + floorf(3 * o.b), 0.14f + 0.1f * o.a), k) * (0.4f + 0.6f * o.b);
+    struct object o = find_object(x, y, k);
+    return fg_cover(measure_polygon(o.x, o.y, 3 + floorf(3 * o.b), 0.14f + 0.1f * o.a), k) *
+           (0.4f + 0.6f * o.b);
 }
 
 static float stars(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
+    struct object o = find_object(x, y, k);
     const float sector = FG_TURN / (4 + floorf(4 * k->a));
     float angle = atan2f(o.y, o.x);
     angle = fabsf(angle - sector * floorf(angle / sector + 0.5f));
-    return cover(length(o.x, o.y) * (1 + 2.2f * angle) - 0.26f - 0.16f * o.a, k);
+    return fg_cover(length(o.x, o.y) * (1 + 2.2f * angle) - 0.26f - 0.16f * o.a, k);
 }
 
 static float crosses(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
+    struct object o = find_object(x, y, k);
     float arm = 0.2f + 0.15f * o.a, width = 0.04f + 0.06f * k->a;
-    return cover(fminf(box(o.x, o.y, arm, width), box(o.x, o.y, width, arm)), k);
+    return fg_cover(fminf(measure_box(o.x, o.y, arm, width), measure_box(o.x, o.y, width, arm)), k);
 }
 
 static float frames(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
-    return cover(fabsf(box(o.x, o.y, 0.14f + 0.14f * o.a, 0.14f + 0.14f * o.b)) - 0.03f - 0.03f * k->a, k);
+    struct object o = find_object(x, y, k);
+    return fg_cover(
+        fabsf(measure_box(o.x, o.y, 0.14f + 0.14f * o.a, 0.14f + 0.14f * o.b)) - 0.03f - 0.03f * k->a, k);
 }
 
 static float crescents(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
+    struct object o = find_object(x, y, k);
     float radius = 0.22f + 0.14f * o.a;
-    return cover(fmaxf(length(o.x, o.y) - radius, 0.85f * radius - length(o.x - 0.1f - 0.08f * o.b, o.y)), k);
+    return fg_cover(fmaxf(length(o.x, o.y) - radius, 0.85f * radius - length(o.x - 0.1f - 0.08f * o.b, o.y)),
+                    k);
 }
 
 static float washers(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
+    struct object o = find_object(x, y, k);
     float r = length(o.x, o.y), radius = 0.26f + 0.12f * o.a;
-    float metal = cover(fabsf(r - 0.72f * radius) - 0.28f * radius, k);
+    float metal = fg_cover(fabsf(r - 0.72f * radius) - 0.28f * radius, k);
     return metal * (0.6f + 0.25f * fg_noise(40 * r, (float)(o.hash & 0xff), k->salt) +
                     0.15f * fg_smooth(0.7f, 1, r / radius));
 }
 
 static float nuts(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
+    struct object o = find_object(x, y, k);
     float radius = 0.24f + 0.12f * o.a, r = length(o.x, o.y);
-    float body = fmaxf(polygon(o.x, o.y, 6, radius), 0.55f * radius - r);
-    return cover(body, k) * (0.6f + 0.4f * fg_smooth(1.15f, 0.9f, r / radius));
+    float body = fmaxf(measure_polygon(o.x, o.y, 6, radius), 0.55f * radius - r);
+    return fg_cover(body, k) * (0.6f + 0.4f * fg_smooth(1.15f, 0.9f, r / radius));
 }
 
 static float screws(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
+    struct object o = find_object(x, y, k);
     float radius = 0.24f + 0.12f * o.a, r = length(o.x, o.y), slot = 0.12f * radius;
-    float recess = k->a < 0.5f
-                       ? box(o.x, o.y, 0.8f * radius, slot)
-                       : fminf(box(o.x, o.y, 0.6f * radius, slot), box(o.x, o.y, slot, 0.6f * radius));
-    return cover(r - radius, k) * (1 - 0.35f * r / radius) * (1 - 0.9f * cover(recess, k));
+    float recess = k->a < 0.5f ? measure_box(o.x, o.y, 0.8f * radius, slot)
+                               : fminf(measure_box(o.x, o.y, 0.6f * radius, slot),
+                                       measure_box(o.x, o.y, slot, 0.6f * radius));
+    return fg_cover(r - radius, k) * (1 - 0.35f * r / radius) * (1 - 0.9f * fg_cover(recess, k));
 }
 
 static float gears(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
+    struct object o = find_object(x, y, k);
     float r = length(o.x, o.y), teeth = 8 + floorf(8 * o.b);
     float radius = 0.34f + 0.05f * fg_clamp(2.5f * cosf(teeth * atan2f(o.y, o.x)), -1, 1);
-    return cover(fmaxf(r - radius, 0.08f + 0.12f * o.a - r), k) * (0.75f + 0.25f * fg_smooth(0.3f, 0.22f, r));
+    return fg_cover(fmaxf(r - radius, 0.08f + 0.12f * o.a - r), k) *
+           (0.75f + 0.25f * fg_smooth(0.3f, 0.22f, r));
 }
 
 static float flanges(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
+    struct object o = find_object(x, y, k);
     float r = length(o.x, o.y), holes = 3 + floorf(5 * k->a), sector = FG_TURN / holes;
     float angle = atan2f(o.y, o.x);
     angle -= sector * floorf(angle / sector + 0.5f);
     float hole = length(r * cosf(angle) - 0.28f, r * sinf(angle)) - 0.05f;
     float body = fmaxf(fmaxf(r - 0.4f, 0.1f + 0.05f * o.a - r), -hole);
-    return cover(body, k) * (r < 0.19f ? 1.0f : 0.7f);
+    return fg_cover(body, k) * (r < 0.19f ? 1.0f : 0.7f);
 }
 
 static float brackets(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
+    struct object o = find_object(x, y, k);
     float leg = 0.3f, width = 0.08f + 0.05f * o.a;
-    float body = fminf(box(o.x, o.y + leg - width, leg, width), box(o.x + leg - width, o.y, width, leg));
+    float body = fminf(measure_box(o.x, o.y + leg - width, leg, width),
+                       measure_box(o.x + leg - width, o.y, width, leg));
     float hole =
         fminf(length(o.x - 0.18f, o.y + leg - width), length(o.x + leg - width, o.y - 0.18f)) - 0.45f * width;
-    return cover(fmaxf(body, -hole), k) * 0.9f;
+    return fg_cover(fmaxf(body, -hole), k) * 0.9f;
 }
 
 static float pins(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
-    float across = segment(o.x, o.y, -0.26f, 0, 0.26f, 0) / (0.06f + 0.08f * o.a);
+    struct object o = find_object(x, y, k);
+    float across = measure_bar(o.x, o.y, -0.26f, 0, 0.26f, 0) / (0.06f + 0.08f * o.a);
     return across < 1 ? 0.15f + 0.85f * sqrtf(1 - across * across) : 0.0f;
 }
 
 static float springs(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(x, y, k);
+    struct object o = find_object(x, y, k);
     float wire = fabsf(o.y - 0.12f * sinf((30 + 20 * k->a) * o.x)) * 0.5f;
-    return cover(fmaxf(wire - 0.035f, fabsf(o.x) - 0.36f), k);
+    return fg_cover(fmaxf(wire - 0.035f, fabsf(o.x) - 0.36f), k);
 }
 
-/* Distance to the stroke between two points of a 3 x 3 grid, numbered row by row. */
-static float stroke(float x, float y, int32_t from, int32_t to) {
+/* Gives the distance to the stroke between two points of a 3 x 3 grid, numbered row by row. */
+static float measure_stroke(float x, float y, int32_t from, int32_t to) {
     const int32_t from_row = from / 3, to_row = to / 3;
-    return segment(x, y, 0.24f * (float)(from % 3 - 1), 0.32f * (float)(from_row - 1),
-                   0.24f * (float)(to % 3 - 1), 0.32f * (float)(to_row - 1));
+    return measure_bar(x, y, 0.24f * (float)(from % 3 - 1), 0.32f * (float)(from_row - 1),
+                       0.24f * (float)(to % 3 - 1), 0.32f * (float)(to_row - 1));
 }
 
 static float letters(float x, float y, const struct fg_look *k) {
-    /* Signs of four joined strokes, upright in rows. */
+    /* A sign has four joined strokes; signs stand upright in rows. */
     const int32_t i = fg_noise_floor(x), j = fg_noise_floor(y);
     const float px = x - (float)i - 0.5f, py = y - (float)j - 0.5f;
     float d = 9;
     int32_t from = (int32_t)(fg_noise_hash(i, j, k->salt) % 9);
     for (uint32_t s = 0; s < 4; s++) {
         const int32_t to = (from + 1 + (int32_t)(fg_noise_hash(i, j, k->salt + 2 + s) % 8)) % 9;
-        d = fminf(d, stroke(px, py, from, to));
+        d = fminf(d, measure_stroke(px, py, from, to));
         from = to;
     }
-    return cover(d - 0.035f - 0.035f * k->a, k);
+    return fg_cover(d - 0.035f - 0.035f * k->a, k);
 }
 
 static float digits(float x, float y, const struct fg_look *k) {
-    /* Seven segments, each lit or not. */
+    /* A digit has seven bars, each lit or not. */
     const uint32_t lit = fg_noise_hash(fg_noise_floor(x), fg_noise_floor(y), k->salt);
     const float px = x - floorf(x) - 0.5f, py = y - floorf(y) - 0.5f;
     float d = 9;
@@ -188,13 +192,14 @@ static float digits(float x, float y, const struct fg_look *k) {
                   my = s < 3   ? 0.36f * (float)(s - 1)
                        : s < 5 ? -0.18f
                                : 0.18f;
-            d = fminf(d, s < 3 ? box(px - mx, py - my, 0.18f, 0) : box(px - mx, py - my, 0, 0.14f));
+            d = fminf(d, s < 3 ? measure_box(px - mx, py - my, 0.18f, 0)
+                               : measure_box(px - mx, py - my, 0, 0.14f));
         }
-    return cover(d - 0.04f - 0.03f * k->a, k);
+    return fg_cover(d - 0.04f - 0.03f * k->a, k);
 }
 
-/* The least distance to the strokes that start in the nine cells about a place. */
-static float strokes_near(float x, float y, float bend, const struct fg_look *k) {
+/* Gives the least distance to the strokes that start in the nine cells about a place. */
+static float measure_strokes(float x, float y, float bend, const struct fg_look *k) {
     const int32_t i = fg_noise_floor(x), j = fg_noise_floor(y);
     float least = 9;
     for (int32_t b = j - 1; b <= j + 1; b++)
@@ -213,21 +218,21 @@ static float strokes_near(float x, float y, float bend, const struct fg_look *k)
 
 static float scratches(float x, float y, const struct fg_look *k) {
     float ground = 0.25f + 0.25f * fg_noise(6 * x, 6 * y, k->salt + 3);
-    return fg_mix(ground, 1, cover(strokes_near(x, y, 0, k) - 0.02f - 0.02f * k->a, k));
+    return fg_mix(ground, 1, fg_cover(measure_strokes(x, y, 0, k) - 0.02f - 0.02f * k->a, k));
 }
 
 static float fibres(float x, float y, const struct fg_look *k) {
-    return cover(strokes_near(x, y, 0.9f, k) - 0.03f - 0.04f * k->a, k);
+    return fg_cover(measure_strokes(x, y, 0.9f, k) - 0.03f - 0.04f * k->a, k);
 }
 
 static float sticks(float x, float y, const struct fg_look *k) {
-    float d = strokes_near(x, y, 0, k) / (0.1f + 0.06f * k->a);
+    float d = measure_strokes(x, y, 0, k) / (0.1f + 0.06f * k->a);
     return d < 1 ? sqrtf(1 - d * d) : 0.0f;
 }
 
 static float target(float x, float y, const struct fg_look *k) {
     float r = length(x - k->centre_x, y - k->centre_y);
-    return cover(fabsf(r - floorf(r) - 0.5f) - 0.15f - 0.2f * k->a, k);
+    return fg_cover(fabsf(r - floorf(r) - 0.5f) - 0.15f - 0.2f * k->a, k);
 }
 
 static float spokes(float x, float y, const struct fg_look *k) {
@@ -238,7 +243,7 @@ static float spokes(float x, float y, const struct fg_look *k) {
 static float spiral(float x, float y, const struct fg_look *k) {
     float dx = x - k->centre_x, dy = y - k->centre_y;
     float turn = length(dx, dy) + (1 + floorf(3 * k->a)) * atan2f(dy, dx) / FG_TURN;
-    return cover(fabsf(turn - floorf(turn) - 0.5f) - 0.22f, k);
+    return fg_cover(fabsf(turn - floorf(turn) - 0.5f) - 0.22f, k);
 }
 
 static float edge(float x, float y, const struct fg_look *k) {
@@ -249,17 +254,17 @@ static float edge(float x, float y, const struct fg_look *k) {
 
 static float corner(float x, float y, const struct fg_look *k) {
     float dx = x - k->centre_x, dy = y - k->centre_y;
-    return cover(fmaxf(dx, dy + (1.6f * k->a - 0.8f) * dx), k);
+    return fg_cover(fmaxf(dx, dy + (1.6f * k->a - 0.8f) * dx), k);
 }
 
+/* Broad shading and nothing else. */
 static float slopes(float x, float y, const struct fg_look *k) {
-    /* Broad shading and nothing else. */
     return fg_clamp(0.5f + 0.5f * (x - k->centre_x) + (k->a - 0.5f) * (y - k->centre_y) * (y - k->centre_y),
                     0, 1);
 }
 
 static float dents(float x, float y, const struct fg_look *k) {
-    struct object o = scatter(0.8f * x, 0.8f * y, k);
+    struct object o = find_object(0.8f * x, 0.8f * y, k);
     float r = length(o.x, o.y) / (0.16f + 0.2f * o.a);
     float dent = o.hash & 0x30000 ? 0 : expf(-2.5f * r * r);
     return 0.75f - 0.6f * dent + 0.12f * fg_noise(8 * x, 8 * y, k->salt + 4);

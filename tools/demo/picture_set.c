@@ -1,3 +1,4 @@
+/* Writes a data set's folders and pictures. */
 #include "tools/demo/picture_set.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 
 #define PATH_SIZE 4096
 
-/* What is being written, and how far it has come. */
+/* A data set that is written, and the parts that are done. */
 struct writer {
     const char *folder;
     const struct fg_picture_set *set;

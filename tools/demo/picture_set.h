@@ -3,7 +3,10 @@
  *   FOLDER/train/good/000.png ...
  *   FOLDER/test/good/000.png ...
  *   FOLDER/test/DEFECT/000.png ...
- *   FOLDER/ground_truth/DEFECT/000_mask.png ... */
+ *   FOLDER/ground_truth/DEFECT/000_mask.png ...
+ *
+ * Errors: FG_ENVIRONMENT names the file or folder that could not be written. Owner: the caller owns the set.
+ * Thread: any, with a folder of its own. NULL: only progress and a message may be. */
 #ifndef FG_TOOLS_DEMO_PICTURE_SET_H
 #define FG_TOOLS_DEMO_PICTURE_SET_H
 
@@ -13,17 +16,17 @@
 
 struct fg_picture_set {
     uint64_t seed;
-    int32_t size;       /* of a picture's side: 32 to 4096 */
+    int32_t size;       /* pixels of a picture's side, 32 to 4096 */
     uint32_t train;     /* good parts to train with */
     uint32_t good;      /* good parts to test with */
-    uint32_t defective; /* parts to test with, of each defect */
+    uint32_t defective; /* parts to test with for each defect */
 };
 
-/* Called after each part with how many of all parts are written. */
+/* Is called after each part with the number of parts that are written, and of all parts. */
 typedef void fg_picture_set_function(void *argument, uint32_t written, uint32_t parts);
 
-/* Makes the folders that are not there yet and writes every picture; no two show the same part. progress may
- * be NULL. FG_ENVIRONMENT names the file or folder that could not be written. */
+/* Makes the folders that are not there yet and writes every picture; no two show the same part. progress is
+ * called after each part. */
 enum fg_status fg_picture_set_write(const char *folder, const struct fg_picture_set *set,
                                     fg_picture_set_function *progress, void *argument,
                                     struct fg_message *message);

@@ -1,3 +1,4 @@
+/* Draws a class: its style from the class, the rest from the picture. */
 #include "tools/demo/picture_texture.h"
 
 #include <assert.h>
@@ -8,9 +9,9 @@
 #include "tools/demo/picture_noise.h"
 #include "tools/demo/picture_pattern.h"
 
-enum { KIND_STYLE = 4, KIND_TEXTURE = 5 }; /* of the dice */
+enum { KIND_STYLE = 4, KIND_TEXTURE = 5 }; /* kinds of dice */
 
-#define STYLES 6 /* of each pattern */
+#define STYLES 6 /* classes of each pattern */
 
 struct colour {
     float rgb[3];
@@ -19,22 +20,22 @@ struct colour {
 /* What the pictures of one class have in common. */
 struct style {
     const struct fg_pattern_entry *pattern;
-    float period;          /* pixels in a unit, in a picture of 128 pixels */
-    float stretch, angle;  /* of the plane */
+    float period;          /* pixels in a unit, for a picture of 128 x 128 pixels */
+    float stretch, angle;  /* stretch and turn of the plane under the picture */
     float a, b, c;         /* the pattern's shape */
-    float softness;        /* how often the field is smoothed */
-    float relief, azimuth; /* strength and direction of the light across it */
+    float softness;        /* passes of smoothing, for a picture of 128 x 128 pixels */
+    float relief, azimuth; /* strength and direction of the light across the field */
     struct colour low, high;
 };
 
 /* How the plane lies under one picture. */
-struct view {
-    float xx, xy, yx, yy, x0, y0; /* pixel to unit */
+struct placement {
+    float xx, xy, yx, yy, x0, y0; /* pixels to units: x = x0 + xx * column + xy * row */
     float warp;                   /* strength of a slow bend, in units */
 };
 
-/* The pattern of a number, or NULL behind the last. */
-static const struct fg_pattern_entry *pattern_of(uint32_t number) {
+/* Finds a pattern by its number; NULL behind the last. */
+static const struct fg_pattern_entry *find_pattern(uint32_t number) {
     static const struct fg_pattern_entry *const families[] = {fg_patterns_noise, fg_patterns_grid,
                                                               fg_patterns_shape};
     for (int f = 0; f < 3; f++)
@@ -46,14 +47,14 @@ static const struct fg_pattern_entry *pattern_of(uint32_t number) {
 
 uint32_t fg_picture_classes(void) {
     uint32_t patterns = 0;
-    while (pattern_of(patterns))
+    while (find_pattern(patterns))
         patterns++;
     return patterns * STYLES;
 }
 
 const char *fg_picture_class_pattern(uint32_t class) {
     assert(class < fg_picture_classes());
-    return pattern_of(class / STYLES)->name;
+    return find_pattern(class / STYLES)->name;
 }
 
 static struct colour draw_colour(struct fg_dice *dice, float light, float chroma) {
@@ -66,7 +67,7 @@ static struct colour draw_colour(struct fg_dice *dice, float light, float chroma
 
 static struct style draw_style(uint64_t seed, uint32_t class) {
     struct fg_dice dice = {.seed = seed, .kind = KIND_STYLE, .picture = class};
-    const struct fg_pattern_entry *pattern = pattern_of(class / STYLES);
+    const struct fg_pattern_entry *pattern = find_pattern(class / STYLES);
     const float ratio = pattern->max_period / pattern->min_period;
     struct style style = {.pattern = pattern,
                           .period = pattern->min_period * powf(ratio, fg_dice_uniform(&dice, 0, 1)),
@@ -78,7 +79,7 @@ static struct style draw_style(uint64_t seed, uint32_t class) {
                           .softness = fmaxf(0, fg_dice_uniform(&dice, -1, 2.5f)),
                           .relief = fmaxf(0, fg_dice_uniform(&dice, -0.6f, 0.9f)),
                           .azimuth = fg_dice_uniform(&dice, 0, FG_TURN)};
-    /* Grey as metal, or coloured; the two colours near each other or far apart. */
+    /* Some classes are grey as metal, some coloured; their two colours lie near each other or far apart. */
     const float chroma = fmaxf(0, fg_dice_uniform(&dice, -0.15f, 0.25f));
     const float middle = fg_dice_uniform(&dice, 0.3f, 0.7f), contrast = fg_dice_uniform(&dice, 0.08f, 0.35f);
     const float sign = fg_dice_uniform(&dice, 0, 1) < 0.5f ? -1.0f : 1.0f;
@@ -87,18 +88,18 @@ static struct style draw_style(uint64_t seed, uint32_t class) {
     return style;
 }
 
-static struct view draw_view(struct fg_dice *dice, const struct style *style, int32_t size,
-                             struct fg_look *look) {
+static struct placement draw_placement(struct fg_dice *dice, const struct style *style, int32_t size,
+                                       struct fg_look *look) {
     const float period = style->period * powf(1.1f, fg_dice_uniform(dice, -1, 1)) * (float)size / 128;
     const float angle = style->angle + fg_dice_uniform(dice, -0.3f, 0.3f);
     const float c = cosf(angle) / period, s = sinf(angle) / period;
-    struct view view = {.xx = c * style->stretch,
-                        .xy = s * style->stretch,
-                        .yx = -s / style->stretch,
-                        .yy = c / style->stretch,
-                        .x0 = fg_dice_uniform(dice, 0, 1000),
-                        .y0 = fg_dice_uniform(dice, 0, 1000),
-                        .warp = fmaxf(0, fg_dice_uniform(dice, -0.5f, 0.5f))};
+    struct placement placement = {.xx = c * style->stretch,
+                                  .xy = s * style->stretch,
+                                  .yx = -s / style->stretch,
+                                  .yy = c / style->stretch,
+                                  .x0 = fg_dice_uniform(dice, 0, 1000),
+                                  .y0 = fg_dice_uniform(dice, 0, 1000),
+                                  .warp = fmaxf(0, fg_dice_uniform(dice, -0.5f, 0.5f))};
     const float middle_x = fg_dice_uniform(dice, 0.25f, 0.75f) * (float)size,
                 middle_y = fg_dice_uniform(dice, 0.25f, 0.75f) * (float)size;
     *look = (struct fg_look){.pixel = 1 / period,
@@ -106,19 +107,19 @@ static struct view draw_view(struct fg_dice *dice, const struct style *style, in
                              .b = style->b,
                              .c = style->c,
                              .salt = fg_dice_word(dice),
-                             .centre_x = view.x0 + view.xx * middle_x + view.xy * middle_y,
-                             .centre_y = view.y0 + view.yx * middle_x + view.yy * middle_y};
-    return view;
+                             .centre_x = placement.x0 + placement.xx * middle_x + placement.xy * middle_y,
+                             .centre_y = placement.y0 + placement.yx * middle_x + placement.yy * middle_y};
+    return placement;
 }
 
-static void evaluate(fg_pattern *field_at, const struct view *view, const struct fg_look *look, int32_t size,
-                     float *field) {
+static void fill_field(fg_pattern *field_at, const struct placement *placement, const struct fg_look *look,
+                       int32_t size, float *field) {
     for (int32_t row = 0; row < size; row++)
         for (int32_t column = 0; column < size; column++) {
-            float x = view->x0 + view->xx * (float)column + view->xy * (float)row,
-                  y = view->y0 + view->yx * (float)column + view->yy * (float)row;
-            if (view->warp > 0) {
-                float bend = view->warp * fg_noise(0.4f * x, 0.4f * y, look->salt ^ 0xffff);
+            float x = placement->x0 + placement->xx * (float)column + placement->xy * (float)row,
+                  y = placement->y0 + placement->yx * (float)column + placement->yy * (float)row;
+            if (placement->warp > 0) {
+                float bend = placement->warp * fg_noise(0.4f * x, 0.4f * y, look->salt ^ 0xffff);
                 x += bend;
                 y -= bend;
             }
@@ -126,26 +127,26 @@ static void evaluate(fg_pattern *field_at, const struct view *view, const struct
         }
 }
 
-/* One pass of the 1 2 1 kernel along a row or a column, in place; the ends repeat. */
-static void soften_line(float *line, int32_t count, int32_t step) {
-    float before = line[0];
+/* Smooths a row or a column in place, with weights 1 2 1; the values at its ends repeat. */
+static void soften_values(float *value, int32_t count, int32_t step) {
+    float before = value[0];
     for (int32_t i = 0; i < count; i++) {
-        float here = line[i * step], after = line[(i + 1 < count ? i + 1 : i) * step];
-        line[i * step] = 0.25f * (before + after) + 0.5f * here;
+        float here = value[i * step], after = value[(i + 1 < count ? i + 1 : i) * step];
+        value[i * step] = 0.25f * (before + after) + 0.5f * here;
         before = here;
     }
 }
 
-static void soften(float *field, int32_t size) {
+static void soften_field(float *field, int32_t size) {
     for (int32_t i = 0; i < size; i++)
-        soften_line(field + i * size, size, 1);
+        soften_values(field + i * size, size, 1);
     for (int32_t i = 0; i < size; i++)
-        soften_line(field + i, size, size);
+        soften_values(field + i, size, size);
 }
 
-/* Colours the field, lights it as relief and as a sheet under a lamp, and adds the sensor's noise. */
-static void paint(struct fg_dice *dice, const struct style *style, const float *field, int32_t size,
-                  uint8_t *rgb) {
+/* Colours the field, lights it as a relief and as a sheet under a lamp, and adds a sensor's noise. */
+static void paint_field(struct fg_dice *dice, const struct style *style, const float *field, int32_t size,
+                        uint8_t *rgb) {
     const float azimuth = style->azimuth + fg_dice_uniform(dice, -0.4f, 0.4f);
     const float light_x = style->relief * cosf(azimuth), light_y = style->relief * sinf(azimuth);
     const float gain = fg_dice_uniform(dice, 0.92f, 1.08f);
@@ -178,12 +179,12 @@ enum fg_status fg_picture_texture(uint64_t seed, uint32_t class, uint32_t index,
     const struct style style = draw_style(seed, class);
     struct fg_dice dice = {.seed = seed, .kind = (uint32_t)KIND_TEXTURE << 12 | class, .picture = index};
     struct fg_look look;
-    const struct view view = draw_view(&dice, &style, size, &look);
-    evaluate(style.pattern->field, &view, &look, size, field);
+    const struct placement placement = draw_placement(&dice, &style, size, &look);
+    fill_field(style.pattern->field, &placement, &look, size, field);
     for (int32_t pass = (int32_t)((style.softness + fg_dice_uniform(&dice, 0, 1)) * (float)size / 128);
          pass > 0; pass--)
-        soften(field, size);
-    paint(&dice, &style, field, size, rgb);
+        soften_field(field, size);
+    paint_field(&dice, &style, field, size, rgb);
     free(field);
     return FG_OK;
 }

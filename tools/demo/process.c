@@ -1,3 +1,4 @@
+/* Starts programs of this program's folder and waits for them. */
 #include "tools/demo/process.h"
 
 #include <errno.h>

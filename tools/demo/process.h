@@ -1,5 +1,9 @@
 /* The programs beside this one, run as children: what the demo does with the product, a user could do by
- * hand. */
+ * hand.
+ *
+ * Errors: FG_ENVIRONMENT when a program cannot be started or fails, FG_USAGE for too many arguments; messages
+ * name the program. Owner: who starts a child waits for it. Thread: any. NULL: only output and a message may
+ * be. */
 #ifndef FG_TOOLS_DEMO_PROCESS_H
 #define FG_TOOLS_DEMO_PROCESS_H
 
@@ -14,10 +18,11 @@
 enum fg_status fg_process_start(const char *program, const char *const *arguments, const char *output,
                                 pid_t *child, struct fg_message *message);
 
-/* Waits for its end; the exit status, or 128 and the signal that ended it. */
+/* Waits for the end of a child; gives its exit status, or 128 plus the signal that ended it. */
 int fg_process_wait(pid_t child);
 
-/* Both, with a failure for an exit status above most. */
+/* Starts a program and waits for its end, with a failure for an exit status above most. output takes standard
+ * output. */
 enum fg_status fg_process_run(const char *program, const char *const *arguments, const char *output, int most,
                               struct fg_message *message);
 

@@ -1,4 +1,4 @@
-/* Files that are whole or not there: what they replace lends them place, owner and mode. */
+/* Files that are whole or not there: they keep the place, owner and mode of what they replace. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +42,7 @@ static void write_file(const char *to, const char *text) {
     assert_int_equal(fg_file_commit(&file, &message), FG_OK);
 }
 
-static void expect(const char *at, const char *text) {
+static void expect_text(const char *at, const char *text) {
     char found[16] = "";
     FILE *file = fopen(at, "r");
     assert_non_null(file);
@@ -66,7 +66,7 @@ static void test_mode_and_owner_stay(void **state) {
     assert_int_equal(info.st_mode & 07777, 0640);
     if (root)
         assert_true(info.st_uid == 12 && info.st_gid == 34);
-    expect(path, "two");
+    expect_text(path, "two");
 }
 
 static void test_link_is_followed(void **state) {
@@ -77,7 +77,7 @@ static void test_link_is_followed(void **state) {
     struct stat info;
     assert_int_equal(lstat(link_path, &info), 0);
     assert_true(S_ISLNK(info.st_mode));
-    expect(path, "two");
+    expect_text(path, "two");
 }
 
 static void test_folder_is_refused(void **state) {
@@ -94,7 +94,7 @@ static void test_abandoned_leaves_the_old(void **state) {
     assert_int_equal(fg_file_create(&file, path, &message), FG_OK);
     assert_int_equal(fg_file_write(&file, "two", 3, &message), FG_OK);
     fg_file_abandon(&file);
-    expect(path, "one");
+    expect_text(path, "one");
 }
 
 int main(void) {

@@ -1,4 +1,7 @@
-/* Picture files for tests, written by the formats' own libraries into one file of a folder in memory. */
+/* Picture files for tests, written by the formats' own libraries into one file of a folder in memory.
+ *
+ * Errors: an assertion fails the test. Owner: set_up makes the folder and tear_down removes it; who reads an
+ * image frees it. Thread: the test's. NULL: never. */
 #ifndef FG_TESTS_RUNTIME_IMAGE_PICTURE_FILES_H
 #define FG_TESTS_RUNTIME_IMAGE_PICTURE_FILES_H
 
@@ -41,21 +44,22 @@ static inline int tear_down(void **state) {
 }
 
 /* The value of a channel as it is written: any pattern in which neighbours differ. */
-static inline unsigned written(int y, int x, int k, int depth) {
+static inline unsigned get_written(int y, int x, int k, int depth) {
     return (unsigned)(x * 2711 + y * 9203 + k * 30011 + x * y * 101) & ((1u << depth) - 1);
 }
 
-/* What reading must make of it, by definition: the nearest of 256 steps between black and white. */
-static inline int expected(int y, int x, int k, int depth) {
+/* The value that reading must make of a written one: the nearest of 256 steps between black and white. */
+static inline int get_expected(int y, int x, int k, int depth) {
     const double full = (1 << depth) - 1;
-    return (int)(written(y, x, k, depth) * 255.0 / full + 0.5);
+    return (int)(get_written(y, x, k, depth) * 255.0 / full + 0.5);
 }
 
-/* Packs a row's samples as PNG and TIFF do, 16 bits in the order of swap. */
-static inline void pack(uint8_t *row, int y, int width, int first, int samples, int depth, bool big_endian) {
+/* Packs a row's samples as PNG and TIFF do. big_endian is the order of a 16-bit sample's bytes. */
+static inline void pack_row(uint8_t *row, int y, int width, int first, int samples, int depth,
+                            bool big_endian) {
     memset(row, 0, (size_t)(width * samples * depth + 7) / 8);
     for (int i = 0; i < width * samples; i++) {
-        const unsigned value = written(y, i / samples, first + i % samples, depth);
+        const unsigned value = get_written(y, i / samples, first + i % samples, depth);
         if (depth == 16 && big_endian) {
             row[2 * i] = (uint8_t)(value >> 8);
             row[2 * i + 1] = (uint8_t)value;
@@ -68,7 +72,7 @@ static inline void pack(uint8_t *row, int y, int width, int first, int samples, 
     }
 }
 
-static inline const png_color *palette(void) {
+static inline const png_color *get_palette(void) {
     static png_color colours[256];
     for (int i = 0; i < 256; i++)
         colours[i] = (png_color){(png_byte)(i * 7 + 1), (png_byte)(255 - i), (png_byte)(i * 31)};
@@ -84,7 +88,7 @@ static inline void write_png(int height, int width, int depth, int type, int int
     png_set_IHDR(png, info, (png_uint_32)width, (png_uint_32)height, depth, type, interlace, 0, 0);
     if (type == PNG_COLOR_TYPE_PALETTE) {
         const png_byte transparent[2] = {0, 128};
-        png_set_PLTE(png, info, palette(), 1 << depth);
+        png_set_PLTE(png, info, get_palette(), 1 << depth);
         png_set_tRNS(png, info, transparent, 2, NULL);
     } else if (!(type & PNG_COLOR_MASK_ALPHA)) {
         const png_color_16 transparent = {.gray = 1, .red = 1};
@@ -96,7 +100,7 @@ static inline void write_png(int height, int width, int depth, int type, int int
     const int passes = png_set_interlace_handling(png);
     for (int pass = 0; pass < passes; pass++)
         for (int y = 0; y < height; y++) {
-            pack(row, y, width, 0, samples, depth, true);
+            pack_row(row, y, width, 0, samples, depth, true);
             png_write_row(png, row);
         }
     png_write_end(png, info);
@@ -124,9 +128,9 @@ static inline void write_tiff(const struct tiff_kind *t, int height, int width) 
         TIFFSetField(tiff, TIFFTAG_EXTRASAMPLES, 1, &extra);
     static uint16_t map[3][256];
     for (int i = 0; i < 256; i++) {
-        map[0][i] = (uint16_t)(palette()[i].red * 257);
-        map[1][i] = (uint16_t)(palette()[i].green * 257);
-        map[2][i] = (uint16_t)(palette()[i].blue * 257);
+        map[0][i] = (uint16_t)(get_palette()[i].red * 257);
+        map[1][i] = (uint16_t)(get_palette()[i].green * 257);
+        map[2][i] = (uint16_t)(get_palette()[i].blue * 257);
     }
     if (t->kind == PHOTOMETRIC_PALETTE)
         TIFFSetField(tiff, TIFFTAG_COLORMAP, map[0], map[1], map[2]);
@@ -136,7 +140,7 @@ static inline void write_tiff(const struct tiff_kind *t, int height, int width) 
         TIFFSetField(tiff, TIFFTAG_ROWSPERSTRIP, t->rows);
         for (int plane = 0; plane < planes; plane++)
             for (int y = 0; y < height; y++) {
-                pack(row, y, width, plane, samples, t->depth, false);
+                pack_row(row, y, width, plane, samples, t->depth, false);
                 assert_int_equal(TIFFWriteScanline(tiff, row, (uint32_t)y, (uint16_t)plane), 1);
             }
     } else {
@@ -150,7 +154,7 @@ static inline void write_tiff(const struct tiff_kind *t, int height, int width) 
                 for (int left = 0; left < width; left += t->tile) {
                     /* Tiles begin at whole bytes, so a row packed from x = 0 can be cut there. */
                     for (int y = 0; y < t->tile; y++) {
-                        pack(row, top + y, left + t->tile, plane, samples, t->depth, false);
+                        pack_row(row, top + y, left + t->tile, plane, samples, t->depth, false);
                         memcpy(tile + (size_t)y * pitch, row + (size_t)(left * samples * t->depth / 8),
                                pitch);
                     }
@@ -162,7 +166,7 @@ static inline void write_tiff(const struct tiff_kind *t, int height, int width) 
     TIFFClose(tiff);
 }
 
-/* scans: 0 baseline, else progressive with the library's script, or one of very many scans. */
+/* scans is 0 for a baseline JPEG, 1 for a progressive one by the library's script, else one of many scans. */
 static inline void write_jpeg(J_COLOR_SPACE space, int scans) {
     static jpeg_scan_info script[256];
     struct jpeg_compress_struct jpeg;
@@ -233,12 +237,12 @@ static inline struct fg_image read_well(int height, int width, int channels) {
     return image;
 }
 
-static inline void refused(const char *file, const char *because) {
+static inline void expect_refusal(const char *file, const char *because) {
     struct fg_image image;
     memset(&message, 0, sizeof message);
     assert_int_equal(fg_image_read(file, &image, &message), FG_INPUT);
     assert_null(image.pixels);
-    assert_non_null(strstr(message.text, file)); /* names the file */
+    assert_non_null(strstr(message.text, file)); /* the message names the file */
     if (!strstr(message.text, because))
         fail_msg("\"%s\" does not say \"%s\"", message.text, because);
 }

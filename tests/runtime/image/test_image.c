@@ -11,16 +11,17 @@
 
 #include "tests/runtime/image/picture_files.h"
 
-static void check(const char *name, const struct fg_image *image, int depth, bool indexed, bool negative) {
+static void check_pixels(const char *name, const struct fg_image *image, int depth, bool indexed,
+                         bool negative) {
     for (int y = 0; y < image->height; y++)
         for (int x = 0; x < image->width; x++)
             for (int k = 0; k < image->channels; k++) {
-                const png_color *colour = &palette()[written(y, x, 0, depth) & 255];
+                const png_color *colour = &get_palette()[get_written(y, x, 0, depth) & 255];
                 const int want = indexed    ? (k == 0   ? colour->red
                                                : k == 1 ? colour->green
                                                         : colour->blue)
-                                 : negative ? 255 - expected(y, x, k, depth)
-                                            : expected(y, x, k, depth);
+                                 : negative ? 255 - get_expected(y, x, k, depth)
+                                            : get_expected(y, x, k, depth);
                 const int got = image->pixels[(y * image->width + x) * image->channels + k];
                 if (got != want)
                     fail_msg("%s: (%d, %d, %d) is %d, not %d", name, y, x, k, got, want);
@@ -42,7 +43,7 @@ static void test_png(void **state) {
                 snprintf(name, sizeof name, "PNG type %d, %d bits, interlace %d", types[t], depth, interlace);
                 write_png(13, 19, depth, types[t], interlace);
                 struct fg_image image = read_well(13, 19, types[t] & PNG_COLOR_MASK_COLOR ? 3 : 1);
-                check(name, &image, depth, indexed, false);
+                check_pixels(name, &image, depth, indexed, false);
                 fg_image_free(&image);
             }
 }
@@ -54,7 +55,8 @@ static void test_tiff(void **state) {
         write_tiff(t, 13, 19);
         struct fg_image image =
             read_well(13, 19, t->kind == PHOTOMETRIC_RGB || t->kind == PHOTOMETRIC_PALETTE ? 3 : 1);
-        check(t->name, &image, t->depth, t->kind == PHOTOMETRIC_PALETTE, t->kind == PHOTOMETRIC_MINISWHITE);
+        check_pixels(t->name, &image, t->depth, t->kind == PHOTOMETRIC_PALETTE,
+                     t->kind == PHOTOMETRIC_MINISWHITE);
         fg_image_free(&image);
     }
 }
@@ -63,17 +65,17 @@ static void test_tiff_kinds_that_are_not_read(void **state) {
     (void)state;
     struct tiff_kind t = {"", "w", 8, 4, PHOTOMETRIC_SEPARATED, 1, COMPRESSION_NONE, 0, 5};
     write_tiff(&t, 13, 19);
-    refused(path, "CMYK");
+    expect_refusal(path, "CMYK");
     t = (struct tiff_kind){"", "w", 1, 1, PHOTOMETRIC_MINISBLACK, 1, COMPRESSION_CCITTFAX4, 0, 13};
     write_tiff(&t, 13, 19);
-    refused(path, "compression");
+    expect_refusal(path, "compression");
     t = (struct tiff_kind){"", "w", 8, 3, PHOTOMETRIC_CIELAB, 1, COMPRESSION_NONE, 0, 5};
     write_tiff(&t, 13, 19);
-    refused(path, "colour space");
+    expect_refusal(path, "colour space");
     const float map[6] = {0};
     snprintf(other, sizeof other, "%s/map.tiff", folder);
     assert_int_equal(fg_map_write(other, map, 2, 3, &message), FG_OK);
-    refused(other, "floating-point");
+    expect_refusal(other, "floating-point");
     unlink(other);
 }
 
@@ -93,9 +95,9 @@ static void test_jpeg(void **state) {
             fg_image_free(&image);
         }
     write_jpeg(JCS_CMYK, 0);
-    refused(path, "CMYK");
+    expect_refusal(path, "CMYK");
     write_jpeg(JCS_GRAYSCALE, 250);
-    refused(path, "scans");
+    expect_refusal(path, "scans");
 }
 
 static void test_names(void **state) {

@@ -11,7 +11,7 @@
 
 #include "tests/runtime/image/picture_files.h"
 
-static size_t slurp(uint8_t *bytes, size_t room) {
+static size_t read_bytes(uint8_t *bytes, size_t room) {
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
     const size_t size = fread(bytes, 1, room, file);
@@ -20,7 +20,7 @@ static size_t slurp(uint8_t *bytes, size_t room) {
     return size;
 }
 
-static void spill(const uint8_t *bytes, size_t size) {
+static void write_bytes(const uint8_t *bytes, size_t size) {
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, size, file), size);
@@ -44,13 +44,13 @@ static void write_kind(int kind) {
 #define PNG_KINDS 3
 #define PNG_AND_JPEG_KINDS 6
 
-static bool same(const struct fg_image *a, const struct fg_image *b) {
+static bool are_same(const struct fg_image *a, const struct fg_image *b) {
     return a->height == b->height && a->width == b->width && a->channels == b->channels &&
            !memcmp(a->pixels, b->pixels, (size_t)a->height * (size_t)a->width * (size_t)a->channels);
 }
 
-/* Reads what spill wrote: a picture, or a sentence and nothing else. */
-static bool reads(struct fg_image *image) {
+/* Reads what write_bytes wrote. It must give a picture, or a sentence and nothing else. */
+static bool can_read(struct fg_image *image) {
     memset(&message, 0, sizeof message);
     const enum fg_status status = fg_image_read(path, image, &message);
     assert_true(status == FG_OK ? image->pixels != NULL
@@ -66,13 +66,13 @@ static void test_every_cut(void **state) {
     for (int kind = 0; kind < KINDS; kind++) {
         struct fg_image whole, cut;
         write_kind(kind);
-        const size_t size = slurp(bytes, sizeof bytes);
-        assert_true(reads(&whole));
+        const size_t size = read_bytes(bytes, sizeof bytes);
+        assert_true(can_read(&whole));
         for (size_t left = 0; left < size; left++) {
-            spill(bytes, left);
-            const bool read = reads(&cut);
+            write_bytes(bytes, left);
+            const bool read = can_read(&cut);
             assert_false(read && (kind < PNG_AND_JPEG_KINDS || left + 4 < size));
-            assert_true(!read || same(&cut, &whole));
+            assert_true(!read || are_same(&cut, &whole));
             fg_image_free(&cut);
         }
         fg_image_free(&whole);
@@ -87,13 +87,13 @@ static void test_every_byte_flipped(void **state) {
     for (int kind = 0; kind < KINDS; kind++) {
         struct fg_image whole, flipped;
         write_kind(kind);
-        const size_t size = slurp(bytes, sizeof bytes);
-        assert_true(reads(&whole));
+        const size_t size = read_bytes(bytes, sizeof bytes);
+        assert_true(can_read(&whole));
         for (size_t at = 0; at < size; at++) {
             bytes[at] ^= 0xff;
-            spill(bytes, size);
+            write_bytes(bytes, size);
             bytes[at] ^= 0xff;
-            assert_true(!reads(&flipped) || kind >= PNG_KINDS || same(&flipped, &whole));
+            assert_true(!can_read(&flipped) || kind >= PNG_KINDS || are_same(&flipped, &whole));
             fg_image_free(&flipped);
         }
         fg_image_free(&whole);
@@ -106,10 +106,10 @@ static void test_jpeg_with_filling(void **state) {
     static uint8_t bytes[8192];
     write_jpeg(JCS_RGB, 0);
     struct fg_image plain = read_well(18, 21, 3);
-    const size_t size = slurp(bytes, sizeof bytes - 4);
+    const size_t size = read_bytes(bytes, sizeof bytes - 4);
     memmove(bytes + size + 2, bytes + size - 2, 2);
     memset(bytes + size - 2, 0, 4);
-    spill(bytes, size + 4);
+    write_bytes(bytes, size + 4);
     struct fg_image filled = read_well(18, 21, 3);
     assert_memory_equal(plain.pixels, filled.pixels, (size_t)18 * 21 * 3);
     fg_image_free(&plain);
@@ -129,17 +129,17 @@ static void test_huge(void **state) {
     png_write_chunk(png, (png_const_bytep) "IDAT", (png_const_bytep) "1234", 4);
     png_destroy_write_struct(&png, &info);
     fclose(file);
-    refused(path, "900000x900000 pixels");
+    expect_refusal(path, "900000x900000 pixels");
 
     static uint8_t bytes[8192];
     write_jpeg(JCS_RGB, 0);
-    const size_t size = slurp(bytes, sizeof bytes);
+    const size_t size = read_bytes(bytes, sizeof bytes);
     size_t frame = 0;
     while (bytes[frame] != 0xff || bytes[frame + 1] != 0xc0)
         frame++;
     memset(bytes + frame + 5, 0xfe, 4); /* height and width */
-    spill(bytes, size);
-    refused(path, "65278x65278 pixels");
+    write_bytes(bytes, size);
+    expect_refusal(path, "65278x65278 pixels");
 
     const struct tiff_kind kind = {"", "w", 8, 1, PHOTOMETRIC_MINISBLACK, 1, COMPRESSION_LZW, 0, 1};
     write_tiff(&kind, 3, 5);
@@ -148,18 +148,18 @@ static void test_huge(void **state) {
     TIFFSetField(tiff, TIFFTAG_IMAGEWIDTH, 20000000);
     TIFFRewriteDirectory(tiff);
     TIFFClose(tiff);
-    refused(path, "20000000x3 pixels");
+    expect_refusal(path, "20000000x3 pixels");
 }
 
 static void test_files_that_are_no_pictures(void **state) {
     (void)state;
-    refused("/nowhere/picture.png", "cannot open");
-    refused(folder, "not a file");
-    spill((const uint8_t *)"a text, saved as picture.png", 28);
-    refused(path, "not a PNG, JPEG or TIFF");
+    expect_refusal("/nowhere/picture.png", "cannot open");
+    expect_refusal(folder, "not a file");
+    write_bytes((const uint8_t *)"a text, saved as picture.png", 28);
+    expect_refusal(path, "not a PNG, JPEG or TIFF");
     unlink(path);
     assert_int_equal(mkfifo(path, 0600), 0); /* a reader that waits for a writer hangs the test */
-    refused(path, "not a file");
+    expect_refusal(path, "not a file");
     unlink(path);
 }
 

@@ -16,12 +16,12 @@
 
 static const float map[HEIGHT * WIDTH] = {0.25f, 1, 2, -1, 3, 0, 0.5f, 7, 1, 1, 1, 1, 1, 1.5f, 2};
 
-static void name(const char *ending) {
+static void set_path(const char *ending) {
     snprintf(path, sizeof path, "%s/map%s", folder, ending);
 }
 
 /* The file alone is there: nothing temporary stays beside it. */
-static void alone(void) {
+static void expect_alone(void) {
     char temporary[160];
     snprintf(temporary, sizeof temporary, "%s.tmp", path);
     assert_int_equal(access(path, R_OK), 0);
@@ -31,7 +31,7 @@ static void alone(void) {
 
 static void test_picture(void **state) {
     (void)state;
-    name(".png");
+    set_path(".png");
     for (int channels = 1; channels <= 3; channels += 2) {
         uint8_t pixels[HEIGHT * WIDTH * 3];
         for (size_t i = 0; i < sizeof pixels; i++)
@@ -41,14 +41,14 @@ static void test_picture(void **state) {
         struct fg_image back = read_well(HEIGHT, WIDTH, channels);
         assert_memory_equal(back.pixels, pixels, (size_t)(HEIGHT * WIDTH * channels));
         fg_image_free(&back);
-        alone();
+        expect_alone();
     }
 }
 
 /* NumPy's format, by its specification: the header's length makes the values begin at a multiple of 64. */
 static void test_npy(void **state) {
     (void)state;
-    name(".npy");
+    set_path(".npy");
     assert_int_equal(fg_map_write(path, map, HEIGHT, WIDTH, &message), FG_OK);
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
@@ -65,12 +65,12 @@ static void test_npy(void **state) {
     assert_non_null(strstr((char *)bytes + 10, "'fortran_order': False"));
     assert_non_null(strstr((char *)bytes + 10, "'shape': (3, 5)"));
     assert_memory_equal(bytes + start, map, sizeof map);
-    alone();
+    expect_alone();
 }
 
 static void test_tiff(void **state) {
     (void)state;
-    name(".tiff");
+    set_path(".tiff");
     assert_int_equal(fg_map_write(path, map, HEIGHT, WIDTH, &message), FG_OK);
     TIFF *tiff = TIFFOpen(path, "r");
     assert_non_null(tiff);
@@ -88,7 +88,7 @@ static void test_tiff(void **state) {
         assert_memory_equal(row, map + y * WIDTH, sizeof row);
     }
     TIFFClose(tiff);
-    alone();
+    expect_alone();
 }
 
 static void read_png_16(uint16_t values[HEIGHT * WIDTH]) {
@@ -115,7 +115,7 @@ static void read_png_16(uint16_t values[HEIGHT * WIDTH]) {
 /* The map's own range is black to white; what is not finite is white. */
 static void test_png_16(void **state) {
     (void)state;
-    name(".png");
+    set_path(".png");
     uint16_t values[HEIGHT * WIDTH];
     assert_int_equal(fg_map_write(path, map, HEIGHT, WIDTH, &message), FG_OK);
     read_png_16(values);
@@ -132,7 +132,7 @@ static void test_png_16(void **state) {
     read_png_16(values);
     for (int i = 0; i < HEIGHT * WIDTH; i++)
         assert_int_equal(values[i], 0);
-    alone();
+    expect_alone();
 }
 
 static void test_what_cannot_be_written(void **state) {

@@ -23,12 +23,12 @@ static struct fg_network network;
 static float *values[FG_NETWORK_PARAMS], *loaded[FG_NETWORK_PARAMS];
 static struct fg_message message;
 
-static size_t count_of(uint32_t param) {
+static size_t get_count(uint32_t param) {
     const struct fg_tensor t = fg_param_tensor(&network.param[param]);
     return fg_tensor_count(&t);
 }
 
-static struct fg_network_spec spec(enum fg_backbone backbone) {
+static struct fg_network_spec make_spec(enum fg_backbone backbone) {
     return (struct fg_network_spec){.backbone = backbone,
                                     .height = 64,
                                     .width = 64,
@@ -49,12 +49,12 @@ static void drop_network(void) {
 
 static void make_network(enum fg_backbone backbone) {
     drop_network();
-    const struct fg_network_spec s = spec(backbone);
+    const struct fg_network_spec s = make_spec(backbone);
     assert_int_equal(fg_network_init(&network, &s, &message), FG_OK);
     for (uint32_t i = 0; i < network.params; i++) {
-        values[i] = malloc(count_of(i) * sizeof(float));
-        loaded[i] = malloc(count_of(i) * sizeof(float));
-        for (size_t k = 0; k < count_of(i); k++)
+        values[i] = malloc(get_count(i) * sizeof(float));
+        loaded[i] = malloc(get_count(i) * sizeof(float));
+        for (size_t k = 0; k < get_count(i); k++)
             values[i][k] = fg_philox_uniform(fg_philox(3, (uint32_t)k, i, 0, 0).word[0]) - 0.5f;
     }
 }
@@ -77,7 +77,7 @@ static int tear_down(void **state) {
     return rmdir(folder);
 }
 
-static const float *const *written(void) {
+static const float *const *get_written(void) {
     return (const float *const *)values;
 }
 
@@ -112,10 +112,10 @@ static void test_round_trip(void **state) {
     (void)state;
     for (int backbone = 0; backbone < FG_BACKBONES; backbone++) {
         make_network((enum fg_backbone)backbone);
-        assert_int_equal(fg_safetensors_write(path, &network, written(), &message), FG_OK);
+        assert_int_equal(fg_safetensors_write(path, &network, get_written(), &message), FG_OK);
         load_file(path, FG_SAFETENSORS_NETWORK);
         for (uint32_t i = 0; i < network.params; i++)
-            assert_memory_equal(loaded[i], values[i], count_of(i) * sizeof(float));
+            assert_memory_equal(loaded[i], values[i], get_count(i) * sizeof(float));
         struct fg_safetensors *file = open_file(path);
         enum fg_backbone found;
         assert_int_equal(fg_safetensors_backbone(file, FG_SAFETENSORS_NETWORK, &found, &message), FG_OK);
@@ -123,7 +123,7 @@ static void test_round_trip(void **state) {
         fg_safetensors_close(file);
     }
     size_t size, again;
-    assert_int_equal(fg_safetensors_write(other, &network, written(), &message), FG_OK);
+    assert_int_equal(fg_safetensors_write(other, &network, get_written(), &message), FG_OK);
     void *a = read_all(path, &size), *b = read_all(other, &again);
     assert_int_equal(size, again);
     assert_memory_equal(a, b, size);
@@ -135,7 +135,7 @@ static void test_round_trip(void **state) {
 static void test_order(void **state) {
     (void)state;
     make_network(FG_RESNET18);
-    assert_int_equal(fg_safetensors_write(path, &network, written(), &message), FG_OK);
+    assert_int_equal(fg_safetensors_write(path, &network, get_written(), &message), FG_OK);
     struct fg_safetensors *file = open_file(path);
     const struct fg_safetensors_tensor *t = fg_safetensors_find(file, "teacher.conv1.weight");
     if (!t) {
@@ -169,7 +169,7 @@ static void test_folded(void **state) {
     assert_int_equal(fg_safetensors_write(path, &network, folded, &message), FG_OK);
     load_file(path, FG_SAFETENSORS_NETWORK);
     for (uint32_t i = 0; i < network.params; i++)
-        for (size_t k = 0; k < count_of(i); k++) {
+        for (size_t k = 0; k < get_count(i); k++) {
             const enum fg_param_kind kind = network.param[i].kind;
             const float expected = folded[i]                    ? values[i][k]
                                    : kind == FG_PARAM_BN_WEIGHT ? 1.0f
@@ -185,7 +185,7 @@ static void test_teacher(void **state) {
         make_network((enum fg_backbone)backbone);
         const int32_t large = fg_network_find(&network, "teacher.bn1.running_var");
         values[large][0] = 1e6f; /* stays float32 */
-        assert_int_equal(fg_safetensors_write_teacher(path, &network, written(), &message), FG_OK);
+        assert_int_equal(fg_safetensors_write_teacher(path, &network, get_written(), &message), FG_OK);
         struct fg_safetensors *file = open_file(path);
         enum fg_backbone found;
         assert_int_equal(fg_safetensors_backbone(file, FG_SAFETENSORS_TEACHER, &found, &message), FG_OK);
@@ -196,12 +196,13 @@ static void test_teacher(void **state) {
         load_file(path, FG_SAFETENSORS_TEACHER);
         for (uint32_t i = 0; i < network.params; i++)
             if (network.param[i].module == FG_TEACHER)
-                for (size_t k = 0; k < count_of(i); k++)
+                for (size_t k = 0; k < get_count(i); k++)
                     assert_true(fabsf(loaded[i][k] - values[i][k]) <= 0.5f / 2048);
     }
 }
 
-/* A file from a header's text, the length that it claims (0: its own) and so many bytes of data. */
+/* Writes a file from a header's text and size bytes of data. It claims the given length of header, or the
+ * real one where that is 0. */
 static void write_file(const char *header, uint64_t claimed, const void *data, size_t size) {
     FILE *file = fopen(other, "wb");
     unsigned char length[8];
@@ -222,7 +223,7 @@ static void test_hostile(void **state) {
     static const struct {
         const char *header;
         size_t size;
-        const char *because; /* NULL: taken */
+        const char *because; /* NULL when the file is taken */
     } cases[] = {
         {"{" TENSOR("a", "2,1", "0", "8") "," TENSOR("b", "", "8", "12") "," META "}  ", 12, NULL},
         {" { " META " , \"a\" : { \"data_offsets\" : [ 0 , 4 ] , \"shape\" : [ ] , \"dtype\" : \"F32\" } } ",
@@ -280,12 +281,12 @@ static void test_hostile(void **state) {
     }
 }
 
-/* Each cut of a good file, and each byte of its header changed in one bit: refused, or a file that still
- * describes all its bytes; never a crash. */
+/* A good file that is cut anywhere is refused. With one bit of its header changed it is refused, or still
+ * describes all its bytes. Neither is a crash. */
 static void test_mutations(void **state) {
     (void)state;
     make_network(FG_RESNET18);
-    assert_int_equal(fg_safetensors_write_teacher(path, &network, written(), &message), FG_OK);
+    assert_int_equal(fg_safetensors_write_teacher(path, &network, get_written(), &message), FG_OK);
     size_t size;
     unsigned char *bytes = read_all(path, &size);
     const size_t header = 8 + (size_t)fg_get_u64(bytes);
@@ -322,7 +323,7 @@ static void test_report(void **state) {
     changed.param[shape].shape[1] *= 2;
     snprintf(changed.param[name].name, FG_NAME_SIZE, "student.layer1.0.bn1.bius");
     snprintf(changed.param[0].name, FG_NAME_SIZE, "teacher.layer4.0.num_batches_tracked");
-    assert_int_equal(fg_safetensors_write(path, &changed, written(), &message), FG_OK);
+    assert_int_equal(fg_safetensors_write(path, &changed, get_written(), &message), FG_OK);
     struct fg_safetensors *file = open_file(path);
     struct fg_report report = {0};
     assert_int_equal(fg_safetensors_load(file, FG_SAFETENSORS_NETWORK, &network, loaded, &report, &message),
@@ -337,13 +338,13 @@ static void test_report(void **state) {
     fg_safetensors_close(file);
 
     values[bad][1] = NAN;
-    assert_int_equal(fg_safetensors_write(path, &network, written(), &message), FG_OK);
+    assert_int_equal(fg_safetensors_write(path, &network, get_written(), &message), FG_OK);
     file = open_file(path);
     assert_int_equal(fg_safetensors_load(file, FG_SAFETENSORS_NETWORK, &network, loaded, &report, &message),
                      FG_INPUT);
     assert_string_equal(report.text, "fmm.1.gen1.bias has a value that is not finite\n");
     fg_report_free(&report);
-    /* As a teacher alone everything is wrong; the message keeps to its size. */
+    /* Read as a teacher alone, everything is wrong; the message keeps to its size. */
     assert_int_equal(fg_safetensors_load(file, FG_SAFETENSORS_TEACHER, &network, loaded, &report, &message),
                      FG_INPUT);
     assert_true(report.lines > network.params);
@@ -416,13 +417,13 @@ static void test_shared_teacher(void **state) {
         puts("skipped: ../shared/weights/resnet18.safetensors is not there");
         skip();
     }
-    struct fg_network_spec s = spec(FG_RESNET18);
+    struct fg_network_spec s = make_spec(FG_RESNET18);
     s.base = 64;
     drop_network();
     assert_int_equal(fg_network_init(&network, &s, &message), FG_OK);
     for (uint32_t i = 0; i < network.params; i++) {
         values[i] = NULL;
-        loaded[i] = network.param[i].module == FG_TEACHER ? malloc(count_of(i) * sizeof(float)) : NULL;
+        loaded[i] = network.param[i].module == FG_TEACHER ? malloc(get_count(i) * sizeof(float)) : NULL;
     }
     struct fg_safetensors *file = open_file(weights);
     enum fg_backbone backbone;

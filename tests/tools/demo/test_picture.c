@@ -16,8 +16,8 @@
 
 static uint8_t one[BYTES], two[BYTES], mask[SIZE * SIZE];
 
-/* Mean absolute difference of two pictures' bytes. */
-static double difference(const uint8_t *a, const uint8_t *b, size_t bytes) {
+/* Gives the mean absolute difference of two pictures' bytes. */
+static double get_difference(const uint8_t *a, const uint8_t *b, size_t bytes) {
     double sum = 0;
     for (size_t i = 0; i < bytes; i++)
         sum += abs(a[i] - b[i]);
@@ -43,14 +43,14 @@ static void test_parts_vary(void **state) {
     for (int i = 0; i < SIZE * SIZE; i++)
         assert_int_equal(mask[i], 0);
     fg_picture_part(7, 1, FG_PICTURE_GOOD, SIZE, two, NULL);
-    assert_true(difference(one, two, BYTES) > 2);
+    assert_true(get_difference(one, two, BYTES) > 2);
     fg_picture_part(8, 0, FG_PICTURE_GOOD, SIZE, two, NULL);
-    assert_true(difference(one, two, BYTES) > 2);
+    assert_true(get_difference(one, two, BYTES) > 2);
 }
 
-/* Mean difference inside the mask between a part with a defect and the same part without; fails where they
- * differ outside. */
-static double contrast(uint32_t index, enum fg_picture_defect defect) {
+/* Gives the mean difference inside the mask between a part with a defect and the same part without one. Fails
+ * where the two differ outside the mask. */
+static double get_contrast(uint32_t index, enum fg_picture_defect defect) {
     fg_picture_part(7, index, FG_PICTURE_GOOD, SIZE, one, NULL);
     fg_picture_part(7, index, defect, SIZE, two, mask);
     double sum = 0;
@@ -62,7 +62,7 @@ static double contrast(uint32_t index, enum fg_picture_defect defect) {
             fail_msg("%s %u changes pixel %d,%d outside its mask", fg_picture_defect_name(defect), index,
                      i % SIZE, i / SIZE);
         if (mask[i]) {
-            sum += difference(one + (ptrdiff_t)3 * i, two + (ptrdiff_t)3 * i, 3);
+            sum += get_difference(one + (ptrdiff_t)3 * i, two + (ptrdiff_t)3 * i, 3);
             area++;
         }
     }
@@ -75,7 +75,7 @@ static void test_masks(void **state) {
     double mean[FG_PICTURE_DEFECTS] = {0};
     for (int defect = FG_PICTURE_GOOD + 1; defect < FG_PICTURE_DEFECTS; defect++)
         for (uint32_t index = 0; index < 12; index++) {
-            double inside = contrast(index, (enum fg_picture_defect)defect);
+            double inside = get_contrast(index, (enum fg_picture_defect)defect);
             if (inside < 4)
                 fail_msg("%s %u is hardly visible: %.1f of 255",
                          fg_picture_defect_name((enum fg_picture_defect)defect), index, inside);
@@ -102,7 +102,7 @@ static void test_any_size(void **state) {
     assert_true(large_area < 4 * small_area && large_area > 3 * small_area);
 }
 
-static void texture(uint32_t class, uint32_t index, uint8_t *rgb) {
+static void make_texture(uint32_t class, uint32_t index, uint8_t *rgb) {
     assert_int_equal(fg_picture_texture(7, class, index, 64, rgb, NULL), FG_OK);
 }
 
@@ -114,14 +114,14 @@ static void test_textures(void **state) {
     for (uint32_t class = 0; class < classes; class ++) {
         const char *name = fg_picture_class_pattern(class);
         patterns += class > 0 && strcmp(name, fg_picture_class_pattern(class - 1)) != 0;
-        texture(class, 0, one);
-        texture(class, 0, two);
+        make_texture(class, 0, one);
+        make_texture(class, 0, two);
         assert_memory_equal(one, two, 64 * 64 * 3);
         double apart = 0, inside = 0;
         for (uint32_t index = 1; index <= 3; index++) {
-            texture(class, index, two);
-            apart += difference(one, two, 64 * 64 * 3) / 3;
-            inside += difference(two, two + 64 * 3 * 9 + 3 * 5, 64 * 3 * 50) / 3;
+            make_texture(class, index, two);
+            apart += get_difference(one, two, 64 * 64 * 3) / 3;
+            inside += get_difference(two, two + 64 * 3 * 9 + 3 * 5, 64 * 3 * 50) / 3;
         }
         if (apart < 2 || inside < 1)
             fail_msg("class %u, %s: pictures differ by %.1f, pixels by %.1f", class, name, apart, inside);

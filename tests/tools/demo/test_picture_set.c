@@ -20,19 +20,19 @@ static const struct fg_picture_set SET = {.seed = 5, .size = SIZE, .train = 3, .
 
 static char folder[] = "/tmp/flawgate-set-XXXXXX";
 
-static int make(void **state) {
+static int make_folder(void **state) {
     (void)state;
     return mkdtemp(folder) ? 0 : -1;
 }
 
-static int clean(void **state) {
+static int remove_folder(void **state) {
     (void)state;
     char command[128];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     return system(command); /* NOLINT(cert-env33-c,bugprone-command-processor): the name is our own */
 }
 
-static void check(const char *name, const uint8_t *pixels, int32_t channels) {
+static void check_picture(const char *name, const uint8_t *pixels, int32_t channels) {
     char path[256];
     struct fg_message message;
     struct fg_image image;
@@ -46,7 +46,7 @@ static void check(const char *name, const uint8_t *pixels, int32_t channels) {
     fg_image_free(&image);
 }
 
-static void count(void *argument, uint32_t written, uint32_t parts) {
+static void count_part(void *argument, uint32_t written, uint32_t parts) {
     uint32_t *calls = argument;
     assert_int_equal(written, ++*calls);
     assert_int_equal(parts, 13);
@@ -57,7 +57,7 @@ static void test_layout(void **state) {
     static uint8_t rgb[SIZE * SIZE * 3], mask[SIZE * SIZE];
     struct fg_message message;
     uint32_t calls = 0;
-    if (fg_picture_set_write(folder, &SET, count, &calls, &message) != FG_OK)
+    if (fg_picture_set_write(folder, &SET, count_part, &calls, &message) != FG_OK)
         fail_msg("%s", message.text);
     assert_int_equal(calls, 13);
     uint32_t part = 0; /* parts are numbered in the order of writing, so no two are the same */
@@ -65,18 +65,18 @@ static void test_layout(void **state) {
     for (uint32_t i = 0; i < SET.train; i++) {
         fg_picture_part(SET.seed, part++, FG_PICTURE_GOOD, SIZE, rgb, NULL);
         snprintf(name, sizeof name, "train/good/%03u.png", i);
-        check(name, rgb, 3);
+        check_picture(name, rgb, 3);
     }
     for (int defect = 0; defect < FG_PICTURE_DEFECTS; defect++)
         for (uint32_t i = 0; i < 2; i++) {
             const char *kind = fg_picture_defect_name((enum fg_picture_defect)defect);
             fg_picture_part(SET.seed, part++, (enum fg_picture_defect)defect, SIZE, rgb, mask);
             snprintf(name, sizeof name, "test/%s/%03u.png", kind, i);
-            check(name, rgb, 3);
+            check_picture(name, rgb, 3);
             if (defect == FG_PICTURE_GOOD)
                 continue;
             snprintf(name, sizeof name, "ground_truth/%s/%03u_mask.png", kind, i);
-            check(name, mask, 1);
+            check_picture(name, mask, 1);
         }
 }
 
@@ -102,5 +102,5 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_layout), cmocka_unit_test(test_refused)};
-    return cmocka_run_group_tests(tests, make, clean);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
