@@ -153,7 +153,7 @@ static enum fg_status open_trainer(struct run *run, struct fg_message *message) 
 }
 
 static void show_start(const struct run *run) {
-    const struct fg_progress *c = fg_trainer_counters(run->trainer);
+    const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
     fprintf(stderr, "%s, %d x %d\n", fg_backbone_name(run->spec.backbone), run->spec.height, run->spec.width);
     fprintf(stderr,
             "%u pictures to train with, %u held out, %u skipped; at most %u epochs; %zu MiB of memory\n",
@@ -175,7 +175,7 @@ static void show_step(void *argument, uint32_t pictures) {
     const struct run *run = argument;
     if (!run->terminal)
         return;
-    const struct fg_progress *c = fg_trainer_counters(run->trainer);
+    const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
     const double left = (double)run->data.trains * (c->limit - c->epoch) - pictures;
     fprintf(stderr, "\repoch %u of %u: %u of %u pictures, %.1f a second, at most ", c->epoch + 1, c->limit,
             pictures, run->data.trains, rate(run, pictures));
@@ -184,7 +184,7 @@ static void show_step(void *argument, uint32_t pictures) {
 }
 
 static void show_epoch(struct run *run) {
-    const struct fg_progress *c = fg_trainer_counters(run->trainer);
+    const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
     if (run->options.json) {
         printf("{\"epoch\": %u, \"epochs\": %u, \"loss\": %.9g, \"best_loss\": %.9g, \"best_epoch\": %u, "
                "\"images_per_second\": %.3f}\n",
@@ -209,7 +209,7 @@ static void on_stop(int number) {
 }
 
 static void tell_when_stopped(const struct run *run) {
-    const struct fg_progress *c = fg_trainer_counters(run->trainer);
+    const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
     if (c->epoch)
         snprintf(stopped, sizeof stopped, "\nStopped. %.4000s holds epoch %u: go on with --resume.\n",
                  run->state_path, c->epoch);
@@ -218,7 +218,7 @@ static void tell_when_stopped(const struct run *run) {
 }
 
 static enum fg_status train(struct run *run, struct fg_message *message) {
-    const struct fg_progress *c = fg_trainer_counters(run->trainer);
+    const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
     run->started_ns = fg_clock_ns();
     tell_when_stopped(run);
     signal(SIGINT, on_stop);
@@ -247,7 +247,7 @@ static void name_bundle(const char *path, char name[FG_NAME_SIZE]) {
 }
 
 static struct fg_bundle_header header_of(const struct run *run) {
-    const struct fg_progress *c = fg_trainer_counters(run->trainer);
+    const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
     const struct fg_training *t = &run->options.training;
     struct fg_bundle_header h = {.spec = run->spec,
                                  .contract = run->data.contract,
