@@ -8,6 +8,10 @@ struct fg_device_choice {
     const char *device;     /* "auto": a GPU where there is one, else the CPU; "cuda"; "cpu" */
     uint32_t threads;       /* of the CPU; 0: as many as this process may run on */
     uint32_t workspace_mib; /* for cuDNN on each lane of a GPU; 0: 64 */
+    /* Called while a GPU chooses its engines for a program that is new to it, by the thread that prepares the
+     * program, at most a minute for each; NULL: nobody looks. The argument must outlive the backend. */
+    fg_progress_function *progress;
+    void *argument;
 };
 
 /* Opens it. said: a line that names the device, and why it is not a GPU where "auto" was asked. FG_USAGE for another

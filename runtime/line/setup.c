@@ -1,6 +1,7 @@
 #include "runtime/line/setup.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,32 +80,50 @@ enum fg_status fg_setup_camera(const struct fg_config *config, void *memory, str
     return fg_directory_open(&settings, &decoder, camera, message);
 }
 
-static void row(const char *what, size_t bytes) {
-    printf("  %-34s %14zu bytes  %8.1f MiB\n", what, bytes, (double)bytes / 1048576);
+/* Who takes the lines of the plan. */
+struct teller {
+    fg_setup_line_function *tell;
+    void *argument;
+};
+
+static void tell(const struct teller *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void tell(const struct teller *to, const char *format, ...) {
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    to->tell(to->argument, text);
 }
 
-void fg_setup_print(const struct fg_config *config, const struct fg_memory_plan *plan) {
+static void tell_bytes(const struct teller *to, const char *what, size_t bytes) {
+    tell(to, "  %-34s %14zu bytes  %8.1f MiB", what, bytes, (double)bytes / 1048576);
+}
+
+void fg_setup_describe(const struct fg_config *config, const struct fg_memory_plan *plan,
+                       fg_setup_line_function *line, void *argument) {
+    const struct teller to = {line, argument};
     const size_t arena = plan->fixed + plan->banks * plan->bank, device = plan->banks * plan->device;
-    printf("memory plan\n");
-    row("pictures of the directory camera", plan->camera);
-    row("queues, results, statistics", plan->line);
+    tell(&to, "memory plan");
+    tell_bytes(&to, "pictures of the directory camera", plan->camera);
+    tell_bytes(&to, "queues, results, statistics", plan->line);
     for (uint32_t i = 0; i < config->view[0].bundles; i++) {
         const struct fg_engine_need *n = &plan->need[i];
-        printf("  slot %u, %s\n", i, config->view[0].bundle[i]);
-        row("  weights", n->weights);
-        row("  prepared weights", n->prepared);
-        row("  activations", n->activations);
-        row("  workspace", n->workspace);
-        row("  results, self-test, loading", n->io + n->frame + n->search + n->load);
+        tell(&to, "  slot %u, %s", i, config->view[0].bundle[i]);
+        tell_bytes(&to, "  weights", n->weights);
+        tell_bytes(&to, "  prepared weights", n->prepared);
+        tell_bytes(&to, "  activations", n->activations);
+        tell_bytes(&to, "  workspace", n->workspace);
+        tell_bytes(&to, "  results, self-test, loading", n->io + n->frame + n->search + n->load);
     }
-    row("one bank", plan->bank);
+    tell_bytes(&to, "one bank", plan->bank);
     if (device)
-        row("  and on the device", plan->device);
-    printf("  %-34s %14u\n", "banks", plan->banks);
-    row("arena", arena);
+        tell_bytes(&to, "  and on the device", plan->device);
+    tell(&to, "  %-34s %14u", "banks", plan->banks);
+    tell_bytes(&to, "arena", arena);
     if (device)
-        row("arena on the device", device);
-    row("allowance for libraries", FG_ALLOWANCE);
-    row("in all, at most", arena + FG_ALLOWANCE);
-    fflush(stdout);
+        tell_bytes(&to, "arena on the device", device);
+    tell_bytes(&to, "allowance for libraries", FG_ALLOWANCE);
+    tell_bytes(&to, "in all, at most", arena + FG_ALLOWANCE);
 }

@@ -30,7 +30,11 @@ enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *
 enum fg_status fg_setup_camera(const struct fg_config *config, void *memory, struct fg_camera **camera,
                                struct fg_message *message);
 
-/* The plan as people read it, to standard output. */
-void fg_setup_print(const struct fg_config *config, const struct fg_memory_plan *plan);
+/* Takes one line of a text, without its end; borrowed for the call. */
+typedef void fg_setup_line_function(void *argument, const char *text);
+
+/* Tells the plan as people read it, line after line. */
+void fg_setup_describe(const struct fg_config *config, const struct fg_memory_plan *plan,
+                       fg_setup_line_function *line, void *argument);
 
 #endif

@@ -300,7 +300,8 @@ static enum fg_status make_network(enum fg_backbone backbone, struct fg_network 
 
 /* Again for training: a device has as much workspace as it was opened with. */
 static enum fg_status open_device(struct bench *b, uint32_t workspace_mib, struct fg_message *message) {
-    const struct fg_device_choice choice = {b->common.device, b->common.threads, workspace_mib};
+    const struct fg_device_choice choice = {
+        .device = b->common.device, .threads = b->common.threads, .workspace_mib = workspace_mib};
     const bool again = b->backend != NULL;
     struct fg_message said;
     if (again)

@@ -75,6 +75,11 @@ static void check_camera(const struct fg_config *config, struct fg_report *repor
     free(memory);
 }
 
+static void print_line(void *argument, const char *text) {
+    (void)argument;
+    puts(text);
+}
+
 const char fg_help_check[] = "usage: flawgate check CONFIG\n";
 
 int fg_tool_check(int argc, char **argv) {
@@ -89,7 +94,8 @@ int fg_tool_check(int argc, char **argv) {
     struct fg_backend *backend = NULL;
     enum fg_status status = fg_config_read(argv[1], &config, &report);
     if (status != FG_ENVIRONMENT) { /* the bundles can be looked at even where other keys are wrong */
-        const struct fg_device_choice choice = {config.device, config.threads, config.gpu.workspace_mib};
+        const struct fg_device_choice choice = {
+            .device = config.device, .threads = config.threads, .workspace_mib = config.gpu.workspace_mib};
         struct fg_message said;
         enum fg_status device = fg_device_open(&choice, &backend, &said, &message);
         if (device == FG_OK)
@@ -107,7 +113,7 @@ int fg_tool_check(int argc, char **argv) {
     if (report.lines)
         fprintf(stderr, "%s%u wrong\n", report.text ? report.text : "", report.lines);
     else
-        fg_setup_print(&config, &plan);
+        fg_setup_describe(&config, &plan, print_line, NULL);
     if (backend)
         backend->close(backend);
     const int result = status == FG_ENVIRONMENT ? 3 : report.lines ? 1 : 0;

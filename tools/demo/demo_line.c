@@ -84,9 +84,9 @@ static bool status_bit(const struct line *l, int bit) {
 
 static enum fg_status start(struct line *l, const char *folder, struct fg_message *message) {
     char log[4096];
-    snprintf(log, sizeof log, "%s/plan.txt", folder);
+    snprintf(log, sizeof log, "%s/line.log", folder);
     const char *const arguments[] = {"-c", l->config, NULL};
-    enum fg_status status = fg_process_start("flawgated", arguments, log, &l->daemon, message);
+    enum fg_status status = fg_process_start("flawgated", arguments, STDERR_FILENO, log, &l->daemon, message);
     if (status != FG_OK)
         return status;
     l->client = modbus_new_tcp("127.0.0.1", l->port);
@@ -95,7 +95,7 @@ static enum fg_status start(struct line *l, const char *folder, struct fg_messag
     const int64_t deadline = fg_clock_ns() + PATIENCE;
     while (!connected(l) || !status_bit(l, 1)) {
         if (fg_clock_ns() > deadline || kill(l->daemon, 0))
-            return fg_fail(message, FG_ENVIRONMENT, "flawgated did not become ready; what it said is above");
+            return fg_fail(message, FG_ENVIRONMENT, "flawgated did not become ready; %.300s says why", log);
         pause_briefly();
     }
     status = fg_simulated_join(l->board, &l->simulated, message);
