@@ -1,5 +1,7 @@
+/* The least time of a program, and the rates that it comes from: measured, or of a data sheet. */
 #include "tools/bench/floor.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "runtime/base/clock.h"
@@ -7,28 +9,22 @@
 
 /* ---- Data sheets ---- */
 
-/* Dense float16 with float32 sums on tensor cores, and memory bandwidth. */
+/* Dense float16 with float32 sums on tensor cores, and memory bandwidth; in the order of FG_SHEETS. */
 static const struct {
-    const char *name;
     double operations, bytes;
 } sheets[] = {
-    {"h200", 989e12, 4.8e12},
-    {"h100", 989e12, 3.35e12},
-    {"rtx4090", 165e12, 1.008e12},
-    {"orin64", 42.5e12, 204.8e9},
+    {989e12, 4.8e12},   /* H200 */
+    {989e12, 3.35e12},  /* H100 */
+    {165e12, 1.008e12}, /* RTX 4090 */
+    {42.5e12, 204.8e9}, /* Jetson Orin 64 GB */
 };
-#define SHEETS (sizeof sheets / sizeof *sheets)
 
-bool fg_rates_find(const char *name, struct fg_rates *rates) {
-    for (size_t i = 0; i < SHEETS; i++)
-        if (!strcmp(sheets[i].name, name)) {
-            *rates = (struct fg_rates){.source = "data sheet",
-                                       .operations = sheets[i].operations,
-                                       .bytes = sheets[i].bytes,
-                                       .value_bytes = 2};
-            return true;
-        }
-    return false;
+struct fg_rates fg_rates_of_sheet(uint32_t i) {
+    assert(i < sizeof sheets / sizeof *sheets);
+    return (struct fg_rates){.source = "data sheet",
+                             .operations = sheets[i].operations,
+                             .bytes = sheets[i].bytes,
+                             .value_bytes = 2};
 }
 
 /* ---- The floor ---- */
@@ -142,8 +138,8 @@ static enum fg_status measure_conv(struct fg_backend *backend, int32_t n, int32_
     return status;
 }
 
-/* Bytes a second of copies far larger than any cache, and seconds of a step that has nothing to do: both of a chain, whose
- * start counts once. */
+/* Bytes a second of copies far larger than any cache, and seconds of a step that has nothing to do: both
+ * of a chain, whose start counts once. */
 static enum fg_status measure_copies(struct fg_backend *backend, int32_t n, int32_t side, int32_t c,
                                      double *a_step, double *bytes, struct fg_message *message) {
     double seconds[2] = {0};

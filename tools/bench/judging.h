@@ -1,5 +1,6 @@
-/* A network's judging program with its memory on any backend, for measuring and checking the device: random pixels, a
- * batch of any size, weights that can be changed one by one. What serves parts is the engine. */
+/* A network's judging program with its memory on any backend, for measuring and checking the device:
+ * random pixels, a batch of any size, weights that can be changed one by one. What serves parts is the
+ * engine. */
 #ifndef FG_TOOLS_BENCH_JUDGING_H
 #define FG_TOOLS_BENCH_JUDGING_H
 

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "runtime/base/progress.h"
 #include "runtime/base/status.h"
 
 struct fg_picture_set {
@@ -19,13 +20,10 @@ struct fg_picture_set {
     uint32_t defective; /* parts to test with, of each defect */
 };
 
-/* Called after each part with how many of all parts are written. */
-typedef void fg_picture_set_function(void *argument, uint32_t written, uint32_t parts);
-
-/* Makes the folders that are not there yet and writes every picture; no two show the same part. progress may
- * be NULL. FG_ENVIRONMENT names the file or folder that could not be written. */
+/* Makes the folders that are not there yet and writes every picture; no two show the same part. progress,
+ * called after each part, may be NULL. FG_ENVIRONMENT names the file or folder that could not be written. */
 enum fg_status fg_picture_set_write(const char *folder, const struct fg_picture_set *set,
-                                    fg_picture_set_function *progress, void *argument,
+                                    fg_progress_function *progress, void *argument,
                                     struct fg_message *message);
 
 #endif
