@@ -84,6 +84,9 @@ static void describe_values(const struct fg_option *option, char text[DESCRIPTIO
         snprintf(words, sizeof words, "auto, a side or HEIGHTxWIDTH, multiples of %d", FG_OPTION_SIDE);
         describe_range(option, words, text, DESCRIPTION);
         break;
+    case FG_OPTION_REGION:
+        snprintf(text, DESCRIPTION, "whole or X,Y,WIDTHxHEIGHT, pixels up to %.0f", option->max);
+        break;
     }
 }
 
@@ -171,21 +174,51 @@ static bool put_set(const struct fg_option *option, uint32_t *to, const char *te
     return true;
 }
 
+/* Takes a number of at most nine digits from the front of a text. */
+static bool take_digits(const char **text, uint32_t *value) {
+    const size_t length = strspn(*text, "0123456789");
+    if (!length || length > 9)
+        return false;
+    *value = (uint32_t)strtoul(*text, NULL, 10);
+    *text += length;
+    return true;
+}
+
 static bool put_size(const struct fg_option *option, int32_t to[2], const char *text) {
-    const size_t first = strspn(text, "0123456789");
-    const size_t second = text[first] == 'x' ? strspn(text + first + 1, "0123456789") : 0;
-    long side[2] = {0, 0};
+    uint32_t side[2] = {0, 0};
     if (strcmp(text, "auto") != 0) {
-        if (!first || text[first + (second ? second + 1 : 0)])
+        if (!take_digits(&text, &side[0]))
             return false;
-        side[0] = strtol(text, NULL, 10);
-        side[1] = second ? strtol(text + first + 1, NULL, 10) : side[0];
+        side[1] = side[0];
+        if (*text == 'x') {
+            text++;
+            if (!take_digits(&text, &side[1]))
+                return false;
+        }
+        if (*text)
+            return false;
         for (int i = 0; i < 2; i++)
-            if ((double)side[i] < option->min || (double)side[i] > option->max || side[i] % FG_OPTION_SIDE)
+            if (side[i] < option->min || side[i] > option->max || side[i] % FG_OPTION_SIDE)
                 return false;
     }
     to[0] = (int32_t)side[0];
     to[1] = (int32_t)side[1];
+    return true;
+}
+
+static bool put_region(const struct fg_option *option, uint32_t to[4], const char *text) {
+    uint32_t region[4] = {0, 0, 0, 0};
+    if (strcmp(text, "whole") != 0) {
+        for (int i = 0; i < 4; i++) {
+            const char behind = ",,x"[i];
+            if (!take_digits(&text, &region[i]) || region[i] > option->max || *text != behind)
+                return false;
+            text += behind != 0;
+        }
+        if (!region[2] || !region[3])
+            return false;
+    }
+    memcpy(to, region, sizeof region);
     return true;
 }
 
@@ -223,6 +256,8 @@ static bool put_value(const struct fg_option *option, void *to, const char *text
         return put_set(option, to, text);
     case FG_OPTION_SIZE:
         return put_size(option, to, text);
+    case FG_OPTION_REGION:
+        return put_region(option, to, text);
     }
     return false;
 }

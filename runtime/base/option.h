@@ -19,19 +19,20 @@
 
 /* What is written, and what is stored. */
 enum fg_option_kind {
-    FG_OPTION_NUMBER,    /* a whole number: uint32_t */
-    FG_OPTION_TENTH_MS,  /* milliseconds: uint32_t in units of 0.1 ms */
-    FG_OPTION_FLOAT,     /* a number: float */
-    FG_OPTION_DOUBLE,    /* a number: double */
-    FG_OPTION_SEED,      /* a whole number of 64 bits: uint64_t; it has no range */
-    FG_OPTION_BOOL,      /* true or false, on a command line its name alone: bool */
-    FG_OPTION_TEXT,      /* char[size], ended by zero */
-    FG_OPTION_PATH,      /* stored as TEXT; a configuration makes it relative to its file's folder first */
-    FG_OPTION_ADDRESS,   /* a numeric IPv4 or IPv6 address, stored as TEXT */
-    FG_OPTION_CHOICE,    /* one of the words: uint32_t, its index */
-    FG_OPTION_SET,       /* several of the words, separated by commas: uint32_t, bit i for word i */
-    FG_OPTION_SIZE,      /* auto, SIDE or HEIGHTxWIDTH: int32_t[2], height and width; auto is 0, 0 */
-    FG_OPTION_PATHS,     /* at most max entries: char[max][size] and a uint32_t that counts them */
+    FG_OPTION_NUMBER,   /* a whole number: uint32_t */
+    FG_OPTION_TENTH_MS, /* milliseconds: uint32_t in units of 0.1 ms */
+    FG_OPTION_FLOAT,    /* a number: float */
+    FG_OPTION_DOUBLE,   /* a number: double */
+    FG_OPTION_SEED,     /* a whole number of 64 bits: uint64_t; it has no range */
+    FG_OPTION_BOOL,     /* true or false, on a command line its name alone: bool */
+    FG_OPTION_TEXT,     /* char[size], ended by zero */
+    FG_OPTION_PATH,     /* stored as TEXT; a configuration makes it relative to its file's folder first */
+    FG_OPTION_ADDRESS,  /* a numeric IPv4 or IPv6 address, stored as TEXT */
+    FG_OPTION_CHOICE,   /* one of the words: uint32_t, its index */
+    FG_OPTION_SET,      /* several of the words, separated by commas: uint32_t, bit i for word i */
+    FG_OPTION_SIZE,     /* auto, SIDE or HEIGHTxWIDTH: int32_t[2], height and width; auto is 0, 0 */
+    FG_OPTION_REGION,   /* whole or X,Y,WIDTHxHEIGHT: uint32_t[4], x, y, width, height; whole is 0, 0, 0, 0 */
+    FG_OPTION_PATHS,    /* at most max entries: char[max][size] and a uint32_t that counts them */
     FG_OPTION_ADDRESSES, /* as PATHS */
 };
 
@@ -42,7 +43,7 @@ struct fg_option {
     enum fg_option_kind kind;
     size_t offset;        /* of the value, in the caller's struct; of a list's first entry */
     const char *fallback; /* the default as it would be written; NULL: none, the value stays as it is */
-    double min, max;      /* NUMBER, TENTH_MS (in ms), FLOAT, DOUBLE, SIZE: both are allowed */
+    double min, max;      /* NUMBER, TENTH_MS (in ms), FLOAT, DOUBLE, SIZE: both are allowed; REGION: max */
     const char *words;    /* CHOICE, SET: "a|b|c", at most 32 */
     size_t size;          /* TEXT, PATH, ADDRESS: bytes with the ending zero; lists: bytes of one entry */
     size_t count;         /* lists: offset of the uint32_t that counts the entries */

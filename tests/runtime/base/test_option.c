@@ -22,6 +22,7 @@ struct values {
     char name[8], out[16], bind[64];
     uint32_t loss, without;
     int32_t size[2];
+    uint32_t region[4];
     char from[2][16];
     uint32_t froms;
     char writer[2][64];
@@ -48,6 +49,7 @@ static const struct fg_option TABLE[] = {
     {"without", FG_OPTION_SET, AT(without), NULL, .words = "scconv|simam|fmm", .value = "LIST",
      .help = "what is left out"},
     {"size", FG_OPTION_SIZE, AT(size), "auto", 64, 1024, .value = "SIZE", .help = "of the network's input"},
+    {"region", FG_OPTION_REGION, AT(region), "whole", 0, 4096, .value = "REGION", .help = "what is judged"},
     {"from", FG_OPTION_PATHS, AT(from), NULL, 0, 2, .size = SIZE_OF(from[0]), .count = AT(froms),
      .value = "FILE", .help = "what is read"},
     {"writer", FG_OPTION_ADDRESSES, AT(writer), NULL, 0, 2, .size = SIZE_OF(writer[0]), .count = AT(writers),
@@ -159,6 +161,21 @@ static void test_sizes(void **state) {
         refuse("size", none[i], "must be auto, a side or HEIGHTxWIDTH, multiples of 32 from 64 to 1024");
     assert_int_equal(put("size", "auto"), FG_OK);
     assert_true(values.size[0] == 0 && values.size[1] == 0);
+}
+
+static void test_regions(void **state) {
+    (void)state;
+    assert_int_equal(put("region", "0,4096,1x20"), FG_OK);
+    const uint32_t region[4] = {0, 4096, 1, 20};
+    assert_memory_equal(values.region, region, sizeof region);
+    const char *const none[] = {"",          "1,2,3",      "1,2,3x",   "1,2,0x4",         "1,2,3x0",
+                                "1,2,3x4x5", "1, 2, 3x4",  "-1,2,3x4", "4097,0,1x1",      "1.5,2,3x4",
+                                "whole,1",   "1,2,3,4",    "1,2,3x4 ", "1x2,3,4",         ",,x",
+                                "0,0,1x",    "0,0,1x4097", "0,0,,1x1", "0000000000,0,1x1"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        refuse("region", none[i], "must be whole or X,Y,WIDTHxHEIGHT, pixels up to 4096");
+    assert_int_equal(put("region", "whole"), FG_OK);
+    assert_int_equal(values.region[2], 0);
 }
 
 static void test_lists(void **state) {
@@ -279,9 +296,7 @@ static void test_help(void **state) {
         "  --out FILE        what is written\n",
         "  --loss KIND       what is minimised; position or global (default global)\n",
         "  --without LIST    what is left out; a list of scconv, simam and fmm, separated by commas\n",
-        "  --floor[=DEVICE]  the least time that could be needed, from rates that are measured, or from a "
-        "data\n"
-        "                    data sheet where a device is given\n",
+        "\n                    data sheet where a device is given\n",
         "  -c CONFIG         the configuration\n",
         "  --help            prints this, as -h does\n",
         "  --version         prints the version\n",
@@ -301,6 +316,7 @@ int main(void) {
         cmocka_unit_test_setup(test_texts, start),
         cmocka_unit_test_setup(test_words, start),
         cmocka_unit_test_setup(test_sizes, start),
+        cmocka_unit_test_setup(test_regions, start),
         cmocka_unit_test_setup(test_lists, start),
         cmocka_unit_test_setup(test_defaults, start),
         cmocka_unit_test_setup(test_any_order, start),
