@@ -13,8 +13,8 @@ static const struct fg_option OPTIONS[] = {
      .help = "writes this bundle, and NAME.state after every epoch"},
     {"teacher", FG_OPTION_PATH, AT(teacher), .size = FG_TRAIN_PATH, .value = "FILE",
      .help = "takes the teacher from FILE.safetensors, a backbone trained on ImageNet; random judges badly"},
-    {"backbone", FG_OPTION_TEXT, AT(backbone_name), .size = 32, .value = "NAME",
-     .help = "resnet18, resnet34, resnet50 or wide_resnet50_2; where it is not given, the teacher file's"},
+    {"backbone", FG_OPTION_CHOICE, AT(backbone), .words = "resnet18|resnet34|resnet50|wide_resnet50_2",
+     .value = "NAME", .help = "the teacher's network, the teacher file's where it is not given"},
     {"size", FG_OPTION_SIZE, AT(size), "auto", 64, 1024, .value = "SIZE",
      .help = "of pictures as the network sees them"},
     {"epochs", FG_OPTION_NUMBER, AT(training.epochs), .min = 1, .max = 1e6, .value = "N",
@@ -64,17 +64,7 @@ const struct fg_usage FG_TRAIN_USAGE = {
     .computes = true,
 };
 
-static enum fg_status find_backbone(struct fg_train_options *o, struct fg_message *message) {
-    o->backbone = FG_BACKBONES;
-    if (!*o->backbone_name)
-        return FG_OK;
-    o->backbone = fg_backbone_find(o->backbone_name);
-    if (o->backbone != FG_BACKBONES)
-        return FG_OK;
-    return fg_fail(message, FG_USAGE,
-                   "--backbone %.50s: must be resnet18, resnet34, resnet50 or wide_resnet50_2",
-                   o->backbone_name);
-}
+_Static_assert(sizeof(enum fg_backbone) == sizeof(uint32_t), "a choice is stored as 32 bits");
 
 static bool ends_in(const char *path, const char *ending) {
     const size_t length = strlen(path), end = strlen(ending);
@@ -104,7 +94,7 @@ static enum fg_status check_options(const struct fg_train_options *o, struct fg_
 
 enum fg_status fg_train_options_read(int argc, char **argv, struct fg_train_options *o, bool *over,
                                      struct fg_message *message) {
-    memset(o, 0, sizeof *o);
+    *o = (struct fg_train_options){.backbone = FG_BACKBONES};
     enum fg_status status = fg_usage_read(&FG_TRAIN_USAGE, &argc, argv, o, over, message);
     if (status != FG_OK || *over)
         return status;
@@ -114,6 +104,5 @@ enum fg_status fg_train_options_read(int argc, char **argv, struct fg_train_opti
     o->fmm = !(o->without & WITHOUT_FMM);
     o->soft_gate = o->gate;
     o->training.recipe.global_loss = o->loss;
-    status = find_backbone(o, message);
-    return status == FG_OK ? check_options(o, message) : status;
+    return check_options(o, message);
 }

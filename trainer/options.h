@@ -20,7 +20,6 @@ struct fg_train_options {
     uint32_t threads; /* 0: as many as the machine has processors */
     float false_rejects;
     bool resume, json, quiet;
-    char backbone_name[32];       /* as given; empty: not given */
     uint32_t without, loss, gate; /* as given */
 };
 
