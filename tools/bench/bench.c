@@ -17,7 +17,7 @@
 
 #define SIDE 256
 #define TUNE_S 20 /* for each of a backbone's five programs: all of it is to end in minutes */
-#define BATCH 16  /* of training */
+#define BATCH 16  /* pictures in a step of training */
 #define WARM_UP 3
 #define MOST_RUNS 2000
 #define BATCHES 3
@@ -38,7 +38,7 @@ struct bench {
 struct timing {
     const char *what;
     int32_t batch;
-    size_t memory; /* bytes that it takes */
+    size_t memory; /* bytes that the program takes */
     uint32_t runs;
     double ms[MOST_RUNS];
 };
@@ -87,7 +87,7 @@ static int compare_values(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* Gives the median. */
+/* Prints the quantiles and gives the median, in milliseconds. */
 static double print_timing(const struct bench *b, struct timing *t) {
     double sum = 0;
     for (uint32_t i = 0; i < t->runs; i++)
@@ -113,7 +113,7 @@ static void print_rates(const struct bench *b) {
     fflush(stdout);
 }
 
-/* Of judging a batch, which took median_ms; 0: it was not timed. */
+/* Prints the least time of judging a batch, beside its median; median_ms 0: it was not timed. */
 static enum fg_status print_floor(const struct bench *b, const struct fg_network *network, int32_t batch,
                                   double median_ms, struct fg_message *message) {
     struct fg_inference inference;
@@ -210,7 +210,7 @@ static enum fg_status bench_batch(struct bench *b, const struct fg_network *netw
     const double median_ms = print_timing(b, &timing);
     if (b->floor == NO_FLOOR)
         return FG_OK;
-    if (!b->rates.source) { /* behind the first figure, which may be all that there is time for */
+    if (!b->rates.source) { /* after the first figure, which may be all that there is time for */
         status = fg_rates_measure(b->backend, &b->rates, message);
         if (status != FG_OK)
             return status;
@@ -236,7 +236,7 @@ struct steps {
     struct timing timing;
     uint32_t done, of_epoch;
     int64_t last_ns, all_ns;
-    struct fg_progress progress; /* of an epoch; others follow where a step takes little time */
+    struct fg_progress progress; /* of this epoch; more follow where a step takes little time */
 };
 
 static void time_step(void *argument, uint32_t pictures) {
@@ -251,7 +251,7 @@ static void time_step(void *argument, uint32_t pictures) {
     fg_progress_count(&s->progress, pictures, BATCH * s->of_epoch);
 }
 
-/* Epochs until steps were timed for 5 s. */
+/* Trains epochs until 5 s of steps were timed. */
 static enum fg_status bench_training(struct bench *b, struct fg_weights *weights, const uint8_t *pixels,
                                      struct fg_message *message) {
     enum { MOST_STEPS = 40 };
@@ -298,7 +298,7 @@ static enum fg_status make_network(enum fg_backbone backbone, struct fg_network 
     return fg_network_init(network, &spec, message);
 }
 
-/* Again for training: a device has as much workspace as it was opened with. */
+/* Opens the device; for training again, because a device has as much workspace as it was opened with. */
 static enum fg_status open_device(struct bench *b, uint32_t workspace_mib, struct fg_message *message) {
     if (b->backend)
         b->backend->close(b->backend);
@@ -332,7 +332,7 @@ static enum fg_status bench_backbone(struct bench *b, enum fg_backbone backbone,
     return status;
 }
 
-/* The floor on a data sheet's device, which need not be here. */
+/* Prints the floor on the device of a data sheet, which need not be here. */
 static enum fg_status print_sheet_floor(struct bench *b, enum fg_backbone backbone,
                                         struct fg_message *message) {
     static struct fg_network network;

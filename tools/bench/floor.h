@@ -9,12 +9,12 @@
 struct fg_rates {
     const char *source; /* "measured here", or whose data sheet */
     double operations;  /* multiplications and additions a second, in the type that the device judges with */
-    double bytes;       /* a second, read and written */
-    double node_s;      /* an empty step; 0 in a data sheet's */
-    double value_bytes; /* of a value; 0: as the program has it */
+    double bytes;       /* bytes a second, read and written */
+    double node_s;      /* seconds that an empty step takes; 0 where they come from a data sheet */
+    double value_bytes; /* bytes of a value; 0: as the program has it */
 };
 
-/* Measures a backend's: the fastest of some large convolutions and copies, and a chain of steps with
+/* Measures a backend's rates: the fastest of some large convolutions and copies, and a chain of steps with
  * nothing to do. Takes some seconds and up to 1 GiB of its memory. */
 enum fg_status fg_rates_measure(struct fg_backend *backend, struct fg_rates *rates,
                                 struct fg_message *message);
@@ -25,7 +25,7 @@ enum fg_status fg_rates_measure(struct fg_backend *backend, struct fg_rates *rat
 /* The rates that the sheet of word i of FG_SHEETS says, in float16. */
 struct fg_rates fg_rates_of_sheet(uint32_t i);
 
-/* Seconds for one run. */
+/* Gives the least seconds for one run of the program. */
 double fg_floor_seconds(const struct fg_program *program, const struct fg_rates *rates);
 
 #endif

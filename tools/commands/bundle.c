@@ -61,7 +61,7 @@ static void print_facts_json(const char *path, const struct fg_bundle_facts *fac
 }
 
 /* A bundle that is not intact is an answer, not a failure. */
-static enum fg_status verify(const char *path, bool json, bool *intact, struct fg_message *message) {
+static enum fg_status verify_bundle(const char *path, bool json, bool *intact, struct fg_message *message) {
     if (access(path, R_OK))
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s", path);
     struct fg_bundle_facts facts;
@@ -91,7 +91,7 @@ int fg_tool_bundle(int argc, char **argv) {
     if (!strcmp(what, "show") && !out)
         status = fg_bundle_show(file, &b.common, &message);
     else if (!strcmp(what, "verify") && !out)
-        status = verify(file, b.common.json, &intact, &message);
+        status = verify_bundle(file, b.common.json, &intact, &message);
     else if (!strcmp(what, "export") && out)
         status = fg_bundle_export(file, out, &b.common, &message);
     else

@@ -31,8 +31,8 @@ static const struct fg_usage USAGE = {
     .computes = true,
 };
 
-static enum fg_status calibrate(struct calibrate *c, const char *bundle, const char *folder,
-                                struct fg_message *message) {
+static enum fg_status calibrate_bundle(struct calibrate *c, const char *bundle, const char *folder,
+                                       struct fg_message *message) {
     struct fg_paths paths = {0};
     struct fg_backend *backend = NULL;
     struct fg_progress progress;
@@ -74,7 +74,7 @@ int fg_tool_calibrate(int argc, char **argv) {
     if (over)
         return 0;
     if (status == FG_OK)
-        status = calibrate(&c, argv[1], argv[2], &message);
+        status = calibrate_bundle(&c, argv[1], argv[2], &message);
     fputs(c.skipped.text ? c.skipped.text : "", stderr);
     if (status == FG_OK) {
         char sentence[512];

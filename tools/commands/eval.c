@@ -103,7 +103,7 @@ static enum fg_status print_all(struct eval *eval, struct fg_message *message) {
     return status;
 }
 
-static enum fg_status evaluate(struct eval *e, const char *folder, struct fg_message *message) {
+static enum fg_status evaluate_bundle(struct eval *e, const char *folder, struct fg_message *message) {
     struct fg_progress progress;
     fg_progress_begin(&progress, "judging picture", e->common.quiet);
     enum fg_status status =
@@ -124,7 +124,7 @@ int fg_tool_eval(int argc, char **argv) {
     if (status == FG_OK)
         status = fg_station_open(&e.station, argv[1], e.backend, true, &message);
     if (status == FG_OK)
-        status = evaluate(&e, argv[2], &message);
+        status = evaluate_bundle(&e, argv[2], &message);
     if (status == FG_OK)
         status = print_all(&e, &message);
     if (status != FG_OK)

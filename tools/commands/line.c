@@ -72,7 +72,7 @@ static enum fg_status drive_io(struct line *l, uint32_t io, const char *level, s
 }
 
 /* what: IO or IO=LEVEL; NULL: all are shown. */
-static enum fg_status act(struct line *l, const char *what, struct fg_message *message) {
+static enum fg_status serve_request(struct line *l, const char *what, struct fg_message *message) {
     if (l->safe) {
         struct fg_outputs *outputs = fg_simulated_outputs(l->board);
         outputs->safe(outputs);
@@ -104,7 +104,7 @@ int fg_tool_line(int argc, char **argv) {
     if (status == FG_OK)
         status = fg_simulated_join(l.config.board.path, &l.board, &message);
     if (status == FG_OK)
-        status = act(&l, argv[2], &message);
+        status = serve_request(&l, argv[2], &message);
     fg_simulated_close(l.board);
     return status == FG_OK ? 0 : fg_usage_fail(&USAGE, status, &message);
 }

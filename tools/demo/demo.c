@@ -23,6 +23,7 @@
 #define TRAIN 600
 #define GOOD 100
 #define OF_EACH_DEFECT 25
+#define OVERLAYS 2 /* of each kind */
 #define PARTS (GOOD + 4 * OF_EACH_DEFECT)
 #define EPOCHS "14"
 #define BATCH "8" /* more steps in the same time */
@@ -33,9 +34,9 @@
 #define LEAST_DETECTION 0.90
 
 struct part {
-    char picture[4096]; /* in the category */
+    char picture[4096]; /* its path in the category */
     enum fg_picture_defect defect;
-    char judged[16]; /* by flawgate infer */
+    char judged[16]; /* flawgate infer's verdict */
 };
 
 struct demo {
@@ -74,7 +75,7 @@ static enum fg_status make_path(char path[4096], const char *folder, const char 
                : fg_fail(message, FG_USAGE, "%.100s...: the path is too long", folder);
 }
 
-/* tools/demo/teacher.safetensors, found from where this program was built (build/PRESET/flawgate). */
+/* Finds tools/demo/teacher.safetensors from where this program was built (build/PRESET/flawgate). */
 static enum fg_status find_teacher(struct demo *d, struct fg_message *message) {
     if (*d->teacher)
         return access(d->teacher, R_OK) ? fg_fail_errno(message, FG_INPUT, errno, "%.300s", d->teacher)
@@ -121,7 +122,7 @@ static enum fg_status train_bundle(const char *category, const char *bundle, con
     return fg_process_run("flawgate-train", arguments, NULL, 0, message);
 }
 
-/* The number behind "key": in a program's JSON. */
+/* Reads the number behind "key": in a program's JSON. */
 static enum fg_status read_figure(const char *path, const char *key, double *value,
                                   struct fg_message *message) {
     char line[65536], name[64];
@@ -139,7 +140,7 @@ static enum fg_status read_figure(const char *path, const char *key, double *val
     return FG_OK;
 }
 
-static enum fg_status evaluate(struct demo *d, struct fg_message *message) {
+static enum fg_status evaluate_bundles(struct demo *d, struct fg_message *message) {
     print_heading("Evaluation on the test parts");
     char json[4096];
     enum fg_status status = make_path(json, d->folder, "eval.json", message);
@@ -170,8 +171,8 @@ static enum fg_status evaluate(struct demo *d, struct fg_message *message) {
     return status;
 }
 
-/* Good and defective parts in turn, as files that the camera takes in the order of their names. */
-static enum fg_status line_up(struct demo *d, struct fg_message *message) {
+/* Lines up good and defective parts in turn, as files that the camera takes in the order of their names. */
+static enum fg_status line_up_parts(struct demo *d, struct fg_message *message) {
     if (mkdir(d->line, 0777) && errno != EEXIST)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot create", d->line);
     for (uint32_t i = 0; i < PARTS; i++) {
@@ -189,7 +190,7 @@ static enum fg_status line_up(struct demo *d, struct fg_message *message) {
     return FG_OK;
 }
 
-static enum fg_status infer_all(struct demo *d, struct fg_message *message) {
+static enum fg_status infer_parts(struct demo *d, struct fg_message *message) {
     char json[4096], line[8192];
     const char *arguments[PARTS + 4] = {"infer", d->bundle, "--json"};
     for (uint32_t i = 0; i < PARTS; i++)
@@ -215,7 +216,7 @@ static const char *name_verdict(enum fg_verdict verdict) {
 }
 
 /* Prints every part, and returns how many verdicts differ from flawgate infer's. */
-static uint32_t compare(const struct demo *d) {
+static uint32_t compare_verdicts(const struct demo *d) {
     uint32_t different = 0;
     printf("part  truth         verdict over Modbus  score   trigger to verdict\n");
     for (uint32_t i = 0; i < PARTS; i++) {
@@ -231,21 +232,27 @@ static uint32_t compare(const struct demo *d) {
     return different;
 }
 
-/* Two overlays of each kind to look at. */
+/* Draws overlays to look at. */
 static enum fg_status draw_overlays(struct demo *d, struct fg_message *message) {
     char folder[4096], out[4096];
     enum fg_status status = make_path(folder, d->folder, "overlays", message);
     if (status == FG_OK && mkdir(folder, 0777) && errno != EEXIST)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot create", folder);
-    uint32_t drawn[FG_PICTURE_DEFECTS] = {0};
+    uint32_t drawn[FG_PICTURE_DEFECTS] = {0}, all = 0;
+    struct fg_progress progress;
+    fg_progress_begin(&progress, "drawing overlay", false);
     for (uint32_t i = 0; i < PARTS && status == FG_OK; i++) {
         const enum fg_picture_defect defect = d->part[i].defect;
-        if (drawn[defect]++ >= 2)
+        if (drawn[defect] >= OVERLAYS)
             continue;
-        snprintf(out, sizeof out, "%.3500s/%s-%u.png", folder, fg_picture_defect_name(defect), drawn[defect]);
-        const char *const arguments[] = {"infer", d->bundle, d->part[i].picture, "--overlay", out, NULL};
+        snprintf(out, sizeof out, "%.3500s/%s-%u.png", folder, fg_picture_defect_name(defect),
+                 ++drawn[defect]);
+        const char *const arguments[] = {"infer",   d->bundle, d->part[i].picture, "--overlay", out,
+                                         "--quiet", NULL};
         status = fg_process_run("flawgate", arguments, "/dev/null", 1, message);
+        fg_progress_count(&progress, ++all, OVERLAYS * FG_PICTURE_DEFECTS);
     }
+    fg_progress_clear(&progress);
     if (status == FG_OK)
         printf("Overlays to look at are in %s\n", folder);
     return status;
@@ -257,7 +264,7 @@ static bool print_requirement(const char *what, double value, const char *sign, 
     return met;
 }
 
-static bool judge_demo(const struct demo *d, uint32_t different) {
+static bool check_figures(const struct demo *d, uint32_t different) {
     print_heading("What must hold");
     const double rejects = d->false_rejects / d->good, detection = d->detected / d->defective;
     bool good = print_requirement("image AUROC", d->auroc, "at least", LEAST_AUROC, d->auroc >= LEAST_AUROC);
@@ -301,19 +308,19 @@ static enum fg_status run_demo(struct demo *d, bool *good, struct fg_message *me
         status = train_bundle(d->category, d->plain, "random", RANDOM_EPOCHS, message);
     }
     if (status == FG_OK)
-        status = evaluate(d, message);
+        status = evaluate_bundles(d, message);
     if (status == FG_OK) {
         print_heading("The line: every part triggered, every verdict read over Modbus");
-        status = line_up(d, message);
+        status = line_up_parts(d, message);
     }
     if (status == FG_OK)
-        status = infer_all(d, message);
+        status = infer_parts(d, message);
     if (status == FG_OK)
         status = fg_demo_line(d->folder, d->bundle, d->line, PARTS, d->verdict, message);
     if (status == FG_OK) {
-        const uint32_t different = compare(d);
+        const uint32_t different = compare_verdicts(d);
         status = draw_overlays(d, message);
-        *good = judge_demo(d, different);
+        *good = check_figures(d, different);
     }
     free(absolute);
     return status;

@@ -1,3 +1,4 @@
+/* Writes the configuration, starts the daemon, passes the parts and reads their verdicts. */
 #include "tools/demo/demo_line.h"
 
 #include <arpa/inet.h>
@@ -13,6 +14,7 @@
 
 #include "board/gpio/simulated.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/progress.h"
 #include "tools/demo/process.h"
 
 #define PATIENCE (30 * FG_S) /* for the daemon to be ready, and for one verdict */
@@ -156,8 +158,13 @@ enum fg_status fg_demo_line(const char *folder, const char *bundle, const char *
     enum fg_status status = write_config(&line, folder, bundle, pictures, message);
     if (status == FG_OK)
         status = start(&line, folder, message);
-    for (uint32_t i = 0; i < count && status == FG_OK; i++)
+    struct fg_progress progress;
+    fg_progress_begin(&progress, "passing part", false);
+    for (uint32_t i = 0; i < count && status == FG_OK; i++) {
         status = pass_part(&line, i + 1, &verdicts[i], message);
+        fg_progress_count(&progress, i + 1, count);
+    }
+    fg_progress_clear(&progress);
     stop(&line);
     return status;
 }

@@ -90,7 +90,7 @@ static enum fg_status make_network(struct fg_network *net, struct fg_message *me
     return FG_OK;
 }
 
-static enum fg_status prepare(struct teach *t) {
+static enum fg_status prepare_training(struct teach *t) {
     struct fg_message *message = &t->message;
     struct fg_message said;
     enum fg_status status = make_network(&t->network, message);
@@ -175,7 +175,7 @@ static enum fg_status train_step(struct teach *t, double *loss) {
     return fg_backend_run(t->backend, t->adam.program, &memory, &t->message);
 }
 
-static enum fg_status train(struct teach *t) {
+static enum fg_status train_teacher(struct teach *t) {
     double mean = 0;
     struct fg_progress progress;
     fg_progress_begin(&progress, "", false);
@@ -223,9 +223,9 @@ int main(int argc, char **argv) {
         if (status != FG_OK)
             fg_say_in(&t->message, STEPS.name);
         if (status == FG_OK)
-            status = prepare(t);
+            status = prepare_training(t);
         if (status == FG_OK)
-            status = train(t);
+            status = train_teacher(t);
         if (status == FG_OK)
             status = write_teacher(t, argv[1]);
     }

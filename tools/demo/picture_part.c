@@ -1,3 +1,4 @@
+/* Draws the flange ray by ray, with a defect or without. */
 #include "tools/demo/picture_part.h"
 
 #include <assert.h>

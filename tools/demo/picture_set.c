@@ -1,3 +1,4 @@
+/* Writes a data set's folders and pictures. */
 #include "tools/demo/picture_set.h"
 
 #include <errno.h>

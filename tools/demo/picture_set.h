@@ -14,10 +14,10 @@
 
 struct fg_picture_set {
     uint64_t seed;
-    int32_t size;       /* of a picture's side: 32 to 4096 */
+    int32_t size;       /* pixels of a picture's side, 32 to 4096 */
     uint32_t train;     /* good parts to train with */
     uint32_t good;      /* good parts to test with */
-    uint32_t defective; /* parts to test with, of each defect */
+    uint32_t defective; /* parts to test with for each defect */
 };
 
 /* Makes the folders that are not there yet and writes every picture; no two show the same part. progress,

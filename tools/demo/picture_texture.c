@@ -1,3 +1,4 @@
+/* Draws a class: its style from the class, the rest from the picture. */
 #include "tools/demo/picture_texture.h"
 
 #include <assert.h>

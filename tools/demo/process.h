@@ -14,10 +14,11 @@
 enum fg_status fg_process_start(const char *program, const char *const *arguments, int descriptor,
                                 const char *output, pid_t *child, struct fg_message *message);
 
-/* Waits for its end; the exit status, or 128 and the signal that ended it. */
+/* Waits for the end of a child; gives its exit status, or 128 plus the signal that ended it. */
 int fg_process_wait(pid_t child);
 
-/* Both, with a failure for an exit status above most. output takes standard output. */
+/* Starts a program and waits for its end, with a failure for an exit status above most. output takes standard
+ * output. */
 enum fg_status fg_process_run(const char *program, const char *const *arguments, const char *output, int most,
                               struct fg_message *message);
 
