@@ -478,13 +478,13 @@ enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path, c
            t->weights.bytes - t->weights.moving);
     const uint32_t limit = t->counters.limit;
     t->counters = (struct fg_trainer_counters){.epoch = stored.epoch,
-                                       .step = stored.step,
-                                       .loss = stored.loss,
-                                       .best_loss = stored.best_loss,
-                                       .best_epoch = stored.best_epoch,
-                                       .reference_loss = stored.reference_loss,
-                                       .stale = stored.stale,
-                                       .limit = limit};
+                                               .step = stored.step,
+                                               .loss = stored.loss,
+                                               .best_loss = stored.best_loss,
+                                               .best_epoch = stored.best_epoch,
+                                               .reference_loss = stored.reference_loss,
+                                               .stale = stored.stale,
+                                               .limit = limit};
     t->counters.finished =
         stored.epoch >= limit || (stored.stale >= t->training.patience && stored.step >= LEAST_STEPS);
     return start_replicas(t, message);
