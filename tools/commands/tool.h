@@ -7,17 +7,18 @@
 #define FG_TOOLS_COMMANDS_TOOL_H
 
 /* Name and what it does, in the order of flawgate --help. */
-#define FG_TOOLS(tool)                                                                                       \
-    tool(infer, "judges picture files with a bundle")                                                        \
-        tool(eval, "figures on the test pictures of a category")                                             \
-            tool(calibrate, "sets a bundle's threshold anew from good parts")                                \
-                tool(bench, "how fast this machine judges and trains")                                       \
-                    tool(bundle, "shows, verifies or exports a bundle")                                      \
-                        tool(monitor, "what a PLC sees of a running line")                                   \
-                            tool(check, "says what is wrong with a configuration, and its memory plan")      \
-                                tool(line, "drives and watches the ios of a simulated board")                \
-                                    tool(demo, "makes parts, trains, evaluates and runs a simulated line")   \
-                                        tool(version, "what this build has")
+#define FG_TOOLS(TOOL)                                                                                       \
+    TOOL(infer, "judges picture files with a bundle")                                                        \
+    TOOL(eval, "figures on the test pictures of a category")                                                 \
+    TOOL(calibrate, "sets a bundle's threshold anew from good parts")                                        \
+    TOOL(bench, "how fast this machine judges and trains")                                                   \
+    TOOL(bundle, "shows, verifies or exports a bundle")                                                      \
+    TOOL(monitor, "what a PLC sees of a running line")                                                       \
+    TOOL(registers, "the Modbus map: for people, as CSV, as Markdown")                                       \
+    TOOL(check, "says what is wrong with a configuration, and its memory plan")                              \
+    TOOL(line, "drives and watches the ios of a simulated board")                                            \
+    TOOL(demo, "makes parts, trains, evaluates and runs a simulated line")                                   \
+    TOOL(version, "what this build has")
 
 #define FG_TOOL_FUNCTION(name, does) int fg_tool_##name(int argc, char **argv);
 FG_TOOLS(FG_TOOL_FUNCTION)
