@@ -39,27 +39,26 @@ static const struct fg_option OPTIONS[] = {
      .help = "compares these levels of features"},
     {"seed", FG_OPTION_SEED, AT(training.seed), "0", .value = "N",
      .help = "of weights, order, masks and the held-out choice"},
-    {"threads", FG_OPTION_NUMBER, AT(threads), .min = 1, .max = 64, .value = "N",
-     .help = "processors to use, all where it is not given"},
-    {"device", FG_OPTION_TEXT, AT(device), "auto", .size = 16, .value = "NAME",
-     .help = "computes on auto (an NVIDIA GPU where there is one), cuda or cpu"},
+    FG_THREADS_OPTION(AT(threads)),
+    FG_DEVICE_OPTION(AT(device)),
     {"devices", FG_OPTION_NUMBER, AT(devices), "1", 1, FG_MAX_DEVICES, .value = "N",
      .help = "GPUs to train on, each with its share of a batch"},
     {"false-rejects", FG_OPTION_FLOAT, AT(false_rejects), "0.001", 1e-9, 0.5, .value = "X",
      .help = "share of good parts that the threshold may reject"},
     {"resume", FG_OPTION_BOOL, AT(resume), .help = "goes on from NAME.state"},
-    {"json", FG_OPTION_BOOL, AT(json),
-     .help = "prints an object a line to standard output, for each epoch and the bundle"},
-    {"quiet", FG_OPTION_BOOL, AT(quiet), .help = "no progress and no remarks: only what is wrong"},
+    FG_JSON_OPTION(AT(json)),
+    FG_QUIET_OPTION(AT(quiet)),
 };
 const struct fg_usage FG_TRAIN_USAGE = {
     .name = "flawgate-train",
     .takes = "DIR --out NAME.fgb --teacher FILE|random",
     .least = 1,
     .most = 1,
-    .about = "Makes a bundle from pictures of good parts. DIR is a category in MVTec layout (train/good, "
-             "test/...,\n"
-             "ground_truth/...) or a folder of good pictures.\n",
+    .about =
+        "Makes a bundle from pictures of good parts. DIR is a category in MVTec layout (train/good, "
+        "test/...,\n"
+        "ground_truth/...) or a folder of good pictures. --json prints an object a line, for each epoch and\n"
+        "for the bundle.\n",
     .options = FG_OPTIONS(OPTIONS),
     .computes = true,
 };

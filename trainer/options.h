@@ -3,6 +3,7 @@
 #define FG_TRAINER_OPTIONS_H
 
 #include "runtime/base/usage.h"
+#include "runtime/engine/device.h"
 #include "trainer/loop/train.h"
 
 #define FG_TRAIN_PATH 4096 /* bytes of a path */
@@ -15,9 +16,9 @@ struct fg_train_options {
     bool scconv, simam, fmm, soft_gate;
     uint32_t levels; /* bit i - 1: level i */
     struct fg_training training;
-    uint32_t devices; /* GPUs; 1 to FG_MAX_DEVICES */
-    char device[16];  /* "auto", "cuda", "cpu" */
-    uint32_t threads; /* 0: as many as the machine has processors */
+    uint32_t devices;            /* GPUs; 1 to FG_MAX_DEVICES */
+    char device[FG_DEVICE_NAME]; /* "auto", "cuda", "cpu" */
+    uint32_t threads;            /* 0: as many as the machine has processors */
     float false_rejects;
     bool resume, json, quiet;
     uint32_t without, loss, gate; /* as given */

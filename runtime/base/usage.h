@@ -22,6 +22,12 @@ struct fg_usage {
 
 #define FG_USAGE_MANY 1000000
 
+/* Rows of a table of options that mean the same wherever they stand; at: the offset of a bool. */
+#define FG_JSON_OPTION(at)                                                                                   \
+    { "json", FG_OPTION_BOOL, (at), .help = "prints the answer as JSON" }
+#define FG_QUIET_OPTION(at)                                                                                  \
+    { "quiet", FG_OPTION_BOOL, (at), .help = "no progress and no remarks: only the answer and what is wrong" }
+
 /* Reads the command line as fg_options_parse does, and counts the arguments. *over: help or the version was
  * asked for and printed to standard output: the program ends with 0. FG_USAGE: message says what is wrong. */
 enum fg_status fg_usage_read(const struct fg_usage *usage, int *argc, char **argv, void *values, bool *over,

@@ -11,7 +11,6 @@
 
 #include "runtime/base/clock.h"
 
-#define MOST_THREADS 64
 #define GPU_LANES 3      /* the trunk, and what may run beside it (network.c's branches) */
 #define GPU_WORKSPACE 64 /* MiB */
 #define GPU_TUNE_S 60    /* that a first load may take to choose engines */
@@ -21,7 +20,7 @@ static uint32_t processors(void) {
     if (sched_getaffinity(0, sizeof set, &set))
         return 1;
     const int count = CPU_COUNT(&set);
-    return count > MOST_THREADS ? MOST_THREADS : (uint32_t)count;
+    return count > FG_DEVICE_THREADS ? FG_DEVICE_THREADS : (uint32_t)count;
 }
 
 static enum fg_status open_cpu(uint32_t threads, struct fg_backend **backend, struct fg_message *message) {

@@ -4,8 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "runtime/engine/device.h"
-
 void fg_common_remark(const struct fg_common *common, const char *format, ...) {
     if (common->json || common->quiet)
         return;

@@ -8,11 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "kernels/backend.h"
-#include "runtime/base/progress.h"
 #include "runtime/base/usage.h"
-
-#define FG_DEVICE_NAME 16 /* bytes */
+#include "runtime/engine/device.h"
 
 struct fg_common {
     bool json, quiet;
@@ -24,22 +21,9 @@ struct fg_common {
 
 /* Rows of a table of options whose values are a struct type. */
 #define FG_OUTPUT_OPTIONS(type)                                                                              \
-    {"json", FG_OPTION_BOOL, offsetof(type, common.json), .help = "prints the answer as JSON"}, {            \
-        "quiet", FG_OPTION_BOOL, offsetof(type, common.quiet),                                               \
-            .help = "no progress and no remarks: only the answer and what is wrong"                          \
-    }
+    FG_JSON_OPTION(offsetof(type, common.json)), FG_QUIET_OPTION(offsetof(type, common.quiet))
 #define FG_DEVICE_OPTIONS(type)                                                                              \
-    {"device",                                                                                               \
-     FG_OPTION_TEXT,                                                                                         \
-     offsetof(type, common.device),                                                                          \
-     "auto",                                                                                                 \
-     .value = "NAME",                                                                                        \
-     .size = FG_DEVICE_NAME,                                                                                 \
-     .help = "computes on auto (an NVIDIA GPU where there is one), cuda or cpu"},                            \
-    {                                                                                                        \
-        "threads", FG_OPTION_NUMBER, offsetof(type, common.threads),                                         \
-            .min = 1, .max = 64, .value = "N", .help = "processors to use, all where it is not given"        \
-    }
+    FG_DEVICE_OPTION(offsetof(type, common.device)), FG_THREADS_OPTION(offsetof(type, common.threads))
 
 /* Prints a remark, one line, to standard error; not with --json or --quiet. */
 void fg_common_remark(const struct fg_common *common, const char *format, ...)
