@@ -36,9 +36,10 @@ static const struct fg_usage USAGE = {
 /* Every byte of every bundle: one that is damaged would be found at a job change. */
 static void check_bundles(const struct fg_config *config, bool quiet, struct fg_report *report) {
     struct fg_progress progress;
-    fg_progress_begin(&progress, "reading bundle", quiet);
+    fg_progress_begin(&progress, "", quiet);
     for (uint32_t i = 0; i < config->view[0].bundles; i++) {
-        fg_progress_count(&progress, i, config->view[0].bundles);
+        fg_progress_say(&progress, (double)i / config->view[0].bundles, "reading bundle %u of %u", i + 1,
+                        config->view[0].bundles);
         struct fg_bundle_facts facts;
         struct fg_message message;
         enum fg_status status = fg_bundle_verify(config->view[0].bundle[i], &facts, &message);
