@@ -4,6 +4,7 @@
 #define FG_KERNELS_PLUGIN_H
 
 #include "kernels/backend.h"
+#include "runtime/base/progress.h"
 
 #define FG_CUDA_PLUGIN "flawgate-cuda.so"
 
@@ -15,7 +16,7 @@ struct fg_cuda_settings {
     int64_t tune_ns;    /* how long prepare may compile and measure engines; 0: only the first that works */
     const char *folder; /* that keeps what was measured; stays valid. NULL: none */
     /* Called while prepare chooses: done of all graphs. NULL: not called. */
-    void (*progress)(void *argument, uint32_t done, uint32_t all);
+    fg_progress_function *progress;
     void *argument;
 };
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@
 
 /* Everything of one run. */
 struct run {
-    struct fg_options options;
+    struct fg_train_options options;
     char state_path[4096];
     struct fg_backend *group[FG_MAX_DEVICES]; /* that train: options.devices of them */
     struct fg_backend *cpu;                   /* that decodes, where it is another */
@@ -32,39 +33,28 @@ struct run {
     struct fg_weights weights;
     struct fg_trainer *trainer;
     struct fg_report report;
-    bool terminal;
-    int64_t started_ns;       /* of this process's epochs, */
-    int64_t part_ns;          /* of reading, calibrating, evaluating */
+    struct fg_progress progress;
+    int64_t started_ns;       /* of this process's epochs */
     uint64_t pictures_before; /* trained in this process, before this epoch */
 };
 
-/* "12 min" or "40 s". */
-static void print_left(double seconds) {
-    if (seconds >= 120)
-        fprintf(stderr, "%.0f min left", seconds / 60);
-    else
-        fprintf(stderr, "%.0f s left", seconds);
-}
+/* A line to standard error, in place of the progress; not with --quiet. */
+static void say(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-static void show_part(const struct run *run, const char *what, uint32_t done, uint32_t count) {
-    if (!run->terminal)
+static void say(struct run *run, const char *format, ...) {
+    if (run->options.quiet)
         return;
-    const double spent = (double)(fg_clock_ns() - run->part_ns) / 1e9;
-    fprintf(stderr, "\r%s: picture %u of %u, ", what, done, count);
-    print_left(spent / done * (count - done));
-    fputs(done == count ? "  \n" : "  ", stderr);
+    fg_progress_clear(&run->progress);
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
 }
 
-static void show_decoding(void *argument, uint32_t done, uint32_t count) {
-    show_part(argument, "reading", done, count);
-}
-
-static void show_calibration(void *argument, uint32_t done, uint32_t count) {
-    show_part(argument, "calibrating", done, count);
-}
-
-static void show_evaluation(void *argument, uint32_t done, uint32_t count) {
-    show_part(argument, "evaluating", done, count);
+static void begin_progress(struct run *run, const char *what) {
+    fg_progress_clear(&run->progress);
+    fg_progress_begin(&run->progress, what, run->options.quiet);
 }
 
 /* NAME.fgb is trained in NAME.state. */
@@ -79,7 +69,7 @@ static enum fg_status name_state(struct run *run, struct fg_message *message) {
 
 /* Which network: the teacher file's backbone, unless it is drawn. */
 static enum fg_status open_teacher(struct run *run, struct fg_message *message) {
-    const struct fg_options *o = &run->options;
+    const struct fg_train_options *o = &run->options;
     enum fg_backbone backbone = o->backbone;
     if (strcmp(o->teacher, "random")) {
         enum fg_status status = fg_safetensors_open(o->teacher, &run->teacher, message);
@@ -101,16 +91,18 @@ static enum fg_status open_teacher(struct run *run, struct fg_message *message) 
     return FG_OK;
 }
 
-static void list_skipped(const struct run *run) {
+static void list_skipped(struct run *run) {
+    fg_progress_clear(&run->progress);
     for (uint32_t i = 0; i < run->data.skips; i++)
         fprintf(stderr, "skipped: %s\n", run->data.skipped[i].reason.text);
 }
 
 static enum fg_status open_data(struct run *run, struct fg_message *message) {
-    const struct fg_options *o = &run->options;
-    run->part_ns = fg_clock_ns();
-    enum fg_status status = fg_dataset_open(&run->data, o->folder, o->height, o->width, o->training.seed,
-                                            run->cpu ? run->cpu : run->group[0], show_decoding, run, message);
+    const struct fg_train_options *o = &run->options;
+    begin_progress(run, "reading picture");
+    enum fg_status status =
+        fg_dataset_open(&run->data, o->folder, o->size[0], o->size[1], o->training.seed,
+                        run->cpu ? run->cpu : run->group[0], fg_progress_count, &run->progress, message);
     list_skipped(run);
     if (status != FG_OK)
         return status;
@@ -152,51 +144,47 @@ static enum fg_status open_trainer(struct run *run, struct fg_message *message) 
     return status;
 }
 
-static void show_start(const struct run *run) {
-    const struct fg_progress *c = fg_trainer_counters(run->trainer);
-    fprintf(stderr, "%s, %d x %d\n", fg_backbone_name(run->spec.backbone), run->spec.height, run->spec.width);
-    fprintf(stderr,
-            "%u pictures to train with, %u held out, %u skipped; at most %u epochs; %zu MiB of memory\n",
-            run->data.trains, run->data.held_outs, run->data.skips, c->limit,
-            fg_trainer_memory(run->trainer) >> 20);
+static void show_start(struct run *run) {
+    const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
+    say(run, "%s, %d x %d", fg_backbone_name(run->spec.backbone), run->spec.height, run->spec.width);
+    say(run, "%u pictures to train with, %u held out, %u skipped; at most %u epochs; %zu MiB of memory",
+        run->data.trains, run->data.held_outs, run->data.skips, c->limit,
+        fg_trainer_memory(run->trainer) >> 20);
     if (!run->data.contract.width)
-        fputs("the pictures differ in size: the bundle will take any size\n", stderr);
+        say(run, "the pictures differ in size: the bundle will take any size");
     if (!run->data.contract.channels)
-        fputs("some pictures are grey and some are colour: the bundle will take both\n", stderr);
+        say(run, "some pictures are grey and some are colour: the bundle will take both");
     if (c->epoch)
-        fprintf(stderr, "going on after epoch %u\n", c->epoch);
+        say(run, "going on after epoch %u", c->epoch);
 }
 
-static double rate(const struct run *run, uint32_t pictures) {
+/* Pictures a second, with those of this epoch so far. */
+static double measure_rate(const struct run *run, uint32_t pictures) {
     return (double)(run->pictures_before + pictures) / ((double)(fg_clock_ns() - run->started_ns) / 1e9);
 }
 
+/* The share of this process's training, which may end earlier. */
 static void show_step(void *argument, uint32_t pictures) {
-    const struct run *run = argument;
-    if (!run->terminal)
-        return;
-    const struct fg_progress *c = fg_trainer_counters(run->trainer);
-    const double left = (double)run->data.trains * (c->limit - c->epoch) - pictures;
-    fprintf(stderr, "\repoch %u of %u: %u of %u pictures, %.1f a second, at most ", c->epoch + 1, c->limit,
-            pictures, run->data.trains, rate(run, pictures));
-    print_left(left / rate(run, pictures));
-    fputs("   ", stderr);
+    struct run *run = argument;
+    const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
+    const double done = (double)run->pictures_before + pictures,
+                 left = (double)run->data.trains * (c->limit - c->epoch) - pictures;
+    fg_progress_say(&run->progress, done / (done + left),
+                    "epoch %u of at most %u: picture %u of %u, %.1f a second", c->epoch + 1, c->limit,
+                    pictures, run->data.trains, measure_rate(run, pictures));
 }
 
 static void show_epoch(struct run *run) {
-    const struct fg_progress *c = fg_trainer_counters(run->trainer);
+    const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
+    const double rate = measure_rate(run, 0);
     if (run->options.json) {
         printf("{\"epoch\": %u, \"epochs\": %u, \"loss\": %.9g, \"best_loss\": %.9g, \"best_epoch\": %u, "
                "\"images_per_second\": %.3f}\n",
-               c->epoch, c->limit, (double)c->loss, (double)c->best_loss, c->best_epoch, rate(run, 0));
+               c->epoch, c->limit, (double)c->loss, (double)c->best_loss, c->best_epoch, rate);
         fflush(stdout);
     }
-    fprintf(stderr,
-            "%sepoch %u of %u: held-out loss %.5f (best %.5f in epoch %u), %.2f pictures a second, at most ",
-            run->terminal ? "\r" : "", c->epoch, c->limit, (double)c->loss, (double)c->best_loss,
-            c->best_epoch, rate(run, 0));
-    print_left((double)run->data.trains * (c->limit - c->epoch) / rate(run, 0));
-    fputs("\n", stderr);
+    say(run, "epoch %u of at most %u: held-out loss %.5f (best %.5f in epoch %u), %.2f pictures a second",
+        c->epoch, c->limit, (double)c->loss, (double)c->best_loss, c->best_epoch, rate);
 }
 
 /* What Ctrl-C leaves behind, for a handler that may do little more than write. */
@@ -209,7 +197,7 @@ static void on_stop(int number) {
 }
 
 static void tell_when_stopped(const struct run *run) {
-    const struct fg_progress *c = fg_trainer_counters(run->trainer);
+    const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
     if (c->epoch)
         snprintf(stopped, sizeof stopped, "\nStopped. %.4000s holds epoch %u: go on with --resume.\n",
                  run->state_path, c->epoch);
@@ -218,8 +206,9 @@ static void tell_when_stopped(const struct run *run) {
 }
 
 static enum fg_status train(struct run *run, struct fg_message *message) {
-    const struct fg_progress *c = fg_trainer_counters(run->trainer);
+    const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
     run->started_ns = fg_clock_ns();
+    begin_progress(run, "");
     tell_when_stopped(run);
     signal(SIGINT, on_stop);
     signal(SIGTERM, on_stop);
@@ -238,7 +227,7 @@ static enum fg_status train(struct run *run, struct fg_message *message) {
 }
 
 static struct fg_bundle_header make_header(const struct run *run) {
-    const struct fg_progress *c = fg_trainer_counters(run->trainer);
+    const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
     const struct fg_training *t = &run->options.training;
     struct fg_bundle_header h = {.spec = run->spec,
                                  .contract = run->data.contract,
@@ -267,10 +256,10 @@ static enum fg_status calibrate_draft(struct run *run, struct fg_draft *draft, s
         return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory");
     for (uint32_t i = 0; i < run->data.held_outs; i++)
         held_out[i] = run->data.files.path[run->data.held_out[i]];
-    run->part_ns = fg_clock_ns();
+    begin_progress(run, "calibrating on picture");
     enum fg_status status =
-        fg_calibrate_draft(draft, held_out, run->data.held_outs, run->options.false_rejects, show_calibration,
-                           run, NULL, message);
+        fg_calibrate_draft(draft, held_out, run->data.held_outs, run->options.false_rejects,
+                           fg_progress_count, &run->progress, NULL, message);
     free(held_out);
     return status;
 }
@@ -281,12 +270,14 @@ static void evaluate_draft(struct run *run, struct fg_draft *draft) {
     struct fg_evaluation evaluation;
     struct fg_figures figures;
     struct fg_message why;
-    run->part_ns = fg_clock_ns();
-    enum fg_status status = fg_evaluate(&evaluation, &draft->station, run->options.folder,
-                                        draft->header.calibration.threshold, show_evaluation, run, &why);
+    begin_progress(run, "evaluating on picture");
+    enum fg_status status =
+        fg_evaluate(&evaluation, &draft->station, run->options.folder, draft->header.calibration.threshold,
+                    fg_progress_count, &run->progress, &why);
     if (status == FG_OK)
         status = fg_metrics_figures(evaluation.metrics, 0, &figures, &why);
     fg_evaluation_close(&evaluation);
+    fg_progress_clear(&run->progress);
     if (status != FG_OK) {
         fprintf(stderr, "The test pictures were not judged: %s\n", why.text);
         return;
@@ -294,12 +285,12 @@ static void evaluate_draft(struct run *run, struct fg_draft *draft) {
     char sentence[128];
     fg_evaluation_enter(&figures, &draft->header.provenance);
     fg_evaluation_sentence(&figures, sentence, sizeof sentence);
-    fprintf(stderr, "%s\n", sentence);
+    say(run, "%s", sentence);
 }
 
-static void show_bundle(const struct run *run, const struct fg_bundle_header *header, const char *sentence) {
+static void show_bundle(struct run *run, const struct fg_bundle_header *header, const char *sentence) {
     const struct fg_calibration *c = &header->calibration;
-    fprintf(stderr, "%s is written.\n", run->options.out);
+    say(run, "%s is written.", run->options.out);
     if (!run->options.json)
         return;
     printf("{\"bundle\": ");
@@ -321,7 +312,7 @@ static enum fg_status finish_bundle(struct run *run, struct fg_message *message)
         status = calibrate_draft(run, &draft, message);
     if (status == FG_OK) {
         fg_calibration_sentence(&draft.header.calibration, sentence, sizeof sentence);
-        fprintf(stderr, "%s\n", sentence);
+        say(run, "%s", sentence);
         if (fg_test_set_exists(run->options.folder))
             evaluate_draft(run, &draft);
         status = fg_draft_write(&draft, run->options.out, message);
@@ -363,12 +354,19 @@ static enum fg_status spare_state(const struct run *run, struct fg_message *mess
                    run->state_path, state.epoch);
 }
 
+static void show_choosing(void *argument, uint32_t done, uint32_t count) {
+    struct run *run = argument;
+    fg_progress_say(&run->progress, 0, "choosing engines for this GPU, once: %u of %u", done, count);
+}
+
 /* The CPU decodes and resizes in any case. */
 static enum fg_status open_devices(struct run *run, struct fg_message *message) {
     const struct fg_device_choice cpu = {.device = "cpu", .threads = run->options.threads},
                                   choice = {.device = run->options.device,
                                             .threads = run->options.threads,
-                                            .workspace_mib = FG_TRAINING_WORKSPACE_MIB};
+                                            .workspace_mib = FG_TRAINING_WORKSPACE_MIB,
+                                            .progress = show_choosing,
+                                            .argument = run};
     struct fg_message said;
     enum fg_status status =
         run->options.devices > 1
@@ -376,7 +374,7 @@ static enum fg_status open_devices(struct run *run, struct fg_message *message) 
             : fg_device_open(&choice, &run->group[0], &said, message);
     if (status != FG_OK)
         return status;
-    fprintf(stderr, "%s\n", said.text);
+    say(run, "%s", said.text);
     return run->group[0]->device.host_memory ? FG_OK : fg_device_open(&cpu, &run->cpu, &said, message);
 }
 
@@ -410,16 +408,15 @@ int main(int argc, char **argv) {
         fputs("flawgate-train: no memory\n", stderr);
         return 3;
     }
-    bool help;
+    bool over;
     signal(SIGPIPE, SIG_IGN); /* who looks no more at the progress does not want it to end */
-    run->terminal = isatty(STDERR_FILENO);
-    enum fg_status status = fg_options_read(argc, argv, &run->options, &help, &message);
-    if (status == FG_OK && help)
-        fputs(FG_OPTIONS_HELP, stdout);
-    else if (status == FG_OK)
+    enum fg_status status = fg_train_options_read(argc, argv, &run->options, &over, &message);
+    if (status == FG_OK && !over)
         status = run_all(run, &message);
+    fg_progress_clear(&run->progress);
+    fputs(status != FG_OK && run->report.text ? run->report.text : "", stderr);
     if (status != FG_OK)
-        fprintf(stderr, "%sflawgate-train: %s\n", run->report.text ? run->report.text : "", message.text);
+        fg_usage_fail(&FG_TRAIN_USAGE, status, &message);
     free(run->report.text);
     fg_trainer_close(run->trainer);
     fg_weights_close(&run->weights);

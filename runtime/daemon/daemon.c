@@ -18,6 +18,7 @@
 #endif
 
 #include "board/gpio/board.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/engine/device.h"
 #include "runtime/line/line.h"
@@ -250,13 +251,39 @@ static _Noreturn void leave(struct daemon *d) {
     _exit(fg_exit_status(FG_DEVICE_LOST));
 }
 
+static void log_line(void *argument, const char *text) {
+    (void)argument;
+    fg_log(FG_LOG_INFO, "%s", text);
+}
+
+static void log_report(const struct fg_report *report) {
+    for (const char *line = report->text; line && *line; line += strcspn(line, "\n") + 1)
+        fg_log(FG_LOG_ERROR, "%.*s", (int)strcspn(line, "\n"), line);
+    if (!report->text)
+        fg_log(FG_LOG_ERROR, "no memory for what is wrong");
+}
+
+/* Every two seconds: a first load takes up to a minute. */
+static void log_choosing(void *argument, uint32_t done, uint32_t all) {
+    int64_t *next_ns = argument;
+    const int64_t now = fg_clock_ns();
+    if (now < *next_ns)
+        return;
+    *next_ns = now + 2 * FG_S;
+    fg_log(FG_LOG_INFO, "choosing engines for this GPU, once: %u of %u", done, all);
+}
+
 int fg_daemon_run(const char *config_path) {
     static struct daemon d;
     struct fg_message message = {{0}};
     enum fg_status status = fg_setup_read(config_path, &d.config, &d.report);
     if (status == FG_OK) {
-        const struct fg_device_choice choice = {d.config.device, d.config.threads,
-                                                d.config.gpu.workspace_mib};
+        static int64_t choosing_ns;
+        const struct fg_device_choice choice = {.device = d.config.device,
+                                                .threads = d.config.threads,
+                                                .workspace_mib = d.config.gpu.workspace_mib,
+                                                .progress = log_choosing,
+                                                .argument = &choosing_ns};
         struct fg_message said;
         status = fg_device_open(&choice, &d.backend, &said, &message);
         if (status == FG_OK)
@@ -270,11 +297,11 @@ int fg_daemon_run(const char *config_path) {
         status = status == FG_OK ? drivers : status;
     }
     if (status != FG_OK) {
-        fprintf(stderr, "%s", d.report.text ? d.report.text : "flawgated: no memory\n");
+        log_report(&d.report);
         close_all(&d);
         return fg_exit_status(status);
     }
-    fg_setup_print(&d.config, &d.plan);
+    fg_setup_describe(&d.config, &d.plan, log_line, NULL);
     int result = 3;
     status = open_all(&d, &message);
     if (status == FG_OK) {

@@ -10,9 +10,7 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
-#include "runtime/base/log.h"
 
-#define MOST_THREADS 64
 #define GPU_LANES 3      /* the trunk, and what may run beside it (network.c's branches) */
 #define GPU_WORKSPACE 64 /* MiB */
 #define GPU_TUNE_S 60    /* that a first load may take to choose engines */
@@ -22,7 +20,7 @@ static uint32_t processors(void) {
     if (sched_getaffinity(0, sizeof set, &set))
         return 1;
     const int count = CPU_COUNT(&set);
-    return count > MOST_THREADS ? MOST_THREADS : (uint32_t)count;
+    return count > FG_DEVICE_THREADS ? FG_DEVICE_THREADS : (uint32_t)count;
 }
 
 static enum fg_status open_cpu(uint32_t threads, struct fg_backend **backend, struct fg_message *message) {
@@ -41,15 +39,6 @@ static bool state_folder(char *path, size_t size) {
              (!mkdir(path, 0700) || errno == EEXIST))
         length = snprintf(path, size, "%s/.cache/flawgate", home);
     return length > 0 && length < (int)size && (!mkdir(path, 0755) || errno == EEXIST);
-}
-
-/* Every two seconds: a first load takes up to a minute. */
-static void show_choosing(void *argument, uint32_t done, uint32_t all) {
-    int64_t *shown = argument;
-    const int64_t now = fg_clock_ns();
-    if (*shown == 0 || now - *shown > 2 * FG_S)
-        fg_log(FG_LOG_INFO, "choosing engines for this GPU, once: %u of %u", done, all);
-    *shown = now - *shown > 2 * FG_S ? now : *shown;
 }
 
 /* The backend's object lies beside the program, or where packages put it. */
@@ -98,14 +87,13 @@ enum fg_status fg_device_open_cuda(const struct fg_cuda_settings *settings, stru
 
 static struct fg_cuda_settings settings_for(const struct fg_device_choice *choice, uint32_t tune_s) {
     static char folder[3072];
-    static int64_t shown_ns;
     return (struct fg_cuda_settings){
         .lanes = GPU_LANES,
         .workspace = (size_t)(choice->workspace_mib ? choice->workspace_mib : GPU_WORKSPACE) << 20,
         .tune_ns = tune_s * FG_S,
         .folder = state_folder(folder, sizeof folder) ? folder : NULL,
-        .progress = show_choosing,
-        .argument = &shown_ns};
+        .progress = choice->progress,
+        .argument = choice->argument};
 }
 
 static enum fg_status open_gpus(const struct fg_device_choice *choice, uint32_t count,

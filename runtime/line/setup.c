@@ -1,6 +1,7 @@
 /* The memory plan of a configuration, and its way to the drivers. */
 #include "runtime/line/setup.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,35 +196,53 @@ enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *
     return report->lines == before ? FG_OK : FG_INPUT;
 }
 
-static void print_row(const char *what, size_t bytes) {
-    printf("  %-34s %14zu bytes  %8.1f MiB\n", what, bytes, (double)bytes / 1048576);
+/* Who takes the lines of the plan. */
+struct teller {
+    fg_setup_line_function *tell;
+    void *argument;
+};
+
+static void tell(const struct teller *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void tell(const struct teller *to, const char *format, ...) {
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    to->tell(to->argument, text);
 }
 
-void fg_setup_print(const struct fg_config *config, const struct fg_memory_plan *plan) {
+static void tell_bytes(const struct teller *to, const char *what, size_t bytes) {
+    tell(to, "  %-34s %14zu bytes  %8.1f MiB", what, bytes, (double)bytes / 1048576);
+}
+
+void fg_setup_describe(const struct fg_config *config, const struct fg_memory_plan *plan,
+                       fg_setup_line_function *line, void *argument) {
+    const struct teller to = {line, argument};
     const size_t arena = plan->fixed + plan->banks * plan->bank, device = plan->banks * plan->device;
-    printf("memory plan\n");
-    print_row("frames of cameras", plan->fixed - plan->line);
-    print_row("queues, results, statistics", plan->line);
+    tell(&to, "memory plan");
+    tell_bytes(&to, "frames of cameras", plan->fixed - plan->line);
+    tell_bytes(&to, "queues, results, statistics", plan->line);
     for (uint32_t v = 0; v < config->views; v++)
         for (uint32_t i = 0; i < config->view[v].bundles; i++) {
             const struct fg_engine_need *n = &plan->need[v][i];
             char where[64];
             name_slot(config, v, i, where, sizeof where);
-            printf("  %s, %s\n", where, config->view[v].bundle[i]);
-            print_row("  weights", n->weights);
-            print_row("  prepared weights", n->prepared);
-            print_row("  activations", n->activations);
-            print_row("  workspace", n->workspace);
-            print_row("  results, self-test, loading", n->io + n->frame + n->search + n->load);
+            tell(&to, "  %s, %s", where, config->view[v].bundle[i]);
+            tell_bytes(&to, "  weights", n->weights);
+            tell_bytes(&to, "  prepared weights", n->prepared);
+            tell_bytes(&to, "  activations", n->activations);
+            tell_bytes(&to, "  workspace", n->workspace);
+            tell_bytes(&to, "  results, self-test, loading", n->io + n->frame + n->search + n->load);
         }
-    print_row("one bank", plan->bank);
+    tell_bytes(&to, "one bank", plan->bank);
     if (device)
-        print_row("  and on the device", plan->device);
-    printf("  %-34s %14u\n", "banks", plan->banks);
-    print_row("arena", arena);
+        tell_bytes(&to, "  and on the device", plan->device);
+    tell(&to, "  %-34s %14u", "banks", plan->banks);
+    tell_bytes(&to, "arena", arena);
     if (device)
-        print_row("arena on the device", device);
-    print_row("allowance for libraries", FG_ALLOWANCE);
-    print_row("in all, at most", arena + FG_ALLOWANCE);
-    fflush(stdout);
+        tell_bytes(&to, "arena on the device", device);
+    tell_bytes(&to, "allowance for libraries", FG_ALLOWANCE);
+    tell_bytes(&to, "in all, at most", arena + FG_ALLOWANCE);
 }

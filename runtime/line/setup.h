@@ -50,7 +50,11 @@ enum fg_status fg_setup_camera(const struct fg_config *config, uint32_t i, void 
 enum fg_status fg_setup_board(const struct fg_config *config, int32_t index[FG_CONFIG_IOS],
                               struct fg_board **board, struct fg_message *message);
 
-/* The plan as people read it, to standard output. */
-void fg_setup_print(const struct fg_config *config, const struct fg_memory_plan *plan);
+/* Takes one line of a text, without its end; borrowed for the call. */
+typedef void fg_setup_line_function(void *argument, const char *text);
+
+/* Tells the plan as people read it, line after line. */
+void fg_setup_describe(const struct fg_config *config, const struct fg_memory_plan *plan,
+                       fg_setup_line_function *line, void *argument);
 
 #endif

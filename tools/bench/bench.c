@@ -1,10 +1,9 @@
-/* flawgate bench NAME.fgb|BACKBONE: how fast this machine judges, and (for a backbone, with random weights at 256 px) how
- * fast it trains, and how far that is from what the device could do. Each figure is printed as soon as it is there. */
-#include <math.h>
+/* flawgate bench NAME.fgb|BACKBONE: how fast this machine judges, and (for a backbone, with random weights
+ * at 256 px) how fast it trains, and how far that is from what the device could do. Each figure is printed
+ * as soon as it is there. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/json.h"
@@ -12,31 +11,26 @@
 #include "runtime/engine/station.h"
 #include "tools/bench/floor.h"
 #include "tools/bench/judging.h"
-#include "tools/commands/arguments.h"
+#include "tools/commands/common.h"
 #include "tools/commands/tool.h"
 #include "trainer/loop/train.h"
 
 #define SIDE 256
 #define TUNE_S 20 /* for each of a backbone's five programs: all of it is to end in minutes */
-#define BATCH 16  /* of training */
+#define BATCH 16  /* pictures in a step of training */
 #define WARM_UP 3
 #define MOST_RUNS 2000
 #define BATCHES 3
 static const int32_t BATCH_OF[BATCHES] = {1, 8, 32};
 
-const char fg_help_bench[] =
-    "usage: flawgate bench NAME.fgb|BACKBONE [--floor[=DEVICE]] [--device NAME] [--threads N] [--json]\n"
-    "BACKBONE is resnet18, resnet34, resnet50 or wide_resnet50_2.\n"
-    "  --floor            for a backbone, also the least time that this device could need, from rates "
-    "measured on\n"
-    "                     it; with DEVICE (h200, h100, rtx4090, orin64) only that, from its data sheet\n"
-    "  --json             an object a line for each figure\n";
+/* --floor: the words before those of the data sheets. */
+enum { NO_FLOOR, MEASURED_FLOOR, SHEET_FLOOR };
 
 struct bench {
-    struct fg_arguments common;
+    struct fg_common common;
     const char *subject;
     struct fg_backend *backend;
-    bool floor;
+    uint32_t floor;
     struct fg_rates rates;
 };
 
@@ -44,37 +38,31 @@ struct bench {
 struct timing {
     const char *what;
     int32_t batch;
-    size_t memory; /* bytes that it takes */
+    size_t memory; /* bytes that the program takes */
     uint32_t runs;
     double ms[MOST_RUNS];
 };
 
-static enum fg_status read_arguments(int argc, char **argv, struct bench *b, struct fg_message *message) {
-    enum { FLOOR = FG_OPTION_OWN };
-    static const struct option names[] = {
-        FG_COMMON_OPTIONS, {"floor", optional_argument, NULL, FLOOR}, {NULL, 0, NULL, 0}};
-    memset(b, 0, sizeof *b);
-    fg_arguments_begin(&b->common);
-    int option;
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (option == FLOOR) {
-            b->floor = true;
-            if (optarg && !fg_rates_find(optarg, &b->rates))
-                return fg_fail(message, FG_USAGE, "--floor=%.50s: give h200, h100, rtx4090 or orin64",
-                               optarg);
-            continue;
-        }
-        enum fg_status status = fg_arguments_take(&b->common, option, argv, message);
-        if (status != FG_OK)
-            return status;
-    }
-    if (argc - optind != 1)
-        return fg_fail(message, FG_USAGE, "one bundle or backbone is needed");
-    b->subject = argv[optind];
-    if (b->floor && fg_backbone_find(b->subject) == FG_BACKBONES)
-        return fg_fail(message, FG_USAGE, "--floor is of a backbone");
-    return FG_OK;
-}
+static const struct fg_option OPTIONS[] = {
+    {"floor", FG_OPTION_CHOICE, offsetof(struct bench, floor), "none", .words = "none|measured|" FG_SHEETS,
+     .alone = "measured", .value = "DEVICE",
+     .help = "for a backbone, also the least time that this device could need, from rates measured on it; "
+             "or, for "
+             "a device that need not be here, only that, from its data sheet"},
+    FG_DEVICE_OPTIONS(struct bench),
+    FG_OUTPUT_OPTIONS(struct bench),
+};
+static const struct fg_usage USAGE = {
+    .name = "flawgate bench",
+    .takes = "NAME.fgb|BACKBONE",
+    .least = 1,
+    .most = 1,
+    .about = "How fast this machine judges with a bundle; or judges and trains with a backbone and random "
+             "weights.\n"
+             "--json prints an object a line for each figure, as soon as it is there.\n",
+    .options = FG_OPTIONS(OPTIONS),
+    .computes = true,
+};
 
 /* ---- Output, a line for each figure ---- */
 
@@ -94,17 +82,17 @@ static void print_device(const struct bench *b) {
     fflush(stdout);
 }
 
-static int by_value(const void *a, const void *b) {
+static int compare_values(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
     return x < y ? -1 : x > y;
 }
 
-/* Gives the median. */
+/* Prints the quantiles and gives the median, in milliseconds. */
 static double print_timing(const struct bench *b, struct timing *t) {
     double sum = 0;
     for (uint32_t i = 0; i < t->runs; i++)
         sum += t->ms[i];
-    qsort(t->ms, t->runs, sizeof *t->ms, by_value);
+    qsort(t->ms, t->runs, sizeof *t->ms, compare_values);
     const double p50 = t->ms[t->runs / 2], p99 = t->ms[(t->runs - 1) * 99 / 100], most = t->ms[t->runs - 1],
                  images = 1000.0 * t->batch * t->runs / sum;
     printf(b->common.json
@@ -125,7 +113,7 @@ static void print_rates(const struct bench *b) {
     fflush(stdout);
 }
 
-/* Of judging a batch, which took median_ms; 0: it was not timed. */
+/* Prints the least time of judging a batch, beside its median; median_ms 0: it was not timed. */
 static enum fg_status print_floor(const struct bench *b, const struct fg_network *network, int32_t batch,
                                   double median_ms, struct fg_message *message) {
     struct fg_inference inference;
@@ -146,22 +134,33 @@ static enum fg_status print_floor(const struct bench *b, const struct fg_network
 
 /* ---- Judging ---- */
 
-/* Times runs until enough runs or time are spent: of one picture, 20 runs and 15 s; of a batch, 3 and 5. */
-static enum fg_status time_runs(struct timing *t, enum fg_status (*run)(void *, struct fg_message *),
-                                void *argument, struct fg_message *message) {
+/* Times runs until enough runs and time are spent: 20 runs and 15 s of one picture, 3 runs and 5 s of a
+ * batch. */
+static enum fg_status time_runs(const struct bench *b, struct timing *t,
+                                enum fg_status (*run)(void *, struct fg_message *), void *argument,
+                                struct fg_message *message) {
     const uint32_t least = t->batch == 1 ? 20 : 3;
     const int64_t budget = (t->batch == 1 ? 15 : 5) * FG_S;
     enum fg_status status = FG_OK;
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "judging batches of %d for about %d s\n", t->batch, (int)(budget / FG_S));
+    struct fg_progress progress;
     for (int i = 0; i < WARM_UP && status == FG_OK; i++)
         status = run(argument, message);
+    fg_progress_begin(&progress, "", b->common.quiet);
     const int64_t begin = fg_clock_ns();
-    while (status == FG_OK && t->runs < MOST_RUNS && (t->runs < least || fg_clock_ns() - begin < budget)) {
+    int64_t now = begin;
+    while (status == FG_OK && t->runs < MOST_RUNS && (t->runs < least || now - begin < budget)) {
         const int64_t start = fg_clock_ns();
         status = run(argument, message);
-        t->ms[t->runs++] = (double)(fg_clock_ns() - start) / 1e6;
+        now = fg_clock_ns();
+        t->ms[t->runs++] = (double)(now - start) / 1e6;
+        const double time = (double)(now - begin) / (double)budget, runs = (double)t->runs / least;
+        fg_progress_say(&progress,
+                        time < runs ? time
+                        : runs < 1  ? runs
+                                    : 1,
+                        "judging batches of %d: %u runs", t->batch, t->runs);
     }
+    fg_progress_clear(&progress);
     return status;
 }
 
@@ -172,7 +171,7 @@ static enum fg_status run_self_test(void *argument, struct fg_message *message) 
 
 static enum fg_status bench_bundle(struct bench *b, struct fg_message *message) {
     struct fg_station station;
-    enum fg_status status = fg_arguments_device(&b->common, &b->backend, message);
+    enum fg_status status = fg_common_device(&b->common, 0, 0, &b->backend, message);
     if (status == FG_OK)
         status = fg_station_open(&station, b->subject, b->backend, true, message);
     if (status != FG_OK)
@@ -184,7 +183,7 @@ static enum fg_status bench_bundle(struct bench *b, struct fg_message *message) 
     fflush(stdout);
     static struct timing timing = {.what = "judging", .batch = 1};
     timing.memory = fg_arena_size(station.arena) + fg_arena_size(station.device);
-    status = time_runs(&timing, run_self_test, &station, message);
+    status = time_runs(b, &timing, run_self_test, &station, message);
     if (status == FG_OK)
         print_timing(b, &timing);
     fg_station_close(&station);
@@ -204,14 +203,14 @@ static enum fg_status bench_batch(struct bench *b, const struct fg_network *netw
     for (int r = 0; r < FG_SEGMENTS && status == FG_OK; r++)
         timing.memory += j.inference.program->bytes[r];
     if (status == FG_OK)
-        status = time_runs(&timing, run_judging, &j, message);
+        status = time_runs(b, &timing, run_judging, &j, message);
     fg_judging_close(&j);
     if (status != FG_OK)
         return status;
     const double median_ms = print_timing(b, &timing);
-    if (!b->floor)
+    if (b->floor == NO_FLOOR)
         return FG_OK;
-    if (!b->rates.source) { /* behind the first figure, which may be all that there is time for */
+    if (!b->rates.source) { /* after the first figure, which may be all that there is time for */
         status = fg_rates_measure(b->backend, &b->rates, message);
         if (status != FG_OK)
             return status;
@@ -237,6 +236,7 @@ struct steps {
     struct timing timing;
     uint32_t done, of_epoch;
     int64_t last_ns, all_ns;
+    struct fg_progress progress; /* of this epoch; more follow where a step takes little time */
 };
 
 static void time_step(void *argument, uint32_t pictures) {
@@ -248,13 +248,10 @@ static void time_step(void *argument, uint32_t pictures) {
         s->all_ns += now - s->last_ns;
     }
     s->last_ns = now;
-    /* On a terminal only; a step of a large backbone takes many seconds. */
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\rtraining: %u of %u pictures  %s", pictures, BATCH * s->of_epoch,
-                pictures == BATCH * s->of_epoch ? "\n" : "");
+    fg_progress_count(&s->progress, pictures, BATCH * s->of_epoch);
 }
 
-/* Epochs until steps were timed for 5 s. */
+/* Trains epochs until 5 s of steps were timed. */
 static enum fg_status bench_training(struct bench *b, struct fg_weights *weights, const uint8_t *pixels,
                                      struct fg_message *message) {
     enum { MOST_STEPS = 40 };
@@ -277,8 +274,11 @@ static enum fg_status bench_training(struct bench *b, struct fg_weights *weights
     if (status != FG_OK)
         return status;
     steps.timing.memory = fg_trainer_memory(trainer);
-    while (status == FG_OK && steps.all_ns < 5 * FG_S && steps.timing.runs < MOST_RUNS)
+    while (status == FG_OK && steps.all_ns < 5 * FG_S && steps.timing.runs < MOST_RUNS) {
+        fg_progress_begin(&steps.progress, "training: picture", b->common.quiet);
         status = fg_trainer_epoch(trainer, time_step, &steps, message);
+        fg_progress_clear(&steps.progress);
+    }
     if (status == FG_OK)
         print_timing(b, &steps.timing);
     fg_trainer_close(trainer);
@@ -298,18 +298,12 @@ static enum fg_status make_network(enum fg_backbone backbone, struct fg_network 
     return fg_network_init(network, &spec, message);
 }
 
-/* Again for training: a device has as much workspace as it was opened with. */
+/* Opens the device; for training again, because a device has as much workspace as it was opened with. */
 static enum fg_status open_device(struct bench *b, uint32_t workspace_mib, struct fg_message *message) {
-    const struct fg_device_choice choice = {b->common.device, b->common.threads, workspace_mib};
-    const bool again = b->backend != NULL;
-    struct fg_message said;
-    if (again)
+    if (b->backend)
         b->backend->close(b->backend);
     b->backend = NULL;
-    enum fg_status status = fg_device_open_within(&choice, TUNE_S, &b->backend, &said, message);
-    if (status == FG_OK && !again && !b->common.json)
-        fprintf(stderr, "%s\n", said.text);
-    return status;
+    return fg_common_device(&b->common, TUNE_S, workspace_mib, &b->backend, message);
 }
 
 static enum fg_status bench_backbone(struct bench *b, enum fg_backbone backbone, struct fg_message *message) {
@@ -338,8 +332,9 @@ static enum fg_status bench_backbone(struct bench *b, enum fg_backbone backbone,
     return status;
 }
 
-/* The floor on a data sheet's device, which need not be here. */
-static enum fg_status floor_of_sheet(struct bench *b, enum fg_backbone backbone, struct fg_message *message) {
+/* Prints the floor on the device of a data sheet, which need not be here. */
+static enum fg_status print_sheet_floor(struct bench *b, enum fg_backbone backbone,
+                                        struct fg_message *message) {
     static struct fg_network network;
     enum fg_status status = fg_cpu_open(1, 1, &b->backend, message);
     if (status == FG_OK)
@@ -352,20 +347,23 @@ static enum fg_status floor_of_sheet(struct bench *b, enum fg_backbone backbone,
 }
 
 int fg_tool_bench(int argc, char **argv) {
-    struct bench b;
+    static struct bench b;
     struct fg_message message;
-    enum fg_status status = read_arguments(argc, argv, &b, &message);
-    if (status != FG_OK) {
-        fprintf(stderr, "flawgate bench: %s\n%s", message.text, fg_help_bench);
-        return fg_exit_status(status);
-    }
-    const enum fg_backbone backbone = fg_backbone_find(b.subject);
-    status = backbone == FG_BACKBONES ? bench_bundle(&b, &message)
-             : b.rates.source         ? floor_of_sheet(&b, backbone, &message)
-                                      : bench_backbone(&b, backbone, &message);
-    if (status != FG_OK)
-        fprintf(stderr, "flawgate bench: %s\n", message.text);
+    bool over;
+    enum fg_status status = fg_usage_read(&USAGE, &argc, argv, &b, &over, &message);
+    if (over)
+        return 0;
+    b.subject = argv[1];
+    const enum fg_backbone backbone = status == FG_OK ? fg_backbone_find(b.subject) : FG_BACKBONES;
+    if (b.floor >= SHEET_FLOOR)
+        b.rates = fg_rates_of_sheet(b.floor - SHEET_FLOOR);
+    if (status == FG_OK && b.floor != NO_FLOOR && backbone == FG_BACKBONES)
+        status = fg_fail(&message, FG_USAGE, "--floor is of a backbone");
+    if (status == FG_OK)
+        status = backbone == FG_BACKBONES ? bench_bundle(&b, &message)
+                 : b.rates.source         ? print_sheet_floor(&b, backbone, &message)
+                                          : bench_backbone(&b, backbone, &message);
     if (b.backend)
         b.backend->close(b.backend);
-    return fg_exit_status(status);
+    return status == FG_OK ? 0 : fg_usage_fail(&USAGE, status, &message);
 }

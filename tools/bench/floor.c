@@ -1,5 +1,7 @@
+/* The least time of a program, and the rates that it comes from: measured, or of a data sheet. */
 #include "tools/bench/floor.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "runtime/base/clock.h"
@@ -7,34 +9,28 @@
 
 /* ---- Data sheets ---- */
 
-/* Dense float16 with float32 sums on tensor cores, and memory bandwidth. */
+/* Dense float16 with float32 sums on tensor cores, and memory bandwidth; in the order of FG_SHEETS. */
 static const struct {
-    const char *name;
     double operations, bytes;
 } sheets[] = {
-    {"h200", 989e12, 4.8e12},
-    {"h100", 989e12, 3.35e12},
-    {"rtx4090", 165e12, 1.008e12},
-    {"orin64", 42.5e12, 204.8e9},
+    {989e12, 4.8e12},   /* H200 */
+    {989e12, 3.35e12},  /* H100 */
+    {165e12, 1.008e12}, /* RTX 4090 */
+    {42.5e12, 204.8e9}, /* Jetson Orin 64 GB */
 };
-#define SHEETS (sizeof sheets / sizeof *sheets)
 
-bool fg_rates_find(const char *name, struct fg_rates *rates) {
-    for (size_t i = 0; i < SHEETS; i++)
-        if (!strcmp(sheets[i].name, name)) {
-            *rates = (struct fg_rates){.source = "data sheet",
-                                       .operations = sheets[i].operations,
-                                       .bytes = sheets[i].bytes,
-                                       .value_bytes = 2};
-            return true;
-        }
-    return false;
+struct fg_rates fg_rates_of_sheet(uint32_t i) {
+    assert(i < sizeof sheets / sizeof *sheets);
+    return (struct fg_rates){.source = "data sheet",
+                             .operations = sheets[i].operations,
+                             .bytes = sheets[i].bytes,
+                             .value_bytes = 2};
 }
 
 /* ---- The floor ---- */
 
-/* Multiplications and additions; what is not a convolution is limited by its bytes. */
-static double operations_of(const struct fg_step *step) {
+/* Counts multiplications and additions; what is not a convolution is limited by its bytes. */
+static double count_operations(const struct fg_step *step) {
     if (step->op != FG_CONV && step->op != FG_DECONV)
         return 0;
     /* Every weight meets each position once: of the output, or of a transposed convolution's input. */
@@ -42,7 +38,7 @@ static double operations_of(const struct fg_step *step) {
     return 2.0 * (double)fg_tensor_count(step->param[0]) * at->n * at->h * at->w;
 }
 
-static double bytes_of(const struct fg_step *step, double value_bytes) {
+static double count_bytes(const struct fg_step *step, double value_bytes) {
     const struct fg_tensor *operand[FG_MAX_IN + FG_MAX_PARAM + FG_MAX_OUT];
     memcpy(operand, step->in, sizeof step->in);
     memcpy(operand + FG_MAX_IN, step->param, sizeof step->param);
@@ -59,8 +55,8 @@ static double bytes_of(const struct fg_step *step, double value_bytes) {
 double fg_floor_seconds(const struct fg_program *program, const struct fg_rates *rates) {
     double sum = program->steps * rates->node_s;
     for (uint32_t s = 0; s < program->steps; s++) {
-        const double computing = operations_of(&program->step[s]) / rates->operations,
-                     moving = bytes_of(&program->step[s], rates->value_bytes) / rates->bytes;
+        const double computing = count_operations(&program->step[s]) / rates->operations,
+                     moving = count_bytes(&program->step[s], rates->value_bytes) / rates->bytes;
         sum += computing > moving ? computing : moving;
     }
     return sum;
@@ -68,8 +64,8 @@ double fg_floor_seconds(const struct fg_program *program, const struct fg_rates 
 
 /* ---- Measuring ---- */
 
-#define CHAIN 64            /* steps of a chain */
-#define LEAST_NS (FG_S / 5) /* that a program is run for */
+#define CHAIN 64            /* steps in the longer chain */
+#define LEAST_NS (FG_S / 5) /* a program is run at least this long */
 
 /* A program of its own with its memory. */
 struct probe {
@@ -98,7 +94,7 @@ static void close_probe(struct probe *p) {
     fg_plan_close(p->plan);
 }
 
-/* The shortest of some runs. */
+/* Gives the seconds of the shortest run. */
 static enum fg_status time_probe(struct probe *p, double *seconds, struct fg_message *message) {
     enum fg_status status = FG_OK;
     const int64_t end = fg_clock_ns() + LEAST_NS;
@@ -117,11 +113,11 @@ static enum fg_status begin_probe(struct probe *p, struct fg_backend *backend, s
     return fg_plan_open(4 * CHAIN, CHAIN + 1, 1, &p->plan, message);
 }
 
-static const struct fg_tensor *values(struct probe *p, int32_t n, int32_t side, int32_t c) {
+static const struct fg_tensor *take_values(struct probe *p, int32_t n, int32_t side, int32_t c) {
     return fg_plan_tensor(p->plan, FG_SEGMENT_ACTIVATIONS, p->backend->compute, n, side, side, c);
 }
 
-/* Operations a second of a convolution. */
+/* Raises *best to the operations a second of a convolution, where that is more. */
 static enum fg_status measure_conv(struct fg_backend *backend, int32_t n, int32_t side, int32_t c,
                                    int32_t kernel, double *best, struct fg_message *message) {
     struct probe p;
@@ -129,21 +125,21 @@ static enum fg_status measure_conv(struct fg_backend *backend, int32_t n, int32_
     enum fg_status status = begin_probe(&p, backend, message);
     if (status != FG_OK)
         return status;
-    struct fg_step step = {.op = FG_CONV, .stride = 1, .groups = 1, .in = {values(&p, n, side, c)}};
+    struct fg_step step = {.op = FG_CONV, .stride = 1, .groups = 1, .in = {take_values(&p, n, side, c)}};
     step.param[0] = fg_plan_tensor(p.plan, FG_SEGMENT_FROZEN, backend->compute, c, kernel, kernel, c);
-    step.out[0] = values(&p, n, side, c);
+    step.out[0] = take_values(&p, n, side, c);
     fg_plan_step(p.plan, &step, 0);
     status = open_probe(&p, message);
     if (status == FG_OK)
         status = time_probe(&p, &seconds, message);
-    if (status == FG_OK && operations_of(&step) / seconds > *best)
-        *best = operations_of(&step) / seconds;
+    if (status == FG_OK && count_operations(&step) / seconds > *best)
+        *best = count_operations(&step) / seconds;
     close_probe(&p);
     return status;
 }
 
-/* Bytes a second of copies far larger than any cache, and seconds of a step that has nothing to do: both of a chain, whose
- * start counts once. */
+/* Bytes a second of copies far larger than any cache, and seconds of a step that has nothing to do: both
+ * of a chain, whose start counts once. */
 static enum fg_status measure_copies(struct fg_backend *backend, int32_t n, int32_t side, int32_t c,
                                      double *a_step, double *bytes, struct fg_message *message) {
     double seconds[2] = {0};
@@ -153,10 +149,10 @@ static enum fg_status measure_copies(struct fg_backend *backend, int32_t n, int3
         enum fg_status status = begin_probe(&p, backend, message);
         if (status != FG_OK)
             return status;
-        const struct fg_tensor *ends[2] = {values(&p, n, side, c), values(&p, n, side, c)};
+        const struct fg_tensor *ends[2] = {take_values(&p, n, side, c), take_values(&p, n, side, c)};
         for (uint32_t s = 0; s < lengths[i]; s++) {
             const struct fg_step step = {.op = FG_CONCAT, .in = {ends[s % 2]}, .out = {ends[(s + 1) % 2]}};
-            *bytes = bytes_of(&step, 0);
+            *bytes = count_bytes(&step, 0);
             fg_plan_step(p.plan, &step, 0);
         }
         status = open_probe(&p, message);

@@ -1,3 +1,4 @@
+/* Lays out, fills and runs a judging program of its own. */
 #include "tools/bench/judging.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* A network's judging program with its memory on any backend, for measuring and checking the device: random pixels, a
- * batch of any size, weights that can be changed one by one. What serves parts is the engine. */
+/* A network's judging program with its memory on any backend, for measuring and checking the device:
+ * random pixels, a batch of any size, weights that can be changed one by one. What serves parts is the
+ * engine. */
 #ifndef FG_TOOLS_BENCH_JUDGING_H
 #define FG_TOOLS_BENCH_JUDGING_H
 
@@ -16,14 +17,14 @@ struct fg_judging {
 enum fg_status fg_judging_open(struct fg_judging *judging, struct fg_backend *backend,
                                const struct fg_network *network, const struct fg_folded *folded,
                                int32_t batch, struct fg_message *message);
-/* After a failed open too. */
+/* Is to be called after a failed open too. */
 void fg_judging_close(struct fg_judging *judging);
 
-/* Puts values (float32, of a folded parameter's count) in place of a parameter's. */
+/* Puts other values, float32 and as many as the folded parameter has, in place of a parameter's. */
 enum fg_status fg_judging_weight(struct fg_judging *judging, uint32_t param, const float *values,
                                  struct fg_message *message);
 
-/* One run; then score and map are those of the batch. */
+/* Runs the program once; score and map are then those of the batch. */
 enum fg_status fg_judging_run(struct fg_judging *judging, struct fg_message *message);
 const float *fg_judging_score(const struct fg_judging *judging);
 const float *fg_judging_map(const struct fg_judging *judging);

@@ -1,6 +1,5 @@
 /* flawgate bundle show|verify|export: looks into a bundle, reads all of it, takes its weights out. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,12 +9,23 @@
 #include "tools/commands/bundle_command.h"
 #include "tools/commands/tool.h"
 
-const char fg_help_bundle[] =
-    "usage: flawgate bundle show NAME.fgb [--json]      what it was made from and for\n"
-    "       flawgate bundle verify NAME.fgb [--json]    reads every byte; exit status 1 when it is not "
-    "intact\n"
-    "       flawgate bundle export NAME.fgb|NAME.state OUT.safetensors\n"
-    "                                                   the weights under PyTorch's names\n";
+struct bundle {
+    struct fg_common common;
+};
+
+static const struct fg_option OPTIONS[] = {FG_OUTPUT_OPTIONS(struct bundle)};
+static const struct fg_usage USAGE = {
+    .name = "flawgate bundle",
+    .takes = "show|verify|export FILE [OUT.safetensors]",
+    .least = 2,
+    .most = 3,
+    .about = "flawgate bundle show NAME.fgb      what it was made from, and for what\n"
+             "flawgate bundle verify NAME.fgb    reads every byte\n"
+             "flawgate bundle export NAME.fgb|NAME.state OUT.safetensors\n"
+             "                                   writes the weights under PyTorch's names\n",
+    .options = FG_OPTIONS(OPTIONS),
+    .no = "verify found that the bundle is not intact",
+};
 
 static void print_facts(const char *path, const struct fg_bundle_facts *facts) {
     printf("%s\n", path);
@@ -50,44 +60,41 @@ static void print_facts_json(const char *path, const struct fg_bundle_facts *fac
     puts("}");
 }
 
-static int verify(const char *path, bool json) {
-    if (access(path, R_OK)) {
-        fprintf(stderr, "flawgate bundle: %s: %s\n", path, strerror(errno));
-        return 3;
-    }
+/* A bundle that is not intact is an answer, not a failure. */
+static enum fg_status verify_bundle(const char *path, bool json, bool *intact, struct fg_message *message) {
+    if (access(path, R_OK))
+        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s", path);
     struct fg_bundle_facts facts;
-    struct fg_message message;
-    enum fg_status status = fg_bundle_verify(path, &facts, &message);
-    if (status == FG_OK || status == FG_INPUT) {
-        if (json)
-            print_facts_json(path, &facts, status == FG_OK, message.text);
-        else
-            print_facts(path, &facts);
-    }
-    if (status != FG_OK)
-        fprintf(stderr, "flawgate bundle: %s\n", message.text);
-    return status == FG_INPUT ? 1 : fg_exit_status(status);
+    enum fg_status status = fg_bundle_verify(path, &facts, message);
+    if (status != FG_OK && status != FG_INPUT)
+        return status;
+    *intact = status == FG_OK;
+    if (json)
+        print_facts_json(path, &facts, *intact, message->text);
+    else
+        print_facts(path, &facts);
+    if (!*intact)
+        fprintf(stderr, "flawgate bundle: %s\n", message->text);
+    return FG_OK;
 }
 
 int fg_tool_bundle(int argc, char **argv) {
-    static const struct option names[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-    bool json = false, wrong = false;
-    opterr = 0;
-    optind = 1;
-    int option;
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1)
-        if (option == 'j')
-            json = true;
-        else
-            wrong = true;
-    const int left = argc - optind;
-    const char *command = left ? argv[optind] : "";
-    if (!wrong && !strcmp(command, "show") && left == 2)
-        return fg_bundle_show(argv[optind + 1], json);
-    if (!wrong && !strcmp(command, "verify") && left == 2)
-        return verify(argv[optind + 1], json);
-    if (!wrong && !json && !strcmp(command, "export") && left == 3)
-        return fg_bundle_export(argv[optind + 1], argv[optind + 2]);
-    fputs(fg_help_bundle, stderr);
-    return 2;
+    struct bundle b = {.common = {.json = false}};
+    struct fg_message message;
+    bool over, intact = true;
+    enum fg_status status = fg_usage_read(&USAGE, &argc, argv, &b, &over, &message);
+    if (status != FG_OK)
+        return fg_usage_fail(&USAGE, status, &message);
+    if (over)
+        return 0;
+    const char *what = argv[1], *file = argv[2], *out = argv[3];
+    if (!strcmp(what, "show") && !out)
+        status = fg_bundle_show(file, &b.common, &message);
+    else if (!strcmp(what, "verify") && !out)
+        status = verify_bundle(file, b.common.json, &intact, &message);
+    else if (!strcmp(what, "export") && out)
+        status = fg_bundle_export(file, out, &b.common, &message);
+    else
+        status = fg_fail(&message, FG_USAGE, "show and verify take one file, export takes two");
+    return status != FG_OK ? fg_usage_fail(&USAGE, status, &message) : intact ? 0 : 1;
 }

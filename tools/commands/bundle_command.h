@@ -1,13 +1,14 @@
-/* The parts of flawgate bundle. Each prints and returns the exit status. */
+/* The parts of flawgate bundle, each in a file of its own. */
 #ifndef FG_TOOLS_COMMANDS_BUNDLE_COMMAND_H
 #define FG_TOOLS_COMMANDS_BUNDLE_COMMAND_H
 
-#include <stdbool.h>
+#include "tools/commands/common.h"
 
-/* What the header says, and the tensors. */
-int fg_bundle_show(const char *path, bool json);
+/* Prints what the header says, and the tensors. */
+enum fg_status fg_bundle_show(const char *path, const struct fg_common *common, struct fg_message *message);
 
 /* Writes the weights of NAME.fgb (folded) or NAME.state (as trained, the best epoch's) as safetensors. */
-int fg_bundle_export(const char *path, const char *out);
+enum fg_status fg_bundle_export(const char *path, const char *out, const struct fg_common *common,
+                                struct fg_message *message);
 
 #endif

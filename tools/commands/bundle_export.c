@@ -1,7 +1,9 @@
+/* flawgate bundle export: the weights of a bundle or of a training, under PyTorch's names. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/json.h"
 #include "runtime/bundle/bundle.h"
 #include "runtime/weights/safetensors.h"
 #include "tools/commands/bundle_command.h"
@@ -12,7 +14,10 @@ static bool ends_in(const char *path, const char *ending) {
     return length > end && !strcmp(path + length - end, ending);
 }
 
-static enum fg_status export_bundle(const char *path, const char *out, struct fg_message *message) {
+static enum fg_status export_bundle(const char *path, const char *out, bool quiet,
+                                    struct fg_message *message) {
+    struct fg_progress progress;
+    fg_progress_begin(&progress, "reading tensor", quiet);
     float *values[FG_NETWORK_PARAMS] = {NULL};
     void *scratch = malloc(fg_bundle_scratch());
     struct fg_bundle *bundle = NULL;
@@ -29,7 +34,9 @@ static enum fg_status export_bundle(const char *path, const char *out, struct fg
             break;
         }
         status = fg_bundle_load(bundle, i, values[param], scratch, message);
+        fg_progress_count(&progress, i + 1, fg_bundle_tensors(bundle));
     }
+    fg_progress_clear(&progress);
     if (status == FG_OK)
         status = fg_safetensors_write(out, network, (const float *const *)values, message);
 out:
@@ -84,18 +91,24 @@ out:
     return status;
 }
 
-int fg_bundle_export(const char *path, const char *out) {
-    struct fg_message message;
+enum fg_status fg_bundle_export(const char *path, const char *out, const struct fg_common *common,
+                                struct fg_message *message) {
     enum fg_status status =
         !ends_in(out, ".safetensors")
-            ? fg_fail(&message, FG_USAGE, "%.300s: the output's name must end in .safetensors", out)
-        : ends_in(path, FG_BUNDLE_ENDING) ? export_bundle(path, out, &message)
+            ? fg_fail(message, FG_USAGE, "%.300s: the output's name must end in .safetensors", out)
+        : ends_in(path, FG_BUNDLE_ENDING) ? export_bundle(path, out, common->quiet, message)
         : ends_in(path, FG_STATE_ENDING)
-            ? export_state(path, out, &message)
-            : fg_fail(&message, FG_USAGE, "%.300s: must be a NAME.fgb or a NAME.state", path);
-    if (status == FG_OK)
-        fprintf(stderr, "%s is written.\n", out);
-    else
-        fprintf(stderr, "flawgate bundle: %s\n", message.text);
-    return fg_exit_status(status);
+            ? export_state(path, out, message)
+            : fg_fail(message, FG_USAGE, "%.300s: must be a NAME.fgb or a NAME.state", path);
+    if (status != FG_OK)
+        return status;
+    if (common->json) {
+        printf("{\"file\": ");
+        fg_json_text(stdout, path);
+        printf(", \"written\": ");
+        fg_json_text(stdout, out);
+        puts("}");
+    }
+    fg_common_remark(common, "%s is written.", out);
+    return FG_OK;
 }

@@ -1,3 +1,4 @@
+/* flawgate bundle show: the header of a bundle and its tensors, for people and for scripts. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ static size_t count_values(const struct fg_bundle *bundle, uint32_t i) {
     return fg_tensor_count(&t);
 }
 
-static const char *tensor_name(const struct fg_bundle *bundle, uint32_t i) {
+static const char *name_tensor(const struct fg_bundle *bundle, uint32_t i) {
     return fg_bundle_network(bundle)->param[fg_bundle_tensor(bundle, i)->param].name;
 }
 
@@ -89,7 +90,7 @@ static void print_tensors(const struct fg_bundle *bundle) {
            fg_bundle_tensors(bundle), (double)values / 1e6, (double)stored / 1048576, wide);
     for (uint32_t i = 0; i < fg_bundle_tensors(bundle); i++)
         if (fg_bundle_tensor(bundle, i)->dtype == FG_F32)
-            printf("             %s (%zu values)\n", tensor_name(bundle, i), count_values(bundle, i));
+            printf("             %s (%zu values)\n", name_tensor(bundle, i), count_values(bundle, i));
 }
 
 static void print_text(const struct fg_bundle *bundle) {
@@ -116,23 +117,23 @@ static void print_text(const struct fg_bundle *bundle) {
     print_tensors(bundle);
 }
 
-static void json_number(const char *key, double value) {
+static void print_json_number(const char *key, double value) {
     printf("\"%s\":", key);
     fg_json_number(stdout, value);
     putchar(',');
 }
 
-static void json_figure(const char *key, const struct fg_provenance *p, float figure) {
-    json_number(key, p->test_pictures && figure >= 0 ? (double)figure : NAN);
+static void print_json_figure(const char *key, const struct fg_provenance *p, float figure) {
+    print_json_number(key, p->test_pictures && figure >= 0 ? (double)figure : NAN);
 }
 
-static void json_text(const char *key, const char *value) {
+static void print_json_text(const char *key, const char *value) {
     printf("\"%s\":", key);
     fg_json_text(stdout, value);
     putchar(',');
 }
 
-static void json_switch(const char *key, bool value) {
+static void print_json_switch(const char *key, bool value) {
     printf("\"%s\":%s,", key, value ? "true" : "false");
 }
 
@@ -143,14 +144,14 @@ static void print_json_calibration(const struct fg_bundle_header *header) {
         return;
     }
     printf("\"calibration\":{");
-    json_number("threshold", (double)c->threshold);
-    json_number("tail_quantile", (double)c->tail_quantile);
-    json_number("largest_score", (double)c->largest_score);
-    json_number("log_mean", (double)c->log_mean);
-    json_number("log_deviation", (double)c->log_deviation);
-    json_number("false_rejects", (double)c->false_rejects);
-    json_number("rate_bound", (double)c->rate_bound);
-    json_number("self_test_score", (double)header->self_test_score);
+    print_json_number("threshold", (double)c->threshold);
+    print_json_number("tail_quantile", (double)c->tail_quantile);
+    print_json_number("largest_score", (double)c->largest_score);
+    print_json_number("log_mean", (double)c->log_mean);
+    print_json_number("log_deviation", (double)c->log_deviation);
+    print_json_number("false_rejects", (double)c->false_rejects);
+    print_json_number("rate_bound", (double)c->rate_bound);
+    print_json_number("self_test_score", (double)header->self_test_score);
     printf("\"pictures\":%u},", c->pictures);
 }
 
@@ -159,15 +160,15 @@ static void print_json_provenance(const struct fg_provenance *p) {
     print_hex(p->data_hash, sizeof p->data_hash);
     printf("\",\"train_pictures\":%u,\"held_out_pictures\":%u,\"epochs\":%u,\"best_epoch\":%u,\"batch\":%u,",
            p->train_pictures, p->held_out_pictures, p->epochs, p->best_epoch, p->batch);
-    json_number("learning_rate", (double)p->learning_rate);
-    json_number("l2", (double)p->l2);
-    json_number("mask_rate", (double)p->mask_rate);
-    json_switch("global_loss", p->global_loss);
-    json_number("held_out_loss", (double)p->held_out_loss);
-    json_figure("image_auroc", p, p->image_auroc);
-    json_figure("pixel_auroc", p, p->pixel_auroc);
-    json_figure("pro", p, p->pro);
-    json_text("program", p->program);
+    print_json_number("learning_rate", (double)p->learning_rate);
+    print_json_number("l2", (double)p->l2);
+    print_json_number("mask_rate", (double)p->mask_rate);
+    print_json_switch("global_loss", p->global_loss);
+    print_json_number("held_out_loss", (double)p->held_out_loss);
+    print_json_figure("image_auroc", p, p->image_auroc);
+    print_json_figure("pixel_auroc", p, p->pixel_auroc);
+    print_json_figure("pro", p, p->pro);
+    print_json_text("program", p->program);
     printf("\"test_pictures\":%u,\"seed\":%" PRIu64 ",\"unix_time\":%" PRIu64 "},", p->test_pictures, p->seed,
            p->unix_time);
 }
@@ -177,7 +178,7 @@ static void print_json_tensors(const struct fg_bundle *bundle) {
     for (uint32_t i = 0; i < fg_bundle_tensors(bundle); i++) {
         const struct fg_bundle_tensor *t = fg_bundle_tensor(bundle, i);
         printf("%s{", i ? "," : "");
-        json_text("name", tensor_name(bundle, i));
+        print_json_text("name", name_tensor(bundle, i));
         printf("\"values\":%zu,\"stored\":%" PRIu64 ",\"type\":\"%s\"}", count_values(bundle, i), t->stored,
                t->dtype == FG_F16 ? "float16" : "float32");
     }
@@ -188,41 +189,38 @@ static void print_json(const struct fg_bundle *bundle) {
     const struct fg_bundle_header *header = fg_bundle_header(bundle);
     const struct fg_network_spec *spec = &header->spec;
     putchar('{');
-    json_text("file", fg_bundle_path(bundle));
-    json_text("name", header->provenance.name);
-    printf("\"checksum\":%u,\"network\":{", fg_bundle_checksum(bundle));
-    json_text("backbone", fg_backbone_name(spec->backbone));
-    json_switch("scconv", spec->scconv);
-    json_switch("simam", spec->simam);
-    json_switch("fmm", spec->fmm);
-    json_switch("soft_gate", spec->soft_gate);
+    print_json_text("file", fg_bundle_path(bundle));
+    print_json_text("name", header->provenance.name);
+    printf("\"checksum\":\"%08x\",\"network\":{", fg_bundle_checksum(bundle));
+    print_json_text("backbone", fg_backbone_name(spec->backbone));
+    print_json_switch("scconv", spec->scconv);
+    print_json_switch("simam", spec->simam);
+    print_json_switch("fmm", spec->fmm);
+    print_json_switch("soft_gate", spec->soft_gate);
     printf("\"height\":%d,\"width\":%d,\"base\":%d,\"levels\":%u},\"contract\":{", spec->height, spec->width,
            spec->base, spec->levels);
-    json_text("format", header->contract.format);
+    print_json_text("format", header->contract.format);
     printf("\"width\":%d,\"height\":%d,\"channels\":%d},", header->contract.width, header->contract.height,
            header->contract.channels);
-    json_switch("calibrated", header->calibrated);
+    print_json_switch("calibrated", header->calibrated);
     print_json_calibration(header);
     print_json_provenance(&header->provenance);
-    json_text("compatible", header->compatible);
+    print_json_text("compatible", header->compatible);
     printf("\"security_counter\":%u,", header->security_counter);
-    json_switch("signature", fg_bundle_key_id(bundle) != NULL);
+    print_json_switch("signature", fg_bundle_key_id(bundle) != NULL);
     print_json_tensors(bundle);
     puts("}");
 }
 
-int fg_bundle_show(const char *path, bool json) {
+enum fg_status fg_bundle_show(const char *path, const struct fg_common *common, struct fg_message *message) {
     struct fg_bundle *bundle;
-    struct fg_message message;
-    enum fg_status status = fg_bundle_open(path, &bundle, &message);
-    if (status != FG_OK) {
-        fprintf(stderr, "flawgate bundle: %s\n", message.text);
-        return fg_exit_status(status);
-    }
-    if (json)
+    enum fg_status status = fg_bundle_open(path, &bundle, message);
+    if (status != FG_OK)
+        return status;
+    if (common->json)
         print_json(bundle);
     else
         print_text(bundle);
     fg_bundle_close(bundle);
-    return 0;
+    return FG_OK;
 }

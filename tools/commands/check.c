@@ -1,9 +1,33 @@
 /* flawgate check CONFIG: everything that is wrong with a configuration, and the memory plan. */
 #include <stdio.h>
+#include <string.h>
 
+#include "runtime/base/json.h"
 #include "runtime/engine/device.h"
 #include "runtime/line/setup.h"
+#include "tools/commands/common.h"
 #include "tools/commands/tool.h"
+
+struct check {
+    struct fg_common common;
+    struct fg_config config;
+    struct fg_memory_plan plan;
+    struct fg_report report;
+    struct fg_message device; /* which it is; empty where it cannot be opened */
+};
+
+static const struct fg_option OPTIONS[] = {FG_OUTPUT_OPTIONS(struct check)};
+static const struct fg_usage USAGE = {
+    .name = "flawgate check",
+    .takes = "CONFIG",
+    .least = 1,
+    .most = 1,
+    .about =
+        "Says everything that is wrong with a configuration, its bundles and its camera's pictures; where\n"
+        "nothing is, how much memory flawgated takes with it.\n",
+    .options = FG_OPTIONS(OPTIONS),
+    .no = "something is wrong with the configuration",
+};
 
 /* Every byte of every bundle: one that is damaged would be found at a job change. */
 static void check_bundle(const char *path, uint32_t slot, struct fg_report *report) {
@@ -19,10 +43,15 @@ static void check_bundle(const char *path, uint32_t slot, struct fg_report *repo
                       slot, path);
 }
 
-static void check_bundles(const struct fg_config *config, struct fg_report *report) {
-    for (uint32_t v = 0; v < config->views; v++)
-        for (uint32_t i = 0; i < config->view[v].bundles; i++)
-            check_bundle(config->view[v].bundle[i], i, report);
+static void check_bundles(const struct fg_config *config, bool quiet, struct fg_report *report) {
+    const uint32_t slots = config->view[0].bundles, all = config->views * slots;
+    struct fg_progress progress;
+    fg_progress_begin(&progress, "", quiet);
+    for (uint32_t i = 0; i < all; i++) {
+        fg_progress_say(&progress, (double)i / all, "reading bundle %u of %u", i + 1, all);
+        check_bundle(config->view[i / slots].bundle[i % slots], i % slots, report);
+    }
+    fg_progress_clear(&progress);
 }
 
 /* Compares what a camera will show with what the bundles that judge it were trained on. */
@@ -92,39 +121,82 @@ static void check_drivers(const struct fg_config *config, struct fg_report *repo
     fg_setup_check(config, viewer, report);
 }
 
-const char fg_help_check[] = "usage: flawgate check CONFIG\n";
-
-int fg_tool_check(int argc, char **argv) {
-    if (argc != 2) {
-        fputs(fg_help_check, stderr);
-        return 2;
-    }
-    static struct fg_config config;
-    static struct fg_memory_plan plan;
-    struct fg_report report = {0};
+static void check_all(struct check *c, const char *path) {
     struct fg_message message;
     struct fg_backend *backend = NULL;
-    enum fg_status status = fg_setup_read(argv[1], &config, &report);
-    if (status != FG_ENVIRONMENT) { /* the bundles can be looked at even where other keys are wrong */
-        const struct fg_device_choice choice = {config.device, config.threads, config.gpu.workspace_mib};
-        struct fg_message said;
-        enum fg_status device = fg_device_open(&choice, &backend, &said, &message);
-        if (device == FG_OK)
-            printf("%s\n", said.text);
-        if (device != FG_OK)
-            fg_report_add(&report, "%s: %s", argv[1], message.text);
-        else
-            fg_setup_plan(&config, backend, &plan, &report);
-        check_bundles(&config, &report);
-        check_drivers(&config, &report);
-    }
-    if (report.lines)
-        fprintf(stderr, "%s%u wrong\n", report.text ? report.text : "", report.lines);
-    else
-        fg_setup_print(&config, &plan);
-    if (backend)
+    const struct fg_device_choice choice = {.device = c->config.device,
+                                            .threads = c->config.threads,
+                                            .workspace_mib = c->config.gpu.workspace_mib};
+    if (fg_device_open(&choice, &backend, &c->device, &message) == FG_OK) {
+        fg_setup_plan(&c->config, backend, &c->plan, &c->report);
         backend->close(backend);
-    const int result = status == FG_ENVIRONMENT ? 3 : report.lines ? 1 : 0;
-    fg_report_free(&report);
+    } else {
+        fg_report_add(&c->report, "%s: %s", path, message.text);
+        c->device.text[0] = 0;
+    }
+    check_bundles(&c->config, c->common.quiet, &c->report);
+    check_drivers(&c->config, &c->report);
+}
+
+static void print_line(void *argument, const char *text) {
+    (void)argument;
+    puts(text);
+}
+
+static void print_text(const struct check *c) {
+    if (*c->device.text)
+        puts(c->device.text);
+    if (c->report.lines)
+        fprintf(stderr, "%s%u wrong\n", c->report.text ? c->report.text : "", c->report.lines);
+    else
+        fg_setup_describe(&c->config, &c->plan, print_line, NULL);
+}
+
+/* The report's lines as strings; its text is cut up for it. */
+static void print_strings(const struct fg_report *report) {
+    char *end;
+    for (char *line = report->text; line && *line; line = end + 1) {
+        end = strchr(line, '\n');
+        *end = 0;
+        fputs(line == report->text ? "" : ", ", stdout);
+        fg_json_text(stdout, line);
+    }
+}
+
+/* Bytes; memory is null where something is wrong. */
+static void print_json(const struct check *c, const char *path) {
+    const struct fg_memory_plan *p = &c->plan;
+    printf("{\"file\": ");
+    fg_json_text(stdout, path);
+    printf(", \"device\": ");
+    fg_json_text(stdout, c->device.text);
+    printf(", \"wrong\": [");
+    print_strings(&c->report);
+    if (c->report.lines)
+        puts("], \"memory\": null}");
+    else
+        printf("], \"memory\": {\"fixed\": %zu, \"banks\": %u, \"bank\": %zu, \"device_bank\": %zu, "
+               "\"allowance\": %zu}}\n",
+               p->fixed, p->banks, p->bank, p->device, FG_ALLOWANCE);
+}
+
+int fg_tool_check(int argc, char **argv) {
+    static struct check c;
+    struct fg_message message;
+    bool over;
+    enum fg_status status = fg_usage_read(&USAGE, &argc, argv, &c, &over, &message);
+    if (status != FG_OK)
+        return fg_usage_fail(&USAGE, status, &message);
+    if (over)
+        return 0;
+    status = fg_setup_read(argv[1], &c.config, &c.report);
+    if (status != FG_ENVIRONMENT) /* the bundles can be looked at even where other keys are wrong */
+        check_all(&c, argv[1]);
+    const int result = status == FG_ENVIRONMENT ? 3 : c.report.lines ? 1 : 0;
+    if (c.common.json)
+        print_json(&c, argv[1]);
+    else
+        print_text(&c);
+    fg_report_free(&c.report);
     return result;
 }

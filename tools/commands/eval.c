@@ -2,54 +2,34 @@
  * engine. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "runtime/base/clock.h"
 #include "runtime/base/json.h"
-#include "tools/commands/arguments.h"
+#include "tools/commands/common.h"
 #include "tools/commands/tool.h"
 #include "trainer/bundle/calibrate.h"
 #include "trainer/evaluate/evaluate.h"
 
-const char fg_help_eval[] =
-    "usage: flawgate eval NAME.fgb DIR [--json] [--device NAME] [--threads N]\n"
-    "DIR is a category in MVTec layout: test/good, test/DEFECT and ground_truth/DEFECT.\n";
-
 struct eval {
-    struct fg_arguments common;
-    const char *bundle, *folder;
+    struct fg_common common;
     struct fg_backend *backend;
     struct fg_station station;
     struct fg_evaluation evaluation;
-    int64_t started_ns;
 };
 
-static enum fg_status read_arguments(int argc, char **argv, struct eval *e, struct fg_message *message) {
-    static const struct option names[] = {FG_COMMON_OPTIONS, {NULL, 0, NULL, 0}};
-    memset(e, 0, sizeof *e);
-    fg_arguments_begin(&e->common);
-    int option;
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        enum fg_status status = fg_arguments_take(&e->common, option, argv, message);
-        if (status != FG_OK)
-            return status;
-    }
-    if (argc - optind != 2)
-        return fg_fail(message, FG_USAGE, "a bundle and a folder are needed");
-    e->bundle = argv[optind];
-    e->folder = argv[optind + 1];
-    return FG_OK;
-}
-
-static void show(void *argument, uint32_t done, uint32_t count) {
-    const struct eval *e = argument;
-    const double spent = (double)(fg_clock_ns() - e->started_ns) / 1e9;
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\rpicture %u of %u, %.0f s left  %s", done, count, spent / done * (count - done),
-                done == count ? "\n" : "");
-}
+static const struct fg_option OPTIONS[] = {
+    FG_DEVICE_OPTIONS(struct eval),
+    FG_OUTPUT_OPTIONS(struct eval),
+};
+static const struct fg_usage USAGE = {
+    .name = "flawgate eval",
+    .takes = "NAME.fgb DIR",
+    .least = 2,
+    .most = 2,
+    .about = "How well a bundle judges the test pictures of DIR, a category in MVTec layout: test/good,\n"
+             "test/DEFECT and ground_truth/DEFECT.\n",
+    .options = FG_OPTIONS(OPTIONS),
+    .computes = true,
+};
 
 static void print_json_figures(const struct fg_figures *f) {
     const struct {
@@ -76,7 +56,7 @@ static void print_row(const char *name, const struct fg_figures *f) {
     printf("\n");
 }
 
-static enum fg_status print(struct eval *eval, struct fg_message *message) {
+static enum fg_status print_all(struct eval *eval, struct fg_message *message) {
     struct fg_evaluation *e = &eval->evaluation;
     struct fg_figures figures;
     enum fg_status status = fg_metrics_figures(e->metrics, 0, &figures, message);
@@ -123,25 +103,33 @@ static enum fg_status print(struct eval *eval, struct fg_message *message) {
     return status;
 }
 
+static enum fg_status evaluate_bundle(struct eval *e, const char *folder, struct fg_message *message) {
+    struct fg_progress progress;
+    fg_progress_begin(&progress, "judging picture", e->common.quiet);
+    enum fg_status status = fg_evaluate(&e->evaluation, &e->station, folder,
+                                        fg_bundle_header(e->station.bundle)->calibration.threshold,
+                                        fg_progress_count, &progress, message);
+    fg_progress_clear(&progress);
+    return status;
+}
+
 int fg_tool_eval(int argc, char **argv) {
-    struct eval e;
+    static struct eval e;
     struct fg_message message;
-    enum fg_status status = read_arguments(argc, argv, &e, &message);
-    if (status != FG_OK) {
-        fprintf(stderr, "flawgate eval: %s\n%s", message.text, fg_help_eval);
-        return fg_exit_status(status);
-    }
-    status = fg_arguments_device(&e.common, &e.backend, &message);
+    bool over;
+    enum fg_status status = fg_usage_read(&USAGE, &argc, argv, &e, &over, &message);
+    if (over)
+        return 0;
     if (status == FG_OK)
-        status = fg_station_open(&e.station, e.bundle, e.backend, true, &message);
-    e.started_ns = fg_clock_ns();
+        status = fg_common_device(&e.common, 0, 0, &e.backend, &message);
     if (status == FG_OK)
-        status = fg_evaluate(&e.evaluation, &e.station, e.folder,
-                             fg_bundle_header(e.station.bundle)->calibration.threshold, show, &e, &message);
+        status = fg_station_open(&e.station, argv[1], e.backend, true, &message);
     if (status == FG_OK)
-        status = print(&e, &message);
+        status = evaluate_bundle(&e, argv[2], &message);
+    if (status == FG_OK)
+        status = print_all(&e, &message);
     if (status != FG_OK)
-        fprintf(stderr, "flawgate eval: %s\n", message.text);
+        fg_usage_fail(&USAGE, status, &message);
     fg_evaluation_close(&e.evaluation);
     fg_station_close(&e.station);
     if (e.backend)

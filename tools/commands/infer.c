@@ -1,70 +1,54 @@
 /* flawgate infer NAME.fgb IMAGE...: judges picture files as the line would. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/base/json.h"
 #include "runtime/engine/station.h"
-#include "tools/commands/arguments.h"
+#include "tools/commands/common.h"
 #include "tools/commands/overlay.h"
 #include "tools/commands/tool.h"
 
-const char fg_help_infer[] = "usage: flawgate infer NAME.fgb IMAGE... [options]\n"
-                             "  --map FILE          write the anomaly map (.npy, .tiff: float32; .png: "
-                             "16 bit over its range)\n"
-                             "  --level-maps PREFIX write the level maps M^i to PREFIX1.npy, "
-                             "PREFIX2.npy, PREFIX3.npy\n"
-                             "  --overlay FILE.png  write the picture with the map and the defect's box "
-                             "over it\n"
-                             "  --json              one object a line for each picture\n"
-                             "  --device NAME       auto or cpu (auto)\n"
-                             "  --threads N         processors to use (all)\n"
-                             "--map, --level-maps and --overlay take exactly one IMAGE. Exit status 1 "
-                             "when any picture is not PASS.\n";
+#define PATH_SIZE 4096
 
 struct infer {
-    struct fg_arguments common;
-    const char *bundle, *map, *level_maps, *overlay;
+    struct fg_common common;
+    char map[PATH_SIZE], level_maps[PATH_SIZE], overlay[PATH_SIZE]; /* empty: not asked for */
     char *const *images;
     int count;
     struct fg_station station;
     float threshold;
 };
 
-static enum fg_status read_arguments(int argc, char **argv, struct infer *o, struct fg_message *message) {
-    enum { MAP = FG_OPTION_OWN, LEVEL_MAPS, OVERLAY };
-    static const struct option names[] = {
-        FG_COMMON_OPTIONS,
-        {"map", required_argument, NULL, MAP},
-        {"level-maps", required_argument, NULL, LEVEL_MAPS},
-        {"overlay", required_argument, NULL, OVERLAY},
-        {NULL, 0, NULL, 0},
-    };
-    *o = (struct infer){.map = NULL};
-    fg_arguments_begin(&o->common);
-    int option;
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        enum fg_status status = FG_OK;
-        if (option == MAP)
-            o->map = optarg;
-        else if (option == LEVEL_MAPS)
-            o->level_maps = optarg;
-        else if (option == OVERLAY)
-            o->overlay = optarg;
-        else
-            status = fg_arguments_take(&o->common, option, argv, message);
-        if (status != FG_OK)
-            return status;
-    }
-    if (o->overlay && (strlen(o->overlay) < 4 || strcmp(o->overlay + strlen(o->overlay) - 4, ".png")))
+static const struct fg_option OPTIONS[] = {
+    {"map", FG_OPTION_PATH, offsetof(struct infer, map), .size = PATH_SIZE, .value = "FILE",
+     .help = "writes the anomaly map: .npy and .tiff in float32, .png in 16 bit over its range"},
+    {"level-maps", FG_OPTION_PATH, offsetof(struct infer, level_maps), .size = PATH_SIZE, .value = "PREFIX",
+     .help = "writes the level maps M^i to PREFIX1.npy, PREFIX2.npy and PREFIX3.npy"},
+    {"overlay", FG_OPTION_PATH, offsetof(struct infer, overlay), .size = PATH_SIZE, .value = "FILE.png",
+     .help = "writes the picture with the map and the defect's box over it"},
+    FG_DEVICE_OPTIONS(struct infer),
+    FG_OUTPUT_OPTIONS(struct infer),
+};
+static const struct fg_usage USAGE = {
+    .name = "flawgate infer",
+    .takes = "NAME.fgb IMAGE...",
+    .least = 2,
+    .most = FG_USAGE_MANY,
+    .about = "Judges pictures as the line would: verdict, score, and where the defect is.\n"
+             "--map, --level-maps and --overlay take exactly one IMAGE. --json prints an object a line for "
+             "each.\n",
+    .options = FG_OPTIONS(OPTIONS),
+    .no = "a picture is not PASS",
+    .computes = true,
+};
+
+static enum fg_status check_options(const struct infer *o, struct fg_message *message) {
+    const size_t length = strlen(o->overlay);
+    if (length && (length < 4 || strcmp(o->overlay + length - 4, ".png")))
         return fg_fail(message, FG_USAGE, "--overlay %.100s: must end in .png", o->overlay);
-    if (argc - optind < 2)
-        return fg_fail(message, FG_USAGE, "a bundle and at least one picture are needed");
-    o->bundle = argv[optind];
-    o->images = argv + optind + 1;
-    o->count = argc - optind - 1;
-    if (o->count > 1 && (o->map || o->level_maps || o->overlay))
+    if (o->count > 1 && (*o->map || *o->level_maps || *o->overlay))
         return fg_fail(message, FG_USAGE,
                        "--map, --level-maps and --overlay take exactly one picture, not %d", o->count);
     return FG_OK;
@@ -106,9 +90,9 @@ static enum fg_status write_maps(const struct infer *o, const struct fg_image *i
     const struct fg_engine *engine = o->station.engine;
     const struct fg_network_spec *spec = &fg_engine_header(engine)->spec;
     enum fg_status status = FG_OK;
-    if (o->map)
+    if (*o->map)
         status = fg_map_write(o->map, fg_engine_map(engine), spec->height, spec->width, message);
-    for (uint32_t level = 1; level <= FG_NETWORK_LEVELS && o->level_maps && status == FG_OK; level++) {
+    for (uint32_t level = 1; level <= FG_NETWORK_LEVELS && *o->level_maps && status == FG_OK; level++) {
         int32_t height, width;
         char path[4096];
         if (!fg_engine_level(engine, level, &height, &width))
@@ -123,16 +107,18 @@ static enum fg_status write_maps(const struct infer *o, const struct fg_image *i
             status = fg_map_write(path, map, height, width, message);
         free(map);
     }
-    if (o->overlay && status == FG_OK)
+    if (*o->overlay && status == FG_OK)
         status = fg_overlay_write(o->overlay, image, fg_engine_map(engine), spec->height, spec->width,
                                   o->threshold, &j->box, message);
     return status;
 }
 
-/* Judges every picture; one that cannot be judged is named and the others still
- * are. */
+/* Judges every picture; one that cannot be judged is named and the others still are. Where the verdicts go
+ * to a file, a person sees how far it is. */
 static enum fg_status judge_all(struct infer *o, bool *all_pass, struct fg_message *message) {
     enum fg_status worst = FG_OK;
+    struct fg_progress progress;
+    fg_progress_begin(&progress, "judging picture", o->common.quiet || isatty(STDOUT_FILENO));
     *all_pass = true;
     for (int i = 0; i < o->count; i++) {
         struct fg_image image = {0};
@@ -149,28 +135,34 @@ static enum fg_status judge_all(struct infer *o, bool *all_pass, struct fg_messa
         }
         fg_image_free(&image);
         if (status != FG_OK) {
-            fprintf(stderr, "flawgate infer: %s\n", message->text);
+            fg_progress_clear(&progress);
             worst = status;
+            fprintf(stderr, "flawgate infer: %s\n", message->text);
         }
+        fg_progress_count(&progress, (uint32_t)i + 1, (uint32_t)o->count);
     }
+    fg_progress_clear(&progress);
     return worst;
 }
 
 int fg_tool_infer(int argc, char **argv) {
-    struct infer o;
+    static struct infer o;
     struct fg_message message;
     struct fg_backend *backend = NULL;
-    enum fg_status status = read_arguments(argc, argv, &o, &message);
-    if (status != FG_OK) {
-        fprintf(stderr, "flawgate infer: %s\n%s", message.text, fg_help_infer);
-        return fg_exit_status(status);
-    }
-    bool all_pass = false;
-    status = fg_arguments_device(&o.common, &backend, &message);
+    bool over, all_pass = false;
+    enum fg_status status = fg_usage_read(&USAGE, &argc, argv, &o, &over, &message);
+    if (over)
+        return 0;
+    o.images = argv + 2;
+    o.count = argc - 2;
     if (status == FG_OK)
-        status = fg_station_open(&o.station, o.bundle, backend, true, &message);
+        status = check_options(&o, &message);
+    if (status == FG_OK)
+        status = fg_common_device(&o.common, 0, 0, &backend, &message);
+    if (status == FG_OK)
+        status = fg_station_open(&o.station, argv[1], backend, true, &message);
     if (status != FG_OK) {
-        fprintf(stderr, "flawgate infer: %s\n", message.text);
+        fg_usage_fail(&USAGE, status, &message);
     } else {
         o.threshold = fg_engine_header(o.station.engine)->calibration.threshold;
         status = judge_all(&o, &all_pass, &message);

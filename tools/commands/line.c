@@ -5,66 +5,91 @@
 
 #include "board/gpio/drivers.h"
 #include "board/gpio/simulated.h"
-#include "runtime/base/clock.h"
 #include "runtime/line/setup.h"
+#include "tools/commands/common.h"
 #include "tools/commands/tool.h"
 
-const char fg_help_line[] =
-    "usage: flawgate line CONFIG [IO[=0|1|pulse]] [--safe]\n"
-    "IO is trigger, reject, pass, ready, fault or heartbeat. Without one, all are shown.\n";
+struct line {
+    struct fg_common common;
+    bool safe;
+    struct fg_config config;
+    struct fg_simulated *board;
+};
 
-/* The board's io of a configured one; -1 where it is not configured. */
-static int32_t find(const struct fg_simulated *board, const struct fg_config *config, const char *title,
-                    size_t length) {
+static const struct fg_option OPTIONS[] = {
+    {"safe", FG_OPTION_BOOL, offsetof(struct line, safe),
+     .help = "puts every output in its safe state, as the service does when flawgated ends"},
+    FG_OUTPUT_OPTIONS(struct line),
+};
+static const struct fg_usage USAGE = {
+    .name = "flawgate line",
+    .takes = "CONFIG [IO[=0|1|pulse]]",
+    .least = 1,
+    .most = 2,
+    .about = "Shows the ios of the simulated board that flawgated serves with CONFIG, or one of them, or "
+             "sets one.\n"
+             "IO is trigger, reject, pass, ready, fault or heartbeat.\n",
+    .options = FG_OPTIONS(OPTIONS),
+};
+
+/* The board's number of an io, whose title is length bytes long; -1 where it is not configured. */
+static int32_t find_io(const struct line *l, const char *title, size_t length) {
     for (int i = 0; i < FG_CONFIG_IOS; i++) {
         const char *name = fg_config_io_title((enum fg_config_io)i);
-        if (strlen(name) == length && !memcmp(name, title, length) && *config->io[i].name)
-            return fg_simulated_find(board, config->io[i].name);
+        if (strlen(name) == length && !memcmp(name, title, length) && *l->config.io[i].name)
+            return fg_simulated_find(l->board, l->config.io[i].name);
     }
     return -1;
 }
 
-static void show(const struct fg_simulated *board, const struct fg_config *config) {
+/* Every io, or the one with the title only. */
+static void show_ios(const struct line *l, const char *only) {
+    const char *before = "{";
     for (int i = 0; i < FG_CONFIG_IOS; i++) {
         const char *title = fg_config_io_title((enum fg_config_io)i);
-        const int32_t io = find(board, config, title, strlen(title));
-        if (io >= 0)
-            printf("%s=%d (%s)\n", title, fg_simulated_level(board, (uint32_t)io), config->io[i].name);
+        const int32_t io = find_io(l, title, strlen(title));
+        if (io < 0 || (only && strcmp(only, title)))
+            continue;
+        const int level = fg_simulated_level(l->board, (uint32_t)io);
+        if (l->common.json)
+            printf("%s\"%s\": %d", before, title, level);
+        else if (only)
+            printf("%d\n", level);
+        else
+            printf("%s=%d (%s)\n", title, level, l->config.io[i].name);
+        before = ", ";
     }
+    if (l->common.json)
+        puts(*before == '{' ? "{}" : "}");
 }
 
-static enum fg_status drive(struct fg_simulated *board, uint32_t io, const char *level,
-                            struct fg_message *message) {
+static enum fg_status drive_io(struct line *l, uint32_t io, const char *level, struct fg_message *message) {
     if (!strcmp(level, "0") || !strcmp(level, "1"))
-        return fg_simulated_drive(board, io, *level == '1', message);
+        return fg_simulated_drive(l->board, io, *level == '1', message);
     if (strcmp(level, "pulse") != 0)
         return fg_fail(message, FG_USAGE, "an io is set to 0, 1 or pulse, not %.50s", level);
-    enum fg_status status = fg_simulated_drive(board, io, true, message);
-    return status == FG_OK ? fg_simulated_drive(board, io, false, message) : status;
+    enum fg_status status = fg_simulated_drive(l->board, io, true, message);
+    return status == FG_OK ? fg_simulated_drive(l->board, io, false, message) : status;
 }
 
-static enum fg_status act(struct fg_simulated *board, const struct fg_config *config, const char *what,
-                          struct fg_message *message) {
-    if (!what) {
-        show(board, config);
+/* what: IO or IO=LEVEL; NULL: all are shown. */
+static enum fg_status serve_request(struct line *l, const char *what, struct fg_message *message) {
+    if (l->safe) {
+        fg_simulated_make_safe(l->board);
         return FG_OK;
     }
-    if (!strcmp(what, "--safe")) {
-        fg_simulated_make_safe(board);
-        return FG_OK;
-    }
-    const size_t length = strcspn(what, "=");
-    const int32_t io = find(board, config, what, length);
-    if (io < 0)
-        return fg_fail(message, FG_USAGE, "%.50s is not an io of this configuration", what);
-    if (what[length])
-        return drive(board, (uint32_t)io, what + length + 1, message);
-    printf("%d\n", fg_simulated_level(board, (uint32_t)io));
+    const size_t length = what ? strcspn(what, "=") : 0;
+    const int32_t io = what ? find_io(l, what, length) : -1;
+    if (what && io < 0)
+        return fg_fail(message, FG_USAGE, "%.50s is no io of this configuration", what);
+    if (what && what[length])
+        return drive_io(l, (uint32_t)io, what + length + 1, message);
+    show_ios(l, what);
     return FG_OK;
 }
 
-static enum fg_status join(const struct fg_config *config, struct fg_simulated **board,
-                           struct fg_message *message) {
+static enum fg_status join_board(const struct fg_config *config, struct fg_simulated **board,
+                                 struct fg_message *message) {
     const struct fg_board_driver *driver = fg_board_drivers[config->board.driver];
     if (driver != &fg_simulated_driver)
         return fg_fail(message, FG_USAGE,
@@ -75,28 +100,22 @@ static enum fg_status join(const struct fg_config *config, struct fg_simulated *
 }
 
 int fg_tool_line(int argc, char **argv) {
-    static struct fg_config config;
+    static struct line l;
     struct fg_report report = {0};
     struct fg_message message;
-    /* The unit's ExecStopPost= gives --safe first. */
-    const bool safe_first = argc == 3 && !strcmp(argv[1], "--safe");
-    const char *path = argc < 2 ? NULL : safe_first ? argv[2] : argv[1];
-    const char *what = argc < 3 ? NULL : safe_first ? argv[1] : argv[2];
-    if (!path || argc > 3) {
-        fputs(fg_help_line, stderr);
-        return 2;
-    }
-    if (fg_setup_read(path, &config, &report) != FG_OK) {
-        fprintf(stderr, "%s", report.text ? report.text : "");
+    bool over;
+    enum fg_status status = fg_usage_read(&USAGE, &argc, argv, &l, &over, &message);
+    if (over)
+        return 0;
+    if (status == FG_OK && fg_setup_read(argv[1], &l.config, &report) != FG_OK) {
+        fputs(report.text ? report.text : "", stderr);
         fg_report_free(&report);
         return 3;
     }
-    struct fg_simulated *board = NULL;
-    enum fg_status status = join(&config, &board, &message);
     if (status == FG_OK)
-        status = act(board, &config, what, &message);
-    if (status != FG_OK)
-        fprintf(stderr, "flawgate line: %s\n", message.text);
-    fg_simulated_close(board);
-    return fg_exit_status(status);
+        status = join_board(&l.config, &l.board, &message);
+    if (status == FG_OK)
+        status = serve_request(&l, argv[2], &message);
+    fg_simulated_close(l.board);
+    return status == FG_OK ? 0 : fg_usage_fail(&USAGE, status, &message);
 }

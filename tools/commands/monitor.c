@@ -1,6 +1,5 @@
 /* flawgate monitor: what a PLC sees of a running line, read over Modbus. */
 #include <errno.h>
-#include <getopt.h>
 #include <modbus.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,19 +7,14 @@
 #include <unistd.h>
 
 #include "runtime/base/json.h"
-#include "runtime/base/status.h"
 #include "runtime/line/line.h"
 #include "runtime/modbus/map.h"
+#include "tools/commands/common.h"
 #include "tools/commands/tool.h"
 
 #define REFRESH_NS 500000000
 #define TRIES 10     /* to read a result that does not change meanwhile */
 #define ANY_UNIT 255 /* the server answers it whatever its own is */
-
-const char fg_help_monitor[] =
-    "usage: flawgate monitor [--host H] [--port P] [--json]\n"
-    "  Shows state, last result and counters: again and again on a terminal, once\n"
-    "  where the output is no terminal or with --json.\n";
 
 /* One reading of the map. The server's word order is told by its constant. */
 struct reading {
@@ -275,50 +269,32 @@ static void print_text(const struct reading *r) {
 /* ---- The command ---- */
 
 struct options {
-    const char *host, *port;
-    bool json;
+    struct fg_common common;
+    char host[256];
+    uint32_t port;
 };
 
-static enum fg_status read_options(int argc, char **argv, struct options *options,
-                                   struct fg_message *message) {
-    static const struct option NAMES[] = {
-        {"host", required_argument, NULL, 'h'},
-        {"port", required_argument, NULL, 'p'},
-        {"json", no_argument, NULL, 'j'},
-        {0},
-    };
-    int option;
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, ":", NAMES, NULL)) != -1)
-        switch (option) {
-        case 'h':
-            options->host = optarg;
-            break;
-        case 'p':
-            options->port = optarg;
-            break;
-        case 'j':
-            options->json = true;
-            break;
-        case ':':
-            return fg_fail(message, FG_USAGE, "%.50s needs a value", argv[optind - 1]);
-        default:
-            return fg_fail(message, FG_USAGE, "unknown option %.50s; see --help", argv[optind - 1]);
-        }
-    if (optind < argc)
-        return fg_fail(message, FG_USAGE, "monitor takes no argument: %.50s", argv[optind]);
-    char *end;
-    long port = strtol(options->port, &end, 10);
-    if (*end != 0 || end == options->port || port < 1 || port > 65535)
-        return fg_fail(message, FG_USAGE, "--port %.50s: a port is a number from 1 to 65535", options->port);
-    return FG_OK;
-}
+static const struct fg_option OPTIONS[] = {
+    {"host", FG_OPTION_TEXT, offsetof(struct options, host), "127.0.0.1", .size = 256, .value = "H",
+     .help = "name or address of the appliance"},
+    {"port", FG_OPTION_NUMBER, offsetof(struct options, port), "502", 1, 65535, .value = "P",
+     .help = "where flawgated listens"},
+    FG_OUTPUT_OPTIONS(struct options),
+};
+static const struct fg_usage USAGE = {
+    .name = "flawgate monitor",
+    .takes = "",
+    .about =
+        "Shows state, last result and counters of a running line, read over Modbus: again and again on a\n"
+        "terminal, once where the output is no terminal or with --json.\n",
+    .options = FG_OPTIONS(OPTIONS),
+};
 
 /* Once, or on a terminal until the line answers no more. */
 static enum fg_status watch(modbus_t *modbus, const struct options *options, struct fg_message *message) {
     struct reading reading;
     enum fg_status status = read_map(modbus, &reading, message);
-    if (status == FG_OK && options->json) {
+    if (status == FG_OK && options->common.json) {
         print_json(&reading);
     } else if (status == FG_OK && !isatty(STDOUT_FILENO)) {
         print_text(&reading);
@@ -334,29 +310,31 @@ static enum fg_status watch(modbus_t *modbus, const struct options *options, str
 }
 
 int fg_tool_monitor(int argc, char **argv) {
-    struct options options = {.host = "127.0.0.1", .port = "502"};
-    struct fg_message message = {0};
+    struct options options = {.port = 0};
+    struct fg_message message;
     modbus_t *modbus = NULL;
-    enum fg_status status = read_options(argc, argv, &options, &message);
+    char port[8];
+    bool over;
+    enum fg_status status = fg_usage_read(&USAGE, &argc, argv, &options, &over, &message);
+    if (over)
+        return 0;
     if (status != FG_OK)
         goto out;
-    modbus = modbus_new_tcp_pi(options.host, options.port);
+    snprintf(port, sizeof port, "%u", options.port);
+    modbus = modbus_new_tcp_pi(options.host, port);
     if (!modbus || modbus_set_slave(modbus, ANY_UNIT) != 0) {
         status = fg_fail(&message, FG_USAGE, "--host %.100s is no host", options.host);
         goto out;
     }
     modbus_set_response_timeout(modbus, 2, 0);
     if (modbus_connect(modbus) != 0) {
-        status =
-            fg_fail(&message, FG_ENVIRONMENT, "cannot reach %.100s port %.10s (%s): is flawgated running?",
-                    options.host, options.port, modbus_strerror(errno));
+        status = fg_fail(&message, FG_ENVIRONMENT, "cannot reach %.100s port %s (%s): is flawgated running?",
+                         options.host, port, modbus_strerror(errno));
         goto out;
     }
     status = watch(modbus, &options, &message);
     modbus_close(modbus);
 out:
     modbus_free(modbus);
-    if (status != FG_OK)
-        fprintf(stderr, "flawgate monitor: %s\n", message.text);
-    return fg_exit_status(status);
+    return status == FG_OK ? 0 : fg_usage_fail(&USAGE, status, &message);
 }

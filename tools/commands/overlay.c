@@ -1,17 +1,19 @@
+/* Draws the anomaly map and the box over a picture. */
 #include "tools/commands/overlay.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The map's value at a picture's pixel: nearest is enough, the map is blurred with sigma 4. */
-static float value_at(const float *map, int32_t map_height, int32_t map_width, const struct fg_image *image,
-                      int32_t y, int32_t x) {
+/* Gives the map's value at a picture's pixel: the nearest is enough, since the map is blurred with sigma
+ * 4. */
+static float find_value(const float *map, int32_t map_height, int32_t map_width, const struct fg_image *image,
+                        int32_t y, int32_t x) {
     const int64_t my = (int64_t)y * map_height / image->height, mx = (int64_t)x * map_width / image->width;
     return map[my * map_width + mx];
 }
 
-static void blend(uint8_t *pixel, const uint8_t colour[3], float share) {
+static void blend_pixel(uint8_t *pixel, const uint8_t colour[3], float share) {
     for (int k = 0; k < 3; k++)
         pixel[k] = (uint8_t)lrintf((float)pixel[k] * (1 - share) + (float)colour[k] * share);
 }
@@ -41,13 +43,13 @@ enum fg_status fg_overlay_write(const char *path, const struct fg_image *image, 
             for (size_t k = 0; k < 3; k++)
                 out.pixels[i * 3 + k] =
                     image->pixels[i * (size_t)image->channels + (image->channels == 3 ? k : 0)];
-            /* 0 at half the threshold, 1 at the threshold. */
-            const float heat = 2 * value_at(map, map_height, map_width, image, y, x) / threshold - 1;
+            /* The heat is 0 at half the threshold and 1 at the threshold. */
+            const float heat = 2 * find_value(map, map_height, map_width, image, y, x) / threshold - 1;
             if (!(heat > 0))
                 continue;
             const float level = fminf(heat, 1);
             const uint8_t colour[3] = {255, (uint8_t)lrintf(220 * (1 - level)), 0};
-            blend(out.pixels + i * 3, colour, 0.15f + 0.4f * level);
+            blend_pixel(out.pixels + i * 3, colour, 0.15f + 0.4f * level);
         }
     if (box->w > 0)
         frame_box(&out, box);

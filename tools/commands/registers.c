@@ -4,13 +4,26 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/usage.h"
 #include "runtime/modbus/registers.h"
 #include "tools/commands/tool.h"
 
-const char fg_help_registers[] =
-    "usage: flawgate registers [--csv | --markdown]\n"
-    "  Prints the Modbus map: each coil, input and register with what it means, and the numbers of\n"
-    "  verdicts, reasons and faults.\n";
+struct registers {
+    bool csv, markdown;
+};
+
+static const struct fg_option OPTIONS[] = {
+    {"csv", FG_OPTION_BOOL, offsetof(struct registers, csv), .help = "prints it for programs"},
+    {"markdown", FG_OPTION_BOOL, offsetof(struct registers, markdown), .help = "prints it for a manual"},
+};
+static const struct fg_usage USAGE = {
+    .name = "flawgate registers",
+    .takes = "",
+    .about =
+        "The Modbus map: each coil, input and register with what it means, and the numbers of verdicts,\n"
+        "reasons and faults.\n",
+    .options = FG_OPTIONS(OPTIONS),
+};
 
 enum form { LIST, MARKDOWN, CSV };
 
@@ -117,15 +130,16 @@ static void print_map(enum form form) {
 }
 
 int fg_tool_registers(int argc, char **argv) {
-    if (argc == 1)
-        print_map(LIST);
-    else if (argc == 2 && !strcmp(argv[1], "--csv"))
-        print_map(CSV);
-    else if (argc == 2 && !strcmp(argv[1], "--markdown"))
-        print_map(MARKDOWN);
-    else {
-        fputs(fg_help_registers, stderr);
-        return 2;
-    }
+    struct registers r = {.csv = false};
+    struct fg_message message;
+    bool over;
+    enum fg_status status = fg_usage_read(&USAGE, &argc, argv, &r, &over, &message);
+    if (over)
+        return 0;
+    if (status == FG_OK && r.csv && r.markdown)
+        status = fg_fail(&message, FG_USAGE, "--csv and --markdown are two forms: give one");
+    if (status != FG_OK)
+        return fg_usage_fail(&USAGE, status, &message);
+    print_map(r.csv ? CSV : r.markdown ? MARKDOWN : LIST);
     return 0;
 }

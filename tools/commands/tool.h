@@ -1,23 +1,26 @@
-/* The commands of flawgate, one file each. Each gets its own name in argv[0] and returns the exit status: 0,
- * 1 (the answer is no), 2 (usage), 3 (environment, wrong input), 70 (device lost). */
+/* The commands of flawgate. To add one, write its file with a function fg_tool_NAME, its struct fg_usage
+ * and its table of options (runtime/base/usage.h), and add its line to FG_TOOLS. Nothing else lists them.
+ *
+ * A command gets its own name in argv[0] and returns the exit status: 0, 1 (the answer is no), 2 (usage),
+ * 3 (environment, wrong input), 70 (device lost). */
 #ifndef FG_TOOLS_COMMANDS_TOOL_H
 #define FG_TOOLS_COMMANDS_TOOL_H
 
-/* What --help prints. */
-extern const char fg_help_infer[], fg_help_eval[], fg_help_calibrate[], fg_help_bench[], fg_help_bundle[],
-    fg_help_monitor[], fg_help_check[], fg_help_line[], fg_help_demo[], fg_help_version[],
-    fg_help_registers[];
+/* Name and what it does, in the order of flawgate --help. */
+#define FG_TOOLS(TOOL)                                                                                       \
+    TOOL(infer, "judges picture files with a bundle")                                                        \
+    TOOL(eval, "figures on the test pictures of a category")                                                 \
+    TOOL(calibrate, "sets a bundle's threshold anew from good parts")                                        \
+    TOOL(bench, "how fast this machine judges and trains")                                                   \
+    TOOL(bundle, "shows, verifies or exports a bundle")                                                      \
+    TOOL(monitor, "what a PLC sees of a running line")                                                       \
+    TOOL(registers, "the Modbus map: for people, as CSV, as Markdown")                                       \
+    TOOL(check, "says what is wrong with a configuration, and its memory plan")                              \
+    TOOL(line, "drives and watches the ios of a simulated board")                                            \
+    TOOL(demo, "makes parts, trains, evaluates and runs a simulated line")                                   \
+    TOOL(version, "what this build has")
 
-int fg_tool_infer(int argc, char **argv);
-int fg_tool_bench(int argc, char **argv);
-int fg_tool_eval(int argc, char **argv);
-int fg_tool_calibrate(int argc, char **argv);
-int fg_tool_bundle(int argc, char **argv);
-int fg_tool_monitor(int argc, char **argv);
-int fg_tool_registers(int argc, char **argv);
-int fg_tool_check(int argc, char **argv);
-int fg_tool_line(int argc, char **argv);
-int fg_tool_demo(int argc, char **argv);
-int fg_tool_version(int argc, char **argv);
+#define FG_TOOL_FUNCTION(name, does) int fg_tool_##name(int argc, char **argv);
+FG_TOOLS(FG_TOOL_FUNCTION)
 
 #endif

@@ -1,32 +1,73 @@
+/* flawgate version: what this build has, and what a GPU's backend says of this machine. */
 #include <stdio.h>
 
+#include "runtime/base/json.h"
 #include "runtime/engine/device.h"
+#include "tools/commands/common.h"
 #include "tools/commands/tool.h"
 
-const char fg_help_version[] = "usage: flawgate version\n";
+#ifdef FG_SYSTEMD
+#define HAS_SYSTEMD true
+#else
+#define HAS_SYSTEMD false
+#endif
 
-/* What a program would say that asked for a GPU. */
-static void print_cuda(void) {
-    struct fg_backend *gpu;
-    struct fg_message message;
-    if (fg_device_open_cuda(&(struct fg_cuda_settings){.lanes = 1}, &gpu, &message) != FG_OK) {
-        printf("CUDA: not available: %s\n", message.text);
-        return;
+struct version {
+    struct fg_common common;
+    struct fg_backend *gpu; /* NULL: there is none, and why says why */
+    struct fg_message why;
+};
+
+static const struct fg_option OPTIONS[] = {FG_OUTPUT_OPTIONS(struct version)};
+static const struct fg_usage USAGE = {
+    .name = "flawgate version",
+    .takes = "",
+    .about = "What this build has, and what it finds on this machine.\n",
+    .options = FG_OPTIONS(OPTIONS),
+};
+
+static void print_text(const struct version *v) {
+    puts("flawgate " FG_VERSION);
+    if (v->gpu)
+        printf("CUDA: %s, %s\n", v->gpu->device.name, v->gpu->version);
+    else
+        printf("CUDA: not available: %s\n", v->why.text);
+    puts("GenICam: not in this build");
+    puts(HAS_SYSTEMD ? "systemd: yes" : "systemd: not in this build");
+}
+
+static void print_json(const struct version *v) {
+    printf("{\"version\": \"" FG_VERSION "\", \"cuda\": ");
+    if (v->gpu) {
+        printf("{\"device\": ");
+        fg_json_text(stdout, v->gpu->device.name);
+        printf(", \"version\": ");
+        fg_json_text(stdout, v->gpu->version);
+        printf("}");
+    } else {
+        printf("null, \"why_no_cuda\": ");
+        fg_json_text(stdout, v->why.text);
     }
-    printf("CUDA: %s, %s\n", gpu->device.name, gpu->version);
-    gpu->close(gpu);
+    printf(", \"genicam\": false, \"systemd\": %s}\n", HAS_SYSTEMD ? "true" : "false");
 }
 
 int fg_tool_version(int argc, char **argv) {
-    (void)argc;
-    (void)argv;
-    puts("flawgate " FG_VERSION);
-    print_cuda();
-    puts("GenICam: not in this build");
-#ifdef FG_SYSTEMD
-    puts("systemd: yes");
-#else
-    puts("systemd: not in this build");
-#endif
+    struct version v = {.gpu = NULL};
+    struct fg_message message;
+    bool over;
+    enum fg_status status = fg_usage_read(&USAGE, &argc, argv, &v, &over, &message);
+    if (status != FG_OK)
+        return fg_usage_fail(&USAGE, status, &message);
+    if (over)
+        return 0;
+    /* What a program would say that asked for a GPU. */
+    if (fg_device_open_cuda(&(struct fg_cuda_settings){.lanes = 1}, &v.gpu, &v.why) != FG_OK)
+        v.gpu = NULL;
+    if (v.common.json)
+        print_json(&v);
+    else
+        print_text(&v);
+    if (v.gpu)
+        v.gpu->close(v.gpu);
     return 0;
 }

@@ -1,7 +1,6 @@
 /* flawgate demo [DIR]: the whole product on parts that it makes itself: pictures, training, evaluation, a
  * simulated line, verdicts over Modbus. Exit status 1 unless everything is as good as it must be. */
 #include <errno.h>
-#include <getopt.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,8 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/progress.h"
+#include "runtime/base/usage.h"
 #include "runtime/bundle/bundle.h"
 #include "tools/commands/tool.h"
 #include "tools/demo/demo_line.h"
@@ -17,10 +18,12 @@
 #include "tools/demo/picture_set.h"
 #include "tools/demo/process.h"
 
+#define PATH_SIZE 4096
 #define SIZE 128
 #define TRAIN 600
 #define GOOD 100
 #define OF_EACH_DEFECT 25
+#define OVERLAYS 2 /* of each kind */
 #define PARTS (GOOD + 4 * OF_EACH_DEFECT)
 #define EPOCHS "14"
 #define BATCH "8" /* more steps in the same time */
@@ -30,26 +33,37 @@
 #define MOST_FALSE_REJECTS 0.02
 #define LEAST_DETECTION 0.90
 
-const char fg_help_demo[] =
-    "usage: flawgate demo [DIR] [--teacher FILE.safetensors]\n"
-    "DIR (flawgate-demo) keeps everything that is made; the teacher is the demo's own.\n";
-
 struct part {
-    char picture[4096]; /* in the category */
+    char picture[4096]; /* its path in the category */
     enum fg_picture_defect defect;
-    char judged[16]; /* by flawgate infer */
+    char judged[16]; /* flawgate infer's verdict */
 };
 
 struct demo {
     const char *folder;
-    char teacher[4096], category[4096], line[4096], bundle[4096], plain[4096];
+    char teacher[PATH_SIZE], category[4096], line[4096], bundle[4096], plain[4096];
     struct part part[PARTS];
     struct fg_demo_verdict verdict[PARTS];
     double auroc, random_auroc;
     double good, false_rejects, defective, detected;
 };
 
-static void heading(const char *text) {
+static const struct fg_option OPTIONS[] = {
+    {"teacher", FG_OPTION_PATH, offsetof(struct demo, teacher), .size = PATH_SIZE,
+     .value = "FILE.safetensors",
+     .help = "trains with this teacher, where the demo's own is not beside the build"},
+};
+static const struct fg_usage USAGE = {
+    .name = "flawgate demo",
+    .takes = "[DIR]",
+    .most = 1,
+    .about =
+        "Makes parts, trains, evaluates and runs a simulated line. DIR (flawgate-demo) keeps what is made.\n",
+    .options = FG_OPTIONS(OPTIONS),
+    .no = "something is not as good as it must be",
+};
+
+static void print_heading(const char *text) {
     printf("\n== %s\n", text);
     fflush(stdout);
 }
@@ -61,7 +75,7 @@ static enum fg_status make_path(char path[4096], const char *folder, const char 
                : fg_fail(message, FG_USAGE, "%.100s...: the path is too long", folder);
 }
 
-/* tools/demo/teacher.safetensors, found from where this program was built (build/PRESET/flawgate). */
+/* Finds tools/demo/teacher.safetensors from where this program was built (build/PRESET/flawgate). */
 static enum fg_status find_teacher(struct demo *d, struct fg_message *message) {
     if (*d->teacher)
         return access(d->teacher, R_OK) ? fg_fail_errno(message, FG_INPUT, errno, "%.300s", d->teacher)
@@ -80,10 +94,13 @@ static enum fg_status find_teacher(struct demo *d, struct fg_message *message) {
 }
 
 static enum fg_status make_pictures(struct demo *d, struct fg_message *message) {
-    heading("Pictures of parts");
+    print_heading("Pictures of parts");
     const struct fg_picture_set set = {
         .seed = 1, .size = SIZE, .train = TRAIN, .good = GOOD, .defective = OF_EACH_DEFECT};
-    enum fg_status status = fg_picture_set_write(d->category, &set, NULL, NULL, message);
+    struct fg_progress progress;
+    fg_progress_begin(&progress, "making picture", false);
+    enum fg_status status = fg_picture_set_write(d->category, &set, fg_progress_count, &progress, message);
+    fg_progress_clear(&progress);
     if (status == FG_OK)
         printf("%d good parts to train with, %d good and %d defective ones (scratch, chip, stain, missing "
                "hole) to "
@@ -92,8 +109,8 @@ static enum fg_status make_pictures(struct demo *d, struct fg_message *message) 
     return status;
 }
 
-static enum fg_status train(const char *category, const char *bundle, const char *teacher, const char *epochs,
-                            struct fg_message *message) {
+static enum fg_status train_bundle(const char *category, const char *bundle, const char *teacher,
+                                   const char *epochs, struct fg_message *message) {
     /* What a demo that was cut short has left is not gone on with. */
     char state[4096];
     snprintf(state, sizeof state, "%.*s.state", (int)(strlen(bundle) - strlen(FG_BUNDLE_ENDING)), bundle);
@@ -105,7 +122,7 @@ static enum fg_status train(const char *category, const char *bundle, const char
     return fg_process_run("flawgate-train", arguments, NULL, 0, message);
 }
 
-/* The number behind "key": in a program's JSON. */
+/* Reads the number behind "key": in a program's JSON. */
 static enum fg_status read_figure(const char *path, const char *key, double *value,
                                   struct fg_message *message) {
     char line[65536], name[64];
@@ -123,8 +140,8 @@ static enum fg_status read_figure(const char *path, const char *key, double *val
     return FG_OK;
 }
 
-static enum fg_status evaluate(struct demo *d, struct fg_message *message) {
-    heading("Evaluation on the test parts");
+static enum fg_status evaluate_bundles(struct demo *d, struct fg_message *message) {
+    print_heading("Evaluation on the test parts");
     char json[4096];
     enum fg_status status = make_path(json, d->folder, "eval.json", message);
     const char *const table[] = {"eval", d->bundle, d->category, NULL};
@@ -154,8 +171,8 @@ static enum fg_status evaluate(struct demo *d, struct fg_message *message) {
     return status;
 }
 
-/* Good and defective parts in turn, as files that the camera takes in the order of their names. */
-static enum fg_status line_up(struct demo *d, struct fg_message *message) {
+/* Lines up good and defective parts in turn, as files that the camera takes in the order of their names. */
+static enum fg_status line_up_parts(struct demo *d, struct fg_message *message) {
     if (mkdir(d->line, 0777) && errno != EEXIST)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot create", d->line);
     for (uint32_t i = 0; i < PARTS; i++) {
@@ -173,7 +190,7 @@ static enum fg_status line_up(struct demo *d, struct fg_message *message) {
     return FG_OK;
 }
 
-static enum fg_status infer_all(struct demo *d, struct fg_message *message) {
+static enum fg_status infer_parts(struct demo *d, struct fg_message *message) {
     char json[4096], line[8192];
     const char *arguments[PARTS + 4] = {"infer", d->bundle, "--json"};
     for (uint32_t i = 0; i < PARTS; i++)
@@ -194,17 +211,17 @@ static enum fg_status infer_all(struct demo *d, struct fg_message *message) {
     return status;
 }
 
-static const char *verdict_name(enum fg_verdict verdict) {
+static const char *name_verdict(enum fg_verdict verdict) {
     return verdict == FG_PASS ? "PASS" : verdict == FG_DEFECT ? "DEFECT" : "INOPERATIVE";
 }
 
 /* Prints every part, and returns how many verdicts differ from flawgate infer's. */
-static uint32_t compare(const struct demo *d) {
+static uint32_t compare_verdicts(const struct demo *d) {
     uint32_t different = 0;
     printf("part  truth         verdict over Modbus  score   trigger to verdict\n");
     for (uint32_t i = 0; i < PARTS; i++) {
         const struct fg_demo_verdict *v = &d->verdict[i];
-        const char *verdict = verdict_name(v->verdict);
+        const char *verdict = name_verdict(v->verdict);
         const bool wrong = (v->verdict == FG_PASS) != (d->part[i].defect == FG_PICTURE_GOOD);
         const bool differs = strcmp(verdict, d->part[i].judged) != 0;
         different += differs;
@@ -215,48 +232,54 @@ static uint32_t compare(const struct demo *d) {
     return different;
 }
 
-/* Two overlays of each kind to look at. */
+/* Draws overlays to look at. */
 static enum fg_status draw_overlays(struct demo *d, struct fg_message *message) {
     char folder[4096], out[4096];
     enum fg_status status = make_path(folder, d->folder, "overlays", message);
     if (status == FG_OK && mkdir(folder, 0777) && errno != EEXIST)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot create", folder);
-    uint32_t drawn[FG_PICTURE_DEFECTS] = {0};
+    uint32_t drawn[FG_PICTURE_DEFECTS] = {0}, all = 0;
+    struct fg_progress progress;
+    fg_progress_begin(&progress, "drawing overlay", false);
     for (uint32_t i = 0; i < PARTS && status == FG_OK; i++) {
         const enum fg_picture_defect defect = d->part[i].defect;
-        if (drawn[defect]++ >= 2)
+        if (drawn[defect] >= OVERLAYS)
             continue;
-        snprintf(out, sizeof out, "%.3500s/%s-%u.png", folder, fg_picture_defect_name(defect), drawn[defect]);
-        const char *const arguments[] = {"infer", d->bundle, d->part[i].picture, "--overlay", out, NULL};
+        snprintf(out, sizeof out, "%.3500s/%s-%u.png", folder, fg_picture_defect_name(defect),
+                 ++drawn[defect]);
+        const char *const arguments[] = {"infer",   d->bundle, d->part[i].picture, "--overlay", out,
+                                         "--quiet", NULL};
         status = fg_process_run("flawgate", arguments, "/dev/null", 1, message);
+        fg_progress_count(&progress, ++all, OVERLAYS * FG_PICTURE_DEFECTS);
     }
+    fg_progress_clear(&progress);
     if (status == FG_OK)
         printf("Overlays to look at are in %s\n", folder);
     return status;
 }
 
-static bool require(const char *what, double value, const char *sign, double bound, bool met) {
+static bool print_requirement(const char *what, double value, const char *sign, double bound, bool met) {
     printf("%-4s %-52s %.2f %%, must be %s %.0f %%\n", met ? "ok" : "NO", what, 100 * value, sign,
            100 * bound);
     return met;
 }
 
-static bool judge_demo(const struct demo *d, uint32_t different) {
-    heading("What must hold");
+static bool check_figures(const struct demo *d, uint32_t different) {
+    print_heading("What must hold");
     const double rejects = d->false_rejects / d->good, detection = d->detected / d->defective;
-    bool good = require("image AUROC", d->auroc, "at least", LEAST_AUROC, d->auroc >= LEAST_AUROC);
-    good = require("good parts rejected", rejects, "at most", MOST_FALSE_REJECTS,
-                   rejects <= MOST_FALSE_REJECTS) &&
+    bool good = print_requirement("image AUROC", d->auroc, "at least", LEAST_AUROC, d->auroc >= LEAST_AUROC);
+    good = print_requirement("good parts rejected", rejects, "at most", MOST_FALSE_REJECTS,
+                             rejects <= MOST_FALSE_REJECTS) &&
            good;
-    good = require("defective parts detected", detection, "at least", LEAST_DETECTION,
-                   detection >= LEAST_DETECTION) &&
+    good = print_requirement("defective parts detected", detection, "at least", LEAST_DETECTION,
+                             detection >= LEAST_DETECTION) &&
            good;
     printf("%-4s verdicts over Modbus that differ from flawgate infer's: %u\n", different ? "NO" : "ok",
            different);
     return good && !different;
 }
 
-static enum fg_status run(struct demo *d, bool *good, struct fg_message *message) {
+static enum fg_status run_demo(struct demo *d, bool *good, struct fg_message *message) {
     enum fg_status status = FG_OK;
     if (mkdir(d->folder, 0777) && errno != EEXIST)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot create", d->folder);
@@ -277,60 +300,45 @@ static enum fg_status run(struct demo *d, bool *good, struct fg_message *message
     if (status == FG_OK)
         status = make_pictures(d, message);
     if (status == FG_OK) {
-        heading("Training on the good parts");
-        status = train(d->category, d->bundle, d->teacher, EPOCHS, message);
+        print_heading("Training on the good parts");
+        status = train_bundle(d->category, d->bundle, d->teacher, EPOCHS, message);
     }
     if (status == FG_OK) {
-        heading("The same with a random teacher, to compare");
-        status = train(d->category, d->plain, "random", RANDOM_EPOCHS, message);
+        print_heading("The same with a random teacher, to compare");
+        status = train_bundle(d->category, d->plain, "random", RANDOM_EPOCHS, message);
     }
     if (status == FG_OK)
-        status = evaluate(d, message);
+        status = evaluate_bundles(d, message);
     if (status == FG_OK) {
-        heading("The line: every part triggered, every verdict read over Modbus");
-        status = line_up(d, message);
+        print_heading("The line: every part triggered, every verdict read over Modbus");
+        status = line_up_parts(d, message);
     }
     if (status == FG_OK)
-        status = infer_all(d, message);
+        status = infer_parts(d, message);
     if (status == FG_OK)
         status = fg_demo_line(d->folder, d->bundle, d->line, PARTS, d->verdict, message);
     if (status == FG_OK) {
-        const uint32_t different = compare(d);
+        const uint32_t different = compare_verdicts(d);
         status = draw_overlays(d, message);
-        *good = judge_demo(d, different);
+        *good = check_figures(d, different);
     }
     free(absolute);
     return status;
 }
 
 int fg_tool_demo(int argc, char **argv) {
-    static const struct option names[] = {{"teacher", required_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
     static struct demo demo;
     struct fg_message message;
-    demo.folder = "flawgate-demo";
-    opterr = 0;
-    optind = 1;
-    int option;
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (option != 't') {
-            fputs(fg_help_demo, stderr);
-            return 2;
-        }
-        snprintf(demo.teacher, sizeof demo.teacher, "%s", optarg);
-    }
-    if (argc - optind > 1) {
-        fputs(fg_help_demo, stderr);
-        return 2;
-    }
-    if (optind < argc)
-        demo.folder = argv[optind];
-    bool good = false;
+    bool over, good = false;
     const int64_t start = fg_clock_ns();
-    enum fg_status status = run(&demo, &good, &message);
-    if (status != FG_OK) {
-        fprintf(stderr, "flawgate demo: %s\n", message.text);
-        return fg_exit_status(status);
-    }
+    enum fg_status status = fg_usage_read(&USAGE, &argc, argv, &demo, &over, &message);
+    if (over)
+        return 0;
+    demo.folder = argc > 1 ? argv[1] : "flawgate-demo";
+    if (status == FG_OK)
+        status = run_demo(&demo, &good, &message);
+    if (status != FG_OK)
+        return fg_usage_fail(&USAGE, status, &message);
     printf("%s, in %.0f s\n", good ? "All of it holds" : "Not all of it holds",
            (double)(fg_clock_ns() - start) / 1e9);
     return good ? 0 : 1;

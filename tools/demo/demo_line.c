@@ -1,3 +1,4 @@
+/* Writes the configuration, starts the daemon, passes the parts and reads their verdicts. */
 #include "tools/demo/demo_line.h"
 
 #include <arpa/inet.h>
@@ -13,6 +14,7 @@
 
 #include "board/gpio/simulated.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/progress.h"
 #include "runtime/modbus/registers.h"
 #include "tools/demo/process.h"
 
@@ -85,9 +87,9 @@ static bool read_status(const struct line *l, enum fg_status_bit bit) {
 
 static enum fg_status start(struct line *l, const char *folder, struct fg_message *message) {
     char log[4096];
-    snprintf(log, sizeof log, "%s/plan.txt", folder);
+    snprintf(log, sizeof log, "%s/line.log", folder);
     const char *const arguments[] = {"-c", l->config, NULL};
-    enum fg_status status = fg_process_start("flawgated", arguments, log, &l->daemon, message);
+    enum fg_status status = fg_process_start("flawgated", arguments, STDERR_FILENO, log, &l->daemon, message);
     if (status != FG_OK)
         return status;
     l->client = modbus_new_tcp("127.0.0.1", l->port);
@@ -96,7 +98,7 @@ static enum fg_status start(struct line *l, const char *folder, struct fg_messag
     const int64_t deadline = fg_clock_ns() + PATIENCE;
     while (!connected(l) || !read_status(l, FG_STATUS_TRIGGER_READY)) {
         if (fg_clock_ns() > deadline || kill(l->daemon, 0))
-            return fg_fail(message, FG_ENVIRONMENT, "flawgated did not become ready; what it said is above");
+            return fg_fail(message, FG_ENVIRONMENT, "flawgated did not become ready; %.300s says why", log);
         pause_briefly();
     }
     status = fg_simulated_join(l->board, &l->simulated, message);
@@ -159,8 +161,13 @@ enum fg_status fg_demo_line(const char *folder, const char *bundle, const char *
     enum fg_status status = write_config(&line, folder, bundle, pictures, message);
     if (status == FG_OK)
         status = start(&line, folder, message);
-    for (uint32_t i = 0; i < count && status == FG_OK; i++)
+    struct fg_progress progress;
+    fg_progress_begin(&progress, "passing part", false);
+    for (uint32_t i = 0; i < count && status == FG_OK; i++) {
         status = pass_part(&line, i + 1, &verdicts[i], message);
+        fg_progress_count(&progress, i + 1, count);
+    }
+    fg_progress_clear(&progress);
     stop(&line);
     return status;
 }

@@ -11,7 +11,8 @@
 #include <string.h>
 
 #include "kernels/philox.h"
-#include "runtime/base/clock.h"
+#include "runtime/base/progress.h"
+#include "runtime/base/usage.h"
 #include "runtime/engine/device.h"
 #include "runtime/weights/safetensors.h"
 #include "tools/demo/picture_texture.h"
@@ -19,7 +20,6 @@
 
 #define SIDE 128
 #define BATCH 32
-#define STEPS 1500
 #define SEED 1
 #define RATE 2e-3
 
@@ -36,6 +36,17 @@ struct teach {
     uint32_t step, steps;
     struct fg_message message;
 };
+
+static const struct fg_usage USAGE = {
+    .name = "flawgate-teach",
+    .takes = "OUT.safetensors [STEPS]",
+    .least = 1,
+    .most = 2,
+    .about = "Trains the demo's teacher to tell procedural textures apart, in STEPS steps (1500), and writes "
+             "it.\n",
+};
+static const struct fg_option STEPS = {"STEPS", FG_OPTION_NUMBER, offsetof(struct teach, steps), "1500", 1,
+                                       1e6,     .value = "N"};
 
 /* Makes a network of the teacher's nodes, now to be trained, and the head. */
 static enum fg_status make_network(struct fg_network *net, struct fg_message *message) {
@@ -165,7 +176,8 @@ static enum fg_status train_step(struct teach *t, double *loss) {
 
 static enum fg_status train_teacher(struct teach *t) {
     double mean = 0;
-    const int64_t start = fg_clock_ns();
+    struct fg_progress progress;
+    fg_progress_begin(&progress, "", false);
     if (make_batch(t))
         return FG_ENVIRONMENT;
     while (t->step < t->steps) {
@@ -183,12 +195,10 @@ static enum fg_status train_teacher(struct teach *t) {
         if (status != FG_OK || failed)
             return status != FG_OK ? status : FG_ENVIRONMENT;
         mean = t->step == 1 ? loss : 0.98 * mean + 0.02 * loss;
-        if (t->step % 20 == 0) {
-            const double seconds = (double)(fg_clock_ns() - start) / 1e9;
-            fprintf(stderr, "step %u of %u, loss %.4f, %.1f pictures/s, %.0f s left\n", t->step, t->steps,
-                    mean, t->step * BATCH / seconds, seconds / t->step * (t->steps - t->step));
-        }
+        fg_progress_say(&progress, (double)t->step / t->steps, "step %u of %u, loss %.4f", t->step, t->steps,
+                        mean);
     }
+    fg_progress_clear(&progress);
     return FG_OK;
 }
 
@@ -201,20 +211,24 @@ static enum fg_status write_teacher(struct teach *t, const char *path) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 2 || argc > 3) {
-        fprintf(stderr, "usage: flawgate-teach OUT.safetensors [STEPS]\n");
-        return 2;
-    }
+    struct fg_message message;
+    bool over;
     struct teach *t = calloc(1, sizeof *t);
     if (!t)
-        return 3;
-    t->steps = argc == 3 ? (uint32_t)strtoul(argv[2], NULL, 10) : STEPS;
-    enum fg_status status = prepare_training(t);
-    if (status == FG_OK)
-        status = train_teacher(t);
-    if (status == FG_OK)
-        status = write_teacher(t, argv[1]);
-    if (status != FG_OK)
-        fprintf(stderr, "flawgate-teach: %s\n", t->message.text);
-    return fg_exit_status(status);
+        return fg_usage_fail(&USAGE, FG_ENVIRONMENT, &(struct fg_message){"no memory"});
+    enum fg_status status = fg_usage_read(&USAGE, &argc, argv, t, &over, &t->message);
+    if (status == FG_OK && !over) {
+        status = fg_option_put(&STEPS, t, argc > 2 ? argv[2] : STEPS.fallback, &t->message);
+        if (status != FG_OK)
+            fg_say_in(&t->message, STEPS.name);
+        if (status == FG_OK)
+            status = prepare_training(t);
+        if (status == FG_OK)
+            status = train_teacher(t);
+        if (status == FG_OK)
+            status = write_teacher(t, argv[1]);
+    }
+    message = t->message;
+    free(t);
+    return status == FG_OK ? 0 : fg_usage_fail(&USAGE, status, &message);
 }

@@ -17,7 +17,7 @@ struct writer {
     const struct fg_picture_set *set;
     uint8_t *rgb, *mask;
     uint32_t written, parts;
-    fg_picture_set_function *progress;
+    fg_progress_function *progress;
     void *argument;
 };
 
@@ -68,7 +68,7 @@ static enum fg_status write_parts(struct writer *w, const char *split, enum fg_p
 }
 
 enum fg_status fg_picture_set_write(const char *folder, const struct fg_picture_set *set,
-                                    fg_picture_set_function *progress, void *argument,
+                                    fg_progress_function *progress, void *argument,
                                     struct fg_message *message) {
     const size_t pixels = (size_t)set->size * (size_t)set->size;
     struct writer w = {.folder = folder,

@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "runtime/base/progress.h"
 #include "runtime/base/status.h"
 
 struct fg_picture_set {
@@ -22,13 +23,10 @@ struct fg_picture_set {
     uint32_t defective; /* parts to test with for each defect */
 };
 
-/* Is called after each part with the number of parts that are written, and of all parts. */
-typedef void fg_picture_set_function(void *argument, uint32_t written, uint32_t parts);
-
-/* Makes the folders that are not there yet and writes every picture; no two show the same part. progress is
- * called after each part. */
+/* Makes the folders that are not there yet and writes every picture; no two show the same part. progress,
+ * called after each part, may be NULL. FG_ENVIRONMENT names the file or folder that could not be written. */
 enum fg_status fg_picture_set_write(const char *folder, const struct fg_picture_set *set,
-                                    fg_picture_set_function *progress, void *argument,
+                                    fg_progress_function *progress, void *argument,
                                     struct fg_message *message);
 
 #endif

@@ -11,8 +11,8 @@
 
 #define MOST_ARGUMENTS 1024
 
-enum fg_status fg_process_start(const char *program, const char *const *arguments, const char *output,
-                                pid_t *child, struct fg_message *message) {
+enum fg_status fg_process_start(const char *program, const char *const *arguments, int descriptor,
+                                const char *output, pid_t *child, struct fg_message *message) {
     char own[4096], path[4096 + 64];
     const ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
     if (length < 0)
@@ -26,13 +26,13 @@ enum fg_status fg_process_start(const char *program, const char *const *argument
             return fg_fail(message, FG_USAGE, "%s: more than %d arguments", program, MOST_ARGUMENTS);
         argv[i + 1] = (char *)(size_t)arguments[i];
     }
-    const int file = output ? open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : STDOUT_FILENO;
+    const int file = output ? open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : descriptor;
     if (file < 0)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot create", output);
     fflush(stdout);
     *child = fork();
     if (*child == 0) {
-        dup2(file, STDOUT_FILENO);
+        dup2(file, descriptor);
         execv(path, argv);
         _exit(127);
     }
@@ -52,7 +52,7 @@ int fg_process_wait(pid_t child) {
 enum fg_status fg_process_run(const char *program, const char *const *arguments, const char *output, int most,
                               struct fg_message *message) {
     pid_t child;
-    enum fg_status status = fg_process_start(program, arguments, output, &child, message);
+    enum fg_status status = fg_process_start(program, arguments, STDOUT_FILENO, output, &child, message);
     if (status != FG_OK)
         return status;
     const int result = fg_process_wait(child);

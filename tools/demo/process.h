@@ -13,10 +13,10 @@
 #include "runtime/base/status.h"
 
 /* Starts PROGRAM of this program's own folder. arguments end with NULL and leave the program's name out.
- * output: a file that takes standard output (NULL: this program's own). FG_ENVIRONMENT when it cannot be
- * started. */
-enum fg_status fg_process_start(const char *program, const char *const *arguments, const char *output,
-                                pid_t *child, struct fg_message *message);
+ * output: a file that takes what the program writes to descriptor, STDOUT_FILENO or STDERR_FILENO; NULL: it
+ * writes where this program does. FG_ENVIRONMENT when it cannot be started. */
+enum fg_status fg_process_start(const char *program, const char *const *arguments, int descriptor,
+                                const char *output, pid_t *child, struct fg_message *message);
 
 /* Waits for the end of a child; gives its exit status, or 128 plus the signal that ended it. */
 int fg_process_wait(pid_t child);

@@ -29,7 +29,7 @@ struct fg_trainer {
     void *frozen,
         *moments; /* the host's copies, or the first replica's own segments where that is the host's memory */
     uint32_t *order;
-    struct fg_progress counters;
+    struct fg_trainer_counters counters;
     size_t bytes;
 };
 
@@ -175,7 +175,7 @@ enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_wei
         fg_trainer_close(t);
         return status;
     }
-    t->counters = (struct fg_progress){
+    t->counters = (struct fg_trainer_counters){
         .loss = INFINITY, .best_loss = INFINITY, .reference_loss = INFINITY, .limit = count_epochs(t)};
     *trainer = t;
     return FG_OK;
@@ -313,7 +313,7 @@ static enum fg_status validate_epoch(struct fg_trainer *t, float *loss, struct f
 }
 
 static void judge_epoch(struct fg_trainer *t, float loss) {
-    struct fg_progress *c = &t->counters;
+    struct fg_trainer_counters *c = &t->counters;
     c->loss = loss;
     if (loss < c->best_loss) {
         c->best_loss = loss;
@@ -363,7 +363,7 @@ enum fg_status fg_trainer_epoch(struct fg_trainer *trainer, fg_step_function *st
     return FG_OK;
 }
 
-const struct fg_progress *fg_trainer_counters(const struct fg_trainer *trainer) {
+const struct fg_trainer_counters *fg_trainer_counters(const struct fg_trainer *trainer) {
     return &trainer->counters;
 }
 
@@ -378,7 +378,7 @@ const struct fg_weights *fg_trainer_best(const struct fg_trainer *trainer) {
 static struct fg_state make_state(const struct fg_trainer *t, const uint8_t *data_hash) {
     const struct fg_network_spec *spec = &t->weights.network->spec;
     const struct fg_training *training = &t->training;
-    const struct fg_progress *c = &t->counters;
+    const struct fg_trainer_counters *c = &t->counters;
     struct fg_state s = {.seed = training->seed,
                          .step = c->step,
                          .backbone = (uint32_t)spec->backbone,
@@ -478,14 +478,14 @@ enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path, c
     memcpy(t->best.block + t->best.moving, t->weights.block + t->weights.moving,
            t->weights.bytes - t->weights.moving);
     const uint32_t limit = t->counters.limit;
-    t->counters = (struct fg_progress){.epoch = stored.epoch,
-                                       .step = stored.step,
-                                       .loss = stored.loss,
-                                       .best_loss = stored.best_loss,
-                                       .best_epoch = stored.best_epoch,
-                                       .reference_loss = stored.reference_loss,
-                                       .stale = stored.stale,
-                                       .limit = limit};
+    t->counters = (struct fg_trainer_counters){.epoch = stored.epoch,
+                                               .step = stored.step,
+                                               .loss = stored.loss,
+                                               .best_loss = stored.best_loss,
+                                               .best_epoch = stored.best_epoch,
+                                               .reference_loss = stored.reference_loss,
+                                               .stale = stored.stale,
+                                               .limit = limit};
     t->counters.finished =
         stored.epoch >= limit || (stored.stale >= t->training.patience && stored.step >= LEAST_STEPS);
     return start_replicas(t, message);

@@ -36,7 +36,7 @@ struct fg_pictures {
 };
 
 /* Where training stands. Everything here is in NAME.state. */
-struct fg_progress {
+struct fg_trainer_counters {
     uint32_t epoch;       /* epochs done */
     uint64_t step;        /* Adam's t */
     float loss;           /* the last epoch's held-out loss: sum over levels, mean over pictures */
@@ -67,7 +67,7 @@ typedef void fg_step_function(void *argument, uint32_t pictures);
 enum fg_status fg_trainer_epoch(struct fg_trainer *trainer, fg_step_function *step, void *argument,
                                 struct fg_message *message);
 
-const struct fg_progress *fg_trainer_counters(const struct fg_trainer *trainer);
+const struct fg_trainer_counters *fg_trainer_counters(const struct fg_trainer *trainer);
 
 /* Bytes of memory that training takes, without the pictures. */
 size_t fg_trainer_memory(const struct fg_trainer *trainer);

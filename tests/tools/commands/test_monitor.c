@@ -1,5 +1,4 @@
 /* flawgate monitor against a server whose line is known. */
-#include <getopt.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +19,6 @@ static int monitor(const char *port, const char *extra, char *output, size_t siz
     fflush(stdout);
     int saved = dup(STDOUT_FILENO);
     assert_true(dup2(fileno(file), STDOUT_FILENO) >= 0);
-    optind = 0; /* from the beginning again */
     int status = fg_tool_monitor(extra ? 4 : 3, argv);
     fflush(stdout);
     assert_true(dup2(saved, STDOUT_FILENO) >= 0);

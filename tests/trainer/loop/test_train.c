@@ -92,7 +92,7 @@ static struct fg_training recipe(uint32_t limit) {
 
 static void same_weights(const struct fg_trainer *a, const struct fg_trainer *b) {
     assert_memory_equal(fg_trainer_best(a)->block, fg_trainer_best(b)->block, fg_trainer_best(a)->bytes);
-    assert_memory_equal(fg_trainer_counters(a), fg_trainer_counters(b), sizeof(struct fg_progress));
+    assert_memory_equal(fg_trainer_counters(a), fg_trainer_counters(b), sizeof(struct fg_trainer_counters));
 }
 
 static void test_learns(void **state) {
@@ -101,7 +101,7 @@ static void test_learns(void **state) {
     epochs(trainer, 1);
     const float first = fg_trainer_counters(trainer)->loss;
     epochs(trainer, 11);
-    const struct fg_progress *c = fg_trainer_counters(trainer);
+    const struct fg_trainer_counters *c = fg_trainer_counters(trainer);
     printf("held-out loss %.4f after 1 epoch, best %.4f of epoch %u after 12\n", (double)first,
            (double)c->best_loss, c->best_epoch);
     assert_true(c->best_loss < 0.5f * first);
