@@ -11,7 +11,7 @@
 
 struct fg_backend;
 
-#define FG_MAX_DEVICES 8 /* of a group */
+#define FG_MAX_DEVICES 8 /* a group has no more */
 
 /* One operator on one backend. A NULL backward means that the operator has none. */
 struct fg_kernel {
@@ -40,8 +40,8 @@ struct fg_device {
     bool host_memory;  /* segments are ordinary memory: upload and download are copies inside it */
 };
 
-/* What reserve gives: memory that the device computes in; or memory that the host too reads and writes, at the same
- * address, for FG_SEGMENT_IO and FG_SEGMENT_FRAME. The same where the device is the host. */
+/* What reserve gives: memory that the device computes in; or memory that the host too reads and writes, at
+ * the same address, for FG_SEGMENT_IO and FG_SEGMENT_FRAME. The same where the device is the host. */
 enum fg_store { FG_STORE_DEVICE, FG_STORE_HOST };
 
 /* What preparing a program took, and its first run after that. */
@@ -54,7 +54,7 @@ struct fg_backend {
     const char *version;
     enum fg_dtype compute; /* type of weights of convolutions and of values between steps, when judging */
     struct fg_device device;
-    struct fg_prepare_times times;  /* of the last program; zero where a backend does none of it */
+    struct fg_prepare_times times;  /* what the last program took; zero where a backend does none of it */
     const struct fg_kernel *kernel; /* [FG_OPERATORS] */
 
     /* One block of memory, aligned to FG_ALIGNMENT and zeroed, given back by release. */
@@ -69,8 +69,8 @@ struct fg_backend {
     enum fg_status (*download)(struct fg_backend *backend, void *host, const void *device, size_t bytes,
                                struct fg_message *message);
 
-    /* Prepares a planned program whose frozen weights are in place. May allocate and take seconds. Again after the
-     * weights have changed. */
+    /* Prepares a planned program whose frozen weights are in place. May allocate and take seconds. Again
+     * after the weights have changed. */
     enum fg_status (*prepare)(struct fg_backend *backend, const struct fg_program *program,
                               const struct fg_memory *memory, struct fg_message *message);
     /* Forgets what prepare and submit keep of a program, before it ends. Not while it runs. */
@@ -83,8 +83,8 @@ struct fg_backend {
      * look). FG_TIMEOUT: it still runs. Otherwise the run's own status; FG_OK when there was none. */
     enum fg_status (*poll)(struct fg_backend *backend, int64_t deadline_ns, struct fg_message *message);
 
-    /* The mean of count float32 values over the backends of a group (members of them, this one the first), in place on
-     * each; ended when it returns. NULL where a backend cannot. */
+    /* The mean of count float32 values over the backends of a group (members of them, this one the first), in
+     * place on each; ended when it returns. NULL where a backend cannot. */
     enum fg_status (*share)(struct fg_backend *const *group, float *const *values, uint32_t members,
                             size_t count, struct fg_message *message);
 

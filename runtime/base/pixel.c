@@ -1,3 +1,4 @@
+/* Sizes and names of the pixel formats, and what is seen of a frame. */
 #include "runtime/base/pixel.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* Fills messages, and gives the exit status of a program. */
 #include "runtime/base/status.h"
 
 #include <stdarg.h>

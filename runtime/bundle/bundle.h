@@ -2,9 +2,9 @@
  *
  * Layout: magic "FGB1" + version; header = typed, length-prefixed fields, each with a must-understand bit; a
  * table of tensors; the tensors, each its own zlib stream. Batch norm is folded into the convolutions;
- * nothing else is composed. The exact format is described in runtime/bundle/format.h. Every field is bounded before
- * it is used: the file is hostile until magic, version, counts, sizes, offsets, duplicates and hashes have
- * been checked, in that order. */
+ * nothing else is composed. The exact format is described in runtime/bundle/format.h. Every field is bounded
+ * before it is used: the file is hostile until magic, version, counts, sizes, offsets, duplicates and hashes
+ * have been checked, in that order. */
 #ifndef FG_RUNTIME_BUNDLE_BUNDLE_H
 #define FG_RUNTIME_BUNDLE_BUNDLE_H
 
@@ -22,7 +22,7 @@ struct fg_contract {
     char format[16];  /* "grey8", "rgb8": the source format */
 };
 
-/* How the threshold was found (network.md, issue's calibration): threshold = max(tail, largest). */
+/* How the threshold was found: threshold = max(tail, largest). */
 struct fg_calibration {
     float threshold;               /* score above it is DEFECT */
     float tail_quantile;           /* log-normal tail quantile at false_rejects */
@@ -44,7 +44,7 @@ struct fg_provenance {
     uint64_t unix_time;                  /* seconds */
     float held_out_loss;                 /* of the best epoch */
     uint32_t test_pictures;              /* of the category's test set, 0: it had none, or was not judged; */
-    float image_auroc, pixel_auroc, pro; /* on them (network.md section 8), 0 to 1; -1 where undefined */
+    float image_auroc, pixel_auroc, pro; /* of them (network.h, section 8), 0 to 1; -1 where undefined */
     char program[FG_TEXT_SIZE];          /* "flawgate-train 0.1" */
     char name[FG_NAME_SIZE];             /* the bundle's name: 64 ASCII bytes of the Modbus map */
 };
@@ -87,8 +87,8 @@ const char *fg_bundle_path(const struct fg_bundle *bundle);
  */
 const uint8_t *fg_bundle_key_id(const struct fg_bundle *bundle);
 
-/* Scratch that one call of fg_bundle_load or fg_bundle_send needs: inflate state and window, the compressed chunk,
- * a block shuffled and a block of values. */
+/* Scratch that one call of fg_bundle_load or fg_bundle_send needs: inflate state and window, the compressed
+ * chunk, a block shuffled and a block of values. */
 size_t fg_bundle_scratch(void);
 
 /* Inflates tensor i to float32 in NHWC order at values (fg_param_tensor's count), checking hash and exact
@@ -105,7 +105,8 @@ struct fg_bundle_sink {
     int64_t *read_ns; /* grows by what reading and checking took, the rest is inflating; NULL: nobody asks */
 };
 
-/* Like fg_bundle_load, into a sink. FG_INPUT, naming the tensor, also where a value is too large for float16. */
+/* Like fg_bundle_load, into a sink. FG_INPUT, naming the tensor, also where a value is too large for float16.
+ */
 enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32_t i, const struct fg_bundle_sink *sink,
                               void *scratch, struct fg_message *message);
 

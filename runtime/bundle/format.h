@@ -31,10 +31,10 @@
  *      92   8  u64 bytes of the stream, at least 1
  *     100  32  BLAKE2b-256 (no key) over the stream
  *
- * Entries are the network's folded parameters under the names of network.md (a batch norm's bias is what is
- * left of it; its weight, mean and variance are in the convolution before it), all and no other, in any
- * order; and, in a calibrated bundle, "self_test.input" (u8 {1, height, width, 3}) and "self_test.map"
- * (float32 {1, height, width, 1}).
+ * Entries are the network's folded parameters under the names of runtime/network/network.h (a batch norm's
+ * bias is what is left of it; its weight, mean and variance are in the convolution before it), all and no
+ * other, in any order; and, in a calibrated bundle, "self_test.input" (u8 {1, height, width, 3}) and
+ * "self_test.map" (float32 {1, height, width, 1}).
  *
  * A stream is one zlib stream (RFC 1950) over the values in blocks of 8192 (the last has the rest). In a
  * block the first bytes of all its values come first, then all second bytes, and so on: what changes little

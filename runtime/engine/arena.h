@@ -1,9 +1,9 @@
 /* The arena: all memory of the line, taken at start and never grown.
  *
- * One on the host, and one on the device where that has memory of its own. A block is divided into `fixed` (queues, frames, Modbus; sealed once it is laid out) and `banks`, each
- * for the largest bundle that the configuration admits. A bank is filled as a whole and emptied as a whole,
- * by one thread off the line's path, while another bank serves. Sizes are exact: high water equals the plan
- * or the plan is wrong. */
+ * One on the host, and one on the device where that has memory of its own. A block is divided into `fixed`
+ * (queues, frames, Modbus; sealed once it is laid out) and `banks`, each for the largest bundle that the
+ * configuration admits. A bank is filled as a whole and emptied as a whole, by one thread off the line's
+ * path, while another bank serves. Sizes are exact: high water equals the plan or the plan is wrong. */
 #ifndef FG_RUNTIME_ENGINE_ARENA_H
 #define FG_RUNTIME_ENGINE_ARENA_H
 
@@ -24,8 +24,9 @@ struct fg_bank {
     const char *name;    /* for messages */
 };
 
-/* Takes fixed + banks * bank_size bytes: of the host from the system, every page touched, where the device is the
- * host; else of the given store from the backend, which must outlive the arena. banks 0 to FG_MAX_BANKS. */
+/* Takes fixed + banks * bank_size bytes: of the host from the system, every page touched, where the device is
+ * the host; else of the given store from the backend, which must outlive the arena. banks 0 to FG_MAX_BANKS.
+ */
 enum fg_status fg_arena_open(struct fg_backend *backend, enum fg_store store, size_t fixed, size_t bank_size,
                              uint32_t banks, struct fg_arena **arena, struct fg_message *message);
 void fg_arena_close(struct fg_arena *arena);
@@ -38,8 +39,8 @@ struct fg_bank *fg_arena_bank(struct fg_arena *arena, uint32_t i);
 size_t fg_arena_size(const struct fg_arena *arena);
 size_t fg_arena_high_water(const struct fg_arena *arena);
 
-/* A piece, zeroed unless it is the device's; NULL with FG_ENVIRONMENT in *status when the bank is sealed or has no room (message says
- * how much was asked for, of what, and how much is left). */
+/* A piece, zeroed unless it is the device's; NULL with FG_ENVIRONMENT in *status when the bank is sealed or
+ * has no room (message says how much was asked for, of what, and how much is left). */
 enum fg_status fg_bank_take(struct fg_bank *bank, size_t bytes, const char *what, void **piece,
                             struct fg_message *message);
 /* No more takes: any later one is an error. */

@@ -1,3 +1,4 @@
+/* Finds the defect in a map and brings its box back to the frame. */
 #include "runtime/engine/defect.h"
 
 #include <string.h>

@@ -74,8 +74,8 @@ static void *load_object(struct fg_message *message) {
     return NULL;
 }
 
-/* A function of the object, which must be of this program's version. The object stays loaded: the CUDA runtime does not
- * bear being unloaded. */
+/* A function of the object, which must be of this program's version. The object stays loaded: the CUDA
+ * runtime does not bear being unloaded. */
 static enum fg_status find_function(const char *name, void *function, struct fg_message *message) {
     void *object = load_object(message);
     if (!object)

@@ -1,3 +1,4 @@
+/* Loads a bundle into a bank, and judges frames with it. */
 #include "runtime/engine/engine.h"
 
 #include <assert.h>
@@ -123,7 +124,7 @@ struct loading {
 struct destination {
     struct fg_backend *backend;
     char *data;
-    size_t size; /* of a value */
+    size_t size; /* bytes of a value */
 };
 
 static enum fg_status put_values(void *argument, size_t at, size_t count, const void *values,
@@ -180,7 +181,7 @@ static enum fg_status load_weights(struct fg_engine *engine, const struct fg_bun
     return FG_OK;
 }
 
-/* Divides the bank. Region by segment in the order of fg_engine_need. */
+/* Divides the bank, piece by piece in the order of fg_engine_need. */
 static enum fg_status take_memory(struct fg_engine *engine, void **scratch, struct fg_message *message) {
     const struct fg_engine_need *need = &engine->need;
     const size_t pixels = (size_t)engine->network.spec.height * (size_t)engine->network.spec.width;
@@ -351,7 +352,8 @@ enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg
     return FG_OK;
 }
 
-/* Where a frame is that the device cannot read, or whose rows lie further apart than was planned: rows side by side. */
+/* Where a frame is that the device cannot read, or whose rows lie further apart than was planned: rows side
+ * by side. */
 static void stage(struct fg_engine *engine, struct fg_frame *frame) {
     const size_t row = fg_pixel_row_bytes(frame->format, frame->width);
     const size_t rows = fg_pixel_frame_bytes(frame->format, frame->height, 1); /* with those of colour */

@@ -1,8 +1,8 @@
 /* Image files: decoded here and nowhere else; and the few formats that results are written in.
  *
  * A picture is 8-bit grey (1 channel) or RGB (3 channels), rows dense. 16-bit samples become round(v / 257);
- * alpha is dropped; a palette is expanded; CMYK is refused; EXIF orientation is ignored (network.md section
- * 1). */
+ * alpha is dropped; a palette is expanded; CMYK is refused; EXIF orientation is ignored
+ * (runtime/network/network.h, section 1). */
 #ifndef FG_RUNTIME_IMAGE_IMAGE_H
 #define FG_RUNTIME_IMAGE_IMAGE_H
 

@@ -1,3 +1,4 @@
+/* Derives what each step waits for, asks the backend for its needs, and gives activations their places. */
 #include "runtime/network/plan.h"
 
 #include <assert.h>
@@ -130,8 +131,8 @@ struct fg_step *fg_plan_step(struct fg_plan *plan, const struct fg_step *step, u
     return s;
 }
 
-/* Operands of a step, split by what it does to them. A tensor that is changed in place is in both lists. Both have
- * room for all that operands_of could add. */
+/* Operands of a step, split by what it does to them. A tensor that is changed in place is in both lists. Both
+ * have room for all that operands_of could add. */
 struct operands {
     const struct fg_tensor *read[2 * (FG_MAX_IN + FG_MAX_PARAM + FG_MAX_OUT)];
     const struct fg_tensor *write[FG_MAX_IN + 2 * FG_MAX_PARAM + FG_MAX_OUT];
@@ -336,7 +337,7 @@ static size_t place(struct item *const *order, uint32_t items, const struct item
 }
 
 /* Largest first is within a few percent of the floor on most networks. Where it is not, the item that reaches
- * the top moves to the front of the order and all are placed again: the best of so many rounds stays. */
+ * the top moves to the front of the order and all are placed again: the best of ROUNDS stays. */
 #define ROUNDS 64
 
 static size_t place_all(struct fg_plan *plan, struct item *item, uint32_t items, size_t floor, bool *conflict,

@@ -1,10 +1,10 @@
 /* Weights in and out, in the safetensors format: 8 bytes of header length (little-endian), a JSON header with
  * element type, shape and offsets of each tensor, the tensors' bytes.
  *
- * Names and shapes are PyTorch's (network.md); values come and go as float32 in our NHWC order: a stored
- * (d0, d1, kh, kw) is {d0, kh, kw, d1} here. The file is hostile until its header has been checked: strict
- * JSON of exactly the format's form, no name twice, tensors side by side from the header to the file's end.
- */
+ * Names and shapes are PyTorch's (runtime/network/network.h); values come and go as float32 in our NHWC
+ * order: a stored (d0, d1, kh, kw) is {d0, kh, kw, d1} here. The file is hostile until its header has been
+ * checked: strict JSON of exactly the format's form, no name twice, tensors side by side from the header to
+ * the file's end. */
 #ifndef FG_RUNTIME_WEIGHTS_SAFETENSORS_H
 #define FG_RUNTIME_WEIGHTS_SAFETENSORS_H
 

@@ -20,7 +20,7 @@ static bool begins(const char *name, const char *with) {
     return !strncmp(name, with, strlen(with));
 }
 
-/* What other programs keep beside the weights that are used: network.md section 2. */
+/* What other programs keep beside the weights that are used: runtime/network/network.h, section 2. */
 static bool is_skipped(const char *name) {
     static const char counter[] = ".num_batches_tracked";
     const char *bare = begins(name, PREFIX) ? name + strlen(PREFIX) : name;

@@ -1,5 +1,5 @@
-/* A backend of the CUDA backend's own kernels, run by the emulator: forward and backward of the operators that cuDNN
- * has not. The others' entries are empty. */
+/* A backend of the CUDA backend's own kernels, run by the emulator: forward and backward of the operators
+ * that cuDNN has not. The others' entries are empty. */
 #ifndef FG_TESTS_CUDA_EMULATED_H
 #define FG_TESTS_CUDA_EMULATED_H
 

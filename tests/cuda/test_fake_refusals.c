@@ -1,5 +1,5 @@
-/* What the fake runtime and the fake cuDNN refuse, each with the documented error: so that a mistake of the backend's
- * would show. */
+/* What the fake runtime and the fake cuDNN refuse, each with the documented error: so that a mistake of the
+ * backend's would show. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* RESIZE and NORMALISE (network.md section 1), ANOMALY_MAP (section 6). */
+/* RESIZE and NORMALISE (runtime/network/network.h, section 1), ANOMALY_MAP (section 6). */
 #include <math.h>
 #include <stdlib.h>
 
@@ -102,8 +102,8 @@ static void cut(const uint8_t *frame, const struct fg_tensor *in, const struct f
             int32_t to_y = y, to_x = x;
             for (int32_t turn = 0, h = r.height, w = r.width; turn < step->rotation / 90; turn++) {
                 const int32_t last_y = to_y, swap = h;
-                to_y =
-                    to_x; /* a quarter clockwise: what was at the left is above, what was below is at the left */
+                /* A quarter clockwise: what was at the left is above, what was below is at the left. */
+                to_y = to_x;
                 to_x = h - 1 - last_y;
                 h = w;
                 w = swap;

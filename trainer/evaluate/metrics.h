@@ -1,5 +1,5 @@
-/* How well a bundle tells good from defective (network.md section 8), computed exactly: every distinct score
- * is a threshold.
+/* How well a bundle tells good from defective (runtime/network/network.h, section 8), computed exactly: every
+ * distinct score is a threshold.
  *
  * Image and pixel AUROC, AP (sum over thresholds of the gain in recall times precision) and F1-max. PRO: each
  * 8-connected region of the ground truth weighs the same; area under the mean overlap against the

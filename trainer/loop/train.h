@@ -1,4 +1,5 @@
-/* The training loop: network.md section 7 on a set of pictures, an epoch at a time, resumable bit for bit.
+/* The training loop: runtime/network/network.h, section 7 on a set of pictures, an epoch at a time, resumable
+ * bit for bit.
  *
  * One thread drives the backend. After every epoch the held-out loss is taken with batch norm in inference
  * mode and without masks: it alone is reported, compared and stopped on. */
@@ -47,10 +48,10 @@ struct fg_progress {
 
 struct fg_trainer;
 
-/* Data parallel on count backends, a group where that is more than one: each has an equal share of a batch, of at least two
- * pictures. Takes memory, lays out the graphs; a device with memory of its own keeps the pictures where they fit, and reads them
- * from the host's where not. The network's weights start as weights holds them (moved in: the
- * trainer owns them from here on). */
+/* Data parallel on count backends, a group where that is more than one: each has an equal share of a batch,
+ * of at least two pictures. Takes memory, lays out the graphs; a device with memory of its own keeps the
+ * pictures where they fit, and reads them from the host's where not. The network's weights start as weights
+ * holds them (moved in: the trainer owns them from here on). */
 enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_weights *weights,
                                const struct fg_pictures *pictures, struct fg_backend *const *backends,
                                uint32_t count, struct fg_trainer **trainer, struct fg_message *message);

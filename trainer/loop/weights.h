@@ -23,8 +23,8 @@ void fg_weights_close(struct fg_weights *weights);
 /* First value of a parameter. */
 float *fg_weights_values(const struct fg_weights *weights, uint32_t param);
 
-/* Initialises by network.md section 7: normal with std sqrt(2 / (d0 kh kw)), biases 0, batch and group norm 1
- * and 0, variance 1. The teacher is drawn too when asked for (--teacher random). */
+/* Initialises by runtime/network/network.h, section 7: normal with std sqrt(2 / (d0 kh kw)), biases 0, batch
+ * and group norm 1 and 0, variance 1. The teacher is drawn too when asked for (--teacher random). */
 void fg_weights_draw(struct fg_weights *weights, uint64_t seed, bool teacher);
 
 /* Folds every batch norm into its convolution and writes the folded parameters to where a forward pass has

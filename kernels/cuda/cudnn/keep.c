@@ -1,6 +1,6 @@
-/* The file of measured choices: a line that says what it is, a line of facts, a line with the length and checksum of what
- * follows; then for each choice its description, APART or nothing, and its plan's text. Any doubt means that there is no
- * file. */
+/* The file of measured choices: a line that says what it is, a line of facts, a line with the length and
+ * checksum of what follows; then for each choice its description, APART or nothing, and its plan's text. Any
+ * doubt means that there is no file. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,14 +4,16 @@
 
 #include "kernels/cuda/cudnn/graph.h"
 
-/* What arithmetic engines may use. Sums are taken in float32, and the same input gives the same bits, in any case. */
+/* What arithmetic engines may use. Sums are taken in float32, and the same input gives the same bits, in any
+ * case. */
 enum fg_cudnn_math {
     FG_CUDNN_EXACT, /* float32 products of float32 values */
     FG_CUDNN_FAST,  /* tensor cores: float32 values as TF32 */
 };
 
-/* What cuDNN is asked for: the engines that it expects to be fast, or those that it has for anything; among these are some
- * that take most of a minute to compile, so they are for a graph that has none of the others. */
+/* What cuDNN is asked for: the engines that it expects to be fast, or those that it has for anything; among
+ * these are some that take most of a minute to compile, so they are for a graph that has none of the others.
+ */
 enum fg_cudnn_offer { FG_CUDNN_BEST, FG_CUDNN_FALLBACK, FG_CUDNN_OFFERS };
 
 #define FG_CUDNN_CANDIDATES 16
@@ -23,7 +25,7 @@ struct fg_cudnn_candidates {
     cudnnBackendDescriptor_t heuristic;
 };
 
-/* Asks cuDNN's heuristics for engines that need at most so many bytes of workspace. count may be 0. */
+/* Asks cuDNN's heuristics for engines that need at most this many bytes of workspace. count may be 0. */
 enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum fg_cudnn_offer offer,
                                         enum fg_cudnn_math math, size_t workspace,
                                         const struct fg_cudnn_target *target,
@@ -35,8 +37,9 @@ struct fg_cudnn_plan {
     size_t workspace; /* bytes */
 };
 
-/* Makes a plan of candidate i, which is used up; may compile it, which takes up to seconds. FG_USAGE: the engine does
- * not do this graph on this device, or needs more than so many bytes of workspace: try another. */
+/* Makes a plan of candidate i, which is used up; may compile it, which takes up to seconds. FG_USAGE: the
+ * engine does not do this graph on this device, or needs more than so many bytes of workspace: try another.
+ */
 enum fg_status fg_cudnn_plan_open(struct fg_cudnn_candidates *candidates, uint32_t i,
                                   const struct fg_cudnn_target *target, size_t workspace,
                                   struct fg_cudnn_plan *plan, struct fg_message *message);
