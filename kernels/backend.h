@@ -2,7 +2,13 @@
  *
  * A backend owns a device (the CPU, a GPU) and its threads or streams. Nothing else of it is visible. The
  * tests hold a second, slow and obvious implementation of this table in double precision, which is every
- * other one's reference. */
+ * other one's reference.
+ *
+ * Errors: FG_USAGE for a refused argument or step, FG_ENVIRONMENT for memory and threads, FG_TIMEOUT from
+ * submit and poll, FG_DEVICE_LOST for a device that only a new process can mend. Owner: who opens a backend
+ * closes it, after all that was made with it; tensors, programs and memory stay the caller's. Thread: one at
+ * a time submits, polls, prepares and forgets; reserve, release, reaches, upload and download may be called
+ * by another meanwhile. NULL: an argument may be NULL only where this says so; a message may. */
 #ifndef FG_KERNELS_BACKEND_H
 #define FG_KERNELS_BACKEND_H
 

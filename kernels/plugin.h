@@ -1,5 +1,9 @@
 /* A backend in a shared object of its own, which a program opens when it starts: it runs where the driver and
- * the libraries that the object needs are not installed. */
+ * the libraries that the object needs are not installed.
+ *
+ * Errors: FG_ENVIRONMENT where there is no device, no driver or no cuDNN. Owner: the program, which closes
+ * what it opens before it closes the object. Thread: any, one at a time. NULL: an argument may be NULL only
+ * where this says so; a message may. */
 #ifndef FG_KERNELS_PLUGIN_H
 #define FG_KERNELS_PLUGIN_H
 

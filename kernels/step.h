@@ -61,7 +61,10 @@
  *   frame is mirrored without repeating the edge, which keeps the order of colours. 10 and 12 bits become 8
  *   after that: (v + 2) / 4 and (v + 8) / 16, at most 255.
  *
- * ReLU, max pool and every maximum keep NaN (x > 0 ? x : 0 does not). */
+ * ReLU, max pool and every maximum keep NaN (x > 0 ? x : 0 does not).
+ *
+ * There are no functions here: a step and a program belong to whoever made them and are only read by a
+ * backend. */
 #ifndef FG_KERNELS_STEP_H
 #define FG_KERNELS_STEP_H
 

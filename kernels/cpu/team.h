@@ -1,7 +1,10 @@
 /* The threads of one lane: fork and join, without a queue.
  *
  * The caller of fg_team_run is thread 0; the team owns the others, which sleep between runs after a spin of
- * a few microseconds. */
+ * a few microseconds.
+ *
+ * Errors: FG_ENVIRONMENT from fg_team_open. Owner: who opens a team closes it. Thread: one caller at a time.
+ * NULL: fg_team_close takes it; no other argument may be, but for a message. */
 #ifndef FG_KERNELS_CPU_TEAM_H
 #define FG_KERNELS_CPU_TEAM_H
 

@@ -1,7 +1,9 @@
 /* Pixel formats of frames: what cameras give and RESIZE reads.
  *
  * Each is laid out as V4L2's format of the like name, in rows pitch bytes apart; kernels/step.h says what
- * they show as 8-bit RGB or grey. */
+ * they show as 8-bit RGB or grey.
+ *
+ * Errors: none. Owner: nothing is kept; a frame's pixels are its lender's. Thread: any. NULL: never. */
 #ifndef FG_RUNTIME_BASE_PIXEL_H
 #define FG_RUNTIME_BASE_PIXEL_H
 

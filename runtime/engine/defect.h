@@ -1,5 +1,7 @@
 /* Where the defect is: the 8-connected set of pixels above the threshold that holds the map's maximum
- * (runtime/network/network.h, section 6). */
+ * (runtime/network/network.h, section 6).
+ *
+ * Errors: none. Owner: the caller, of map and scratch. Thread: any. NULL: never. */
 #ifndef FG_RUNTIME_ENGINE_DEFECT_H
 #define FG_RUNTIME_ENGINE_DEFECT_H
 

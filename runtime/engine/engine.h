@@ -3,7 +3,13 @@
  * fg_engine_need says what a bundle takes before anything is loaded. fg_engine_open fills a bank: weights
  * inflated in parallel, plan, backend preparation, self-test, the first runs of a device that needs them.
  * After that no call takes memory. Several engines may live at once, each in its own bank; one backend runs
- * one of them at a time. */
+ * one of them at a time.
+ *
+ * Errors: FG_INPUT for a bundle or frame, FG_ENVIRONMENT for a bank without room, FG_TIMEOUT and
+ * FG_DEVICE_LOST from a run. Owner: who opens an engine closes it; bank and backend are the caller's and must
+ * outlive it; a frame stays lent until its run has ended. Thread: one at a time opens and judges on a
+ * backend, loading threads of its own apart. NULL: fg_engine_close takes it; no other argument may be, but
+ * for a message. */
 #ifndef FG_RUNTIME_ENGINE_ENGINE_H
 #define FG_RUNTIME_ENGINE_ENGINE_H
 

@@ -1,5 +1,8 @@
 /* From the network's nodes to steps of a plan, folded: every batch norm is inside the convolution before it.
- * What the engine serves, what the trainer validates with, and the frozen teacher of training. */
+ * What the engine serves, what the trainer validates with, and the frozen teacher of training.
+ *
+ * Errors: none here; a plan without room says so when it is finished. Owner: the caller, of the struct; plan
+ * and network must outlive it. Thread: the plan's. NULL: a draw may be; nothing else. */
 #ifndef FG_RUNTIME_NETWORK_FORWARD_H
 #define FG_RUNTIME_NETWORK_FORWARD_H
 

@@ -1,5 +1,9 @@
 /* The program that judges a frame, or a batch of frames that lie one behind the other: RESIZE, NORMALISE, the
- * folded network, a COSINE behind each F_G, ANOMALY_MAP. */
+ * folded network, a COSINE behind each F_G, ANOMALY_MAP.
+ *
+ * Errors: FG_ENVIRONMENT for memory, FG_USAGE for a network that the backend does not support. Owner: who
+ * opens it closes it; the network must outlive it. Thread: one at a time. NULL: no argument may be, but for a
+ * message. */
 #ifndef FG_RUNTIME_NETWORK_INFERENCE_H
 #define FG_RUNTIME_NETWORK_INFERENCE_H
 

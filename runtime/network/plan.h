@@ -3,7 +3,11 @@
  * A plan is built once: tensors, then steps in a legal order, then finish. It owns the program's arrays. Two
  * activations share memory only if every use of one happens before the first use of the other along the edges
  * that all executions keep: the order of a lane's steps, and waits. Waits are derived from the operands; a
- * step that writes or adds to what another lane touches waits for it. */
+ * step that writes or adds to what another lane touches waits for it.
+ *
+ * Errors: FG_ENVIRONMENT for memory, FG_USAGE from finish. Owner: who opens a plan closes it; tensors and
+ * steps are the plan's and end with it. Thread: one at a time. NULL: fg_plan_close takes it; no other
+ * argument may be, but for a message. */
 #ifndef FG_RUNTIME_NETWORK_PLAN_H
 #define FG_RUNTIME_NETWORK_PLAN_H
 

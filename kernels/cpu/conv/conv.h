@@ -2,7 +2,11 @@
  *
  * A convolution is a product: rows are output positions (image, y, x), depth is (ky, kx, channel of the
  * group), columns are output channels. x is {n, h, w, c}, out {n, oh, ow, oc}, a weight {oc, kernel, kernel,
- * c / groups}, all dense NHWC. */
+ * c / groups}, all dense NHWC.
+ *
+ * Errors: FG_OK always, as memory was planned. Owner: the caller, of all arrays. Thread: the lane's for what
+ * takes a backend; any for the rest, on places that no other writes. NULL: an argument may be NULL only where
+ * this says so; a message may. */
 #ifndef FG_KERNELS_CPU_CONV_CONV_H
 #define FG_KERNELS_CPU_CONV_CONV_H
 

@@ -1,4 +1,6 @@
-/* Inside the CPU backend: frames in a camera's own format, read a row at a time. */
+/* Inside the CPU backend: frames in a camera's own format, read a row at a time.
+ *
+ * Errors: none. Owner: the caller, of frame and rows. Thread: any. NULL: never. */
 #ifndef FG_KERNELS_CPU_OPERATORS_PIXEL_H
 #define FG_KERNELS_CPU_OPERATORS_PIXEL_H
 

@@ -9,7 +9,10 @@
  *
  * A transposed convolution is the gradient of a convolution by its input, whose filter has the same layout.
  * What lies before DATA and FILTER (the ReLU's gradient) and beside them (the bias's, the residual's) is
- * conv_tail.cu's. Values have the type of their tensors, biases are float32, sums are float32. */
+ * conv_tail.cu's. Values have the type of their tensors, biases are float32, sums are float32.
+ *
+ * Errors: as fg_cudnn_fail says. Owner: who opens a graph closes it. Thread: the one whose device it is.
+ * NULL: an argument may be NULL only where this says so; a message may. */
 #ifndef FG_KERNELS_CUDA_CUDNN_GRAPH_H
 #define FG_KERNELS_CUDA_CUDNN_GRAPH_H
 

@@ -1,4 +1,7 @@
-/* Execution plans of cuDNN graphs: which engines there are, making one, keeping it, running it. */
+/* Execution plans of cuDNN graphs: which engines there are, making one, keeping it, running it.
+ *
+ * Errors: as fg_cudnn_fail says (graph.h). Owner: who opens candidates or a plan closes them. Thread: the one
+ * whose device it is. NULL: an argument may be NULL only where this says so; a message may. */
 #ifndef FG_KERNELS_CUDA_CUDNN_PLAN_H
 #define FG_KERNELS_CUDA_CUDNN_PLAN_H
 
@@ -38,7 +41,7 @@ struct fg_cudnn_plan {
 };
 
 /* Makes a plan of candidate i, which is used up; may compile it, which takes up to seconds. FG_USAGE: the
- * engine does not do this graph on this device, or needs more than so many bytes of workspace: try another.
+ * engine does not do this graph on this device, or needs more than this many bytes of workspace: try another.
  */
 enum fg_status fg_cudnn_plan_open(struct fg_cudnn_candidates *candidates, uint32_t i,
                                   const struct fg_cudnn_target *target, size_t workspace,
@@ -51,7 +54,7 @@ enum fg_status fg_cudnn_plan_write(const struct fg_cudnn_plan *plan, char **text
 enum fg_status fg_cudnn_plan_read(const char *text, const struct fg_cudnn_target *target, size_t workspace,
                                   struct fg_cudnn_plan *plan, struct fg_message *message);
 
-/* Queues the plan on the stream of its handle. data: of each place that the part has, in device memory. */
+/* Queues the plan on the stream of its handle. data: a place in device memory for each that the part has. */
 enum fg_status fg_cudnn_plan_run(const struct fg_cudnn_plan *plan, cudnnHandle_t handle,
                                  void *const data[FG_CUDNN_PLACES], void *workspace,
                                  struct fg_message *message);

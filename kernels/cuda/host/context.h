@@ -1,4 +1,8 @@
-/* The CUDA backend's own state, for its host files. */
+/* The CUDA backend's own state, for its host files.
+ *
+ * Errors: as fg_cuda_fail says. Owner: the backend, from open to close; a program's part from prepare to
+ * forget. Thread: as kernels/backend.h says. NULL: an argument may be NULL only where this says so; a message
+ * may. */
 #ifndef FG_KERNELS_CUDA_HOST_CONTEXT_H
 #define FG_KERNELS_CUDA_HOST_CONTEXT_H
 

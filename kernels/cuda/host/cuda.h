@@ -1,4 +1,7 @@
-/* What the CUDA backend's own files share. */
+/* What the CUDA backend's own files share.
+ *
+ * Errors: FG_DEVICE_LOST where a launch or copy fails. Owner: the caller, of tensors and memory. Thread: the
+ * one that submits. NULL: an argument may be NULL only where this says so; a message may. */
 #ifndef FG_KERNELS_CUDA_HOST_CUDA_H
 #define FG_KERNELS_CUDA_HOST_CUDA_H
 

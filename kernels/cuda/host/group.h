@@ -1,4 +1,7 @@
-/* Backends on several GPUs of one machine as a group. */
+/* Backends on several GPUs of one machine as a group.
+ *
+ * Errors: FG_ENVIRONMENT where NCCL is not there. Owner: each member leaves before it is closed. Thread: one
+ * for the whole group. NULL: an argument may be NULL only where this says so; a message may. */
 #ifndef FG_KERNELS_CUDA_HOST_GROUP_H
 #define FG_KERNELS_CUDA_HOST_GROUP_H
 
