@@ -1,4 +1,6 @@
-"""A PLC: pymodbus, whose names differ from version to version (2.1 in Ubuntu 22.04, 3.0 in Debian 12)."""
+"""A PLC: pymodbus, whose names differ from version to version (2.1 in Ubuntu 22.04, 3.0 in Debian 12).
+
+Who uses it writes addresses as numbers: they check runtime/modbus/registers.h, and do not come from it."""
 import inspect
 import logging
 

@@ -181,6 +181,7 @@ static enum fg_status open_server(struct daemon *d, struct fg_message *message) 
         .writers = c->modbus.writers,
         .rules = {.low_first = c->modbus.word_order == FG_LOW_FIRST,
                   .slots = (uint16_t)c->view[0].bundles,
+                  .views = c->views,
                   .threshold = {(uint32_t)(c->threshold.min * 10000 + 0.5f),
                                 (uint32_t)(c->threshold.max * 10000 + 0.5f)},
                   .reject = {c->deadline_ms * 10 + c->reject.lead, 6000000},

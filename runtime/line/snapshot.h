@@ -2,7 +2,7 @@
  *
  * The line publishes one snapshot after everything that it does; each server (Modbus, monitor) reads a whole
  * one and answers from it. Nothing is locked: there is one writer, and a reader that meets it tries again.
- * Meanings and register numbers: line.md section 2. */
+ * Meanings and register numbers: runtime/modbus/registers.h. */
 #ifndef FG_RUNTIME_LINE_SNAPSHOT_H
 #define FG_RUNTIME_LINE_SNAPSHOT_H
 
@@ -47,18 +47,6 @@ static inline void fg_count(uint32_t *counter) {
     *counter += *counter != UINT32_MAX;
 }
 
-/* The coils' levels, by bit. The line sets them when it takes FG_COMMAND_COILS; edges are told apart by what
- * the snapshot shows. */
-enum fg_coil {
-    FG_COIL_TRIGGER_ENABLE = 1 << 0,
-    FG_COIL_TRIGGER = 1 << 1,
-    FG_COIL_RESULT_ACK = 1 << 2,
-    FG_COIL_CLEAR_FAULT = 1 << 3,
-    FG_COIL_OFFLINE = 1 << 4,
-    FG_COIL_RESET_COUNTERS = 1 << 5,
-    FG_COIL_COMMAND = 1 << 6,
-};
-
 /* Commands of holding register 2 that coil 6 carries out. */
 enum fg_command_code { FG_CODE_NONE = 0, FG_CODE_SELF_TEST = 1 };
 
@@ -85,7 +73,9 @@ struct fg_snapshot {
     bool busy, fault, exposure_complete, result_toggle, missed_trigger, result_overrun, updating, degraded;
     bool reject_active, heartbeat;
     uint16_t error; /* 0, or 16 and up while fault is latched */
-    uint8_t coils;  /* of enum fg_coil */
+    /* Levels, of enum fg_coil. The line sets them when it takes FG_COMMAND_COILS; edges are told apart by
+     * what the snapshot shows. */
+    uint8_t coils;
     struct fg_holding holding;
     bool unlocked; /* the code of register 7 was given */
 

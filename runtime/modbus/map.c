@@ -1,20 +1,11 @@
+/* Decodes requests, answers reads from the rows of registers.h, turns writes into commands for the line. */
 #include "runtime/modbus/map.h"
 
 #include <assert.h>
 #include <math.h>
 #include <string.h>
 
-enum holding_register {
-    SLOT = 0,
-    THRESHOLD = 1,
-    COMMAND = 2,
-    WATCHDOG = 3,
-    REJECT = 4, /* and 5 */
-    PULSE = 6,
-    UNLOCK = 7,
-};
-
-static uint16_t word_at(const uint8_t *bytes) {
+static uint16_t read_word(const uint8_t *bytes) {
     return (uint16_t)(bytes[0] << 8 | bytes[1]);
 }
 
@@ -42,7 +33,7 @@ static enum fg_modbus_exception decode_registers(const uint8_t *pdu, uint32_t si
         size != 6 + bytes)
         return FG_MODBUS_ILLEGAL_VALUE;
     for (uint32_t i = 0; i < request->count && i < FG_MODBUS_HOLDING_REGISTERS; i++)
-        request->values[i] = word_at(pdu + 6 + 2 * i);
+        request->values[i] = read_word(pdu + 6 + 2 * i);
     return FG_MODBUS_DONE;
 }
 
@@ -57,8 +48,8 @@ enum fg_modbus_exception fg_modbus_decode(const uint8_t *pdu, uint32_t size,
     assert(size >= 1 && size <= FG_MODBUS_MAX_PDU);
     *request = (struct fg_modbus_request){.function = pdu[0]};
     if (size >= 5) {
-        request->address = word_at(pdu + 1);
-        request->count = word_at(pdu + 3);
+        request->address = read_word(pdu + 1);
+        request->count = read_word(pdu + 3);
     }
     switch (request->function) {
     case FG_MODBUS_READ_COILS:
@@ -88,18 +79,65 @@ enum fg_modbus_exception fg_modbus_decode(const uint8_t *pdu, uint32_t size,
     }
 }
 
-/* ---- The tables as they are read ---- */
+/* ---- What the rows show ---- */
 
-static uint16_t u16(uint32_t value) {
-    return value > UINT16_MAX ? UINT16_MAX : (uint16_t)value;
-}
-
-/* x 10000; 4294967295 only for what is no number. */
-static uint32_t scaled(float value) {
+/* A value x scale, rounded; 4294967295 only for what is no number. */
+static uint32_t scale_u32(float value, double scale) {
     if (!isfinite(value))
         return UINT32_MAX;
-    double scale = round((double)value * 10000);
-    return scale <= 0 ? 0 : scale >= UINT32_MAX ? UINT32_MAX - 1 : (uint32_t)scale;
+    double scaled = round((double)value * scale);
+    return scaled <= 0 ? 0 : scaled >= UINT32_MAX ? UINT32_MAX - 1 : (uint32_t)scaled;
+}
+
+static uint32_t show_score(enum fg_verdict verdict, float score) {
+    return verdict == FG_INOPERATIVE ? UINT32_MAX : scale_u32(score, 10000);
+}
+
+static uint32_t show_reason(enum fg_verdict verdict, enum fg_reason reason) {
+    return verdict == FG_INOPERATIVE ? (uint32_t)reason : FG_REASON_NONE;
+}
+
+/* What only a defect has. */
+static uint32_t show_box(enum fg_verdict verdict, uint32_t value) {
+    return verdict == FG_DEFECT ? value : 0;
+}
+
+static uint32_t get_trigger_s(const struct fg_snapshot *s) {
+    return s->result.trigger_unix_ms > 0 ? (uint32_t)(s->result.trigger_unix_ms / 1000) : 0;
+}
+
+static uint32_t get_trigger_ms(const struct fg_snapshot *s) {
+    return s->result.trigger_unix_ms > 0 ? (uint32_t)(s->result.trigger_unix_ms % 1000) : 0;
+}
+
+static bool is_listening(uint32_t coils) {
+    return coils & FG_COIL_TRIGGER_ENABLE && !(coils & FG_COIL_OFFLINE);
+}
+
+static bool is_trigger_ready(const struct fg_snapshot *s) {
+    return s->able && is_listening(s->coils);
+}
+
+/* Whether the verdict of the result block is this one, and still to be read. */
+static bool is_shown(const struct fg_snapshot *s, enum fg_verdict verdict) {
+    return s->result_valid && !s->result_expired && s->result.verdict == verdict;
+}
+
+static uint16_t make_status_word(const struct fg_snapshot *s) {
+    uint32_t word = 0;
+#define ADD_BIT(address, name, text, value, meaning) word |= (uint32_t)(value) << (address);
+    FG_STATUS_BITS(ADD_BIT)
+#undef ADD_BIT
+    return (uint16_t)word;
+}
+
+/* ---- The tables as they are read ---- */
+
+/* One function for each type of a row. */
+
+static void put_u16(uint16_t *at, uint32_t value, bool low_first) {
+    (void)low_first;
+    *at = value > UINT16_MAX ? UINT16_MAX : (uint16_t)value;
 }
 
 static void put_u32(uint16_t *at, uint32_t value, bool low_first) {
@@ -107,104 +145,32 @@ static void put_u32(uint16_t *at, uint32_t value, bool low_first) {
     at[!low_first] = (uint16_t)value;
 }
 
-static uint16_t status_word(const struct fg_snapshot *s) {
-    bool enabled = s->coils & FG_COIL_TRIGGER_ENABLE && !(s->coils & FG_COIL_OFFLINE);
-    bool shown = s->result_valid && !s->result_expired;
-    const bool bit[FG_MODBUS_DISCRETE_INPUTS] = {
-        s->online,
-        s->able && enabled,
-        s->busy,
-        s->result_valid,
-        shown && s->result.verdict == FG_PASS,
-        shown && s->result.verdict == FG_DEFECT,
-        shown && s->result.verdict == FG_INOPERATIVE,
-        s->fault,
-        s->exposure_complete,
-        s->result_toggle,
-        s->missed_trigger,
-        s->result_overrun,
-        s->updating,
-        s->degraded,
-        s->reject_active,
-        s->heartbeat,
-    };
-    uint32_t word = 0;
-    for (uint32_t i = 0; i < FG_MODBUS_DISCRETE_INPUTS; i++)
-        word |= (uint32_t)bit[i] << i;
-    return (uint16_t)word;
+static void put_i32(uint16_t *at, int32_t value, bool low_first) {
+    put_u32(at, (uint32_t)value, low_first);
 }
 
-/* Registers 16 to 40. */
-static void put_result(uint16_t *table, const struct fg_snapshot *s, bool low) {
-    const struct fg_result *result = &s->result;
-    bool inoperative = result->verdict == FG_INOPERATIVE, defect = result->verdict == FG_DEFECT;
-    uint64_t unix_ms = result->trigger_unix_ms > 0 ? (uint64_t)result->trigger_unix_ms : 0;
-    table[16] = table[40] = s->result_sequence;
-    put_u32(table + 17, result->id, low);
-    table[19] = (uint16_t)result->verdict;
-    put_u32(table + 20, inoperative ? UINT32_MAX : scaled(result->score), low);
-    put_u32(table + 22, scaled(result->threshold), low);
-    table[24] = result->slot;
-    table[25] = inoperative ? (uint16_t)result->reason : 0;
-    if (defect) {
-        table[26] = result->x;
-        table[27] = result->y;
-        table[28] = result->w;
-        table[29] = result->h;
-        put_u32(table + 30, result->area, low);
-    }
-    put_u32(table + 32, (uint32_t)(unix_ms / 1000), low);
-    table[34] = (uint16_t)(unix_ms % 1000);
-    put_u32(table + 35, (uint32_t)result->encoder, low);
-    table[37] = u16(result->exposure);
-    table[38] = u16(result->inference);
-    table[39] = u16(result->total);
+static void put_f32(uint16_t *at, float value, bool low_first) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    put_u32(at, bits, low_first);
 }
 
-static void put_input_registers(uint16_t *table, const struct fg_snapshot *s, bool low) {
-    const struct fg_counters *c = &s->counters;
-    const uint32_t counter[] = {c->triggers,        c->pass, c->defect,        c->inoperative,
-                                c->missed_triggers, c->late, c->camera_errors, c->overruns};
-    memset(table, 0, FG_MODBUS_INPUT_REGISTERS * sizeof *table);
-    table[0] = status_word(s);
-    table[1] = s->error;
-    put_u32(table + 2, s->uptime_s, low);
-    put_u32(table + 4, 0x12345678, low);
-    put_u32(table + 6, 0x3f800000, low); /* 1.0 */
-    table[8] = s->results_queued;
-    put_result(table, s, low);
-    put_u32(table + 42, s->last_trigger_id, low);
-    table[44] = s->active_slot;
-    table[45] = s->outcome;
-    for (uint32_t i = 0; i < sizeof counter / sizeof *counter; i++)
-        put_u32(table + 48 + 2 * i, counter[i], low);
-    table[64] = u16(s->total_min);
-    table[65] = u16(s->total_mean);
-    table[66] = u16(s->total_p99);
-    table[67] = u16(s->total_max);
-    table[70] = u16(s->resident_mib);
-    table[71] = u16(s->arena_used_mib);
-    table[72] = u16(s->arena_size_mib);
-    table[73] = u16(s->gpu_free_mib);
-    table[74] = u16(scaled(s->drift));
-    table[75] = (uint16_t)s->drift_state;
-    put_u32(table + 80, s->configuration_checksum, low);
-    put_u32(table + 82, s->bundle_checksum, low);
-    table[84] = s->security_counter;
-    table[85] = s->version;
+static void put_text(uint16_t *at, const char text[FG_BUNDLE_NAME_SIZE], bool low_first) {
+    (void)low_first; /* text has no words */
     for (uint32_t i = 0; i < FG_BUNDLE_NAME_SIZE / 2; i++)
-        table[96 + i] = word_at((const uint8_t *)s->bundle_name + 2 * i);
+        at[i] = read_word((const uint8_t *)text + 2 * i);
 }
 
-static void put_holding_registers(uint16_t *table, const struct fg_snapshot *s, bool low) {
-    const struct fg_holding *holding = &s->holding;
-    table[SLOT] = holding->slot;
-    table[THRESHOLD] = u16(holding->threshold[0]);
-    table[COMMAND] = holding->command;
-    table[WATCHDOG] = holding->watchdog;
-    put_u32(table + REJECT, holding->reject, low);
-    table[PULSE] = holding->pulse;
-    table[UNLOCK] = 0;
+#define PUT_ROW(address, width, stride, name, type, text, unit, value, meaning)                              \
+    for (uint32_t v = 0; v < ((stride) > 0 ? FG_VIEWS : 1u); v++)                                            \
+        put_##type(table + (address) + (size_t)(stride)*v, value, low_first);
+
+static void put_input_registers(uint16_t *table, const struct fg_snapshot *s, bool low_first) {
+    FG_INPUT_REGISTERS(PUT_ROW)
+}
+
+static void put_holding_registers(uint16_t *table, const struct fg_snapshot *s, bool low_first) {
+    FG_HOLDING_REGISTERS(PUT_ROW)
 }
 
 static void put_bits(uint16_t *table, uint32_t bits, uint32_t count) {
@@ -214,12 +180,12 @@ static void put_bits(uint16_t *table, uint32_t bits, uint32_t count) {
 
 /* ---- Writes ---- */
 
-static void ask(struct fg_commands *commands, enum fg_command_kind kind, uint32_t value) {
+static void add_command(struct fg_commands *commands, enum fg_command_kind kind, uint32_t value) {
     assert(commands->count < FG_MAX_COMMANDS);
     commands->command[commands->count++] = (struct fg_command){.kind = kind, .value = value};
 }
 
-static bool within(uint32_t value, struct fg_modbus_range range) {
+static bool is_within(uint32_t value, struct fg_modbus_range range) {
     return value >= range.min && value <= range.max;
 }
 
@@ -231,7 +197,7 @@ static enum fg_modbus_exception write_coils(const struct fg_modbus_request *requ
         coils = request->values[i] ? coils | bit : coils & ~bit;
     }
     uint32_t rising = coils & ~(uint32_t)s->coils;
-    bool enabled = coils & FG_COIL_TRIGGER_ENABLE && !(coils & FG_COIL_OFFLINE);
+    bool listening = is_listening(coils);
 
     if (rising & FG_COIL_COMMAND) {
         if (s->holding.command != FG_CODE_SELF_TEST)
@@ -239,141 +205,192 @@ static enum fg_modbus_exception write_coils(const struct fg_modbus_request *requ
         if (s->outcome == FG_OUTCOME_RUNNING)
             return FG_MODBUS_BUSY;
     }
-    if (rising & FG_COIL_TRIGGER && enabled && !s->able) {
-        ask(commands, FG_COMMAND_MISSED_TRIGGER, 0);
+    if (rising & FG_COIL_TRIGGER && listening && !s->able) {
+        add_command(commands, FG_COMMAND_MISSED_TRIGGER, 0);
         return FG_MODBUS_BUSY;
     }
 
-    ask(commands, FG_COMMAND_COILS, coils);
-    if (rising & FG_COIL_TRIGGER && enabled)
-        ask(commands, FG_COMMAND_TRIGGER, 0);
+    add_command(commands, FG_COMMAND_COILS, coils);
+    if (rising & FG_COIL_TRIGGER && listening)
+        add_command(commands, FG_COMMAND_TRIGGER, 0);
     if (rising & FG_COIL_RESULT_ACK)
-        ask(commands, FG_COMMAND_RESULT_ACK, 0);
+        add_command(commands, FG_COMMAND_RESULT_ACK, 0);
     if (rising & FG_COIL_CLEAR_FAULT)
-        ask(commands, FG_COMMAND_CLEAR_FAULT, 0);
+        add_command(commands, FG_COMMAND_CLEAR_FAULT, 0);
     if (rising & FG_COIL_RESET_COUNTERS)
-        ask(commands, FG_COMMAND_RESET_COUNTERS, 0);
+        add_command(commands, FG_COMMAND_RESET_COUNTERS, 0);
     if (rising & FG_COIL_COMMAND)
-        ask(commands, FG_COMMAND_RUN, s->holding.command);
+        add_command(commands, FG_COMMAND_RUN, s->holding.command);
     return FG_MODBUS_DONE;
 }
 
-/* The holding registers of a write, by number. */
+/* The holding registers of a write, by address. */
 struct holding_write {
     bool has[FG_MODBUS_HOLDING_REGISTERS];
     uint16_t value[FG_MODBUS_HOLDING_REGISTERS];
-    uint32_t reject;
+    bool low_first;
 };
 
-static bool values_allowed(const struct holding_write *write, const struct fg_modbus_rules *rules) {
+static uint32_t get_pair(const struct holding_write *write, uint32_t address) {
+    return (uint32_t)write->value[address + write->low_first] << 16 |
+           write->value[address + !write->low_first];
+}
+
+/* Whether the write has a threshold of the view. Register 1 and 16 never come in one write: what lies between
+ * cannot be written. */
+static bool get_threshold(const struct holding_write *write, uint32_t view, uint32_t *threshold) {
+    uint32_t address = FG_HOLDING_VIEW_THRESHOLD + FG_VIEW_THRESHOLD_STRIDE * view;
+    bool small = view == 0 && write->has[FG_HOLDING_THRESHOLD];
+    *threshold = small ? write->value[FG_HOLDING_THRESHOLD] : get_pair(write, address);
+    return small || write->has[address];
+}
+
+static bool has_half_pair(const struct holding_write *write) {
+    for (uint32_t i = 0; i < FG_MODBUS_HOLDING_REGISTERS; i++) {
+        const struct fg_register *row = fg_register_find(&fg_holding_registers, i);
+        if (write->has[i] && row->width == 2 && !write->has[row->address + ((i - row->address) ^ 1)])
+            return true;
+    }
+    return false;
+}
+
+static bool are_values_allowed(const struct holding_write *write, const struct fg_modbus_rules *rules) {
+    const bool *has = write->has;
     const uint16_t *value = write->value;
-    if (write->has[SLOT] && value[SLOT] >= rules->slots)
+    uint32_t threshold;
+    for (uint32_t view = 0; view < FG_VIEWS; view++)
+        if (get_threshold(write, view, &threshold) &&
+            (view >= rules->views || (threshold != 0 && !is_within(threshold, rules->threshold))))
+            return false;
+    if (has[FG_HOLDING_SLOT] && value[FG_HOLDING_SLOT] >= rules->slots)
         return false;
-    if (write->has[THRESHOLD] && value[THRESHOLD] != 0 && !within(value[THRESHOLD], rules->threshold))
+    if (has[FG_HOLDING_COMMAND] && value[FG_HOLDING_COMMAND] != FG_CODE_NONE &&
+        value[FG_HOLDING_COMMAND] != FG_CODE_SELF_TEST)
         return false;
-    if (write->has[COMMAND] && value[COMMAND] != FG_CODE_NONE && value[COMMAND] != FG_CODE_SELF_TEST)
+    if (has[FG_HOLDING_REJECT] && !is_within(get_pair(write, FG_HOLDING_REJECT), rules->reject))
         return false;
-    if (write->has[REJECT] != write->has[REJECT + 1] ||
-        (write->has[REJECT] && !within(write->reject, rules->reject)))
+    if (has[FG_HOLDING_PULSE] && !is_within(value[FG_HOLDING_PULSE], rules->pulse))
         return false;
-    if (write->has[PULSE] && !within(value[PULSE], rules->pulse))
-        return false;
-    return !write->has[UNLOCK] || rules->unlock_code == 0 || value[UNLOCK] == 0 ||
-           value[UNLOCK] == rules->unlock_code;
+    return !has[FG_HOLDING_UNLOCK] || rules->unlock_code == 0 || value[FG_HOLDING_UNLOCK] == 0 ||
+           value[FG_HOLDING_UNLOCK] == rules->unlock_code;
+}
+
+static bool has_locked(const struct holding_write *write) {
+    uint32_t threshold;
+    for (uint32_t view = 0; view < FG_VIEWS; view++)
+        if (get_threshold(write, view, &threshold))
+            return true;
+    return write->has[FG_HOLDING_REJECT] || write->has[FG_HOLDING_PULSE];
 }
 
 static enum fg_modbus_exception write_registers(const struct fg_modbus_request *request,
                                                 const struct fg_snapshot *s,
                                                 const struct fg_modbus_rules *rules,
                                                 struct fg_commands *commands) {
-    struct holding_write write = {0};
+    struct holding_write write = {.low_first = rules->low_first};
+    const bool *has = write.has;
+    const uint16_t *value = write.value;
     for (uint32_t i = 0; i < request->count; i++) {
         write.has[request->address + i] = true;
         write.value[request->address + i] = request->values[i];
     }
-    write.reject =
-        (uint32_t)write.value[REJECT + rules->low_first] << 16 | write.value[REJECT + !rules->low_first];
-    if (!values_allowed(&write, rules))
+    if (has_half_pair(&write) || !are_values_allowed(&write, rules))
         return FG_MODBUS_ILLEGAL_VALUE;
 
-    bool code_given = write.has[UNLOCK] && rules->unlock_code != 0;
+    bool code_given = has[FG_HOLDING_UNLOCK] && rules->unlock_code != 0;
     bool unlocked =
-        code_given ? write.value[UNLOCK] == rules->unlock_code : rules->unlock_code == 0 || s->unlocked;
-    if (!unlocked && (write.has[THRESHOLD] || write.has[REJECT] || write.has[PULSE]))
+        code_given ? value[FG_HOLDING_UNLOCK] == rules->unlock_code : rules->unlock_code == 0 || s->unlocked;
+    if (!unlocked && has_locked(&write))
         return FG_MODBUS_BUSY;
     /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
-    if (write.has[SLOT] && write.value[SLOT] != s->holding.slot && s->outcome == FG_OUTCOME_RUNNING)
+    if (has[FG_HOLDING_SLOT] && value[FG_HOLDING_SLOT] != s->holding.slot && s->outcome == FG_OUTCOME_RUNNING)
         return FG_MODBUS_BUSY;
 
     if (code_given)
-        ask(commands, FG_COMMAND_UNLOCK, unlocked);
-    if (write.has[SLOT])
-        ask(commands, FG_COMMAND_SLOT, write.value[SLOT]);
-    if (write.has[THRESHOLD])
-        ask(commands, FG_COMMAND_THRESHOLD, write.value[THRESHOLD]);
-    if (write.has[COMMAND])
-        ask(commands, FG_COMMAND_CODE, write.value[COMMAND]);
-    if (write.has[WATCHDOG])
-        ask(commands, FG_COMMAND_WATCHDOG, write.value[WATCHDOG]);
-    if (write.has[REJECT])
-        ask(commands, FG_COMMAND_REJECT, write.reject);
-    if (write.has[PULSE])
-        ask(commands, FG_COMMAND_PULSE, write.value[PULSE]);
+        add_command(commands, FG_COMMAND_UNLOCK, unlocked);
+    if (has[FG_HOLDING_SLOT])
+        add_command(commands, FG_COMMAND_SLOT, value[FG_HOLDING_SLOT]);
+    uint32_t threshold;
+    for (uint32_t view = 0; view < FG_VIEWS; view++)
+        if (get_threshold(&write, view, &threshold))
+            add_command(commands, FG_COMMAND_THRESHOLD + view, threshold);
+    if (has[FG_HOLDING_COMMAND])
+        add_command(commands, FG_COMMAND_CODE, value[FG_HOLDING_COMMAND]);
+    if (has[FG_HOLDING_WATCHDOG])
+        add_command(commands, FG_COMMAND_WATCHDOG, value[FG_HOLDING_WATCHDOG]);
+    if (has[FG_HOLDING_REJECT])
+        add_command(commands, FG_COMMAND_REJECT, get_pair(&write, FG_HOLDING_REJECT));
+    if (has[FG_HOLDING_PULSE])
+        add_command(commands, FG_COMMAND_PULSE, value[FG_HOLDING_PULSE]);
     return FG_MODBUS_DONE;
 }
 
 /* ---- One request ---- */
 
-/* How many coils, inputs or registers the function's table has; 0: no function of this map. */
-static uint32_t table_size(uint8_t function) {
+/* The function's table; NULL: no function of this map. */
+static const struct fg_register_table *find_table(uint8_t function) {
     switch (function) {
     case FG_MODBUS_READ_COILS:
     case FG_MODBUS_WRITE_COIL:
     case FG_MODBUS_WRITE_COILS:
-        return FG_MODBUS_COILS;
+        return &fg_coils;
     case FG_MODBUS_READ_DISCRETE_INPUTS:
-        return FG_MODBUS_DISCRETE_INPUTS;
+        return &fg_discrete_inputs;
     case FG_MODBUS_READ_INPUT_REGISTERS:
-        return FG_MODBUS_INPUT_REGISTERS;
+        return &fg_input_registers;
     case FG_MODBUS_READ_HOLDING_REGISTERS:
     case FG_MODBUS_WRITE_REGISTER:
     case FG_MODBUS_WRITE_REGISTERS:
-        return FG_MODBUS_HOLDING_REGISTERS;
+        return &fg_holding_registers;
     default:
-        return 0;
+        return NULL;
     }
+}
+
+/* Whether every address of a write has a row. */
+static bool has_rows(const struct fg_register_table *table, const struct fg_modbus_request *request) {
+    for (uint32_t i = 0; i < request->count; i++)
+        if (!fg_register_find(table, (uint32_t)request->address + i))
+            return false;
+    return true;
+}
+
+/* A read of addresses inside the function's table. */
+static void answer_read(const struct fg_modbus_request *request, const struct fg_snapshot *snapshot,
+                        bool low_first, uint16_t *values) {
+    uint16_t table[FG_MODBUS_INPUT_REGISTERS] = {0}; /* what has no row reads 0 */
+    switch (request->function) {
+    case FG_MODBUS_READ_COILS:
+        put_bits(table, snapshot->coils, FG_MODBUS_COILS);
+        break;
+    case FG_MODBUS_READ_DISCRETE_INPUTS:
+        put_bits(table, make_status_word(snapshot), FG_MODBUS_DISCRETE_INPUTS);
+        break;
+    case FG_MODBUS_READ_INPUT_REGISTERS:
+        put_input_registers(table, snapshot, low_first);
+        break;
+    default:
+        put_holding_registers(table, snapshot, low_first);
+        break;
+    }
+    memcpy(values, table + request->address, request->count * sizeof *table);
 }
 
 void fg_modbus_answer(const struct fg_modbus_request *request, const struct fg_snapshot *snapshot,
                       const struct fg_modbus_rules *rules, bool may_write, struct fg_modbus_answer *answer) {
     *answer = (struct fg_modbus_answer){0};
-    uint32_t size = table_size(request->function);
-    if (size == 0 || (uint32_t)request->address + request->count > size) {
-        answer->exception = size == 0 ? FG_MODBUS_ILLEGAL_FUNCTION : FG_MODBUS_ILLEGAL_ADDRESS;
-        return;
-    }
-    uint16_t table[FG_MODBUS_INPUT_REGISTERS];
-    switch (request->function) {
-    case FG_MODBUS_READ_COILS:
-        put_bits(table, snapshot->coils, size);
-        break;
-    case FG_MODBUS_READ_DISCRETE_INPUTS:
-        put_bits(table, status_word(snapshot), size);
-        break;
-    case FG_MODBUS_READ_INPUT_REGISTERS:
-        put_input_registers(table, snapshot, rules->low_first);
-        break;
-    case FG_MODBUS_READ_HOLDING_REGISTERS:
-        put_holding_registers(table, snapshot, rules->low_first);
-        break;
-    case FG_MODBUS_WRITE_COIL:
-    case FG_MODBUS_WRITE_COILS:
-        answer->exception = may_write ? write_coils(request, snapshot, &answer->commands) : FG_MODBUS_BUSY;
-        return;
-    default:
-        answer->exception =
-            may_write ? write_registers(request, snapshot, rules, &answer->commands) : FG_MODBUS_BUSY;
-        return;
-    }
-    memcpy(answer->values, table + request->address, request->count * sizeof *table);
+    const struct fg_register_table *table = find_table(request->function);
+    const bool read = request->function <= FG_MODBUS_READ_INPUT_REGISTERS;
+    if (!table)
+        answer->exception = FG_MODBUS_ILLEGAL_FUNCTION;
+    else if (request->address + request->count > table->size || (!read && !has_rows(table, request)))
+        answer->exception = FG_MODBUS_ILLEGAL_ADDRESS;
+    else if (read)
+        answer_read(request, snapshot, rules->low_first, answer->values);
+    else if (!may_write)
+        answer->exception = FG_MODBUS_BUSY;
+    else if (table == &fg_coils)
+        answer->exception = write_coils(request, snapshot, &answer->commands);
+    else
+        answer->exception = write_registers(request, snapshot, rules, &answer->commands);
 }

@@ -1,16 +1,11 @@
-/* The Modbus map as a pure function: a request and the line's snapshot in, an exception or values out, and
- * what the line is to do (line.md section 2). The same for TCP and RTU; no socket, no clock, no state. */
+/* The Modbus map as a pure function: a request and the line's snapshot in; an exception or values, and what
+ * the line is to do, out. Tables and rules: registers.h. The same for TCP and RTU; no socket, no clock, no
+ * state. Any thread may call it; no pointer may be NULL, and none is kept. Errors are Modbus exceptions. */
 #ifndef FG_RUNTIME_MODBUS_MAP_H
 #define FG_RUNTIME_MODBUS_MAP_H
 
 #include "runtime/line/snapshot.h"
 #include "runtime/modbus/registers.h"
-
-/* Extents of the four tables, each from address 0. */
-#define FG_MODBUS_DISCRETE_INPUTS 16
-#define FG_MODBUS_COILS 7
-#define FG_MODBUS_INPUT_REGISTERS 128
-#define FG_MODBUS_HOLDING_REGISTERS 8
 
 /* The protocol's limits for one request. */
 #define FG_MODBUS_MAX_READ_BITS 2000
@@ -39,25 +34,27 @@ struct fg_modbus_range {
 struct fg_modbus_rules {
     bool low_first;                   /* low word of a 32-bit value first */
     uint16_t slots;                   /* bundles in the list: slots 0 to slots - 1 exist */
-    struct fg_modbus_range threshold; /* x 10000; 0 is always allowed */
+    uint32_t views;                   /* configured ones: 1 to FG_VIEWS */
+    struct fg_modbus_range threshold; /* of any view, x 10000; 0 is always allowed */
     struct fg_modbus_range reject;    /* as struct fg_holding */
     struct fg_modbus_range pulse;     /* 0.1 ms */
-    uint16_t unlock_code;             /* locks holding registers 1 and 4 to 6; 0: nothing is locked */
+    uint16_t unlock_code; /* locks holding registers 1, 4 to 6 and 16 to 31; 0: nothing is locked */
 };
 
 /* A decoded request. A coil's value is 0 or 1. */
 struct fg_modbus_request {
     uint8_t function;
     uint16_t address, count;
-    uint16_t values[FG_MODBUS_MAX_WRITE_REGISTERS]; /* of a write; no more than the map has coils or registers
-                                                       are decoded */
+    /* Of a write: as many as the map has coils or holding registers, at most. */
+    uint16_t values[FG_MODBUS_HOLDING_REGISTERS];
 };
 
 struct fg_modbus_answer {
     enum fg_modbus_exception exception;
-    uint16_t
-        values[FG_MODBUS_MAX_READ_REGISTERS]; /* of a read that is no exception: count bits or registers */
-    struct fg_commands commands; /* for the line, before the answer goes out; after an exception too */
+    /* Of a read that is no exception: count bits or registers. */
+    uint16_t values[FG_MODBUS_MAX_READ_REGISTERS];
+    /* For the line to carry out before the answer goes out; after an exception too. */
+    struct fg_commands commands;
 };
 
 /* Decodes function and data of a request, size bytes, 1 to FG_MODBUS_MAX_PDU. An exception when the function,

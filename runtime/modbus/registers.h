@@ -1,5 +1,9 @@
-/* The words of the Modbus map that the line, its servers and people share: verdicts, reasons and faults, each
- * table with the number that a PLC reads, the name and what a person should know. */
+/* The Modbus map, written once: each table's rows with address, width, name, value and meaning; the numbers
+ * of verdicts, reasons and faults with their names; and the rules that a PLC relies on. The map answers from
+ * these lists, monitor and the demo take addresses and names from them, and "flawgate registers" prints them
+ * (config/modbus.md and config/modbus.csv). A new register is one row here, and a field of the snapshot.
+ *
+ * All is constant and any thread may use it; nothing here fails or is the caller's to free. */
 #ifndef FG_RUNTIME_MODBUS_REGISTERS_H
 #define FG_RUNTIME_MODBUS_REGISTERS_H
 
@@ -9,21 +13,59 @@
 #define FG_VIEWS 8             /* most views of a part */
 #define FG_BUNDLE_NAME_SIZE 64 /* bytes of the map; no ending zero when all are used */
 
-enum fg_verdict { FG_PASS = 1, FG_DEFECT = 2, FG_INOPERATIVE = 3 };
+/* What a PLC relies on, the same for TCP and RTU. */
+#define FG_MODBUS_RULES(X)                                                                                   \
+    X("Addresses are zero-based; the column 1-based has the numbers that many PLCs use.")                    \
+    X("A value wider than 16 bits has its high word first, unless the configuration says "                   \
+      "modbus.word_order = low-first. Input registers 4 to 7 are constants that show which.")                \
+    X("PLCs read in blocks: an address inside a table that has no row reads 0. Writing one answers "         \
+      "exception 2, as every address outside does.")                                                         \
+    X("A wrong value, or half of a value of two registers, answers exception 3. A write that may not be "    \
+      "done now, or not by this client, answers exception 6.")                                               \
+    X("A write of several coils or registers is done whole or not at all, and its effects come before its "  \
+      "answer: when a trigger or a job change is answered, trigger_ready and busy already show it.")         \
+    X("A coil acts by its rising edge, which is told from its level; trigger_enable and offline act by "     \
+      "level. A trigger that cannot be taken answers exception 6 and raises missed_trigger; while "          \
+      "triggers are disabled or the line is offline it is answered normally and ignored.")                   \
+    X("The result block (input registers 16 to 40) and the blocks of the views (128 to 255) are published "  \
+      "together, and one request never mixes two results. Each holds the number of its result, which "       \
+      "tells whether two requests read the same one.")                                                       \
+    X("pass, defect and inoperative are 0 whenever result_valid is 0, so that no verdict is read as that "   \
+      "of the next part.")                                                                                   \
+    X("Without results.buffer a verdict replaces the result block, and the next trigger clears "             \
+      "result_valid. With it a valid block changes only by result_ack, and up to 8 results wait; while "     \
+      "one waits longer than results.ack_timeout_ms, pass, defect and inoperative read 0 and "               \
+      "result_overrun is raised.")                                                                           \
+    X("Where modbus.writers lists addresses, only those may write. Where unlock_code is given, holding "     \
+      "registers 1, 4 to 6 and 16 to 31 are locked until register 7 brings the code.")                       \
+    X("A register of one word (u16) reads 65535 where its value is larger.")                                 \
+    X("Rows with v are repeated for the views 0 to 7.")
 
-/* Why a verdict is INOPERATIVE (input register 25): number, C name, name. */
+/* ---- Verdicts, reasons, faults ---- */
+
+/* Verdicts: number, C name, name, meaning. */
+#define FG_VERDICTS(X)                                                                                       \
+    X(1, PASS, "PASS", "every value of the map is finite, and the score is not above the threshold")         \
+    X(2, DEFECT, "DEFECT", "every value of the map is finite, and the score is above the threshold")         \
+    X(3, INOPERATIVE, "INOPERATIVE", "there is no verdict to trust; the reason says why")
+
+#define FG_VERDICT_ENUM(number, name, text, meaning) FG_##name = (number),
+enum fg_verdict { FG_VERDICTS(FG_VERDICT_ENUM) };
+#undef FG_VERDICT_ENUM
+
+/* Why a verdict is INOPERATIVE: number, C name, name, meaning. */
 #define FG_REASONS(X)                                                                                        \
-    X(1, NOT_READY, "not_ready")                                                                             \
-    X(2, NO_FRAME, "no_frame")                                                                               \
-    X(3, BAD_FRAME, "bad_frame")                                                                             \
-    X(4, DEADLINE, "deadline")                                                                               \
-    X(5, INFERENCE_FAILED, "inference_failed")                                                               \
-    X(6, NOT_FINITE, "not_finite")                                                                           \
-    X(7, NOT_VERIFIED, "not_verified")                                                                       \
-    X(8, POSITION_LOST, "position_lost")                                                                     \
-    X(9, DEVICE_LOST, "device_lost")
+    X(1, NOT_READY, "not_ready", "the trigger came while the line could not take it")                        \
+    X(2, NO_FRAME, "no_frame", "the camera gave no frame of the part")                                       \
+    X(3, BAD_FRAME, "bad_frame", "the frame is damaged, or another than the bundle takes")                   \
+    X(4, DEADLINE, "deadline", "the verdict was not there by deadline_ms")                                   \
+    X(5, INFERENCE_FAILED, "inference_failed", "the bundle could not judge the frame")                       \
+    X(6, NOT_FINITE, "not_finite", "a value of the map is no finite number")                                 \
+    X(7, NOT_VERIFIED, "not_verified", "the bundle has not passed its self-test")                            \
+    X(8, POSITION_LOST, "position_lost", "edges of the encoder were lost")                                   \
+    X(9, DEVICE_LOST, "device_lost", "the compute device is lost")
 
-#define FG_REASON_ENUM(number, name, text) FG_REASON_##name = (number),
+#define FG_REASON_ENUM(number, name, text, meaning) FG_REASON_##name = (number),
 enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
 #undef FG_REASON_ENUM
 
@@ -51,10 +93,252 @@ enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
 enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };
 #undef FG_FAULT_ENUM
 
+/* ---- The four tables ----
+ *
+ * A row's value is an expression of the snapshot s, and of the view v where the row is repeated; map.c
+ * evaluates it and has the functions that it calls. */
+
+/* How many addresses each table has, from 0. */
+#define FG_MODBUS_DISCRETE_INPUTS 16
+#define FG_MODBUS_COILS 16
+#define FG_MODBUS_INPUT_REGISTERS 272
+#define FG_MODBUS_HOLDING_REGISTERS 32
+
+/* Discrete inputs, which are also the bits of input register 0: address, C name, name, value, meaning. */
+#define FG_STATUS_BITS(X)                                                                                    \
+    X(0, ONLINE, "online", s->online, "the line is in operation: neither stopped nor offline")               \
+    X(1, TRIGGER_READY, "trigger_ready", is_trigger_ready(s), "a trigger given now will be taken")           \
+    X(2, BUSY, "busy", s->busy, "a part is between trigger and verdict")                                     \
+    X(3, RESULT_VALID, "result_valid", s->result_valid,                                                      \
+      "the result block has a verdict that is not yet acknowledged")                                         \
+    X(4, PASS, "pass", is_shown(s, FG_PASS), "the result block's verdict is PASS")                           \
+    X(5, DEFECT, "defect", is_shown(s, FG_DEFECT), "the result block's verdict is DEFECT")                   \
+    X(6, INOPERATIVE, "inoperative", is_shown(s, FG_INOPERATIVE),                                            \
+      "the result block's verdict is INOPERATIVE")                                                           \
+    X(7, FAULT, "fault", s->fault, "a fault is latched; its code is in input register 1")                    \
+    X(8, EXPOSURE_COMPLETE, "exposure_complete", s->exposure_complete,                                       \
+      "the current part's frame is in memory: the part may move")                                            \
+    X(9, RESULT_TOGGLE, "result_toggle", s->result_toggle, "flips at every new verdict")                     \
+    X(10, MISSED_TRIGGER, "missed_trigger", s->missed_trigger,                                               \
+      "latched: a trigger came while the line was not ready")                                                \
+    X(11, RESULT_OVERRUN, "result_overrun", s->result_overrun,                                               \
+      "latched: a result was dropped because 8 were waiting, or was not acknowledged in time")               \
+    X(12, UPDATING, "updating", s->updating, "a bundle is being loaded")                                     \
+    X(13, DEGRADED, "degraded", s->degraded, "the line works, but a person should look at it")               \
+    X(14, REJECT_ACTIVE, "reject_active", s->reject_active, "the reject output is on now")                   \
+    X(15, HEARTBEAT, "heartbeat", s->heartbeat, "flips every 500 ms")
+
+#define FG_STATUS_ENUM(address, name, text, value, meaning) FG_STATUS_##name = (address),
+enum fg_status_bit { FG_STATUS_BITS(FG_STATUS_ENUM) };
+#undef FG_STATUS_ENUM
+
+/* Coils: address, C name, name, meaning. */
+#define FG_COILS(X)                                                                                          \
+    X(0, TRIGGER_ENABLE, "trigger_enable", "level: while 0, triggers of any source are ignored")             \
+    X(1, TRIGGER, "trigger", "edge: take a picture now")                                                     \
+    X(2, RESULT_ACK, "result_ack",                                                                           \
+      "edge: take the next waiting result into the block, or clear result_valid where none waits")           \
+    X(3, CLEAR_FAULT, "clear_fault",                                                                         \
+      "edge: clear bits 7, 10 and 11 of the status and the error code, but for fault 25")                    \
+    X(4, OFFLINE, "offline", "level: 1 ends the current part, then halts the line")                          \
+    X(5, RESET_COUNTERS, "reset_counters", "edge: counters and times start again from 0")                    \
+    X(6, COMMAND, "command", "edge: carry out the command of holding register 2")
+
+/* The coils' levels in the snapshot, one bit each. */
+#define FG_COIL_ENUM(address, name, text, meaning) FG_COIL_##name = 1 << (address),
+enum fg_coil { FG_COILS(FG_COIL_ENUM) };
+#undef FG_COIL_ENUM
+
+#define FG_COIL_ENUM(address, name, text, meaning) FG_COIL_AT_##name = (address),
+enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
+#undef FG_COIL_ENUM
+
+#define FG_VIEW_STRIDE 16          /* input registers from one view's block to the next */
+#define FG_VIEW_THRESHOLD_STRIDE 2 /* holding registers from one view's threshold to the next */
+
+/* Input registers: address, width in registers, stride, C name, type, name, unit, value, meaning. Where the
+ * stride is not 0, the row is repeated for each of the FG_VIEWS views, that many registers further each time.
+ * A u16 reads 65535 where the value is larger. */
+#define FG_INPUT_REGISTERS(X)                                                                                \
+    X(0, 1, 0, STATUS, u16, "status", "", make_status_word(s), "the 16 discrete inputs; bit 0 is online")    \
+    X(1, 1, 0, ERROR, u16, "error", "", s->error, "the first fault that is not yet cleared; 0 for none")     \
+    X(2, 2, 0, UPTIME, u32, "uptime", "s", s->uptime_s, "time since start")                                  \
+    X(4, 2, 0, WORD_ORDER, u32, "word_order", "", 0x12345678,                                                \
+      "constant 0x12345678, to check the word order")                                                        \
+    X(6, 2, 0, ONE, f32, "one", "", 1.0f, "constant 1.0, to check the word order of floats")                 \
+    X(8, 1, 0, RESULTS_QUEUED, u16, "results_queued", "", s->results_queued,                                 \
+      "results that wait behind the result block")                                                           \
+    X(16, 1, 0, RESULT_SEQUENCE, u16, "result_sequence", "", s->result_sequence,                             \
+      "number of the result in the block; begins the block")                                                 \
+    X(17, 2, 0, RESULT_ID, u32, "result_id", "", s->result.id, "the part's number, given at the trigger")    \
+    X(19, 1, 0, VERDICT, u16, "verdict", "", s->result.verdict, "the part's verdict; 0 before the first")    \
+    X(20, 2, 0, SCORE, u32, "score", "x 10000", show_score(s->result.verdict, s->result.score),              \
+      "the part's score; 4294967295 when INOPERATIVE")                                                       \
+    X(22, 2, 0, THRESHOLD, u32, "threshold", "x 10000", scale_u32(s->result.threshold, 10000),               \
+      "the threshold that the score was compared with")                                                      \
+    X(24, 1, 0, SLOT, u16, "slot", "", s->result.slot, "slot of the bundle that judged the part")            \
+    X(25, 1, 0, REASON, u16, "reason", "", show_reason(s->result.verdict, s->result.reason),                 \
+      "why the verdict is INOPERATIVE; else 0")                                                              \
+    X(26, 1, 0, BOX_X, u16, "box_x", "pixels", show_box(s->result.verdict, s->result.x),                     \
+      "left edge of the worst defect's box in the camera's frame; 0 unless DEFECT")                          \
+    X(27, 1, 0, BOX_Y, u16, "box_y", "pixels", show_box(s->result.verdict, s->result.y),                     \
+      "upper edge of the box; 0 unless DEFECT")                                                              \
+    X(28, 1, 0, BOX_WIDTH, u16, "box_width", "pixels", show_box(s->result.verdict, s->result.w),             \
+      "width of the box; 0 unless DEFECT")                                                                   \
+    X(29, 1, 0, BOX_HEIGHT, u16, "box_height", "pixels", show_box(s->result.verdict, s->result.h),           \
+      "height of the box; 0 unless DEFECT")                                                                  \
+    X(30, 2, 0, AREA, u32, "area", "pixels", show_box(s->result.verdict, s->result.area),                    \
+      "area of the worst defect; 0 unless DEFECT")                                                           \
+    X(32, 2, 0, TRIGGER_TIME, u32, "trigger_time", "s", get_trigger_s(s), "unix time of the trigger")        \
+    X(34, 1, 0, TRIGGER_TIME_MS, u16, "trigger_time_ms", "ms", get_trigger_ms(s),                            \
+      "milliseconds of the trigger's time")                                                                  \
+    X(35, 2, 0, ENCODER, i32, "encoder", "counts", s->result.encoder, "position at the trigger")             \
+    X(37, 1, 0, EXPOSURE_TIME, u16, "exposure_time", "0.1 ms", s->result.exposure,                           \
+      "time of exposure and transfer")                                                                       \
+    X(38, 1, 0, INFERENCE_TIME, u16, "inference_time", "0.1 ms", s->result.inference,                        \
+      "time that the bundles took to judge")                                                                 \
+    X(39, 1, 0, TOTAL_TIME, u16, "total_time", "0.1 ms", s->result.total, "time from trigger to verdict")    \
+    X(40, 1, 0, RESULT_SEQUENCE_END, u16, "result_sequence_end", "", s->result_sequence,                     \
+      "the number of register 16 again: ends the block, and differs in a torn read")                         \
+    X(42, 2, 0, LAST_TRIGGER_ID, u32, "last_trigger_id", "", s->last_trigger_id,                             \
+      "number of the last part whose trigger was taken")                                                     \
+    X(44, 1, 0, ACTIVE_SLOT, u16, "active_slot", "", s->active_slot, "slot of the bundle in use")            \
+    X(45, 1, 0, OUTCOME, u16, "outcome", "", s->outcome,                                                     \
+      "how the last job change or command ended: 0 none, 1 done, 2 running, else a fault's code")            \
+    X(48, 2, 0, TRIGGERS, u32, "triggers", "", s->counters.triggers,                                         \
+      "triggers; a counter stays at 4294967295 when it is full")                                             \
+    X(50, 2, 0, PASSES, u32, "pass", "", s->counters.pass, "parts with the verdict PASS")                    \
+    X(52, 2, 0, DEFECTS, u32, "defect", "", s->counters.defect, "parts with the verdict DEFECT")             \
+    X(54, 2, 0, INOPERATIVES, u32, "inoperative", "", s->counters.inoperative,                               \
+      "parts with the verdict INOPERATIVE")                                                                  \
+    X(56, 2, 0, MISSED_TRIGGERS, u32, "missed_triggers", "", s->counters.missed_triggers,                    \
+      "triggers that could not be taken")                                                                    \
+    X(58, 2, 0, LATE_VERDICTS, u32, "late_verdicts", "", s->counters.late,                                   \
+      "verdicts that came after their reject point, and missed rejects")                                     \
+    X(60, 2, 0, CAMERA_ERRORS, u32, "camera_errors", "", s->counters.camera_errors,                          \
+      "frames that a camera did not give whole and in time")                                                 \
+    X(62, 2, 0, RESULT_OVERRUNS, u32, "result_overruns", "", s->counters.overruns,                           \
+      "results dropped, or not acknowledged in time")                                                        \
+    X(64, 1, 0, TOTAL_MIN, u16, "total_min", "0.1 ms", s->total_min,                                         \
+      "shortest time from trigger to verdict since the counters were reset")                                 \
+    X(65, 1, 0, TOTAL_MEAN, u16, "total_mean", "0.1 ms", s->total_mean, "mean time from trigger to verdict") \
+    X(66, 1, 0, TOTAL_P99, u16, "total_p99", "0.1 ms", s->total_p99,                                         \
+      "time from trigger to verdict that 99 % of the parts do not exceed")                                   \
+    X(67, 1, 0, TOTAL_MAX, u16, "total_max", "0.1 ms", s->total_max, "longest time from trigger to verdict") \
+    X(70, 1, 0, RESIDENT_MEMORY, u16, "resident_memory", "MiB", s->resident_mib, "the daemon's memory")      \
+    X(71, 1, 0, ARENA_USED, u16, "arena_used", "MiB", s->arena_used_mib, "memory of the arena in use")       \
+    X(72, 1, 0, ARENA_SIZE, u16, "arena_size", "MiB", s->arena_size_mib, "size of the arena")                \
+    X(73, 1, 0, GPU_FREE, u16, "gpu_free", "MiB", s->gpu_free_mib, "free memory of the GPU")                 \
+    X(74, 1, 0, DRIFT, u16, "drift", "log10 x 1000", scale_u32(s->drift, 1000), "drift of the scores")       \
+    X(75, 1, 0, DRIFT_STATE, u16, "drift_state", "", s->drift_state,                                         \
+      "0 not watched, 1 as calibrated, 2 drifted")                                                           \
+    X(80, 2, 0, CONFIGURATION_CHECKSUM, u32, "configuration_checksum", "", s->configuration_checksum,        \
+      "CRC-32 of the configuration")                                                                         \
+    X(82, 2, 0, BUNDLE_CHECKSUM, u32, "bundle_checksum", "", s->bundle_checksum,                             \
+      "checksum of the bundle in use")                                                                       \
+    X(84, 1, 0, SECURITY_COUNTER, u16, "security_counter", "", s->security_counter,                          \
+      "security counter of the bundle in use")                                                               \
+    X(85, 1, 0, VERSION, u16, "version", "x 100", s->version, "version of the software")                     \
+    X(96, FG_BUNDLE_NAME_SIZE / 2, 0, BUNDLE_NAME, text, "bundle_name", "", s->bundle_name,                  \
+      "name of the bundle in use; high byte first, zeros behind it")                                         \
+    X(128, 1, FG_VIEW_STRIDE, VIEW_VERDICT, u16, "view_verdict", "", s->result.view[v].verdict,              \
+      "the view's verdict on the result block's part; its block is 0 where it is not configured")            \
+    X(129, 1, FG_VIEW_STRIDE, VIEW_REASON, u16, "view_reason", "",                                           \
+      show_reason(s->result.view[v].verdict, s->result.view[v].reason),                                      \
+      "why the view's verdict is INOPERATIVE; else 0")                                                       \
+    X(130, 2, FG_VIEW_STRIDE, VIEW_SCORE, u32, "view_score", "x 10000",                                      \
+      show_score(s->result.view[v].verdict, s->result.view[v].score),                                        \
+      "the view's score; 4294967295 when INOPERATIVE")                                                       \
+    X(132, 2, FG_VIEW_STRIDE, VIEW_THRESHOLD, u32, "view_threshold", "x 10000",                              \
+      scale_u32(s->result.view[v].threshold, 10000),                                                         \
+      "the threshold that the view's score was compared with")                                               \
+    X(134, 1, FG_VIEW_STRIDE, VIEW_BOX_X, u16, "view_box_x", "pixels",                                       \
+      show_box(s->result.view[v].verdict, s->result.view[v].x),                                              \
+      "left edge of the view's worst defect's box in the camera's frame; 0 unless DEFECT")                   \
+    X(135, 1, FG_VIEW_STRIDE, VIEW_BOX_Y, u16, "view_box_y", "pixels",                                       \
+      show_box(s->result.view[v].verdict, s->result.view[v].y), "upper edge of the box; 0 unless DEFECT")    \
+    X(136, 1, FG_VIEW_STRIDE, VIEW_BOX_WIDTH, u16, "view_box_width", "pixels",                               \
+      show_box(s->result.view[v].verdict, s->result.view[v].w), "width of the box; 0 unless DEFECT")         \
+    X(137, 1, FG_VIEW_STRIDE, VIEW_BOX_HEIGHT, u16, "view_box_height", "pixels",                             \
+      show_box(s->result.view[v].verdict, s->result.view[v].h), "height of the box; 0 unless DEFECT")        \
+    X(138, 2, FG_VIEW_STRIDE, VIEW_AREA, u32, "view_area", "pixels",                                         \
+      show_box(s->result.view[v].verdict, s->result.view[v].area),                                           \
+      "area of the view's worst defect; 0 unless DEFECT")                                                    \
+    X(140, 1, FG_VIEW_STRIDE, VIEW_FLAGS, u16, "view_flags", "", s->result.view[v].decided,                  \
+      "bit 0: the view's verdict is the part's")                                                             \
+    X(143, 1, FG_VIEW_STRIDE, VIEW_SEQUENCE, u16, "view_sequence", "",                                       \
+      s->result.view[v].verdict ? s->result_sequence : 0u,                                                   \
+      "the number of register 16, to tell whether two requests read one result")
+
+#define FG_INPUT_ENUM(address, width, stride, name, type, text, unit, value, meaning)                        \
+    FG_INPUT_##name = (address),
+enum fg_input_register { FG_INPUT_REGISTERS(FG_INPUT_ENUM) };
+#undef FG_INPUT_ENUM
+
+/* Holding registers, with the columns of the input registers. They start from the configuration, never from
+ * before a restart. */
+#define FG_HOLDING_REGISTERS(X)                                                                              \
+    X(0, 1, 0, SLOT, u16, "slot", "", s->holding.slot,                                                       \
+      "slot of the bundle to use; a new one is a job change")                                                \
+    X(1, 1, 0, THRESHOLD, u16, "threshold", "x 10000", s->holding.threshold[0],                              \
+      "threshold of view 0, as registers 16 and 17; 0 for the bundle's own")                                 \
+    X(2, 1, 0, COMMAND, u16, "command", "", s->holding.command,                                              \
+      "command that coil 6 carries out: 0 none, 1 self-test")                                                \
+    X(3, 1, 0, WATCHDOG, u16, "watchdog", "", s->holding.watchdog,                                           \
+      "the PLC changes this at least every plc_watchdog_ms, where that is not 0")                            \
+    X(4, 2, 0, REJECT, u32, "reject", "0.1 ms", s->holding.reject, "delay from trigger to reject point")     \
+    X(6, 1, 0, PULSE, u16, "pulse", "0.1 ms", s->holding.pulse, "length of the reject pulse")                \
+    X(7, 1, 0, UNLOCK, u16, "unlock", "", 0u, "code that unlocks registers 1, 4 to 6 and 16 to 31; reads 0") \
+    X(16, 2, FG_VIEW_THRESHOLD_STRIDE, VIEW_THRESHOLD, u32, "view_threshold", "x 10000",                     \
+      s->holding.threshold[v], "threshold of the view; 0 for the bundle's own")
+
+#define FG_HOLDING_ENUM(address, width, stride, name, type, text, unit, value, meaning)                      \
+    FG_HOLDING_##name = (address),
+enum fg_holding_register { FG_HOLDING_REGISTERS(FG_HOLDING_ENUM) };
+#undef FG_HOLDING_ENUM
+
+/* ---- The tables as data, for what prints or searches them ---- */
+
+struct fg_register_table {
+    const char *name, *functions; /* Modbus functions that read and write it */
+    uint16_t size;                /* addresses, from 0 */
+    uint16_t one_based;           /* PLCs' number of address 0: 1, 10001, 30001 or 40001 */
+    const char *access;           /* "r" or "rw" */
+};
+
+struct fg_register {
+    const struct fg_register_table *table;
+    uint16_t address, width; /* of view 0 where it is repeated; registers, or 1 bit */
+    uint16_t stride;         /* 0: not repeated */
+    const char *type, *name; /* type: "bit", "u16", "u32", "i32", "f32", "text" */
+    const char *unit, *meaning;
+};
+
+extern const struct fg_register_table fg_discrete_inputs, fg_coils, fg_input_registers, fg_holding_registers;
+
+/* The rows in the order of tables and addresses, *count of them. They live as long as the program. */
+const struct fg_register *fg_registers(uint32_t *count);
+
+/* The row that has an address of a table; NULL where it is left out. */
+const struct fg_register *fg_register_find(const struct fg_register_table *table, uint32_t address);
+
+/* A verdict's name; NULL for what is no verdict. */
+static inline const char *fg_verdict_name(uint32_t verdict) {
+    switch (verdict) {
+#define FG_VERDICT_CASE(number, name, text, meaning)                                                         \
+    case (number):                                                                                           \
+        return (text);
+        FG_VERDICTS(FG_VERDICT_CASE)
+#undef FG_VERDICT_CASE
+    default:
+        return NULL;
+    }
+}
+
 /* A reason's name; "" for FG_REASON_NONE, NULL for what is no reason. */
 static inline const char *fg_reason_name(uint32_t reason) {
     switch (reason) {
-#define FG_REASON_CASE(number, name, text)                                                                   \
+#define FG_REASON_CASE(number, name, text, meaning)                                                          \
     case (number):                                                                                           \
         return (text);
         FG_REASONS(FG_REASON_CASE)

@@ -1,3 +1,5 @@
+/* The server's sockets: who connects and may write, which bytes are a frame, when a client is closed. What a
+ * frame means is for the map to say. */
 #include "runtime/modbus/server.h"
 
 #include <arpa/inet.h>
@@ -48,7 +50,7 @@ struct fg_modbus_server {
 
 /* ---- Addresses ---- */
 
-static struct in6_addr mapped(struct in_addr v4) {
+static struct in6_addr map_to_ipv6(struct in_addr v4) {
     struct in6_addr v6 = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
     memcpy(v6.s6_addr + 12, &v4, sizeof v4);
     return v6;
@@ -57,14 +59,14 @@ static struct in6_addr mapped(struct in_addr v4) {
 static bool parse_address(const char *text, struct in6_addr *address) {
     struct in_addr v4;
     if (inet_pton(AF_INET, text, &v4) == 1) {
-        *address = mapped(v4);
+        *address = map_to_ipv6(v4);
         return true;
     }
     return inet_pton(AF_INET6, text, address) == 1;
 }
 
 /* The socket address to bind to; its size, or 0 when the text is none. */
-static socklen_t bind_address(const char *text, uint16_t port, struct sockaddr_storage *address) {
+static socklen_t parse_bind_address(const char *text, uint16_t port, struct sockaddr_storage *address) {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
     if (inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
@@ -78,10 +80,10 @@ static socklen_t bind_address(const char *text, uint16_t port, struct sockaddr_s
     return 0;
 }
 
-static bool may_write(const struct fg_modbus_server *server, const struct sockaddr_storage *peer) {
+static bool is_writer(const struct fg_modbus_server *server, const struct sockaddr_storage *peer) {
     struct in6_addr address;
     if (peer->ss_family == AF_INET)
-        address = mapped(((const struct sockaddr_in *)peer)->sin_addr);
+        address = map_to_ipv6(((const struct sockaddr_in *)peer)->sin_addr);
     else
         address = ((const struct sockaddr_in6 *)peer)->sin6_addr;
     for (uint32_t i = 0; i < server->writers; i++)
@@ -92,10 +94,10 @@ static bool may_write(const struct fg_modbus_server *server, const struct sockad
 
 /* ---- Opening ---- */
 
-static enum fg_status listen_on(struct fg_modbus_server *server, const char *text, uint16_t port,
-                                struct fg_message *message) {
+static enum fg_status open_listener(struct fg_modbus_server *server, const char *text, uint16_t port,
+                                    struct fg_message *message) {
     struct sockaddr_storage address;
-    socklen_t size = bind_address(text, port, &address);
+    socklen_t size = parse_bind_address(text, port, &address);
     if (size == 0)
         return fg_fail(message, FG_INPUT, "Modbus: \"%s\" is no address to listen on: give a numeric one",
                        text);
@@ -153,7 +155,7 @@ enum fg_status fg_modbus_server_open(const struct fg_modbus_settings *settings,
         status = fg_fail_errno(message, FG_ENVIRONMENT, errno, "Modbus: cannot start");
         goto out;
     }
-    status = listen_on(s, settings->bind, settings->port, message);
+    status = open_listener(s, settings->bind, settings->port, message);
 out:
     if (status == FG_OK)
         *server = s;
@@ -166,7 +168,7 @@ uint16_t fg_modbus_server_port(const struct fg_modbus_server *server) {
     return server->port;
 }
 
-static void drop(struct client *client) {
+static void drop_client(struct client *client) {
     close(client->socket);
     client->socket = -1;
 }
@@ -176,7 +178,7 @@ void fg_modbus_server_close(struct fg_modbus_server *server) {
         return;
     for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++)
         if (server->client[i].socket >= 0)
-            drop(&server->client[i]);
+            drop_client(&server->client[i]);
     if (server->listener >= 0)
         close(server->listener);
     if (server->wake >= 0)
@@ -214,7 +216,7 @@ static void fill_mapping(modbus_mapping_t *mapping, const struct fg_modbus_reque
 
 /* Answers the whole frame at the front of the client's bytes; false: it cannot be answered. libmodbus sees
  * only what it will not refuse, since its own refusal sleeps. */
-static bool answer(struct fg_modbus_server *server, const struct client *client, uint32_t size) {
+static bool answer_frame(struct fg_modbus_server *server, const struct client *client, uint32_t size) {
     const uint8_t *frame = client->bytes;
     if (frame[UNIT_AT] != 0 && frame[UNIT_AT] != 255 && frame[UNIT_AT] != server->unit)
         return true;
@@ -241,7 +243,7 @@ static bool answer(struct fg_modbus_server *server, const struct client *client,
 /* ---- Clients ---- */
 
 /* Size of the frame at the front; 0 while it is not whole; -1 when it is no Modbus. */
-static int32_t whole_frame(const struct client *client) {
+static int32_t measure_frame(const struct client *client) {
     const uint8_t *bytes = client->bytes;
     if (client->used < HEADER_SIZE)
         return 0;
@@ -253,11 +255,11 @@ static int32_t whole_frame(const struct client *client) {
 
 /* One step for a client whose socket is ready: a waiting request is answered, else more is read. A request
  * is answered only when its answer has room in the socket, so that none is cut. */
-static void serve(struct fg_modbus_server *server, struct client *client, int64_t now) {
-    int32_t frame = whole_frame(client);
+static void serve_client(struct fg_modbus_server *server, struct client *client, int64_t now) {
+    int32_t frame = measure_frame(client);
     if (frame > 0) {
-        if (!answer(server, client, (uint32_t)frame)) {
-            drop(client);
+        if (!answer_frame(server, client, (uint32_t)frame)) {
+            drop_client(client);
             return;
         }
         client->heard_ns = now;
@@ -269,16 +271,16 @@ static void serve(struct fg_modbus_server *server, struct client *client, int64_
         if (got > 0)
             client->used += (uint32_t)got;
         else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-            drop(client);
+            drop_client(client);
             return;
         }
     }
-    if (whole_frame(client) < 0)
-        drop(client);
+    if (measure_frame(client) < 0)
+        drop_client(client);
 }
 
 /* A free place, else the one that has been silent the longest. */
-static struct client *place(struct fg_modbus_server *server) {
+static struct client *find_place(struct fg_modbus_server *server) {
     struct client *longest = &server->client[0];
     for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++) {
         struct client *client = &server->client[i];
@@ -287,7 +289,7 @@ static struct client *place(struct fg_modbus_server *server) {
         if (client->heard_ns < longest->heard_ns)
             longest = client;
     }
-    drop(longest);
+    drop_client(longest);
     return longest;
 }
 
@@ -302,17 +304,17 @@ static void take_client(struct fg_modbus_server *server, int64_t now) {
     }
     int on = 1;
     setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    struct client *client = place(server);
+    struct client *client = find_place(server);
     client->socket = socket;
     client->heard_ns = now;
     client->used = 0;
-    client->may_write = may_write(server, &peer);
+    client->may_write = is_writer(server, &peer);
 }
 
 /* ---- The loop ---- */
 
 /* Milliseconds until something is due without an event. */
-static int patience(const struct fg_modbus_server *server, int64_t now) {
+static int get_wait_ms(const struct fg_modbus_server *server, int64_t now) {
     int64_t due = now + 60 * FG_S;
     for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++) {
         const struct client *client = &server->client[i];
@@ -330,23 +332,23 @@ void fg_modbus_server_run(struct fg_modbus_server *server) {
         struct pollfd ready[FG_MODBUS_CLIENTS + 2];
         for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++) {
             const struct client *client = &server->client[i];
-            bool waiting = client->socket >= 0 && whole_frame(client) > 0;
+            bool waiting = client->socket >= 0 && measure_frame(client) > 0;
             ready[i] = (struct pollfd){.fd = client->socket, .events = waiting ? POLLOUT : POLLIN};
         }
         struct pollfd *listener = &ready[FG_MODBUS_CLIENTS], *wake = &ready[FG_MODBUS_CLIENTS + 1];
         *listener =
             (struct pollfd){.fd = server->accept_after_ns > now ? -1 : server->listener, .events = POLLIN};
         *wake = (struct pollfd){.fd = server->wake, .events = POLLIN};
-        if (poll(ready, FG_MODBUS_CLIENTS + 2, patience(server, now)) < 0)
+        if (poll(ready, FG_MODBUS_CLIENTS + 2, get_wait_ms(server, now)) < 0)
             continue; /* a signal; the loop's stop comes by wake */
 
         now = fg_clock_ns();
         for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++) {
             struct client *client = &server->client[i];
             if (ready[i].revents)
-                serve(server, client, now);
+                serve_client(server, client, now);
             if (client->socket >= 0 && now - client->heard_ns >= server->idle_ns)
-                drop(client);
+                drop_client(client);
         }
         uint64_t stops;
         if (wake->revents && read(server->wake, &stops, sizeof stops) == (ssize_t)sizeof stops)

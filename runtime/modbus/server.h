@@ -2,7 +2,11 @@
  *
  * A client that is silent for the idle timeout, sends what is no Modbus, or is the longest silent when a
  * 17th comes, is closed. One that does not read its answers is read no further. None delays another. After
- * fg_modbus_server_open no call takes memory. */
+ * fg_modbus_server_open no call takes memory.
+ *
+ * The caller owns the server, from open to close, and runs it on one thread of its own; only
+ * fg_modbus_server_stop may be called from another meanwhile. No pointer may be NULL but the server of
+ * fg_modbus_server_close. */
 #ifndef FG_RUNTIME_MODBUS_SERVER_H
 #define FG_RUNTIME_MODBUS_SERVER_H
 
@@ -13,10 +17,10 @@
 #define FG_MODBUS_MAX_WRITERS 16
 
 struct fg_modbus_settings {
-    const char *bind; /* numeric IPv4 or IPv6 address to listen on */
-    uint16_t port;    /* 0: any free one, for tests */
-    uint8_t unit;     /* unit id; 0 and 255 are answered too, others are not */
-    uint32_t idle_timeout_ms;
+    const char *bind;                          /* numeric IPv4 or IPv6 address to listen on */
+    uint16_t port;                             /* 0: any free one, for tests */
+    uint8_t unit;                              /* unit id; 0 and 255 are answered too, others are not */
+    uint32_t idle_timeout_ms;                  /* a silent client is closed after this */
     uint32_t writers;                          /* 0: any client may write */
     const char *writer[FG_MODBUS_MAX_WRITERS]; /* numeric addresses of the clients that may write */
     struct fg_modbus_rules rules;
@@ -24,18 +28,19 @@ struct fg_modbus_settings {
 
 /* How the server reaches the line. */
 struct fg_modbus_line {
-    struct fg_snapshot_cell *cell;
+    struct fg_snapshot_cell *cell; /* what the answers are made of */
     /* Carries out a list whole, or refuses it whole with an exception; the effects are published when it
      * returns, since the answer goes out next. A trigger that it refuses is its own to count as missed.
      * Called on the server's thread. */
     enum fg_modbus_exception (*apply)(void *context, const struct fg_commands *commands);
-    void *context;
+    void *context; /* handed to apply */
 };
 
 struct fg_modbus_server;
 
-/* Listens. FG_ENVIRONMENT: the port is taken or not allowed; FG_INPUT: an address is wrong. Settings' texts
- * are not kept; line and cell must outlive the server. */
+/* Listens. FG_ENVIRONMENT: the port is taken or not allowed, or memory is wanting; FG_INPUT: an address is
+ * wrong; *server is then NULL. Settings and line are copied, their texts are not kept; cell and context must
+ * outlive the server. */
 enum fg_status fg_modbus_server_open(const struct fg_modbus_settings *settings,
                                      const struct fg_modbus_line *line, struct fg_modbus_server **server,
                                      struct fg_message *message);

@@ -16,6 +16,7 @@ static const struct {
     {"bench", "how fast this machine judges and trains", fg_help_bench, fg_tool_bench},
     {"bundle", "show, verify or export a bundle", fg_help_bundle, fg_tool_bundle},
     {"monitor", "what a PLC sees of a running line", fg_help_monitor, fg_tool_monitor},
+    {"registers", "the Modbus map: for people, as CSV, as Markdown", fg_help_registers, fg_tool_registers},
     {"check", "says what is wrong with a configuration, and its memory plan", fg_help_check, fg_tool_check},
     {"line", "drives and watches the lines of a simulated board", fg_help_line, fg_tool_line},
     {"demo", "makes parts, trains, evaluates and runs a simulated line", fg_help_demo, fg_tool_demo},

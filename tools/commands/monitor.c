@@ -14,6 +14,7 @@
 #include "tools/commands/tool.h"
 
 #define REFRESH_NS 500000000
+#define TRIES 10     /* to read a result that does not change meanwhile */
 #define ANY_UNIT 255 /* the server answers it whatever its own is */
 
 const char fg_help_monitor[] =
@@ -21,162 +22,254 @@ const char fg_help_monitor[] =
     "  Shows state, last result and counters: again and again on a terminal, once\n"
     "  where the output is no terminal or with --json.\n";
 
-static const char *const BITS[FG_MODBUS_DISCRETE_INPUTS] = {
-    "online",         "trigger_ready",  "busy",     "result_valid",      "pass",
-    "defect",         "inoperative",    "fault",    "exposure_complete", "result_toggle",
-    "missed_trigger", "result_overrun", "updating", "degraded",          "reject_active",
-    "heartbeat",
-};
-static const char *const VERDICTS[] = {"none", "PASS", "DEFECT", "INOPERATIVE"};
-static const char *const REASONS[] = {
-    "none",       "not_ready",    "no_frame",      "bad_frame",   "deadline", "inference_failed",
-    "not_finite", "not_verified", "position_lost", "device_lost",
-};
-static const char *const COUNTERS[] = {
-    "triggers",        "pass",          "defect",        "inoperative",
-    "missed_triggers", "late_verdicts", "camera_errors", "result_overruns",
-};
-#define COUNT(names) (sizeof(names) / sizeof *(names))
-
 /* One reading of the map. The server's word order is told by its constant. */
-struct view {
+struct reading {
     uint16_t input[FG_MODBUS_INPUT_REGISTERS], holding[FG_MODBUS_HOLDING_REGISTERS];
     uint8_t coil[FG_MODBUS_COILS];
     bool low_first;
 };
 
-static enum fg_status read_view(modbus_t *modbus, struct view *view, struct fg_message *message) {
-    enum { FIRST = FG_MODBUS_MAX_READ_REGISTERS, REST = FG_MODBUS_INPUT_REGISTERS - FIRST };
-    if (modbus_read_input_registers(modbus, 0, FIRST, view->input) != FIRST ||
-        modbus_read_input_registers(modbus, FIRST, REST, view->input + FIRST) != REST ||
-        modbus_read_registers(modbus, 0, FG_MODBUS_HOLDING_REGISTERS, view->holding) !=
-            FG_MODBUS_HOLDING_REGISTERS ||
-        modbus_read_bits(modbus, 0, FG_MODBUS_COILS, view->coil) != FG_MODBUS_COILS)
-        return fg_fail(message, FG_ENVIRONMENT, "no answer from the line: %s", modbus_strerror(errno));
-    view->low_first = view->input[4] == 0x5678;
-    if (view->input[4 + view->low_first] != 0x1234 || view->input[5 - view->low_first] != 0x5678)
+static uint32_t get_pair(const struct reading *r, uint32_t at) {
+    return (uint32_t)r->input[at + r->low_first] << 16 | r->input[at + !r->low_first];
+}
+
+static uint32_t get_status(const struct reading *r, enum fg_status_bit bit) {
+    return r->input[FG_INPUT_STATUS] >> bit & 1u;
+}
+
+/* Views that the result block's part has; 0 before the first part. */
+static uint32_t count_views(const struct reading *r) {
+    uint32_t views = 0;
+    while (views < FG_VIEWS && r->input[FG_INPUT_VIEW_VERDICT + FG_VIEW_STRIDE * views] != 0)
+        views++;
+    return views;
+}
+
+/* Whether the views are those of another part than the result block: they came by another request. */
+static bool is_torn(const struct reading *r) {
+    for (uint32_t view = 0; view < count_views(r); view++)
+        if (r->input[FG_INPUT_VIEW_SEQUENCE + FG_VIEW_STRIDE * view] != r->input[FG_INPUT_RESULT_SEQUENCE])
+            return true;
+    return false;
+}
+
+static bool read_input_registers(modbus_t *modbus, uint16_t *input) {
+    int count;
+    for (int at = 0; at < FG_MODBUS_INPUT_REGISTERS; at += count) {
+        count = FG_MODBUS_INPUT_REGISTERS - at;
+        count = count > FG_MODBUS_MAX_READ_REGISTERS ? FG_MODBUS_MAX_READ_REGISTERS : count;
+        if (modbus_read_input_registers(modbus, at, count, input + at) != count)
+            return false;
+    }
+    return true;
+}
+
+static enum fg_status read_map(modbus_t *modbus, struct reading *r, struct fg_message *message) {
+    uint32_t tries = 0;
+    do {
+        if (!read_input_registers(modbus, r->input) ||
+            modbus_read_registers(modbus, 0, FG_MODBUS_HOLDING_REGISTERS, r->holding) !=
+                FG_MODBUS_HOLDING_REGISTERS ||
+            modbus_read_bits(modbus, 0, FG_MODBUS_COILS, r->coil) != FG_MODBUS_COILS)
+            return fg_fail(message, FG_ENVIRONMENT, "no answer from the line: %s", modbus_strerror(errno));
+        const uint16_t *order = r->input + FG_INPUT_WORD_ORDER;
+        r->low_first = order[0] == 0x5678;
+        if (order[r->low_first] != 0x1234 || order[!r->low_first] != 0x5678)
+            return fg_fail(message, FG_ENVIRONMENT,
+                           "what answers is no flawgated: registers 4 and 5 are not 0x12345678");
+    } while (is_torn(r) && ++tries < TRIES);
+    if (tries == TRIES)
         return fg_fail(message, FG_ENVIRONMENT,
-                       "what answers is no flawgated: registers 4 and 5 are not 0x12345678");
+                       "results come faster than they can be read: run monitor nearer to the line");
     return FG_OK;
 }
 
-static uint32_t pair(const struct view *view, uint32_t at) {
-    return (uint32_t)view->input[at + view->low_first] << 16 | view->input[at + !view->low_first];
+static double get_unix_time(const struct reading *r) {
+    return get_pair(r, FG_INPUT_TRIGGER_TIME) + r->input[FG_INPUT_TRIGGER_TIME_MS] / 1000.0;
 }
 
-static double seconds(const struct view *view) {
-    return pair(view, 32) + view->input[34] / 1000.0;
+static const char *name_verdict(uint16_t verdict) {
+    const char *name = fg_verdict_name(verdict);
+    return name ? name : "unknown";
 }
 
-static const char *name_of(const char *const *names, size_t count, uint16_t value) {
-    return value < count ? names[value] : "unknown";
+static const char *name_reason(uint16_t reason) {
+    const char *name = reason == FG_REASON_NONE ? "none" : fg_reason_name(reason);
+    return name ? name : "unknown";
 }
 
 /* 64 bytes of register text, ended. */
-static void bundle_name(const struct view *view, char text[FG_BUNDLE_NAME_SIZE + 1]) {
+static void get_bundle_name(const struct reading *r, char text[FG_BUNDLE_NAME_SIZE + 1]) {
     for (uint32_t i = 0; i < FG_BUNDLE_NAME_SIZE / 2; i++) {
-        text[2 * i] = (char)(view->input[96 + i] >> 8);
-        text[2 * i + 1] = (char)(view->input[96 + i] & 255);
+        text[2 * i] = (char)(r->input[FG_INPUT_BUNDLE_NAME + i] >> 8);
+        text[2 * i + 1] = (char)(r->input[FG_INPUT_BUNDLE_NAME + i] & 255);
     }
     text[FG_BUNDLE_NAME_SIZE] = 0;
 }
 
+/* The rows of a table with these addresses, both included; *count of them. They follow one another. */
+static const struct fg_register *list_rows(const struct fg_register_table *table, uint32_t first,
+                                           uint32_t last, uint32_t *count) {
+    const struct fg_register *rows = fg_register_find(table, first);
+    *count = (uint32_t)(fg_register_find(table, last) - rows) + 1;
+    return rows;
+}
+
+/* ---- What the part and each view have in common ---- */
+
+/* The input registers of a judgement. */
+struct judgement {
+    uint32_t verdict, reason, score, threshold, box, area;
+};
+
+static const struct judgement PART = {FG_INPUT_VERDICT,   FG_INPUT_REASON, FG_INPUT_SCORE,
+                                      FG_INPUT_THRESHOLD, FG_INPUT_BOX_X,  FG_INPUT_AREA};
+
+static struct judgement locate_view(uint32_t view) {
+    const uint32_t at = FG_VIEW_STRIDE * view;
+    return (struct judgement){FG_INPUT_VIEW_VERDICT + at, FG_INPUT_VIEW_REASON + at,
+                              FG_INPUT_VIEW_SCORE + at,   FG_INPUT_VIEW_THRESHOLD + at,
+                              FG_INPUT_VIEW_BOX_X + at,   FG_INPUT_VIEW_AREA + at};
+}
+
+static void print_json_judgement(const struct reading *r, const struct judgement *j) {
+    const uint16_t *box = r->input + j->box;
+    printf("\"verdict\": \"%s\", \"score\": ", name_verdict(r->input[j->verdict]));
+    if (get_pair(r, j->score) == UINT32_MAX)
+        printf("null");
+    else
+        fg_json_number(stdout, get_pair(r, j->score) / 1e4);
+    printf(", \"threshold\": ");
+    fg_json_number(stdout, get_pair(r, j->threshold) / 1e4);
+    printf(", \"reason\": \"%s\", \"box\": [%u, %u, %u, %u], \"area\": %u", name_reason(r->input[j->reason]),
+           box[0], box[1], box[2], box[3], get_pair(r, j->area));
+}
+
+/* Begins behind the words that say what was judged. */
+static void print_judgement(const struct reading *r, const struct judgement *j) {
+    const uint16_t *box = r->input + j->box;
+    printf("%s", name_verdict(r->input[j->verdict]));
+    if (r->input[j->verdict] == FG_INOPERATIVE)
+        printf(" (%s)\n", name_reason(r->input[j->reason]));
+    else
+        printf("  score %.4f, threshold %.4f\n", get_pair(r, j->score) / 1e4,
+               get_pair(r, j->threshold) / 1e4);
+    if (r->input[j->verdict] == FG_DEFECT)
+        printf("             defect at x %u, y %u, %u x %u, %u pixels\n", box[0], box[1], box[2], box[3],
+               get_pair(r, j->area));
+}
+
 /* ---- For scripts ---- */
 
-static void json_result(const struct view *view) {
-    const uint16_t *in = view->input;
+static void print_json_result(const struct reading *r) {
+    const uint16_t *in = r->input;
     printf(", \"result\": ");
-    if (in[19] == 0) {
+    if (in[FG_INPUT_VERDICT] == 0) {
         printf("null");
         return;
     }
-    printf("{\"sequence\": %u, \"id\": %u, \"verdict\": \"%s\", \"score\": ", in[16], pair(view, 17),
-           name_of(VERDICTS, COUNT(VERDICTS), in[19]));
-    if (pair(view, 20) == UINT32_MAX)
-        printf("null");
-    else
-        fg_json_number(stdout, pair(view, 20) / 1e4);
-    printf(", \"threshold\": ");
-    fg_json_number(stdout, pair(view, 22) / 1e4);
-    printf(", \"slot\": %u, \"reason\": \"%s\", \"box\": [%u, %u, %u, %u], \"area\": %u, "
-           "\"unix_time\": %.3f, \"encoder\": %d, \"exposure_ms\": %.1f, \"inference_ms\": %.1f, "
-           "\"total_ms\": %.1f}",
-           in[24], name_of(REASONS, COUNT(REASONS), in[25]), in[26], in[27], in[28], in[29], pair(view, 30),
-           seconds(view), (int32_t)pair(view, 35), in[37] / 10.0, in[38] / 10.0, in[39] / 10.0);
+    printf("{\"sequence\": %u, \"id\": %u, ", in[FG_INPUT_RESULT_SEQUENCE], get_pair(r, FG_INPUT_RESULT_ID));
+    print_json_judgement(r, &PART);
+    printf(", \"slot\": %u, \"unix_time\": %.3f, \"encoder\": %d, \"exposure_ms\": %.1f, "
+           "\"inference_ms\": %.1f, \"total_ms\": %.1f, \"views\": [",
+           in[FG_INPUT_SLOT], get_unix_time(r), (int32_t)get_pair(r, FG_INPUT_ENCODER),
+           in[FG_INPUT_EXPOSURE_TIME] / 10.0, in[FG_INPUT_INFERENCE_TIME] / 10.0,
+           in[FG_INPUT_TOTAL_TIME] / 10.0);
+    for (uint32_t view = 0; view < count_views(r); view++) {
+        const struct judgement j = locate_view(view);
+        printf("%s{", view ? ", " : "");
+        print_json_judgement(r, &j);
+        printf(", \"decided\": %s}", in[FG_INPUT_VIEW_FLAGS + FG_VIEW_STRIDE * view] & 1 ? "true" : "false");
+    }
+    printf("]}");
 }
 
-static void print_json(const struct view *view) {
-    const uint16_t *in = view->input;
+static void print_json(const struct reading *r) {
+    const uint16_t *in = r->input;
     char name[FG_BUNDLE_NAME_SIZE + 1];
-    bundle_name(view, name);
+    get_bundle_name(r, name);
+    uint32_t count;
+    const struct fg_register *bits = list_rows(&fg_discrete_inputs, 0, FG_STATUS_HEARTBEAT, &count);
     printf("{");
-    for (uint32_t i = 0; i < COUNT(BITS); i++)
-        printf("\"%s\": %s, ", BITS[i], in[0] >> i & 1 ? "true" : "false");
-    printf("\"error\": %u, \"uptime_s\": %u, \"queued\": %u", in[1], pair(view, 2), in[8]);
-    json_result(view);
-    printf(", \"last_trigger_id\": %u, \"slot\": %u, \"outcome\": %u, \"counters\": {", pair(view, 42),
-           in[44], in[45]);
-    for (uint32_t i = 0; i < COUNT(COUNTERS); i++)
-        printf("%s\"%s\": %u", i ? ", " : "", COUNTERS[i], pair(view, 48 + 2 * i));
+    for (uint32_t i = 0; i < count; i++)
+        printf("\"%s\": %s, ", bits[i].name, get_status(r, bits[i].address) ? "true" : "false");
+    printf("\"error\": %u, \"uptime_s\": %u, \"queued\": %u", in[FG_INPUT_ERROR],
+           get_pair(r, FG_INPUT_UPTIME), in[FG_INPUT_RESULTS_QUEUED]);
+    print_json_result(r);
+    printf(", \"last_trigger_id\": %u, \"slot\": %u, \"outcome\": %u, \"counters\": {",
+           get_pair(r, FG_INPUT_LAST_TRIGGER_ID), in[FG_INPUT_ACTIVE_SLOT], in[FG_INPUT_OUTCOME]);
+    const struct fg_register *counters =
+        list_rows(&fg_input_registers, FG_INPUT_TRIGGERS, FG_INPUT_RESULT_OVERRUNS, &count);
+    for (uint32_t i = 0; i < count; i++)
+        printf("%s\"%s\": %u", i ? ", " : "", counters[i].name, get_pair(r, counters[i].address));
     printf("}, \"trigger_to_verdict_ms\": {\"min\": %.1f, \"mean\": %.1f, \"p99\": %.1f, \"max\": %.1f}, "
            "\"resident_mib\": %u, \"arena_used_mib\": %u, \"arena_mib\": %u, \"gpu_free_mib\": %u, "
            "\"configuration_checksum\": %u, \"bundle_checksum\": %u, \"bundle\": ",
-           in[64] / 10.0, in[65] / 10.0, in[66] / 10.0, in[67] / 10.0, in[70], in[71], in[72], in[73],
-           pair(view, 80), pair(view, 82));
+           in[FG_INPUT_TOTAL_MIN] / 10.0, in[FG_INPUT_TOTAL_MEAN] / 10.0, in[FG_INPUT_TOTAL_P99] / 10.0,
+           in[FG_INPUT_TOTAL_MAX] / 10.0, in[FG_INPUT_RESIDENT_MEMORY], in[FG_INPUT_ARENA_USED],
+           in[FG_INPUT_ARENA_SIZE], in[FG_INPUT_GPU_FREE], get_pair(r, FG_INPUT_CONFIGURATION_CHECKSUM),
+           get_pair(r, FG_INPUT_BUNDLE_CHECKSUM));
     fg_json_text(stdout, name);
-    printf(", \"slot_asked\": %u, \"threshold_asked\": ", view->holding[0]);
-    fg_json_number(stdout, view->holding[1] / 1e4);
+    const uint16_t *threshold = r->holding + FG_HOLDING_VIEW_THRESHOLD;
+    printf(", \"slot_asked\": %u, \"threshold_asked\": ", r->holding[FG_HOLDING_SLOT]);
+    fg_json_number(stdout, ((uint32_t)threshold[r->low_first] << 16 | threshold[!r->low_first]) / 1e4);
     printf("}\n");
 }
 
 /* ---- For people ---- */
 
-static void text_result(const struct view *view) {
-    const uint16_t *in = view->input;
-    if (in[19] == 0) {
+static void print_result(const struct reading *r) {
+    const uint16_t *in = r->input;
+    if (in[FG_INPUT_VERDICT] == 0) {
         printf("last result  none yet\n");
         return;
     }
     char when[32] = "";
-    time_t unix_time = (time_t)pair(view, 32);
+    time_t unix_time = (time_t)get_pair(r, FG_INPUT_TRIGGER_TIME);
     struct tm local;
     if (localtime_r(&unix_time, &local))
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &local);
-    printf("last result  part %u  %s", pair(view, 17), name_of(VERDICTS, COUNT(VERDICTS), in[19]));
-    if (in[19] == FG_INOPERATIVE)
-        printf(" (%s)", name_of(REASONS, COUNT(REASONS), in[25]));
-    else
-        printf("  score %.4f, threshold %.4f", pair(view, 20) / 1e4, pair(view, 22) / 1e4);
-    printf("\n             triggered %s.%03u, slot %u, encoder %d\n", when, in[34], in[24],
-           (int32_t)pair(view, 35));
-    if (in[19] == FG_DEFECT)
-        printf("             defect at x %u, y %u, %u x %u, %u pixels\n", in[26], in[27], in[28], in[29],
-               pair(view, 30));
-    printf("             %.1f ms: exposure %.1f, inference %.1f\n", in[39] / 10.0, in[37] / 10.0,
-           in[38] / 10.0);
+    printf("last result  part %u  ", get_pair(r, FG_INPUT_RESULT_ID));
+    print_judgement(r, &PART);
+    printf("             triggered %s.%03u, slot %u, encoder %d\n", when, in[FG_INPUT_TRIGGER_TIME_MS],
+           in[FG_INPUT_SLOT], (int32_t)get_pair(r, FG_INPUT_ENCODER));
+    printf("             %.1f ms: exposure %.1f, inference %.1f\n", in[FG_INPUT_TOTAL_TIME] / 10.0,
+           in[FG_INPUT_EXPOSURE_TIME] / 10.0, in[FG_INPUT_INFERENCE_TIME] / 10.0);
+    const uint32_t views = count_views(r);
+    for (uint32_t view = 0; view < views && views > 1; view++) {
+        const struct judgement j = locate_view(view);
+        printf("             view %u  ", view);
+        print_judgement(r, &j);
+    }
 }
 
-static void print_text(const struct view *view) {
-    const uint16_t *in = view->input;
+static void print_text(const struct reading *r) {
+    const uint16_t *in = r->input;
     char name[FG_BUNDLE_NAME_SIZE + 1];
-    bundle_name(view, name);
+    get_bundle_name(r, name);
+    uint32_t count;
+    const struct fg_register *bits = list_rows(&fg_discrete_inputs, 0, FG_STATUS_HEARTBEAT, &count);
     printf("state       ");
-    for (uint32_t i = 0; i < COUNT(BITS); i++)
-        if (in[0] >> i & 1)
-            printf(" %s", BITS[i]);
-    if (!view->coil[0])
+    for (uint32_t i = 0; i < count; i++)
+        if (get_status(r, bits[i].address))
+            printf(" %s", bits[i].name);
+    if (!r->coil[FG_COIL_AT_TRIGGER_ENABLE])
         printf(" (triggers are ignored: coil 0, trigger_enable, is 0)");
-    const char *error = fg_fault_text(in[1]);
-    printf("\nerror        %u %s\n", in[1], error ? error : "");
-    printf("up           %u s\n", pair(view, 2));
-    printf("bundle       %s  slot %u, checksum %08x\n", name, in[44], pair(view, 82));
-    text_result(view);
-    printf("queued       %u\n", in[8]);
-    for (uint32_t i = 0; i < COUNT(COUNTERS); i++)
-        printf("%-15s %10u\n", COUNTERS[i], pair(view, 48 + 2 * i));
-    printf("to verdict   min %.1f, mean %.1f, 99th %.1f, max %.1f ms\n", in[64] / 10.0, in[65] / 10.0,
-           in[66] / 10.0, in[67] / 10.0);
-    printf("memory       %u MiB resident, arena %u of %u MiB\n", in[70], in[71], in[72]);
+    const char *error = fg_fault_text(in[FG_INPUT_ERROR]);
+    printf("\nerror        %u %s\n", in[FG_INPUT_ERROR], error ? error : "");
+    printf("up           %u s\n", get_pair(r, FG_INPUT_UPTIME));
+    printf("bundle       %s  slot %u, checksum %08x\n", name, in[FG_INPUT_ACTIVE_SLOT],
+           get_pair(r, FG_INPUT_BUNDLE_CHECKSUM));
+    print_result(r);
+    printf("queued       %u\n", in[FG_INPUT_RESULTS_QUEUED]);
+    const struct fg_register *counters =
+        list_rows(&fg_input_registers, FG_INPUT_TRIGGERS, FG_INPUT_RESULT_OVERRUNS, &count);
+    for (uint32_t i = 0; i < count; i++)
+        printf("%-15s %10u\n", counters[i].name, get_pair(r, counters[i].address));
+    printf("to verdict   min %.1f, mean %.1f, 99th %.1f, max %.1f ms\n", in[FG_INPUT_TOTAL_MIN] / 10.0,
+           in[FG_INPUT_TOTAL_MEAN] / 10.0, in[FG_INPUT_TOTAL_P99] / 10.0, in[FG_INPUT_TOTAL_MAX] / 10.0);
+    printf("memory       %u MiB resident, arena %u of %u MiB\n", in[FG_INPUT_RESIDENT_MEMORY],
+           in[FG_INPUT_ARENA_USED], in[FG_INPUT_ARENA_SIZE]);
 }
 
 /* ---- The command ---- */
@@ -223,16 +316,16 @@ static enum fg_status read_options(int argc, char **argv, struct options *option
 
 /* Once, or on a terminal until the line answers no more. */
 static enum fg_status watch(modbus_t *modbus, const struct options *options, struct fg_message *message) {
-    struct view view;
-    enum fg_status status = read_view(modbus, &view, message);
+    struct reading reading;
+    enum fg_status status = read_map(modbus, &reading, message);
     if (status == FG_OK && options->json) {
-        print_json(&view);
+        print_json(&reading);
     } else if (status == FG_OK && !isatty(STDOUT_FILENO)) {
-        print_text(&view);
+        print_text(&reading);
     } else {
-        for (; status == FG_OK; status = read_view(modbus, &view, message)) {
+        for (; status == FG_OK; status = read_map(modbus, &reading, message)) {
             printf("\033[H\033[J"); /* home, clear */
-            print_text(&view);
+            print_text(&reading);
             fflush(stdout);
             nanosleep(&(struct timespec){.tv_nsec = REFRESH_NS}, NULL);
         }

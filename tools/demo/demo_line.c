@@ -13,11 +13,12 @@
 
 #include "board/gpio/simulated.h"
 #include "runtime/base/clock.h"
+#include "runtime/modbus/registers.h"
 #include "tools/demo/process.h"
 
 #define PATIENCE (30 * FG_S) /* for the daemon to be ready, and for one verdict */
-#define BLOCK_FIRST 16
-#define BLOCK_COUNT 25
+#define BLOCK_FIRST FG_INPUT_RESULT_SEQUENCE
+#define BLOCK_COUNT (FG_INPUT_RESULT_SEQUENCE_END - FG_INPUT_RESULT_SEQUENCE + 1)
 
 struct line {
     char config[4096], board[4096];
@@ -77,9 +78,9 @@ static bool connected(struct line *l) {
 }
 
 /* Whether one of the status bits is set. */
-static bool status_bit(const struct line *l, int bit) {
+static bool read_status(const struct line *l, enum fg_status_bit bit) {
     uint8_t value = 0;
-    return modbus_read_input_bits(l->client, bit, 1, &value) == 1 && value;
+    return modbus_read_input_bits(l->client, (int)bit, 1, &value) == 1 && value;
 }
 
 static enum fg_status start(struct line *l, const char *folder, struct fg_message *message) {
@@ -93,7 +94,7 @@ static enum fg_status start(struct line *l, const char *folder, struct fg_messag
     if (!l->client)
         return fg_fail(message, FG_ENVIRONMENT, "Modbus client: no memory");
     const int64_t deadline = fg_clock_ns() + PATIENCE;
-    while (!connected(l) || !status_bit(l, 1)) {
+    while (!connected(l) || !read_status(l, FG_STATUS_TRIGGER_READY)) {
         if (fg_clock_ns() > deadline || kill(l->daemon, 0))
             return fg_fail(message, FG_ENVIRONMENT, "flawgated did not become ready; what it said is above");
         pause_briefly();
@@ -105,15 +106,16 @@ static enum fg_status start(struct line *l, const char *folder, struct fg_messag
     return FG_OK;
 }
 
-static uint32_t u32(const uint16_t *registers) {
-    return (uint32_t)registers[0] << 16 | registers[1];
+/* A value of the result block, which the demo's line has high word first. */
+static uint32_t get_pair(const uint16_t *block, enum fg_input_register at) {
+    return (uint32_t)block[at - BLOCK_FIRST] << 16 | block[at - BLOCK_FIRST + 1];
 }
 
 /* One part: wait for trigger_ready, raise the line, read the block that follows. */
 static enum fg_status pass_part(struct line *l, uint32_t id, struct fg_demo_verdict *verdict,
                                 struct fg_message *message) {
     const int64_t deadline = fg_clock_ns() + PATIENCE;
-    while (!status_bit(l, 1)) {
+    while (!read_status(l, FG_STATUS_TRIGGER_READY)) {
         if (fg_clock_ns() > deadline)
             return fg_fail(message, FG_ENVIRONMENT, "part %u: the line did not become ready", id);
         pause_briefly();
@@ -125,16 +127,17 @@ static enum fg_status pass_part(struct line *l, uint32_t id, struct fg_demo_verd
     while (status == FG_OK) {
         if (modbus_read_input_registers(l->client, BLOCK_FIRST, BLOCK_COUNT, block) != BLOCK_COUNT)
             return fg_fail(message, FG_ENVIRONMENT, "part %u: Modbus: %s", id, modbus_strerror(errno));
-        if (u32(block + 1) == id && block[0] == block[24] && status_bit(l, 3))
+        if (get_pair(block, FG_INPUT_RESULT_ID) == id && block[0] == block[BLOCK_COUNT - 1] &&
+            read_status(l, FG_STATUS_RESULT_VALID))
             break;
         if (fg_clock_ns() > deadline)
             return fg_fail(message, FG_ENVIRONMENT, "part %u: no verdict came", id);
         pause_briefly();
     }
     *verdict = (struct fg_demo_verdict){.id = id,
-                                        .verdict = (enum fg_verdict)block[3],
-                                        .score = u32(block + 4) / 10000.0,
-                                        .total_ms = block[23] / 10.0};
+                                        .verdict = (enum fg_verdict)block[FG_INPUT_VERDICT - BLOCK_FIRST],
+                                        .score = get_pair(block, FG_INPUT_SCORE) / 10000.0,
+                                        .total_ms = block[FG_INPUT_TOTAL_TIME - BLOCK_FIRST] / 10.0};
     return status;
 }
 

@@ -72,11 +72,14 @@ static void *bench_run(void *context) {
 /* Defaults that a test may change before bench_start. */
 static inline struct bench bench_ready(void) {
     return (struct bench){
-        .settings =
-            {.bind = "127.0.0.1",
-             .unit = UNIT,
-             .idle_timeout_ms = 600000,
-             .rules = {.slots = 2, .threshold = {1, 65535}, .reject = {0, UINT32_MAX}, .pulse = {1, 65535}}},
+        .settings = {.bind = "127.0.0.1",
+                     .unit = UNIT,
+                     .idle_timeout_ms = 600000,
+                     .rules = {.slots = 2,
+                               .views = 1,
+                               .threshold = {1, 65535},
+                               .reject = {0, UINT32_MAX},
+                               .pulse = {1, 65535}}},
         .now = {.online = true, .able = true, .coils = FG_COIL_TRIGGER_ENABLE},
     };
 }

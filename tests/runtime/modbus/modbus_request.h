@@ -21,7 +21,8 @@ struct map {
 static inline struct map ready_map(void) {
     struct map map = {
         .snapshot = {.online = true, .able = true, .coils = FG_COIL_TRIGGER_ENABLE},
-        .rules = {.slots = 3, .threshold = {1000, 20000}, .reject = {50, 100000}, .pulse = {1, 5000}},
+        .rules =
+            {.slots = 3, .views = 1, .threshold = {1000, 20000}, .reject = {50, 100000}, .pulse = {1, 5000}},
         .may_write = true,
     };
     map.snapshot.holding = (struct fg_holding){.reject = 500, .pulse = 100};

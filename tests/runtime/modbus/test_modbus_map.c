@@ -28,7 +28,7 @@ static uint32_t status_bits(struct map *map) {
         assert_in_range(map->answer.values[i], 0, 1);
         bits |= (uint32_t)map->answer.values[i] << i;
     }
-    assert_int_equal(input_register(map, 0), bits);
+    assert_int_equal(input_register(map, FG_INPUT_STATUS), bits);
     return bits;
 }
 
@@ -79,7 +79,7 @@ static void trigger_ready_means_that_a_trigger_is_taken(void **state) {
         struct map map = ready_map();
         map.snapshot.able = CASES[i].able;
         map.snapshot.coils = CASES[i].coils;
-        assert_int_equal(status_bits(&map) >> 1 & 1, CASES[i].ready);
+        assert_int_equal(status_bits(&map) >> FG_STATUS_TRIGGER_READY & 1, CASES[i].ready);
     }
 }
 
@@ -127,7 +127,7 @@ static struct fg_snapshot full_snapshot(void) {
         .arena_used_mib = 711,
         .arena_size_mib = 721,
         .gpu_free_mib = 731,
-        .drift = 0.0741f,
+        .drift = 0.741f,
         .drift_state = FG_DRIFT_DRIFTED,
         .configuration_checksum = 0x80818283,
         .bundle_checksum = 0x84858687,
@@ -152,23 +152,139 @@ static struct fg_snapshot full_snapshot(void) {
         .inference = 381,
         .total = 391,
     };
+    s.result.view[0] = (struct fg_view_result){.verdict = FG_PASS,
+                                               .reason = FG_REASON_DEADLINE,
+                                               .score = 1.25f,
+                                               .threshold = 7.5f,
+                                               .x = 1,
+                                               .y = 2,
+                                               .w = 3,
+                                               .h = 4,
+                                               .area = 5};
+    s.result.view[1] = (struct fg_view_result){.verdict = FG_INOPERATIVE,
+                                               .reason = FG_REASON_NOT_FINITE,
+                                               .score = 1.25f,
+                                               .threshold = 0.25f,
+                                               .x = 1,
+                                               .y = 2,
+                                               .w = 3,
+                                               .h = 4,
+                                               .area = 5};
+    s.result.view[7] = (struct fg_view_result){.verdict = FG_DEFECT,
+                                               .score = 7.25f,
+                                               .threshold = 0.5f,
+                                               .x = 246,
+                                               .y = 247,
+                                               .w = 248,
+                                               .h = 249,
+                                               .area = 0x00250000,
+                                               .decided = true};
     return s;
 }
 
-/* Each register that the table of line.md names, with high word first; and where the pairs are. */
-static const uint16_t REGISTERS[FG_MODBUS_INPUT_REGISTERS] = {
-    [1] = 17,      [2] = 0x0001,  [3] = 0x0203,  [4] = 0x1234,  [5] = 0x5678,  [6] = 0x3f80,  [7] = 0,
-    [8] = 5,       [16] = 0xa1a2, [17] = 0x1718, [18] = 0x1920, [19] = 2,      [20] = 1,      [21] = 0x1b34,
-    [22] = 0,      [23] = 5000,   [24] = 24,     [25] = 0,      [26] = 26,     [27] = 27,     [28] = 28,
-    [29] = 29,     [30] = 3,      [31] = 0x1000, [32] = 0x684e, [33] = 0xe180, [34] = 123,    [35] = 0xffff,
-    [36] = 0xfffe, [37] = 371,    [38] = 381,    [39] = 391,    [40] = 0xa1a2, [42] = 0x0b0c, [43] = 0x0d0e,
-    [44] = 2,      [45] = 33,     [48] = 0x10,   [49] = 1,      [50] = 0x10,   [51] = 2,      [52] = 0x10,
-    [53] = 3,      [54] = 0x10,   [55] = 4,      [56] = 0x10,   [57] = 5,      [58] = 0x10,   [59] = 6,
-    [60] = 0x10,   [61] = 7,      [62] = 0x10,   [63] = 8,      [64] = 641,    [65] = 651,    [66] = 661,
-    [67] = 671,    [70] = 701,    [71] = 711,    [72] = 721,    [73] = 731,    [74] = 741,    [75] = 2,
-    [80] = 0x8081, [81] = 0x8283, [82] = 0x8485, [83] = 0x8687, [84] = 841,    [85] = 10,     [96] = 0x6861,
-    [97] = 0x7a65, [98] = 0x6c6e, [99] = 0x7574, [100] = 0x2d37};
-static const uint16_t PAIRS[] = {2, 4, 6, 17, 20, 22, 30, 32, 35, 42, 48, 50, 52, 54, 56, 58, 60, 62, 80, 82};
+/* Each register with high word first, and where the pairs are. The numbers are written here once more, so that
+ * this is a check of registers.h. */
+static const uint16_t REGISTERS[FG_MODBUS_INPUT_REGISTERS] = {[1] = 17,
+                                                              [2] = 0x0001,
+                                                              [3] = 0x0203,
+                                                              [4] = 0x1234,
+                                                              [5] = 0x5678,
+                                                              [6] = 0x3f80,
+                                                              [7] = 0,
+                                                              [8] = 5,
+                                                              [16] = 0xa1a2,
+                                                              [17] = 0x1718,
+                                                              [18] = 0x1920,
+                                                              [19] = 2,
+                                                              [20] = 1,
+                                                              [21] = 0x1b34,
+                                                              [22] = 0,
+                                                              [23] = 5000,
+                                                              [24] = 24,
+                                                              [25] = 0,
+                                                              [26] = 26,
+                                                              [27] = 27,
+                                                              [28] = 28,
+                                                              [29] = 29,
+                                                              [30] = 3,
+                                                              [31] = 0x1000,
+                                                              [32] = 0x684e,
+                                                              [33] = 0xe180,
+                                                              [34] = 123,
+                                                              [35] = 0xffff,
+                                                              [36] = 0xfffe,
+                                                              [37] = 371,
+                                                              [38] = 381,
+                                                              [39] = 391,
+                                                              [40] = 0xa1a2,
+                                                              [42] = 0x0b0c,
+                                                              [43] = 0x0d0e,
+                                                              [44] = 2,
+                                                              [45] = 33,
+                                                              [48] = 0x10,
+                                                              [49] = 1,
+                                                              [50] = 0x10,
+                                                              [51] = 2,
+                                                              [52] = 0x10,
+                                                              [53] = 3,
+                                                              [54] = 0x10,
+                                                              [55] = 4,
+                                                              [56] = 0x10,
+                                                              [57] = 5,
+                                                              [58] = 0x10,
+                                                              [59] = 6,
+                                                              [60] = 0x10,
+                                                              [61] = 7,
+                                                              [62] = 0x10,
+                                                              [63] = 8,
+                                                              [64] = 641,
+                                                              [65] = 651,
+                                                              [66] = 661,
+                                                              [67] = 671,
+                                                              [70] = 701,
+                                                              [71] = 711,
+                                                              [72] = 721,
+                                                              [73] = 731,
+                                                              [74] = 741,
+                                                              [75] = 2,
+                                                              [80] = 0x8081,
+                                                              [81] = 0x8283,
+                                                              [82] = 0x8485,
+                                                              [83] = 0x8687,
+                                                              [84] = 841,
+                                                              [85] = 10,
+                                                              [96] = 0x6861,
+                                                              [97] = 0x7a65,
+                                                              [98] = 0x6c6e,
+                                                              [99] = 0x7574,
+                                                              [100] = 0x2d37,
+                                                              /* View 0, a PASS. */
+                                                              [128] = 1,
+                                                              [131] = 12500,
+                                                              [132] = 1,
+                                                              [133] = 9464,
+                                                              [143] = 0xa1a2,
+                                                              /* View 1, INOPERATIVE. */
+                                                              [144] = 3,
+                                                              [145] = 6,
+                                                              [146] = 0xffff,
+                                                              [147] = 0xffff,
+                                                              [149] = 2500,
+                                                              [159] = 0xa1a2,
+                                                              /* View 7, a DEFECT that decided. */
+                                                              [240] = 2,
+                                                              [242] = 1,
+                                                              [243] = 0x1b34,
+                                                              [245] = 5000,
+                                                              [246] = 246,
+                                                              [247] = 247,
+                                                              [248] = 248,
+                                                              [249] = 249,
+                                                              [250] = 0x25,
+                                                              [252] = 1,
+                                                              [255] = 0xa1a2};
+static const uint16_t PAIRS[] = {2,  4,  6,  17, 20, 22,  30,  32,  35,  42,  48,  50,  52,  54, 56,
+                                 58, 60, 62, 80, 82, 130, 132, 138, 146, 148, 154, 242, 244, 250};
 
 static void each_input_register_is_at_its_place_and_gaps_read_0(void **state) {
     (void)state;
@@ -188,6 +304,8 @@ static void each_input_register_is_at_its_place_and_gaps_read_0(void **state) {
         /* And in one block, as PLCs read. */
         assert_int_equal(send_word(&map, 4, 1, 125), FG_MODBUS_DONE);
         assert_memory_equal(map.answer.values, expected + 1, 125 * sizeof *expected);
+        assert_int_equal(send_word(&map, 4, 147, 125), FG_MODBUS_DONE);
+        assert_memory_equal(map.answer.values, expected + 147, 125 * sizeof *expected);
     }
 }
 
@@ -196,7 +314,7 @@ static void a_name_of_64_bytes_fills_its_registers(void **state) {
     struct map map = ready_map();
     for (uint32_t i = 0; i < FG_BUNDLE_NAME_SIZE; i++)
         map.snapshot.bundle_name[i] = (char)('!' + i);
-    assert_int_equal(send_word(&map, 4, 96, 32), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 4, FG_INPUT_BUNDLE_NAME, 32), FG_MODBUS_DONE);
     for (uint32_t i = 0; i < 32; i++)
         assert_int_equal(map.answer.values[i], ('!' + 2 * i) << 8 | ('!' + 2 * i + 1));
 }
@@ -208,9 +326,9 @@ static void an_inoperative_result_has_a_reason_and_no_score(void **state) {
     map.snapshot.result.verdict = FG_INOPERATIVE;
     for (enum fg_reason reason = FG_REASON_NOT_READY; reason <= FG_REASON_DEVICE_LOST; reason++) {
         map.snapshot.result.reason = reason;
-        assert_int_equal(input_register(&map, 19), 3);
-        assert_int_equal(input_register(&map, 25), reason);
-        assert_int_equal(input_pair(&map, 20), UINT32_MAX);
+        assert_int_equal(input_register(&map, FG_INPUT_VERDICT), 3);
+        assert_int_equal(input_register(&map, FG_INPUT_REASON), reason);
+        assert_int_equal(input_pair(&map, FG_INPUT_SCORE), UINT32_MAX);
     }
     assert_int_equal(FG_REASON_DEVICE_LOST, 9);
 }
@@ -222,8 +340,9 @@ static void only_a_defect_has_a_box(void **state) {
         struct map map = ready_map();
         map.snapshot = full_snapshot();
         map.snapshot.result.verdict = OTHERS[i];
-        for (uint16_t address = 26; address <= 31; address++)
-            assert_int_equal(input_register(&map, address), 0);
+        assert_int_equal(send_word(&map, 4, FG_INPUT_BOX_X, 6), FG_MODBUS_DONE);
+        for (uint32_t j = 0; j < 6; j++)
+            assert_int_equal(map.answer.values[j], 0);
     }
 }
 
@@ -231,7 +350,7 @@ static void a_result_without_trouble_has_no_reason(void **state) {
     (void)state;
     struct map map = ready_map();
     map.snapshot.result = (struct fg_result){.verdict = FG_PASS, .reason = FG_REASON_DEADLINE};
-    assert_int_equal(input_register(&map, 25), 0);
+    assert_int_equal(input_register(&map, FG_INPUT_REASON), 0);
 }
 
 static void scores_are_rounded_and_never_wrap(void **state) {
@@ -254,7 +373,7 @@ static void scores_are_rounded_and_never_wrap(void **state) {
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         struct map map = ready_map();
         map.snapshot.result = (struct fg_result){.verdict = FG_PASS, .score = CASES[i].score};
-        assert_int_equal(input_pair(&map, 20), CASES[i].shown);
+        assert_int_equal(input_pair(&map, FG_INPUT_SCORE), CASES[i].shown);
     }
 }
 
@@ -266,8 +385,11 @@ static void times_and_sizes_stop_at_65535(void **state) {
         70000;
     map.snapshot.resident_mib = map.snapshot.arena_used_mib = 1u << 20;
     map.snapshot.arena_size_mib = map.snapshot.gpu_free_mib = 1u << 20;
-    map.snapshot.drift = 7;
-    static const uint16_t FULL[] = {37, 38, 39, 64, 65, 66, 67, 70, 71, 72, 73, 74};
+    map.snapshot.drift = 70;
+    static const uint16_t FULL[] = {FG_INPUT_EXPOSURE_TIME, FG_INPUT_INFERENCE_TIME,  FG_INPUT_TOTAL_TIME,
+                                    FG_INPUT_TOTAL_MIN,     FG_INPUT_TOTAL_MEAN,      FG_INPUT_TOTAL_P99,
+                                    FG_INPUT_TOTAL_MAX,     FG_INPUT_RESIDENT_MEMORY, FG_INPUT_ARENA_USED,
+                                    FG_INPUT_ARENA_SIZE,    FG_INPUT_GPU_FREE,        FG_INPUT_DRIFT};
     for (size_t i = 0; i < sizeof FULL / sizeof *FULL; i++)
         assert_int_equal(input_register(&map, FULL[i]), 65535);
 }
@@ -281,14 +403,14 @@ static void counters_stay_full(void **state) {
     assert_int_equal(counter, UINT32_MAX);
     struct map map = ready_map();
     map.snapshot.counters.overruns = counter;
-    assert_int_equal(input_pair(&map, 62), UINT32_MAX);
+    assert_int_equal(input_pair(&map, FG_INPUT_RESULT_OVERRUNS), UINT32_MAX);
 }
 
 /* ---- Reading coils and holding registers ---- */
 
 static void coils_read_as_they_are(void **state) {
     (void)state;
-    for (uint32_t coils = 0; coils < 1u << FG_MODBUS_COILS; coils++) {
+    for (uint32_t coils = 0; coils < 1u << 7; coils++) {
         struct map map = ready_map();
         map.snapshot.coils = (uint8_t)coils;
         assert_int_equal(send_word(&map, 1, 0, FG_MODBUS_COILS), FG_MODBUS_DONE);
@@ -301,6 +423,40 @@ static void coils_read_as_they_are(void **state) {
     assert_int_equal(map.answer.values[0], 0);
     assert_int_equal(map.answer.values[1], 1);
     assert_int_equal(map.answer.values[2], 0);
+}
+
+static void coils_and_holding_registers_without_a_row_read_0(void **state) {
+    (void)state;
+    struct map map = ready_map();
+    map.snapshot.coils = 0x7f;
+    memset(&map.snapshot.holding, 0xff, sizeof map.snapshot.holding);
+    assert_int_equal(send_word(&map, 1, 0, 16), FG_MODBUS_DONE);
+    for (uint16_t i = 0; i < 16; i++)
+        assert_int_equal(map.answer.values[i], i < 7);
+    assert_int_equal(send_word(&map, 3, 0, 32), FG_MODBUS_DONE);
+    for (uint16_t i = 0; i < 32; i++)
+        assert_int_equal(map.answer.values[i], i < 7 || i >= 16 ? 0xffff : 0);
+}
+
+static void thresholds_of_views_read_as_pairs(void **state) {
+    (void)state;
+    struct map map = ready_map();
+    for (uint32_t view = 0; view < FG_VIEWS; view++)
+        map.snapshot.holding.threshold[view] = 0x00050006 + view;
+    for (int low_first = 0; low_first < 2; low_first++) {
+        map.rules.low_first = low_first;
+        assert_int_equal(send_word(&map, 3, 16, 16), FG_MODBUS_DONE);
+        for (uint32_t view = 0; view < FG_VIEWS; view++) {
+            assert_int_equal(map.answer.values[2 * view + (uint32_t)low_first], 5);
+            assert_int_equal(map.answer.values[2 * view + !low_first], 6 + view);
+        }
+    }
+    /* One that does not fit into register 1. */
+    assert_int_equal(send_word(&map, 3, FG_HOLDING_THRESHOLD, 1), FG_MODBUS_DONE);
+    assert_int_equal(map.answer.values[0], UINT16_MAX);
+    map.snapshot.holding.threshold[0] = 5000;
+    assert_int_equal(send_word(&map, 3, FG_HOLDING_THRESHOLD, 1), FG_MODBUS_DONE);
+    assert_int_equal(map.answer.values[0], 5000);
 }
 
 static void holding_registers_read_as_written_but_the_code(void **state) {
@@ -402,7 +558,7 @@ static void addresses_outside_are_illegal(void **state) {
         uint8_t function;
         uint16_t size, word;
     } TABLES[] = {
-        {1, 7, 1}, {2, 16, 1}, {3, 8, 1}, {4, 128, 1}, {5, 7, 0}, {6, 8, 0},
+        {1, 16, 1}, {2, 16, 1}, {3, 32, 1}, {4, 272, 1}, {5, 7, 0}, {6, 8, 0},
     };
     for (size_t i = 0; i < sizeof TABLES / sizeof *TABLES; i++) {
         struct map map = ready_map();
@@ -441,6 +597,8 @@ int main(void) {
         cmocka_unit_test(times_and_sizes_stop_at_65535),
         cmocka_unit_test(counters_stay_full),
         cmocka_unit_test(coils_read_as_they_are),
+        cmocka_unit_test(coils_and_holding_registers_without_a_row_read_0),
+        cmocka_unit_test(thresholds_of_views_read_as_pairs),
         cmocka_unit_test(holding_registers_read_as_written_but_the_code),
         cmocka_unit_test(every_other_function_is_illegal),
         cmocka_unit_test(counts_keep_the_protocols_limits),

@@ -48,7 +48,7 @@ static void mbpoll_reads_and_writes(void **state) {
     expect_mbpoll(&bench, "-t 4 -r 4 127.0.0.1 41", "Written 1 references");
     expect_mbpoll(&bench, "-t 4 -r 4 127.0.0.1", "[4]: \t41");
     expect_mbpoll(&bench, "-t 4 -r 5 127.0.0.1 1", "Illegal data value");
-    expect_mbpoll(&bench, "-t 4 -r 9 127.0.0.1", "Illegal data address");
+    expect_mbpoll(&bench, "-t 4 -r 33 127.0.0.1", "Illegal data address");
     expect_mbpoll(&bench, "-t 0 -r 2 127.0.0.1 1", "Written 1 references");
     expect_mbpoll(&bench, "-t 1 -r 2 -c 2 127.0.0.1", "[2]: \t0\n[3]: \t1");
     bench_stop(&bench);

@@ -114,7 +114,7 @@ static void pipelined_requests_are_answered_in_order(void **state) {
             make_frame(frames[i], i, UNIT, 4, 0, 8);
             break;
         case 1:
-            make_frame(frames[i], i, UNIT, 4, 128, 1);
+            make_frame(frames[i], i, UNIT, 4, FG_MODBUS_INPUT_REGISTERS, 1);
             break;
         case 2:
             make_frame(frames[i], i, UNIT, 3, 0, 0);

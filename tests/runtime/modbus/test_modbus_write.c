@@ -15,7 +15,7 @@ static void a_single_coil_is_on_or_off(void **state) {
     static const uint16_t WRONG[] = {1, 0x00ff, 0xff01, 0xffff, 0xfe00};
     struct map map = ready_map();
     for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
-        assert_int_equal(send_word(&map, 5, 0, WRONG[i]), FG_MODBUS_ILLEGAL_VALUE);
+        assert_int_equal(send_word(&map, 5, FG_COIL_AT_TRIGGER_ENABLE, WRONG[i]), FG_MODBUS_ILLEGAL_VALUE);
         EXPECT_NOTHING(&map);
     }
 }
@@ -28,10 +28,10 @@ static void an_edge_is_told_from_the_coils_level(void **state) {
         uint16_t coil;
         enum fg_command_kind kind;
     } EDGES[] = {
-        {1, FG_COMMAND_TRIGGER},
-        {2, FG_COMMAND_RESULT_ACK},
-        {3, FG_COMMAND_CLEAR_FAULT},
-        {5, FG_COMMAND_RESET_COUNTERS},
+        {FG_COIL_AT_TRIGGER, FG_COMMAND_TRIGGER},
+        {FG_COIL_AT_RESULT_ACK, FG_COMMAND_RESULT_ACK},
+        {FG_COIL_AT_CLEAR_FAULT, FG_COMMAND_CLEAR_FAULT},
+        {FG_COIL_AT_RESET_COUNTERS, FG_COMMAND_RESET_COUNTERS},
     };
     for (size_t i = 0; i < sizeof EDGES / sizeof *EDGES; i++) {
         uint8_t bit = (uint8_t)(1u << EDGES[i].coil);
@@ -58,13 +58,13 @@ static void several_coils_are_written_at_once(void **state) {
     struct map map = ready_map();
     map.snapshot.holding.command = FG_CODE_SELF_TEST;
     static const uint16_t ALL[] = {1, 1, 1, 1, 0, 1, 1};
-    assert_int_equal(send_many(&map, 15, 0, 7, ALL), FG_MODBUS_DONE);
+    assert_int_equal(send_many(&map, 15, FG_COIL_AT_TRIGGER_ENABLE, 7, ALL), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_COILS, 0x6f}, {FG_COMMAND_TRIGGER, 0}, {FG_COMMAND_RESULT_ACK, 0},
            {FG_COMMAND_CLEAR_FAULT, 0}, {FG_COMMAND_RESET_COUNTERS, 0}, {FG_COMMAND_RUN, 1});
     /* Coils outside the request keep their level. */
     map.snapshot.coils = 0x41;
     static const uint16_t TWO[] = {1, 0};
-    assert_int_equal(send_many(&map, 15, 2, 2, TWO), FG_MODBUS_DONE);
+    assert_int_equal(send_many(&map, 15, FG_COIL_AT_RESULT_ACK, 2, TWO), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_COILS, 0x45}, {FG_COMMAND_RESULT_ACK, 0});
 }
 
@@ -72,15 +72,15 @@ static void a_trigger_that_cannot_be_taken_is_busy_and_missed(void **state) {
     (void)state;
     struct map map = ready_map();
     map.snapshot.able = false;
-    assert_int_equal(send_word(&map, 5, 1, 0xff00), FG_MODBUS_BUSY);
+    assert_int_equal(send_word(&map, 5, FG_COIL_AT_TRIGGER, 0xff00), FG_MODBUS_BUSY);
     EXPECT(&map, {FG_COMMAND_MISSED_TRIGGER, 0});
     /* Whole or not at all: nothing else of the request is done. */
     static const uint16_t WITH_ACK[] = {1, 1, 1};
-    assert_int_equal(send_many(&map, 15, 0, 3, WITH_ACK), FG_MODBUS_BUSY);
+    assert_int_equal(send_many(&map, 15, FG_COIL_AT_TRIGGER_ENABLE, 3, WITH_ACK), FG_MODBUS_BUSY);
     EXPECT(&map, {FG_COMMAND_MISSED_TRIGGER, 0});
     /* No edge, no trigger, nothing missed. */
     map.snapshot.coils |= FG_COIL_TRIGGER;
-    assert_int_equal(send_word(&map, 5, 1, 0xff00), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 5, FG_COIL_AT_TRIGGER, 0xff00), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_COILS, FG_COIL_TRIGGER_ENABLE | FG_COIL_TRIGGER});
 }
 
@@ -92,7 +92,7 @@ static void a_trigger_is_ignored_while_disabled_or_offline(void **state) {
             struct map map = ready_map();
             map.snapshot.able = able;
             map.snapshot.coils = COILS[i];
-            assert_int_equal(send_word(&map, 5, 1, 0xff00), FG_MODBUS_DONE);
+            assert_int_equal(send_word(&map, 5, FG_COIL_AT_TRIGGER, 0xff00), FG_MODBUS_DONE);
             EXPECT(&map, {FG_COMMAND_COILS, COILS[i] | FG_COIL_TRIGGER});
         }
 }
@@ -102,15 +102,15 @@ static void enable_and_offline_of_the_same_write_count(void **state) {
     static const uint16_t ON_ON[] = {1, 1}, OFF_ON[] = {0, 1}, GO_OFFLINE[] = {1, 1, 0, 0, 1};
     struct map map = ready_map();
     map.snapshot.coils = 0;
-    assert_int_equal(send_many(&map, 15, 0, 2, ON_ON), FG_MODBUS_DONE);
+    assert_int_equal(send_many(&map, 15, FG_COIL_AT_TRIGGER_ENABLE, 2, ON_ON), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_COILS, 3}, {FG_COMMAND_TRIGGER, 0});
     map.snapshot.able = false;
-    assert_int_equal(send_many(&map, 15, 0, 2, ON_ON), FG_MODBUS_BUSY);
+    assert_int_equal(send_many(&map, 15, FG_COIL_AT_TRIGGER_ENABLE, 2, ON_ON), FG_MODBUS_BUSY);
     EXPECT(&map, {FG_COMMAND_MISSED_TRIGGER, 0});
     map = ready_map();
-    assert_int_equal(send_many(&map, 15, 0, 2, OFF_ON), FG_MODBUS_DONE);
+    assert_int_equal(send_many(&map, 15, FG_COIL_AT_TRIGGER_ENABLE, 2, OFF_ON), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_COILS, 2});
-    assert_int_equal(send_many(&map, 15, 0, 5, GO_OFFLINE), FG_MODBUS_DONE);
+    assert_int_equal(send_many(&map, 15, FG_COIL_AT_TRIGGER_ENABLE, 5, GO_OFFLINE), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_COILS, 0x13});
 }
 
@@ -118,18 +118,18 @@ static void a_command_runs_what_register_2_says(void **state) {
     (void)state;
     struct map map = ready_map();
     map.snapshot.holding.command = FG_CODE_SELF_TEST;
-    assert_int_equal(send_word(&map, 5, 6, 0xff00), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 5, FG_COIL_AT_COMMAND, 0xff00), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_COILS, 0x41}, {FG_COMMAND_RUN, FG_CODE_SELF_TEST});
     map.snapshot.outcome = FG_OUTCOME_RUNNING;
-    assert_int_equal(send_word(&map, 5, 6, 0xff00), FG_MODBUS_BUSY);
+    assert_int_equal(send_word(&map, 5, FG_COIL_AT_COMMAND, 0xff00), FG_MODBUS_BUSY);
     EXPECT_NOTHING(&map);
     map.snapshot.outcome = FG_OUTCOME_DONE;
     map.snapshot.holding.command = FG_CODE_NONE;
-    assert_int_equal(send_word(&map, 5, 6, 0xff00), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_word(&map, 5, FG_COIL_AT_COMMAND, 0xff00), FG_MODBUS_ILLEGAL_VALUE);
     EXPECT_NOTHING(&map);
     /* Lowering it asks for nothing. */
     map.snapshot.coils |= FG_COIL_COMMAND;
-    assert_int_equal(send_word(&map, 5, 6, 0), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 5, FG_COIL_AT_COMMAND, 0), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_COILS, FG_COIL_TRIGGER_ENABLE});
 }
 
@@ -142,29 +142,29 @@ static void single_registers_keep_their_limits(void **state) {
         enum fg_modbus_exception exception;
         enum fg_command_kind kind;
     } CASES[] = {
-        {0, 0, FG_MODBUS_DONE, FG_COMMAND_SLOT},
-        {0, 2, FG_MODBUS_DONE, FG_COMMAND_SLOT},
-        {0, 3, FG_MODBUS_ILLEGAL_VALUE, 0},
-        {0, 65535, FG_MODBUS_ILLEGAL_VALUE, 0},
-        {1, 0, FG_MODBUS_DONE, FG_COMMAND_THRESHOLD},
-        {1, 999, FG_MODBUS_ILLEGAL_VALUE, 0},
-        {1, 1000, FG_MODBUS_DONE, FG_COMMAND_THRESHOLD},
-        {1, 20000, FG_MODBUS_DONE, FG_COMMAND_THRESHOLD},
-        {1, 20001, FG_MODBUS_ILLEGAL_VALUE, 0},
-        {2, 0, FG_MODBUS_DONE, FG_COMMAND_CODE},
-        {2, 1, FG_MODBUS_DONE, FG_COMMAND_CODE},
-        {2, 2, FG_MODBUS_ILLEGAL_VALUE, 0},
-        {2, 3, FG_MODBUS_ILLEGAL_VALUE, 0},
-        {2, 4, FG_MODBUS_ILLEGAL_VALUE, 0},
-        {2, 5, FG_MODBUS_ILLEGAL_VALUE, 0},
-        {3, 0, FG_MODBUS_DONE, FG_COMMAND_WATCHDOG},
-        {3, 65535, FG_MODBUS_DONE, FG_COMMAND_WATCHDOG},
-        {4, 0, FG_MODBUS_ILLEGAL_VALUE, 0}, /* half a pair */
-        {5, 500, FG_MODBUS_ILLEGAL_VALUE, 0},
-        {6, 0, FG_MODBUS_ILLEGAL_VALUE, 0},
-        {6, 1, FG_MODBUS_DONE, FG_COMMAND_PULSE},
-        {6, 5000, FG_MODBUS_DONE, FG_COMMAND_PULSE},
-        {6, 5001, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {FG_HOLDING_SLOT, 0, FG_MODBUS_DONE, FG_COMMAND_SLOT},
+        {FG_HOLDING_SLOT, 2, FG_MODBUS_DONE, FG_COMMAND_SLOT},
+        {FG_HOLDING_SLOT, 3, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {FG_HOLDING_SLOT, 65535, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {FG_HOLDING_THRESHOLD, 0, FG_MODBUS_DONE, FG_COMMAND_THRESHOLD},
+        {FG_HOLDING_THRESHOLD, 999, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {FG_HOLDING_THRESHOLD, 1000, FG_MODBUS_DONE, FG_COMMAND_THRESHOLD},
+        {FG_HOLDING_THRESHOLD, 20000, FG_MODBUS_DONE, FG_COMMAND_THRESHOLD},
+        {FG_HOLDING_THRESHOLD, 20001, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {FG_HOLDING_COMMAND, 0, FG_MODBUS_DONE, FG_COMMAND_CODE},
+        {FG_HOLDING_COMMAND, 1, FG_MODBUS_DONE, FG_COMMAND_CODE},
+        {FG_HOLDING_COMMAND, 2, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {FG_HOLDING_COMMAND, 3, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {FG_HOLDING_COMMAND, 4, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {FG_HOLDING_COMMAND, 5, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {FG_HOLDING_WATCHDOG, 0, FG_MODBUS_DONE, FG_COMMAND_WATCHDOG},
+        {FG_HOLDING_WATCHDOG, 65535, FG_MODBUS_DONE, FG_COMMAND_WATCHDOG},
+        {FG_HOLDING_REJECT, 0, FG_MODBUS_ILLEGAL_VALUE, 0}, /* half a pair */
+        {FG_HOLDING_REJECT + 1, 500, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {FG_HOLDING_PULSE, 0, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {FG_HOLDING_PULSE, 1, FG_MODBUS_DONE, FG_COMMAND_PULSE},
+        {FG_HOLDING_PULSE, 5000, FG_MODBUS_DONE, FG_COMMAND_PULSE},
+        {FG_HOLDING_PULSE, 5001, FG_MODBUS_ILLEGAL_VALUE, 0},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         struct map map = ready_map();
@@ -185,19 +185,19 @@ static void a_pair_is_written_by_one_request(void **state) {
     static const uint16_t HIGH_FIRST[] = {1, 0x86a0}, LOW_FIRST[] = {0x86a0, 1}, ABOVE[] = {1, 0x86a1},
                           BELOW[] = {0, 49};
     struct map map = ready_map();
-    assert_int_equal(send_many(&map, 16, 4, 2, HIGH_FIRST), FG_MODBUS_DONE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 2, HIGH_FIRST), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_REJECT, 100000});
-    assert_int_equal(send_many(&map, 16, 4, 2, ABOVE), FG_MODBUS_ILLEGAL_VALUE);
-    assert_int_equal(send_many(&map, 16, 4, 2, BELOW), FG_MODBUS_ILLEGAL_VALUE);
-    assert_int_equal(send_many(&map, 16, 4, 2, LOW_FIRST), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 2, ABOVE), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 2, BELOW), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 2, LOW_FIRST), FG_MODBUS_ILLEGAL_VALUE);
     map.rules.low_first = true;
-    assert_int_equal(send_many(&map, 16, 4, 2, LOW_FIRST), FG_MODBUS_DONE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 2, LOW_FIRST), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_REJECT, 100000});
     /* Half of it inside a longer request. */
     static const uint16_t VALUES[] = {1, 100, 100};
-    assert_int_equal(send_many(&map, 16, 3, 2, VALUES), FG_MODBUS_ILLEGAL_VALUE);
-    assert_int_equal(send_many(&map, 16, 5, 2, VALUES), FG_MODBUS_ILLEGAL_VALUE);
-    assert_int_equal(send_many(&map, 16, 5, 3, VALUES), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_WATCHDOG, 2, VALUES), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT + 1, 2, VALUES), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT + 1, 3, VALUES), FG_MODBUS_ILLEGAL_VALUE);
     EXPECT_NOTHING(&map);
 }
 
@@ -208,7 +208,7 @@ static void a_block_is_written_whole_or_not_at_all(void **state) {
                                             {FG_COMMAND_CODE, 1},     {FG_COMMAND_WATCHDOG, 42},
                                             {FG_COMMAND_REJECT, 600}, {FG_COMMAND_PULSE, 150}};
     struct map map = ready_map();
-    assert_int_equal(send_many(&map, 16, 0, 8, GOOD), FG_MODBUS_DONE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_SLOT, 8, GOOD), FG_MODBUS_DONE);
     expect_commands(&map, 6, ALL);
     static const struct {
         uint32_t at;
@@ -218,7 +218,7 @@ static void a_block_is_written_whole_or_not_at_all(void **state) {
         uint16_t values[8];
         memcpy(values, GOOD, sizeof values);
         values[WRONG[i].at] = WRONG[i].wrong;
-        assert_int_equal(send_many(&map, 16, 0, 8, values), FG_MODBUS_ILLEGAL_VALUE);
+        assert_int_equal(send_many(&map, 16, FG_HOLDING_SLOT, 8, values), FG_MODBUS_ILLEGAL_VALUE);
         EXPECT_NOTHING(&map);
     }
 }
@@ -228,45 +228,129 @@ static void a_second_job_change_waits_for_the_first(void **state) {
     struct map map = ready_map();
     map.snapshot.holding.slot = 1;
     map.snapshot.outcome = FG_OUTCOME_RUNNING;
-    assert_int_equal(send_word(&map, 6, 0, 2), FG_MODBUS_BUSY);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_SLOT, 2), FG_MODBUS_BUSY);
     EXPECT_NOTHING(&map);
-    assert_int_equal(send_word(&map, 6, 0, 9), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_SLOT, 9), FG_MODBUS_ILLEGAL_VALUE);
     /* The same slot again, as a cyclic block write has it, changes nothing. */
     static const uint16_t BLOCK[] = {1, 0, 0, 7};
-    assert_int_equal(send_many(&map, 16, 0, 4, BLOCK), FG_MODBUS_DONE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_SLOT, 4, BLOCK), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_SLOT, 1}, {FG_COMMAND_THRESHOLD, 0}, {FG_COMMAND_CODE, 0},
            {FG_COMMAND_WATCHDOG, 7});
     map.snapshot.outcome = FG_OUTCOME_DONE;
-    assert_int_equal(send_word(&map, 6, 0, 2), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_SLOT, 2), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_SLOT, 2});
+}
+
+/* ---- Thresholds of views ---- */
+
+static uint16_t threshold_address(uint32_t view) {
+    return (uint16_t)(FG_HOLDING_VIEW_THRESHOLD + FG_VIEW_THRESHOLD_STRIDE * view);
+}
+
+static void each_view_has_a_threshold(void **state) {
+    (void)state;
+    static const uint16_t HIGH_FIRST[] = {1, 0x86a0}, LOW_FIRST[] = {0x86a0, 1}, ABOVE[] = {1, 0x86a1},
+                          BELOW[] = {0, 999}, OWN[] = {0, 0};
+    struct map map = ready_map();
+    map.rules.views = FG_VIEWS;
+    map.rules.threshold.max = 100000; /* more than register 1 can say */
+    for (uint32_t view = 0; view < FG_VIEWS; view++) {
+        const uint16_t address = threshold_address(view);
+        const enum fg_command_kind kind = FG_COMMAND_THRESHOLD + view;
+        map.rules.low_first = false;
+        assert_int_equal(send_many(&map, 16, address, 2, HIGH_FIRST), FG_MODBUS_DONE);
+        EXPECT(&map, {kind, 100000});
+        assert_int_equal(send_many(&map, 16, address, 2, OWN), FG_MODBUS_DONE);
+        EXPECT(&map, {kind, 0});
+        assert_int_equal(send_many(&map, 16, address, 2, ABOVE), FG_MODBUS_ILLEGAL_VALUE);
+        assert_int_equal(send_many(&map, 16, address, 2, BELOW), FG_MODBUS_ILLEGAL_VALUE);
+        EXPECT_NOTHING(&map);
+        map.rules.low_first = true;
+        assert_int_equal(send_many(&map, 16, address, 2, LOW_FIRST), FG_MODBUS_DONE);
+        EXPECT(&map, {kind, 100000});
+    }
+}
+
+static void half_a_threshold_is_refused(void **state) {
+    (void)state;
+    static const uint16_t VALUES[] = {0, 5000, 0};
+    struct map map = ready_map();
+    map.rules.views = FG_VIEWS;
+    for (uint16_t address = threshold_address(0); address < threshold_address(FG_VIEWS); address++) {
+        assert_int_equal(send_word(&map, 6, address, 5000), FG_MODBUS_ILLEGAL_VALUE);
+        if (address + 2 < threshold_address(FG_VIEWS))
+            assert_int_equal(send_many(&map, 16, address, 3, VALUES), FG_MODBUS_ILLEGAL_VALUE);
+    }
+    EXPECT_NOTHING(&map);
+}
+
+static void a_view_that_is_not_configured_has_no_threshold(void **state) {
+    (void)state;
+    static const uint16_t VALUES[] = {0, 5000, 0, 6000, 0, 7000}, OWN[] = {0, 0};
+    struct map map = ready_map();
+    map.rules.views = 2;
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_VIEW_THRESHOLD, 4, VALUES), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_THRESHOLD, 5000}, {FG_COMMAND_THRESHOLD + 1, 6000});
+    /* Whole or not at all. */
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_VIEW_THRESHOLD, 6, VALUES), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_many(&map, 16, threshold_address(2), 2, VALUES), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_many(&map, 16, threshold_address(7), 2, OWN), FG_MODBUS_ILLEGAL_VALUE);
+    EXPECT_NOTHING(&map);
+}
+
+/* ---- What has no row ---- */
+
+static void what_has_no_row_cannot_be_written(void **state) {
+    (void)state;
+    static const uint16_t VALUES[FG_MODBUS_HOLDING_REGISTERS] = {0};
+    struct map map = ready_map();
+    for (uint16_t coil = 7; coil <= 16; coil++) {
+        assert_int_equal(send_word(&map, 5, coil, 0), FG_MODBUS_ILLEGAL_ADDRESS);
+        assert_int_equal(send_many(&map, 15, coil, 1, VALUES), FG_MODBUS_ILLEGAL_ADDRESS);
+    }
+    for (uint16_t address = 8; address <= 15; address++) {
+        assert_int_equal(send_word(&map, 6, address, 0), FG_MODBUS_ILLEGAL_ADDRESS);
+        assert_int_equal(send_many(&map, 16, address, 2, VALUES), FG_MODBUS_ILLEGAL_ADDRESS);
+    }
+    assert_int_equal(send_word(&map, 6, 32, 0), FG_MODBUS_ILLEGAL_ADDRESS);
+    assert_int_equal(send_many(&map, 15, 0, 16, VALUES), FG_MODBUS_ILLEGAL_ADDRESS);
+    assert_int_equal(send_many(&map, 16, 6, 3, VALUES), FG_MODBUS_ILLEGAL_ADDRESS);
+    assert_int_equal(send_many(&map, 16, 0, 32, VALUES), FG_MODBUS_ILLEGAL_ADDRESS);
+    map.snapshot.able = false;
+    static const uint16_t TRIGGER[9] = {1, 1};
+    assert_int_equal(send_many(&map, 15, 0, 9, TRIGGER), FG_MODBUS_ILLEGAL_ADDRESS);
+    EXPECT_NOTHING(&map); /* not even a missed trigger */
 }
 
 /* ---- Lock ---- */
 
 static void locked_registers_refuse_until_the_code_is_given(void **state) {
     (void)state;
-    static const uint16_t PAIR[] = {0, 700};
+    static const uint16_t PAIR[] = {0, 700}, THRESHOLD[] = {0, 5000};
     struct map map = ready_map();
     map.rules.unlock_code = CODE;
-    assert_int_equal(send_word(&map, 6, 1, 5000), FG_MODBUS_BUSY);
-    assert_int_equal(send_many(&map, 16, 4, 2, PAIR), FG_MODBUS_BUSY);
-    assert_int_equal(send_word(&map, 6, 6, 100), FG_MODBUS_BUSY);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_THRESHOLD, 5000), FG_MODBUS_BUSY);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 2, PAIR), FG_MODBUS_BUSY);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_PULSE, 100), FG_MODBUS_BUSY);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_VIEW_THRESHOLD, 2, THRESHOLD), FG_MODBUS_BUSY);
     EXPECT_NOTHING(&map);
     /* What is not locked goes on. */
-    assert_int_equal(send_word(&map, 6, 0, 1), FG_MODBUS_DONE);
-    assert_int_equal(send_word(&map, 6, 2, 1), FG_MODBUS_DONE);
-    assert_int_equal(send_word(&map, 6, 3, 1), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_SLOT, 1), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_COMMAND, 1), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_WATCHDOG, 1), FG_MODBUS_DONE);
 
-    assert_int_equal(send_word(&map, 6, 7, CODE + 1), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_UNLOCK, CODE + 1), FG_MODBUS_ILLEGAL_VALUE);
     EXPECT_NOTHING(&map);
-    assert_int_equal(send_word(&map, 6, 7, CODE), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_UNLOCK, CODE), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_UNLOCK, 1});
     map.snapshot.unlocked = true;
-    assert_int_equal(send_word(&map, 6, 1, 5000), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_THRESHOLD, 5000), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_THRESHOLD, 5000});
-    assert_int_equal(send_many(&map, 16, 4, 2, PAIR), FG_MODBUS_DONE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 2, PAIR), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_REJECT, 700});
-    assert_int_equal(send_word(&map, 6, 7, 0), FG_MODBUS_DONE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_VIEW_THRESHOLD, 2, THRESHOLD), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_THRESHOLD, 5000});
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_UNLOCK, 0), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_UNLOCK, 0});
 }
 
@@ -276,21 +360,21 @@ static void a_request_may_bring_its_own_code(void **state) {
                           WRONG[] = {0, 700, 100, CODE - 1};
     struct map map = ready_map();
     map.rules.unlock_code = CODE;
-    assert_int_equal(send_many(&map, 16, 4, 4, WITH), FG_MODBUS_DONE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 4, WITH), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_UNLOCK, 1}, {FG_COMMAND_REJECT, 700}, {FG_COMMAND_PULSE, 100});
     map.snapshot.unlocked = true;
-    assert_int_equal(send_many(&map, 16, 4, 4, WITHOUT), FG_MODBUS_BUSY);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 4, WITHOUT), FG_MODBUS_BUSY);
     EXPECT_NOTHING(&map);
-    assert_int_equal(send_many(&map, 16, 4, 4, WRONG), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 4, WRONG), FG_MODBUS_ILLEGAL_VALUE);
     EXPECT_NOTHING(&map);
 }
 
 static void without_a_lock_any_code_is_taken(void **state) {
     (void)state;
     struct map map = ready_map();
-    assert_int_equal(send_word(&map, 6, 7, CODE), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_UNLOCK, CODE), FG_MODBUS_DONE);
     EXPECT_NOTHING(&map);
-    assert_int_equal(send_word(&map, 6, 1, 5000), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_THRESHOLD, 5000), FG_MODBUS_DONE);
 }
 
 /* ---- Rights ---- */
@@ -301,14 +385,15 @@ static void who_may_not_write_reads_only(void **state) {
     struct map map = ready_map();
     map.may_write = false;
     map.snapshot.able = false;
-    assert_int_equal(send_word(&map, 5, 1, 0xff00), FG_MODBUS_BUSY);
+    assert_int_equal(send_word(&map, 5, FG_COIL_AT_TRIGGER, 0xff00), FG_MODBUS_BUSY);
     EXPECT_NOTHING(&map); /* not even a missed trigger */
-    assert_int_equal(send_word(&map, 6, 3, 1), FG_MODBUS_BUSY);
-    assert_int_equal(send_many(&map, 15, 0, 2, VALUES), FG_MODBUS_BUSY);
-    assert_int_equal(send_many(&map, 16, 2, 2, VALUES), FG_MODBUS_BUSY);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_WATCHDOG, 1), FG_MODBUS_BUSY);
+    assert_int_equal(send_many(&map, 15, FG_COIL_AT_TRIGGER_ENABLE, 2, VALUES), FG_MODBUS_BUSY);
+    assert_int_equal(send_many(&map, 16, FG_HOLDING_COMMAND, 2, VALUES), FG_MODBUS_BUSY);
     map.rules.unlock_code = CODE;
-    assert_int_equal(send_word(&map, 6, 7, CODE), FG_MODBUS_BUSY);
-    assert_int_equal(send_word(&map, 6, 7, 1), FG_MODBUS_BUSY); /* nor does it learn the code */
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_UNLOCK, CODE), FG_MODBUS_BUSY);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_UNLOCK, 1),
+                     FG_MODBUS_BUSY); /* nor does it learn the code */
     EXPECT_NOTHING(&map);
     assert_int_equal(send_word(&map, 6, 8, 1), FG_MODBUS_ILLEGAL_ADDRESS);
     for (uint8_t function = 1; function <= 4; function++)
@@ -330,7 +415,7 @@ static void drawn_bytes_break_nothing(void **state) {
         pdu[0] %= 18;
         if (round % 4) {
             pdu[1] = pdu[3] = 0;
-            pdu[2] %= 9;
+            pdu[2] %= 34;
             pdu[4] %= 9;
             pdu[5] = (uint8_t)(pdu[0] == 15 ? (pdu[4] + 7) / 8 : pdu[4] * 2);
         }
@@ -368,6 +453,10 @@ int main(void) {
         cmocka_unit_test(a_pair_is_written_by_one_request),
         cmocka_unit_test(a_block_is_written_whole_or_not_at_all),
         cmocka_unit_test(a_second_job_change_waits_for_the_first),
+        cmocka_unit_test(each_view_has_a_threshold),
+        cmocka_unit_test(half_a_threshold_is_refused),
+        cmocka_unit_test(a_view_that_is_not_configured_has_no_threshold),
+        cmocka_unit_test(what_has_no_row_cannot_be_written),
         cmocka_unit_test(locked_registers_refuse_until_the_code_is_given),
         cmocka_unit_test(a_request_may_bring_its_own_code),
         cmocka_unit_test(without_a_lock_any_code_is_taken),

@@ -89,6 +89,32 @@ static void an_inoperative_result_has_no_score(void **state) {
     bench_stop(&bench);
 }
 
+static void it_shows_each_view(void **state) {
+    (void)state;
+    struct bench bench = bench_ready();
+    bench.now.result_sequence = 9;
+    bench.now.result = (struct fg_result){
+        .id = 1,
+        .verdict = FG_DEFECT,
+        .score = 1.5f,
+        .threshold = 0.25f,
+        .view = {
+            {.verdict = FG_PASS, .score = 0.125f, .threshold = 0.5f},
+            {.verdict = FG_DEFECT, .score = 1.5f, .threshold = 0.25f, .x = 3, .area = 7, .decided = true}}};
+    bench_start(&bench);
+    char port[8], output[8192];
+    snprintf(port, sizeof port, "%u", (unsigned)fg_modbus_server_port(bench.server));
+    assert_int_equal(monitor(port, "--json", output, sizeof output), 0);
+    expect_text(output, "\"views\": [{\"verdict\": \"PASS\", \"score\": 0.125, \"threshold\": 0.5, "
+                        "\"reason\": \"none\", \"box\": [0, 0, 0, 0], \"area\": 0, \"decided\": false}, "
+                        "{\"verdict\": \"DEFECT\", \"score\": 1.5, \"threshold\": 0.25, "
+                        "\"reason\": \"none\", \"box\": [3, 0, 0, 0], \"area\": 7, \"decided\": true}]");
+    assert_int_equal(monitor(port, NULL, output, sizeof output), 0);
+    expect_text(output, "view 0  PASS  score 0.1250, threshold 0.5000");
+    expect_text(output, "view 1  DEFECT  score 1.5000, threshold 0.2500");
+    bench_stop(&bench);
+}
+
 static void before_the_first_part_there_is_no_result(void **state) {
     (void)state;
     struct bench bench = bench_ready();
@@ -120,6 +146,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_shows_the_last_result),
         cmocka_unit_test(an_inoperative_result_has_no_score),
+        cmocka_unit_test(it_shows_each_view),
         cmocka_unit_test(before_the_first_part_there_is_no_result),
         cmocka_unit_test(without_a_line_it_says_so),
     };

@@ -1,0 +1,131 @@
+/* flawgate registers: the Modbus map, for people, for PLC projects and for the manual. config/modbus.md and
+ * config/modbus.csv are its output. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/modbus/registers.h"
+#include "tools/commands/tool.h"
+
+const char fg_help_registers[] =
+    "usage: flawgate registers [--csv | --markdown]\n"
+    "  Prints the Modbus map: each coil, input and register with what it means, and the numbers of\n"
+    "  verdicts, reasons and faults.\n";
+
+enum form { LIST, MARKDOWN, CSV };
+
+/* ---- Headings ---- */
+
+static void print_heading(enum form form, const char *title, const char *note, const char *columns) {
+    if (form == LIST)
+        printf("\n%s%s\n", title, note);
+    if (form != MARKDOWN)
+        return;
+    printf("\n## %c%s%s\n\n%s\n|", toupper(*title), title + 1, note, columns);
+    for (const char *c = columns + 1; *c; c++)
+        if (*c == '|')
+            printf("---|");
+    putchar('\n');
+}
+
+static void print_table_heading(enum form form, const struct fg_register_table *table) {
+    char title[32], note[64];
+    snprintf(title, sizeof title, "%ss", table->name);
+    snprintf(note, sizeof note, " (%s)", table->functions);
+    print_heading(form, title, note, "| address | 1-based | type | name | unit | meaning |");
+    if (form == LIST)
+        printf("  %-14s  %-7s  %-4s  %-22s  %s\n", "address", "1-based", "type", "name", "meaning [unit]");
+}
+
+/* ---- Rows ---- */
+
+static void print_csv_row(const struct fg_register *r, uint32_t address, const char *name) {
+    printf("%s,%u,%05u,%u,%s,%s,%s,%s,\"%s\"\n", r->table->name, address, r->table->one_based + address,
+           r->width, r->type, r->table->access, name, r->unit, r->meaning);
+}
+
+/* CSV is for programs, and has a row for each view. */
+static void print_row(enum form form, const struct fg_register *r) {
+    const uint32_t one_based = (uint32_t)r->table->one_based + r->address;
+    char last[16] = "", step[16] = "", address[48], name[64];
+    if (r->width > 1)
+        snprintf(last, sizeof last, "-%u", r->address + r->width - 1u);
+    if (r->stride > 0)
+        snprintf(step, sizeof step, " + %u v", r->stride);
+    snprintf(address, sizeof address, "%u%s%s", r->address, last, step);
+    if (form == LIST) {
+        printf("  %-14s  %05u    %-4s  %-22s  %s%s%s%s\n", address, one_based, r->type, r->name, r->meaning,
+               *r->unit ? " [" : "", r->unit, *r->unit ? "]" : "");
+    } else if (form == MARKDOWN) {
+        printf("| %s | %05u%s | %s | %s | %s | %s |\n", address, one_based, step, r->type, r->name, r->unit,
+               r->meaning);
+    } else if (r->stride == 0) {
+        print_csv_row(r, r->address, r->name);
+    } else {
+        for (uint32_t view = 0; view < FG_VIEWS; view++) { /* view_score becomes view3_score */
+            snprintf(name, sizeof name, "view%u%s", view, r->name + strlen("view"));
+            print_csv_row(r, r->address + view * r->stride, name);
+        }
+    }
+}
+
+/* A verdict, a reason or a fault; a fault has no name, and only a fault has a remedy. */
+static void print_number(enum form form, const char *kind, uint32_t number, const char *name,
+                         const char *meaning, const char *remedy) {
+    const char *advice = *remedy ? "; what to do: " : "";
+    if (form == LIST)
+        printf("  %-2u  %s%s%s%s%s\n", number, name, *name ? ": " : "", meaning, advice, remedy);
+    else if (form == CSV)
+        printf("%s,%u,,,,,%s,,\"%s%s%s\"\n", kind, number, name, meaning, advice, remedy);
+    else if (*name)
+        printf("| %u | %s | %s |\n", number, name, meaning);
+    else
+        printf("| %u | %s | %s |\n", number, meaning, remedy);
+}
+
+static void print_numbers(enum form form) {
+    print_heading(form, "verdicts", " (input registers 19 and 128 + 16 v)", "| number | name | meaning |");
+#define PRINT_VERDICT(number, name, text, meaning) print_number(form, "verdict", number, text, meaning, "");
+    FG_VERDICTS(PRINT_VERDICT)
+    print_heading(form, "reasons", " (input registers 25 and 129 + 16 v)", "| number | name | meaning |");
+#define PRINT_REASON(number, name, text, meaning) print_number(form, "reason", number, text, meaning, "");
+    FG_REASONS(PRINT_REASON)
+    print_heading(form, "faults", " (input register 1)", "| number | meaning | what to do |");
+#define PRINT_FAULT(number, name, text, remedy) print_number(form, "fault", number, "", text, remedy);
+    FG_FAULTS(PRINT_FAULT)
+}
+
+static void print_map(enum form form) {
+    uint32_t count;
+    const struct fg_register *rows = fg_registers(&count);
+    if (form == MARKDOWN)
+        printf(
+            "# The Modbus map\n\nPrinted by `flawgate registers --markdown`; `modbus.csv` beside it has the "
+            "same for programs.\n\n");
+    if (form == CSV)
+        puts("table,address,1-based,width,type,access,name,unit,meaning");
+#define PRINT_RULE(text) printf("%s%s\n", form == MARKDOWN ? "- " : "", text);
+    if (form != CSV) {
+        FG_MODBUS_RULES(PRINT_RULE)
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (i == 0 || rows[i].table != rows[i - 1].table)
+            print_table_heading(form, rows[i].table);
+        print_row(form, &rows[i]);
+    }
+    print_numbers(form);
+}
+
+int fg_tool_registers(int argc, char **argv) {
+    if (argc == 1)
+        print_map(LIST);
+    else if (argc == 2 && !strcmp(argv[1], "--csv"))
+        print_map(CSV);
+    else if (argc == 2 && !strcmp(argv[1], "--markdown"))
+        print_map(MARKDOWN);
+    else {
+        fputs(fg_help_registers, stderr);
+        return 2;
+    }
+    return 0;
+}
