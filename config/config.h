@@ -120,7 +120,8 @@ struct fg_config {
 /* Reads and checks the whole file. FG_INPUT: report has a line "FILE:LINE: what" for everything that is wrong
  * (FG_ENVIRONMENT: one that says why it could not be read), and config is not to be used. Paths are relative
  * to the file's folder. Not while another thread reads one. */
-enum fg_status fg_config_read(const char *path, struct fg_config *config, struct fg_report *report);
+FG_MUST_USE enum fg_status fg_config_read(const char *path, struct fg_config *config,
+                                          struct fg_report *report);
 
 /* The section of a line: "trigger". */
 const char *fg_config_io_title(enum fg_config_io line);

@@ -27,13 +27,15 @@ struct fg_cuda_settings {
  * program's own (FG_VERSION) is not for it. open: FG_ENVIRONMENT where there is no device or no driver. */
 #define FG_PLUGIN_VERSION "fg_plugin_version"
 #define FG_PLUGIN_OPEN "fg_cuda_open"
-typedef enum fg_status fg_cuda_open_function(const struct fg_cuda_settings *settings,
-                                             struct fg_backend **backend, struct fg_message *message);
+typedef FG_MUST_USE enum fg_status fg_cuda_open_function(const struct fg_cuda_settings *settings,
+                                                         struct fg_backend **backend,
+                                                         struct fg_message *message);
 
 /* FG_PLUGIN_GROUP: opens GPUs 0 to count - 1 (2 to FG_MAX_DEVICES), alike, as a group that can share; closed
  * one by one. */
 #define FG_PLUGIN_GROUP "fg_cuda_open_group"
-typedef enum fg_status fg_cuda_open_group_function(const struct fg_cuda_settings *settings, uint32_t count,
-                                                   struct fg_backend **backends, struct fg_message *message);
+typedef FG_MUST_USE enum fg_status fg_cuda_open_group_function(const struct fg_cuda_settings *settings,
+                                                               uint32_t count, struct fg_backend **backends,
+                                                               struct fg_message *message);
 
 #endif

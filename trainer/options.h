@@ -19,8 +19,8 @@ struct fg_options {
 };
 
 /* FG_USAGE with the option and what it takes. help is set, and nothing else, when --help was given. */
-enum fg_status fg_options_read(int argc, char **argv, struct fg_options *options, bool *help,
-                               struct fg_message *message);
+FG_MUST_USE enum fg_status fg_options_read(int argc, char **argv, struct fg_options *options, bool *help,
+                                           struct fg_message *message);
 
 extern const char FG_OPTIONS_HELP[];
 

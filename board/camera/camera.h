@@ -35,17 +35,17 @@ struct fg_camera {
     int descriptor; /* readable when next would give a frame at once */
 
     /* Ready to take pictures; frames of before are dropped. */
-    enum fg_status (*arm)(struct fg_camera *camera, struct fg_message *message);
+    FG_MUST_USE enum fg_status (*arm)(struct fg_camera *camera, struct fg_message *message);
     /* Takes one picture. FG_INPUT: there is none to take; FG_ENVIRONMENT: the camera is gone. */
-    enum fg_status (*trigger)(struct fg_camera *camera, struct fg_message *message);
+    FG_MUST_USE enum fg_status (*trigger)(struct fg_camera *camera, struct fg_message *message);
     /* The oldest frame not yet fetched; waits until deadline_ns (fg_clock_ns; 0: only looks). FG_TIMEOUT:
      * none came. */
-    enum fg_status (*next)(struct fg_camera *camera, int64_t deadline_ns, struct fg_camera_frame *frame,
-                           struct fg_message *message);
+    FG_MUST_USE enum fg_status (*next)(struct fg_camera *camera, int64_t deadline_ns,
+                                       struct fg_camera_frame *frame, struct fg_message *message);
     /* Gives a frame back. */
     void (*release)(struct fg_camera *camera, const struct fg_camera_frame *frame);
     /* Closes and opens the device again, after an error. Frames lent before stay readable until released. */
-    enum fg_status (*reopen)(struct fg_camera *camera, struct fg_message *message);
+    FG_MUST_USE enum fg_status (*reopen)(struct fg_camera *camera, struct fg_message *message);
     void (*close)(struct fg_camera *camera);
 };
 

@@ -16,7 +16,8 @@ struct fg_decoded {
 
 struct fg_decoder {
     bool (*accepts)(const char *name); /* whether a file's name is a picture's */
-    enum fg_status (*read)(const char *path, struct fg_decoded *picture, struct fg_message *message);
+    FG_MUST_USE enum fg_status (*read)(const char *path, struct fg_decoded *picture,
+                                       struct fg_message *message);
     void (*free)(struct fg_decoded *picture);
 };
 
@@ -30,8 +31,8 @@ struct fg_directory_settings {
 
 /* FG_INPUT: no pictures, one that cannot be decoded, or more than the memory holds; the message names the
  * file. */
-enum fg_status fg_directory_open(const struct fg_directory_settings *settings,
-                                 const struct fg_decoder *decoder, struct fg_camera **camera,
-                                 struct fg_message *message);
+FG_MUST_USE enum fg_status fg_directory_open(const struct fg_directory_settings *settings,
+                                             const struct fg_decoder *decoder, struct fg_camera **camera,
+                                             struct fg_message *message);
 
 #endif

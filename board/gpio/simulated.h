@@ -32,10 +32,12 @@ struct fg_simulated;
 
 /* Makes the board, or takes over one left by a process that died. Outputs start released (wire level 0). The
  * folder is made when it is missing. */
-enum fg_status fg_simulated_open(const char *folder, const struct fg_simulated_line *lines, uint32_t count,
-                                 struct fg_simulated **board, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_simulated_open(const char *folder, const struct fg_simulated_line *lines,
+                                             uint32_t count, struct fg_simulated **board,
+                                             struct fg_message *message);
 /* Joins a board that another process made. FG_ENVIRONMENT: there is none. */
-enum fg_status fg_simulated_join(const char *folder, struct fg_simulated **board, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_simulated_join(const char *folder, struct fg_simulated **board,
+                                             struct fg_message *message);
 /* The files stay. */
 void fg_simulated_close(struct fg_simulated *board);
 
@@ -51,13 +53,14 @@ bool fg_simulated_level(const struct fg_simulated *board, uint32_t line);
 
 /* Sets an input's wire level, now. FG_ENVIRONMENT: nobody owns the board, or its owner does not read.
  * FG_USAGE: the line is an output. Setting a level that it has makes no edge. */
-enum fg_status fg_simulated_drive(struct fg_simulated *board, uint32_t line, bool level,
-                                  struct fg_message *message);
+FG_MUST_USE enum fg_status fg_simulated_drive(struct fg_simulated *board, uint32_t line, bool level,
+                                              struct fg_message *message);
 
 /* How many output changes there were; and the change with a sequence number, waiting for it until deadline_ns
  * (fg_clock_ns). FG_TIMEOUT: it has not come; FG_INPUT: it is no longer in the ring. */
 uint64_t fg_simulated_changes(const struct fg_simulated *board);
-enum fg_status fg_simulated_change(struct fg_simulated *board, uint64_t sequence, int64_t deadline_ns,
-                                   struct fg_simulated_change *change, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_simulated_change(struct fg_simulated *board, uint64_t sequence,
+                                               int64_t deadline_ns, struct fg_simulated_change *change,
+                                               struct fg_message *message);
 
 #endif

@@ -15,7 +15,7 @@
 struct fg_team;
 
 /* threads 1 to FG_TEAM_THREADS, the caller included. FG_ENVIRONMENT: no memory or no thread. */
-enum fg_status fg_team_open(uint32_t threads, struct fg_team **team, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_team_open(uint32_t threads, struct fg_team **team, struct fg_message *message);
 void fg_team_close(struct fg_team *team);
 
 /* Task t on thread t % threads, ascending; returns when all have ended. One caller at a time. */

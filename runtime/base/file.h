@@ -17,15 +17,15 @@ struct fg_file {
 };
 
 /* Opens PATH.tmp for writing. FG_ENVIRONMENT names the path and the system's reason, here and below. */
-enum fg_status fg_file_create(struct fg_file *file, const char *path, struct fg_message *message);
-enum fg_status fg_file_write(struct fg_file *file, const void *bytes, size_t size,
-                             struct fg_message *message);
+FG_MUST_USE enum fg_status fg_file_create(struct fg_file *file, const char *path, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_file_write(struct fg_file *file, const void *bytes, size_t size,
+                                         struct fg_message *message);
 /* Writes at a place before the current end, to fill in what is known last. */
-enum fg_status fg_file_write_at(struct fg_file *file, size_t offset, const void *bytes, size_t size,
-                                struct fg_message *message);
+FG_MUST_USE enum fg_status fg_file_write_at(struct fg_file *file, size_t offset, const void *bytes,
+                                            size_t size, struct fg_message *message);
 /* Flushes, renames, flushes the folder. Closes in every case; on failure PATH is untouched and PATH.tmp
  * removed. */
-enum fg_status fg_file_commit(struct fg_file *file, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_file_commit(struct fg_file *file, struct fg_message *message);
 /* Closes and removes PATH.tmp. */
 void fg_file_abandon(struct fg_file *file);
 

@@ -2,7 +2,8 @@
  *
  * Libraries return an fg_status and, when it is not FG_OK, have filled the caller's message with one sentence
  * that says what failed, where (file, key, tensor, register) and what to do. They never print, exit or abort.
- */
+ *
+ * Errors: none of its own. Owner: the caller, of the message. Thread: any. NULL: a message may be. */
 #ifndef FG_RUNTIME_BASE_STATUS_H
 #define FG_RUNTIME_BASE_STATUS_H
 
@@ -14,6 +15,15 @@ enum fg_status {
     FG_TIMEOUT,     /* a deadline passed; the operation may still be running */
     FG_DEVICE_LOST, /* the compute device failed: only a new process can mend it */
 };
+
+/* Stands before every declaration in a header that gives an fg_status: a result that is not looked at does
+ * not compile. */
+#define FG_MUST_USE __attribute__((warn_unused_result))
+
+/* For a result that nothing depends on; a comment at the call says why. */
+static inline void fg_ignore(enum fg_status status) {
+    (void)status;
+}
 
 /* Long enough for a path and a sentence; a longer text is cut, never overrun. */
 struct fg_message {

@@ -73,7 +73,8 @@ struct fg_bundle;
 
 /* Opens and checks header and table (not yet the streams' hashes). FG_INPUT says what is wrong and where. The
  * header and table live as long as the bundle. */
-enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle,
+                                          struct fg_message *message);
 void fg_bundle_close(struct fg_bundle *bundle);
 
 const struct fg_bundle_header *fg_bundle_header(const struct fg_bundle *bundle);
@@ -93,40 +94,42 @@ size_t fg_bundle_scratch(void);
 
 /* Inflates tensor i to float32 in NHWC order at values (fg_param_tensor's count), checking hash and exact
  * length. Takes no memory but scratch; several threads may load different tensors at once. */
-enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float *values, void *scratch,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float *values,
+                                          void *scratch, struct fg_message *message);
 
 /* Where a tensor's values go, a block after the other: count of them, of a type, from position at. */
 struct fg_bundle_sink {
     enum fg_dtype dtype; /* FG_F32 or FG_F16 */
-    enum fg_status (*put)(void *argument, size_t at, size_t count, const void *values,
-                          struct fg_message *message);
+    FG_MUST_USE enum fg_status (*put)(void *argument, size_t at, size_t count, const void *values,
+                                      struct fg_message *message);
     void *argument;
     int64_t *read_ns; /* grows by what reading and checking took, the rest is inflating; NULL: nobody asks */
 };
 
 /* Like fg_bundle_load, into a sink. FG_INPUT, naming the tensor, also where a value is too large for float16.
  */
-enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32_t i, const struct fg_bundle_sink *sink,
-                              void *scratch, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32_t i,
+                                          const struct fg_bundle_sink *sink, void *scratch,
+                                          struct fg_message *message);
 
 /* The self-test's input and expected map (height * width float32), inflated like a tensor; input or map may
  * be NULL. */
-enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map, void *scratch,
-                                   struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map,
+                                               void *scratch, struct fg_message *message);
 
 /* Writes a bundle: header, tensors (float32 NHWC, by parameter index, NULL where not folded), and, when the
  * header says calibrated, the self-test's input and map. Atomic: PATH.tmp, fsync, rename. */
-enum fg_status fg_bundle_write(const char *path, const struct fg_bundle_header *header,
-                               const float *const *values, const uint8_t *self_test_input,
-                               const float *self_test_map, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_write(const char *path, const struct fg_bundle_header *header,
+                                           const float *const *values, const uint8_t *self_test_input,
+                                           const float *self_test_map, struct fg_message *message);
 
 /* Writes the same tensors (streams copied as they are) under a new header, of the same network, and
  * self-test: what calibration does. Without a new self-test (NULL, NULL) a calibrated bundle keeps its own.
  * path may be the bundle's own. */
-enum fg_status fg_bundle_rewrite(const struct fg_bundle *bundle, const char *path,
-                                 const struct fg_bundle_header *header, const uint8_t *self_test_input,
-                                 const float *self_test_map, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_rewrite(const struct fg_bundle *bundle, const char *path,
+                                             const struct fg_bundle_header *header,
+                                             const uint8_t *self_test_input, const float *self_test_map,
+                                             struct fg_message *message);
 
 /* What reading all of a bundle has shown, fact by fact. */
 struct fg_bundle_facts {
@@ -140,6 +143,7 @@ struct fg_bundle_facts {
 
 /* Reads and decodes every byte; takes memory for the largest tensor. FG_INPUT, with the first damage in the
  * message, unless all is intact; facts are filled in either case. */
-enum fg_status fg_bundle_verify(const char *path, struct fg_bundle_facts *facts, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_verify(const char *path, struct fg_bundle_facts *facts,
+                                            struct fg_message *message);
 
 #endif

@@ -31,8 +31,9 @@ struct fg_bank {
 /* Takes fixed + banks * bank_size bytes: of the host from the system, every page touched, where the device is
  * the host; else of the given store from the backend, which must outlive the arena. banks 0 to FG_MAX_BANKS.
  */
-enum fg_status fg_arena_open(struct fg_backend *backend, enum fg_store store, size_t fixed, size_t bank_size,
-                             uint32_t banks, struct fg_arena **arena, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_arena_open(struct fg_backend *backend, enum fg_store store, size_t fixed,
+                                         size_t bank_size, uint32_t banks, struct fg_arena **arena,
+                                         struct fg_message *message);
 void fg_arena_close(struct fg_arena *arena);
 
 struct fg_bank *fg_arena_fixed(struct fg_arena *arena);
@@ -45,8 +46,8 @@ size_t fg_arena_high_water(const struct fg_arena *arena);
 
 /* Takes a piece, zeroed unless it is the device's. FG_ENVIRONMENT, with piece NULL, when the bank is sealed
  * or has no room (message says how much was asked for, of what, and how much is left). */
-enum fg_status fg_bank_take(struct fg_bank *bank, size_t bytes, const char *what, void **piece,
-                            struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bank_take(struct fg_bank *bank, size_t bytes, const char *what, void **piece,
+                                        struct fg_message *message);
 /* No more takes: any later one is an error. */
 void fg_bank_seal(struct fg_bank *bank);
 /* Gives everything back at once. Poisoned in debug builds. */

@@ -291,8 +291,8 @@ void fg_load_times_text(const struct fg_load_times *times, char *text, size_t si
 void fg_engine_close(struct fg_engine *engine) {
     if (!engine)
         return;
-    if (engine->running)
-        engine->backend->poll(engine->backend, INT64_MAX, NULL);
+    if (engine->running) /* only its end is waited for: nobody asks for the result */
+        fg_ignore(engine->backend->poll(engine->backend, INT64_MAX, NULL));
     if (engine->inference.program)
         engine->backend->forget(engine->backend, engine->inference.program);
     fg_inference_close(&engine->inference);

@@ -44,16 +44,16 @@ struct fg_engine_bank {
 
 struct fg_engine;
 
-enum fg_status fg_engine_need(const struct fg_bundle *bundle, struct fg_backend *backend,
-                              int32_t max_frame_width, int32_t max_frame_height, struct fg_engine_need *need,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_engine_need(const struct fg_bundle *bundle, struct fg_backend *backend,
+                                          int32_t max_frame_width, int32_t max_frame_height,
+                                          struct fg_engine_need *need, struct fg_message *message);
 
 /* The bundle must stay open while the engine opens, not after. self_test false only for the trainer, whose
  * bundle has none yet. FG_INPUT: damaged streams, or the self-test failed (the message has the figures). */
-enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend *backend,
-                              const struct fg_engine_bank *bank, int32_t max_frame_width,
-                              int32_t max_frame_height, bool self_test, struct fg_engine **engine,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend *backend,
+                                          const struct fg_engine_bank *bank, int32_t max_frame_width,
+                                          int32_t max_frame_height, bool self_test, struct fg_engine **engine,
+                                          struct fg_message *message);
 /* Empties the bank. */
 void fg_engine_close(struct fg_engine *engine);
 
@@ -73,25 +73,26 @@ uint32_t fg_engine_checksum(const struct fg_engine *engine);
 
 /* Refuses a frame that its format cannot have, a region that is not inside it, or one that breaks the
  * bundle's contract (size of the region once it is rotated, colour), with a sentence. */
-enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg_frame *frame,
-                                 struct fg_message *message);
+FG_MUST_USE enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg_frame *frame,
+                                             struct fg_message *message);
 
 /* Starts judging a frame; its pixels must stay until the run has ended. */
-enum fg_status fg_engine_submit(struct fg_engine *engine, const struct fg_frame *frame,
-                                struct fg_message *message);
+FG_MUST_USE enum fg_status fg_engine_submit(struct fg_engine *engine, const struct fg_frame *frame,
+                                            struct fg_message *message);
 /* Waits until deadline_ns (fg_clock_ns; INT64_MAX for none). FG_TIMEOUT: still running, call again before the
  * next submit. threshold decides which pixels belong to the box. */
-enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, float threshold,
-                                struct fg_judgement *judgement, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, float threshold,
+                                            struct fg_judgement *judgement, struct fg_message *message);
 
 /* Judges a picture of the network's own size (height * width * 3 bytes, as RESIZE makes it), past the
  * contract: what self-tests are made with. Waits for the end. */
-enum fg_status fg_engine_judge_picture(struct fg_engine *engine, const uint8_t *picture,
-                                       struct fg_judgement *judgement, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_engine_judge_picture(struct fg_engine *engine, const uint8_t *picture,
+                                                   struct fg_judgement *judgement,
+                                                   struct fg_message *message);
 
 /* Judges the bundle's own test picture and compares: score within 1 %, map within 2 % of its maximum.
  * FG_INPUT, with both figures in the message, when it does not. Takes one run's time. */
-enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *message);
 
 /* After a finished run: the map (height * width of the network), owned by the engine, valid until the next
  * submit. */
@@ -99,7 +100,7 @@ const float *fg_engine_map(const struct fg_engine *engine);
 /* The size of level map M^i; false when level i is not used. */
 bool fg_engine_level(const struct fg_engine *engine, uint32_t level, int32_t *height, int32_t *width);
 /* After a finished run: the map M^i of a used level into the caller's height * width values. */
-enum fg_status fg_engine_level_map(const struct fg_engine *engine, uint32_t level, float *map,
-                                   struct fg_message *message);
+FG_MUST_USE enum fg_status fg_engine_level_map(const struct fg_engine *engine, uint32_t level, float *map,
+                                               struct fg_message *message);
 
 #endif

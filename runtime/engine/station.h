@@ -17,12 +17,14 @@ struct fg_station {
 
 /* Opens a bundle for pictures of its contract's size; where the contract has none, the arena grows with the
  * first larger picture. self_test false: an uncalibrated bundle is accepted. */
-enum fg_status fg_station_open(struct fg_station *station, const char *path, struct fg_backend *backend,
-                               bool self_test, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_station_open(struct fg_station *station, const char *path,
+                                           struct fg_backend *backend, bool self_test,
+                                           struct fg_message *message);
 void fg_station_close(struct fg_station *station);
 
 /* Judges one decoded picture. Messages name it. */
-enum fg_status fg_station_judge(struct fg_station *station, const char *name, const struct fg_image *image,
-                                float threshold, struct fg_judgement *judgement, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_station_judge(struct fg_station *station, const char *name,
+                                            const struct fg_image *image, float threshold,
+                                            struct fg_judgement *judgement, struct fg_message *message);
 
 #endif

@@ -14,11 +14,12 @@ struct fg_image_source {
 };
 
 /* Checks the claimed extents, puts them into the image and, unless size_only, takes its memory. */
-enum fg_status fg_image_take(const struct fg_image_source *source, struct fg_image *image, size_t height,
-                             size_t width, size_t channels, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_image_take(const struct fg_image_source *source, struct fg_image *image,
+                                         size_t height, size_t width, size_t channels,
+                                         struct fg_message *message);
 
-enum fg_status fg_image_read_tiff(const struct fg_image_source *source, struct fg_image *image,
-                                  struct fg_message *message);
+FG_MUST_USE enum fg_status fg_image_read_tiff(const struct fg_image_source *source, struct fg_image *image,
+                                              struct fg_message *message);
 
 static inline uint8_t fg_image_from_16_bit(unsigned value) {
     return (uint8_t)((value + 128) / 257);

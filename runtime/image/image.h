@@ -23,21 +23,24 @@ struct fg_image {
 
 /* Reads PNG, JPEG or TIFF, told apart by their first bytes. FG_INPUT names the file and what is wrong with it
  * (empty, truncated, not a picture, CMYK, too large). */
-enum fg_status fg_image_read(const char *path, struct fg_image *image, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_image_read(const char *path, struct fg_image *image,
+                                         struct fg_message *message);
 void fg_image_free(struct fg_image *image);
 
 /* Only the extents and channels that a picture's header claims; pixels stay NULL. Fails as fg_image_read does
  * where the header alone shows why. */
-enum fg_status fg_image_size(const char *path, struct fg_image *image, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_image_size(const char *path, struct fg_image *image,
+                                         struct fg_message *message);
 
 /* Whether a file's name ends like one of the formats read (.png .jpg .jpeg .tif .tiff, any case). */
 bool fg_image_name(const char *path);
 
 /* Writers. All write to PATH.tmp, then rename. */
-enum fg_status fg_image_write_png(const char *path, const struct fg_image *image, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_image_write_png(const char *path, const struct fg_image *image,
+                                              struct fg_message *message);
 /* float32 {height, width}: NumPy's .npy, single-channel float32 TIFF, or 16-bit PNG over the map's own range.
  * The format is the path's ending. */
-enum fg_status fg_map_write(const char *path, const float *map, int32_t height, int32_t width,
-                            struct fg_message *message);
+FG_MUST_USE enum fg_status fg_map_write(const char *path, const float *map, int32_t height, int32_t width,
+                                        struct fg_message *message);
 
 #endif

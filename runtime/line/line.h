@@ -43,8 +43,8 @@ struct fg_line;
 
 size_t fg_line_memory(void);
 
-enum fg_status fg_line_open(const struct fg_line_settings *settings, struct fg_line **line,
-                            struct fg_message *message);
+FG_MUST_USE enum fg_status fg_line_open(const struct fg_line_settings *settings, struct fg_line **line,
+                                        struct fg_message *message);
 void fg_line_close(struct fg_line *line);
 
 /* What servers read, and how they ask. apply runs on a server's thread and returns when the line has acted.

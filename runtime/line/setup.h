@@ -23,12 +23,12 @@ struct fg_memory_plan {
 
 /* Opens the head of every bundle. A line in the report for each that cannot be used, or whose contract the
  * camera cannot keep, and for a camera that is not there; FG_INPUT when there is one. */
-enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
-                             struct fg_memory_plan *plan, struct fg_report *report);
+FG_MUST_USE enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
+                                         struct fg_memory_plan *plan, struct fg_report *report);
 
 /* Opens the configured camera. memory: camera.memory_mib, borrowed until it is closed. */
-enum fg_status fg_setup_camera(const struct fg_config *config, void *memory, struct fg_camera **camera,
-                               struct fg_message *message);
+FG_MUST_USE enum fg_status fg_setup_camera(const struct fg_config *config, void *memory,
+                                           struct fg_camera **camera, struct fg_message *message);
 
 /* The plan as people read it, to standard output. */
 void fg_setup_print(const struct fg_config *config, const struct fg_memory_plan *plan);

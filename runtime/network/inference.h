@@ -23,9 +23,10 @@ struct fg_inference {
 };
 
 /* Plans on all lanes of the backend, for frames up to the given size. The network must outlive it. */
-enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg_network *network,
-                                 const struct fg_backend *backend, int32_t batch, int32_t max_frame_height,
-                                 int32_t max_frame_width, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg_network *network,
+                                             const struct fg_backend *backend, int32_t batch,
+                                             int32_t max_frame_height, int32_t max_frame_width,
+                                             struct fg_message *message);
 void fg_inference_close(struct fg_inference *inference);
 
 /* The next run judges this frame, of at most the size that was planned: its pixels, where memory's

@@ -189,8 +189,8 @@ struct fg_network {
 
 /* Builds the lists. FG_INPUT when the spec is out of range (from a hostile bundle, or a command line);
  * FG_USAGE when the network does not fit into the lists, which a new backbone or module can cause. */
-enum fg_status fg_network_init(struct fg_network *network, const struct fg_network_spec *spec,
-                               struct fg_message *message);
+FG_MUST_USE enum fg_status fg_network_init(struct fg_network *network, const struct fg_network_spec *spec,
+                                           struct fg_message *message);
 
 /* "resnet18", ...; FG_BACKBONES for an unknown name. */
 const char *fg_backbone_name(enum fg_backbone backbone);

@@ -22,8 +22,8 @@ struct fg_plan_report {
 
 /* Room for that number of tensors and steps, each 1 or more; lanes 1 to FG_MAX_LANES. What is added beyond
  * the room is lost, and finish refuses the plan. */
-enum fg_status fg_plan_open(uint32_t tensors, uint32_t steps, uint32_t lanes, struct fg_plan **plan,
-                            struct fg_message *message);
+FG_MUST_USE enum fg_status fg_plan_open(uint32_t tensors, uint32_t steps, uint32_t lanes,
+                                        struct fg_plan **plan, struct fg_message *message);
 void fg_plan_close(struct fg_plan *plan);
 
 /* A tensor in a segment. In every segment but ACTIVATIONS tensors lie one behind the other in the order
@@ -51,9 +51,9 @@ void fg_plan_key(struct fg_plan *plan, uint64_t key);
 /* Derives waits, asks the backend for workspace and prepared sizes, places activations. FG_USAGE names a step
  * that the backend does not support, or says that the plan had no room for all that was added. The program
  * lives as long as the plan. */
-enum fg_status fg_plan_finish(struct fg_plan *plan, const struct fg_backend *backend,
-                              const struct fg_program **program, struct fg_plan_report *report,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_plan_finish(struct fg_plan *plan, const struct fg_backend *backend,
+                                          const struct fg_program **program, struct fg_plan_report *report,
+                                          struct fg_message *message);
 
 /* The name of an operator, for messages: "conv". */
 const char *fg_operator_name(enum fg_operator op);

@@ -25,8 +25,8 @@ struct fg_safetensors_tensor {
 struct fg_safetensors;
 
 /* Opens and checks the header. FG_INPUT says what is wrong; for a PyTorch file (.pth), how to convert it. */
-enum fg_status fg_safetensors_open(const char *path, struct fg_safetensors **file,
-                                   struct fg_message *message);
+FG_MUST_USE enum fg_status fg_safetensors_open(const char *path, struct fg_safetensors **file,
+                                               struct fg_message *message);
 void fg_safetensors_close(struct fg_safetensors *file);
 
 /* All tensors, in the order of their names. */
@@ -42,24 +42,27 @@ enum fg_safetensors_kind {
 };
 
 /* Which backbone the file's teacher is, by names and shapes. FG_INPUT when it is none of ours. */
-enum fg_status fg_safetensors_backbone(const struct fg_safetensors *file, enum fg_safetensors_kind kind,
-                                       enum fg_backbone *backbone, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_safetensors_backbone(const struct fg_safetensors *file,
+                                                   enum fg_safetensors_kind kind, enum fg_backbone *backbone,
+                                                   struct fg_message *message);
 
 /* Fills the network's parameters (all, unfolded; or the teacher's) from F32, F16 or BF16 tensors: values by
  * parameter index, each with room for fg_param_tensor's count. layer4.*, fc.* and num_batches_tracked are
  * skipped. FG_INPUT when any tensor is missing, extra, of another shape or type, or not finite: report
  * (zeroed by the caller, who frees it) then has one line for each; the values are undefined. */
-enum fg_status fg_safetensors_load(const struct fg_safetensors *file, enum fg_safetensors_kind kind,
-                                   const struct fg_network *network, float *const *values,
-                                   struct fg_report *report, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_safetensors_load(const struct fg_safetensors *file,
+                                               enum fg_safetensors_kind kind,
+                                               const struct fg_network *network, float *const *values,
+                                               struct fg_report *report, struct fg_message *message);
 
 /* Writes every name of the network in float32: values by parameter index, NULL for what folding has taken up
  * (batch norm's weight 1, mean 0, variance 1 - 1e-5). The same values give the same bytes. */
-enum fg_status fg_safetensors_write(const char *path, const struct fg_network *network,
-                                    const float *const *values, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_safetensors_write(const char *path, const struct fg_network *network,
+                                                const float *const *values, struct fg_message *message);
 
 /* Writes the teacher alone under torchvision's names, in float16 where that holds the values. */
-enum fg_status fg_safetensors_write_teacher(const char *path, const struct fg_network *network,
-                                            const float *const *values, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_safetensors_write_teacher(const char *path, const struct fg_network *network,
+                                                        const float *const *values,
+                                                        struct fg_message *message);
 
 #endif

@@ -6,6 +6,7 @@
 #include "kernels/backend.h"
 
 /* seed: of the order of threads. */
-enum fg_status fg_emulated_open(uint64_t seed, struct fg_backend **backend, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_emulated_open(uint64_t seed, struct fg_backend **backend,
+                                            struct fg_message *message);
 
 #endif

@@ -32,12 +32,12 @@ struct fg_judged {
     struct fg_engine *engine;
 };
 
-enum fg_status fg_judged_open(struct fg_judged *j, const char *path, struct fg_backend *backend,
-                              bool self_test, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_judged_open(struct fg_judged *j, const char *path, struct fg_backend *backend,
+                                          bool self_test, struct fg_message *message);
 void fg_judged_close(struct fg_judged *j);
 /* Submits and waits for ever. */
-enum fg_status fg_judged_frame(struct fg_judged *j, const struct fg_frame *frame,
-                               struct fg_judgement *judgement, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_judged_frame(struct fg_judged *j, const struct fg_frame *frame,
+                                           struct fg_judgement *judgement, struct fg_message *message);
 
 /* As fg_cuda_open with workable settings; fails the test where it does not open. */
 struct fg_backend *fg_judged_cuda(uint32_t lanes, int64_t tune_ns, const char *folder);

@@ -15,8 +15,8 @@ struct fg_rates {
 
 /* Measures a backend's: the fastest of some large convolutions and copies, and a chain of steps with nothing to do. Takes
  * some seconds and up to 1 GiB of its memory. */
-enum fg_status fg_rates_measure(struct fg_backend *backend, struct fg_rates *rates,
-                                struct fg_message *message);
+FG_MUST_USE enum fg_status fg_rates_measure(struct fg_backend *backend, struct fg_rates *rates,
+                                            struct fg_message *message);
 
 /* Of a device by its name (h200, h100, rtx4090, orin64), from public data sheets, in float16; false for another. */
 bool fg_rates_find(const char *name, struct fg_rates *rates);

@@ -26,12 +26,12 @@ enum { FG_OPTION_JSON = 256, FG_OPTION_DEVICE, FG_OPTION_THREADS, FG_OPTION_OWN 
 void fg_arguments_begin(struct fg_arguments *arguments);
 
 /* Opens the device that they name; a line on standard error says which and why, unless --json. */
-enum fg_status fg_arguments_device(const struct fg_arguments *arguments, struct fg_backend **backend,
-                                   struct fg_message *message);
+FG_MUST_USE enum fg_status fg_arguments_device(const struct fg_arguments *arguments,
+                                               struct fg_backend **backend, struct fg_message *message);
 
 /* Takes an option that is not the command's own. FG_USAGE: unknown, without its value, or with a wrong one.
  */
-enum fg_status fg_arguments_take(struct fg_arguments *arguments, int option, char *const *argv,
-                                 struct fg_message *message);
+FG_MUST_USE enum fg_status fg_arguments_take(struct fg_arguments *arguments, int option, char *const *argv,
+                                             struct fg_message *message);
 
 #endif

@@ -97,7 +97,7 @@ int fg_tool_check(int argc, char **argv) {
         if (device != FG_OK)
             fg_report_add(&report, "%s: %s", argv[1], message.text);
         else
-            fg_setup_plan(&config, backend, &plan, &report);
+            fg_ignore(fg_setup_plan(&config, backend, &plan, &report)); /* the report says what is wrong */
         check_bundles(&config, &report);
         if (*config.camera[0].path && !access(config.camera[0].path, R_OK | X_OK)) {
             check_camera(&config, &report);

@@ -24,8 +24,8 @@ typedef void fg_picture_set_function(void *argument, uint32_t written, uint32_t 
 
 /* Makes the folders that are not there yet and writes every picture; no two show the same part. progress may
  * be NULL. FG_ENVIRONMENT names the file or folder that could not be written. */
-enum fg_status fg_picture_set_write(const char *folder, const struct fg_picture_set *set,
-                                    fg_picture_set_function *progress, void *argument,
-                                    struct fg_message *message);
+FG_MUST_USE enum fg_status fg_picture_set_write(const char *folder, const struct fg_picture_set *set,
+                                                fg_picture_set_function *progress, void *argument,
+                                                struct fg_message *message);
 
 #endif

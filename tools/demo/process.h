@@ -11,14 +11,14 @@
 /* Starts PROGRAM of this program's own folder. arguments end with NULL and leave the program's name out.
  * output: a file that takes standard output (NULL: this program's own). FG_ENVIRONMENT when it cannot be
  * started. */
-enum fg_status fg_process_start(const char *program, const char *const *arguments, const char *output,
-                                pid_t *child, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_process_start(const char *program, const char *const *arguments,
+                                            const char *output, pid_t *child, struct fg_message *message);
 
 /* Waits for its end; the exit status, or 128 and the signal that ended it. */
 int fg_process_wait(pid_t child);
 
 /* Both, with a failure for an exit status above most. */
-enum fg_status fg_process_run(const char *program, const char *const *arguments, const char *output, int most,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_process_run(const char *program, const char *const *arguments,
+                                          const char *output, int most, struct fg_message *message);
 
 #endif

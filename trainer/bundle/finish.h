@@ -12,19 +12,19 @@ struct fg_folded {
     void *block;
 };
 
-enum fg_status fg_folded_open(struct fg_folded *folded, const struct fg_weights *weights,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_folded_open(struct fg_folded *folded, const struct fg_weights *weights,
+                                          struct fg_message *message);
 void fg_folded_close(struct fg_folded *folded);
 
 /* Writes the folded weights as a bundle. header->calibrated false: without threshold and self-test. */
-enum fg_status fg_finish_write(const char *path, const struct fg_weights *weights,
-                               const struct fg_bundle_header *header, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_finish_write(const char *path, const struct fg_weights *weights,
+                                           const struct fg_bundle_header *header, struct fg_message *message);
 
 /* The whole way: an uncalibrated bundle beside path, calibrated on the held-out pictures' files into path. */
-enum fg_status fg_finish(const char *path, const struct fg_weights *weights,
-                         const struct fg_bundle_header *header, const char *const *held_out,
-                         uint32_t held_outs, float false_rejects, struct fg_backend *backend,
-                         fg_calibrate_function *progress, void *argument, struct fg_calibration *calibration,
-                         struct fg_message *message);
+FG_MUST_USE enum fg_status fg_finish(const char *path, const struct fg_weights *weights,
+                                     const struct fg_bundle_header *header, const char *const *held_out,
+                                     uint32_t held_outs, float false_rejects, struct fg_backend *backend,
+                                     fg_calibrate_function *progress, void *argument,
+                                     struct fg_calibration *calibration, struct fg_message *message);
 
 #endif

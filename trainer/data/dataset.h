@@ -44,9 +44,10 @@ typedef void fg_dataset_function(void *argument, uint32_t done, uint32_t count);
  * their headers say it (fg_dataset_size). The seed draws which are held out. FG_INPUT: no such folder, or
  * fewer than FG_DATASET_LEAST good pictures; the dataset then still lists what was skipped and must be
  * closed. */
-enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, int32_t height, int32_t width,
-                               uint64_t seed, struct fg_backend *backend, fg_dataset_function *progress,
-                               void *argument, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, int32_t height,
+                                           int32_t width, uint64_t seed, struct fg_backend *backend,
+                                           fg_dataset_function *progress, void *argument,
+                                           struct fg_message *message);
 void fg_dataset_close(struct fg_dataset *dataset);
 
 /* Of the sizes (multiples of 32 from 64 to 1024) with 0.85 to 1.0 times 65,536 pixels, the one whose aspect
@@ -55,7 +56,8 @@ void fg_dataset_size(double aspect, int32_t *height, int32_t *width);
 
 /* A decoded picture at another size, through the RESIZE of a backend in the host's memory: out is height * width * 3
  * bytes. */
-enum fg_status fg_picture_resize(struct fg_backend *backend, const struct fg_image *image, int32_t height,
-                                 int32_t width, uint8_t *out, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_picture_resize(struct fg_backend *backend, const struct fg_image *image,
+                                             int32_t height, int32_t width, uint8_t *out,
+                                             struct fg_message *message);
 
 #endif

@@ -15,7 +15,8 @@ struct fg_paths {
 };
 
 /* All pictures of one folder by their endings, sorted by name, with the folder in front. */
-enum fg_status fg_paths_list(struct fg_paths *paths, const char *folder, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_paths_list(struct fg_paths *paths, const char *folder,
+                                         struct fg_message *message);
 void fg_paths_free(struct fg_paths *paths);
 
 /* The test pictures of a category, by defect, then by name. A category without ground_truth has no masks: its figures
@@ -31,12 +32,13 @@ struct fg_test_set {
 };
 
 /* FG_INPUT: no test folder, or a defective picture without its mask, which is named. */
-enum fg_status fg_test_set_open(struct fg_test_set *set, const char *folder, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_test_set_open(struct fg_test_set *set, const char *folder,
+                                            struct fg_message *message);
 void fg_test_set_close(struct fg_test_set *set);
 
 /* A mask at another size by nearest neighbour (Pillow's NEAREST: source floor((i + 0.5) * in / out)); 1 where
  * above 127, else 0. */
-enum fg_status fg_mask_read(const char *path, int32_t height, int32_t width, uint8_t *mask,
-                            struct fg_message *message);
+FG_MUST_USE enum fg_status fg_mask_read(const char *path, int32_t height, int32_t width, uint8_t *mask,
+                                        struct fg_message *message);
 
 #endif

@@ -23,8 +23,9 @@ typedef void fg_evaluate_function(void *argument, uint32_t done, uint32_t count)
 
 /* Judges all of folder/test with the station's bundle. FG_INPUT names what cannot be read. evaluation is to be
  * closed in either case. */
-enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *station, const char *folder,
-                           fg_evaluate_function *progress, void *argument, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *station,
+                                       const char *folder, fg_evaluate_function *progress, void *argument,
+                                       struct fg_message *message);
 void fg_evaluation_close(struct fg_evaluation *evaluation);
 
 #endif

@@ -28,8 +28,8 @@ struct fg_figures {
 };
 
 /* Room for so many pictures of one size. */
-enum fg_status fg_metrics_open(uint32_t images, int32_t height, int32_t width, struct fg_metrics **metrics,
-                               struct fg_message *message);
+FG_MUST_USE enum fg_status fg_metrics_open(uint32_t images, int32_t height, int32_t width,
+                                           struct fg_metrics **metrics, struct fg_message *message);
 void fg_metrics_close(struct fg_metrics *metrics);
 
 /* Adds one picture: its map and score; group 0 is good, others (1 to 255) are kinds of defect. mask: 1 where
@@ -39,7 +39,7 @@ void fg_metrics_add(struct fg_metrics *metrics, const float *map, float score, u
 
 /* Figures over all pictures (group 0), or over the good ones and one kind of defect. May be called once all
  * pictures are added; the first call sorts. */
-enum fg_status fg_metrics_figures(struct fg_metrics *metrics, uint8_t group, struct fg_figures *figures,
-                                  struct fg_message *message);
+FG_MUST_USE enum fg_status fg_metrics_figures(struct fg_metrics *metrics, uint8_t group,
+                                              struct fg_figures *figures, struct fg_message *message);
 
 #endif

@@ -28,19 +28,20 @@ struct fg_recipe {
 /* pictures: how many there are, among which the draw chooses each batch.
  *
  * Training: writes gradients of every trained parameter that the loss reaches, and running statistics. */
-enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights *weights,
-                                 const struct fg_recipe *recipe, const struct fg_backend *backend,
-                                 uint32_t pictures, int32_t batch, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights *weights,
+                                             const struct fg_recipe *recipe, const struct fg_backend *backend,
+                                             uint32_t pictures, int32_t batch, struct fg_message *message);
 
 /* Validation: reads folded parameters only. */
-enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_network *network,
-                                   const struct fg_recipe *recipe, const struct fg_backend *backend,
-                                   uint32_t pictures, int32_t batch, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_network *network,
+                                               const struct fg_recipe *recipe,
+                                               const struct fg_backend *backend, uint32_t pictures,
+                                               int32_t batch, struct fg_message *message);
 
 /* Adam over all trained parameters: one step. schedule: float32 {1,1,1,4} in FG_SEGMENT_IO. */
-enum fg_status fg_graph_adam(struct fg_graph *graph, const struct fg_weights *weights,
-                             const struct fg_backend *backend, const struct fg_tensor **schedule,
-                             struct fg_message *message);
+FG_MUST_USE enum fg_status fg_graph_adam(struct fg_graph *graph, const struct fg_weights *weights,
+                                         const struct fg_backend *backend, const struct fg_tensor **schedule,
+                                         struct fg_message *message);
 
 void fg_graph_close(struct fg_graph *graph);
 

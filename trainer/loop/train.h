@@ -52,9 +52,10 @@ struct fg_trainer;
  * of at least two pictures. Takes memory, lays out the graphs; a device with memory of its own keeps the
  * pictures where they fit, and reads them from the host's where not. The network's weights start as weights
  * holds them (moved in: the trainer owns them from here on). */
-enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_weights *weights,
-                               const struct fg_pictures *pictures, struct fg_backend *const *backends,
-                               uint32_t count, struct fg_trainer **trainer, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_weights *weights,
+                                           const struct fg_pictures *pictures,
+                                           struct fg_backend *const *backends, uint32_t count,
+                                           struct fg_trainer **trainer, struct fg_message *message);
 void fg_trainer_close(struct fg_trainer *trainer);
 
 /* Called after each step with the pictures trained so far in this epoch. */
@@ -62,8 +63,8 @@ typedef void fg_step_function(void *argument, uint32_t pictures);
 
 /* One epoch and its validation; then counters say whether training has finished. FG_INPUT: the loss is not
  * finite. */
-enum fg_status fg_trainer_epoch(struct fg_trainer *trainer, fg_step_function *step, void *argument,
-                                struct fg_message *message);
+FG_MUST_USE enum fg_status fg_trainer_epoch(struct fg_trainer *trainer, fg_step_function *step,
+                                            void *argument, struct fg_message *message);
 
 const struct fg_progress *fg_trainer_counters(const struct fg_trainer *trainer);
 
@@ -76,9 +77,9 @@ const struct fg_weights *fg_trainer_best(const struct fg_trainer *trainer);
 /* Writes or restores everything that the next epoch depends on. data_hash is the pictures' (32 bytes): a
  * state of other pictures, another network or another recipe is refused with a sentence that names what
  * differs. */
-enum fg_status fg_trainer_save(const struct fg_trainer *trainer, const char *path, const uint8_t *data_hash,
-                               struct fg_message *message);
-enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path, const uint8_t *data_hash,
-                                 struct fg_message *message);
+FG_MUST_USE enum fg_status fg_trainer_save(const struct fg_trainer *trainer, const char *path,
+                                           const uint8_t *data_hash, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path,
+                                             const uint8_t *data_hash, struct fg_message *message);
 
 #endif

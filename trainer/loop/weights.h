@@ -16,8 +16,8 @@ struct fg_weights {
 };
 
 /* Lays out and takes a zeroed block. The network must outlive it. */
-enum fg_status fg_weights_open(struct fg_weights *weights, const struct fg_network *network,
-                               struct fg_message *message);
+FG_MUST_USE enum fg_status fg_weights_open(struct fg_weights *weights, const struct fg_network *network,
+                                           struct fg_message *message);
 void fg_weights_close(struct fg_weights *weights);
 
 /* First value of a parameter. */

@@ -53,8 +53,8 @@ void fg_direct_forward(struct fg_backend *backend, const struct fg_step *step,
 
 /* All gradients that the step asks for. */
 size_t fg_conv_backward_workspace(const struct fg_backend *backend, const struct fg_step *step);
-enum fg_status fg_conv_backward(struct fg_backend *backend, const struct fg_step *step,
-                                const struct fg_memory *memory, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_conv_backward(struct fg_backend *backend, const struct fg_step *step,
+                                            const struct fg_memory *memory, struct fg_message *message);
 
 /* sum[k] = sum over rows of g[row][k]: the gradient of a bias. */
 void fg_conv_sum_rows(struct fg_backend *backend, const struct fg_step *step, const float *g, size_t rows,

@@ -55,9 +55,9 @@ struct fg_cudnn_graph {
 };
 
 /* Builds the graph of one part of a step. FG_USAGE with cuDNN's own words where it refuses. */
-enum fg_status fg_cudnn_graph_open(const struct fg_step *step, enum fg_cudnn_part part,
-                                   const struct fg_cudnn_target *target, struct fg_cudnn_graph *graph,
-                                   struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cudnn_graph_open(const struct fg_step *step, enum fg_cudnn_part part,
+                                               const struct fg_cudnn_target *target,
+                                               struct fg_cudnn_graph *graph, struct fg_message *message);
 void fg_cudnn_graph_close(struct fg_cudnn_graph *graph);
 
 /* The tensor of a step that stands in a place of a part's graph; NULL: none. */
@@ -73,6 +73,6 @@ bool fg_cudnn_refused(cudnnStatus_t error);
 
 /* Fails with what was tried and cuDNN's reason: FG_ENVIRONMENT where memory is short, FG_USAGE where it
  * refuses, else FG_DEVICE_LOST. */
-enum fg_status fg_cudnn_fail(cudnnStatus_t error, const char *what, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cudnn_fail(cudnnStatus_t error, const char *what, struct fg_message *message);
 
 #endif

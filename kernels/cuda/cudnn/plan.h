@@ -29,10 +29,11 @@ struct fg_cudnn_candidates {
 };
 
 /* Asks cuDNN's heuristics for engines that need at most this many bytes of workspace. count may be 0. */
-enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum fg_cudnn_offer offer,
-                                        enum fg_cudnn_math math, size_t workspace,
-                                        const struct fg_cudnn_target *target,
-                                        struct fg_cudnn_candidates *candidates, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph,
+                                                    enum fg_cudnn_offer offer, enum fg_cudnn_math math,
+                                                    size_t workspace, const struct fg_cudnn_target *target,
+                                                    struct fg_cudnn_candidates *candidates,
+                                                    struct fg_message *message);
 void fg_cudnn_candidates_close(struct fg_cudnn_candidates *candidates);
 
 struct fg_cudnn_plan {
@@ -43,20 +44,22 @@ struct fg_cudnn_plan {
 /* Makes a plan of candidate i, which is used up; may compile it, which takes up to seconds. FG_USAGE: the
  * engine does not do this graph on this device, or needs more than this many bytes of workspace: try another.
  */
-enum fg_status fg_cudnn_plan_open(struct fg_cudnn_candidates *candidates, uint32_t i,
-                                  const struct fg_cudnn_target *target, size_t workspace,
-                                  struct fg_cudnn_plan *plan, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cudnn_plan_open(struct fg_cudnn_candidates *candidates, uint32_t i,
+                                              const struct fg_cudnn_target *target, size_t workspace,
+                                              struct fg_cudnn_plan *plan, struct fg_message *message);
 void fg_cudnn_plan_close(struct fg_cudnn_plan *plan);
 
 /* The plan as text that fg_cudnn_plan_read opens again on the same device and cuDNN; to be freed. */
-enum fg_status fg_cudnn_plan_write(const struct fg_cudnn_plan *plan, char **text, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cudnn_plan_write(const struct fg_cudnn_plan *plan, char **text,
+                                               struct fg_message *message);
 /* FG_USAGE: not for this device, this cuDNN or so little workspace. */
-enum fg_status fg_cudnn_plan_read(const char *text, const struct fg_cudnn_target *target, size_t workspace,
-                                  struct fg_cudnn_plan *plan, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cudnn_plan_read(const char *text, const struct fg_cudnn_target *target,
+                                              size_t workspace, struct fg_cudnn_plan *plan,
+                                              struct fg_message *message);
 
 /* Queues the plan on the stream of its handle. data: a place in device memory for each that the part has. */
-enum fg_status fg_cudnn_plan_run(const struct fg_cudnn_plan *plan, cudnnHandle_t handle,
-                                 void *const data[FG_CUDNN_PLACES], void *workspace,
-                                 struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cudnn_plan_run(const struct fg_cudnn_plan *plan, cudnnHandle_t handle,
+                                             void *const data[FG_CUDNN_PLACES], void *workspace,
+                                             struct fg_message *message);
 
 #endif

@@ -75,16 +75,16 @@ struct fg_cuda {
 };
 
 /* Makes its GPU the calling thread's. */
-enum fg_status fg_cuda_use(const struct fg_cuda *cuda, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_use(const struct fg_cuda *cuda, struct fg_message *message);
 
 /* Fails with what was tried and CUDA's reason: FG_ENVIRONMENT where memory is short or nothing can be
  * recorded, FG_USAGE for a refused argument, else FG_DEVICE_LOST. */
-enum fg_status fg_cuda_fail(cudaError_t error, const char *what, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_fail(cudaError_t error, const char *what, struct fg_message *message);
 
 /* The choices of a program's convolutions: read from what was kept, or measured in the lane's own workspace
  * (choose.c). FG_ENVIRONMENT where no engine does one of them in so little workspace. */
-enum fg_status fg_cuda_choose(struct fg_cuda *cuda, struct fg_cuda_program *p, const struct fg_memory *memory,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_choose(struct fg_cuda *cuda, struct fg_cuda_program *p,
+                                          const struct fg_memory *memory, struct fg_message *message);
 
 /* What was kept in a file for these facts (keep.c), NULL when nothing was; the plan's text for a description,
  * or NULL, and whether that is without its ReLU. */
@@ -102,59 +102,61 @@ uint64_t fg_cuda_kept_key(const struct fg_cuda_choice *choice, uint32_t choices)
 
 /* Milliseconds of one run of a plan (measure.c): of its fastest runs, since what disturbs it only makes it
  * slower. FG_USAGE: it is not to be used. */
-enum fg_status fg_cuda_measure(struct fg_cuda *cuda, const struct fg_step *step, enum fg_cudnn_part part,
-                               const struct fg_cudnn_plan *plan, const struct fg_memory *memory, float *ms,
-                               struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_measure(struct fg_cuda *cuda, const struct fg_step *step,
+                                           enum fg_cudnn_part part, const struct fg_cudnn_plan *plan,
+                                           const struct fg_memory *memory, float *ms,
+                                           struct fg_message *message);
 
 /* Whether an engine for a FORWARD part in float16 keeps what is not finite (probe.c); tried on operands of
  * its own. FG_USAGE: not. */
-enum fg_status fg_cuda_probe(struct fg_cuda *cuda, const struct fg_step *step,
-                             const struct fg_cudnn_plan *plan, const struct fg_memory *memory,
-                             struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_probe(struct fg_cuda *cuda, const struct fg_step *step,
+                                         const struct fg_cudnn_plan *plan, const struct fg_memory *memory,
+                                         struct fg_message *message);
 
 /* Fills memory of the device; ended when it returns (memory.c). */
-enum fg_status fg_cuda_fill(void *memory, int byte, size_t bytes, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_fill(void *memory, int byte, size_t bytes, struct fg_message *message);
 
 /* Reserve, release, reaches, upload, download of the table (memory.c). */
-enum fg_status fg_cuda_reserve(struct fg_backend *backend, enum fg_store store, size_t bytes, void **block,
-                               struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_reserve(struct fg_backend *backend, enum fg_store store, size_t bytes,
+                                           void **block, struct fg_message *message);
 void fg_cuda_release(struct fg_backend *backend, void *block);
 bool fg_cuda_reaches(const struct fg_backend *backend, const void *memory, size_t bytes);
-enum fg_status fg_cuda_upload(struct fg_backend *backend, void *device, const void *host, size_t bytes,
-                              struct fg_message *message);
-enum fg_status fg_cuda_download(struct fg_backend *backend, void *host, const void *device, size_t bytes,
-                                struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_upload(struct fg_backend *backend, void *device, const void *host,
+                                          size_t bytes, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_download(struct fg_backend *backend, void *host, const void *device,
+                                            size_t bytes, struct fg_message *message);
 
 /* Runs a part of a step of the program whose steps are being queued, with its chosen engine. */
-enum fg_status fg_cuda_run_part(struct fg_cuda *cuda, const struct fg_step *step, enum fg_cudnn_part part,
-                                void *const data[FG_CUDNN_PLACES], void *workspace,
-                                struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_run_part(struct fg_cuda *cuda, const struct fg_step *step,
+                                            enum fg_cudnn_part part, void *const data[FG_CUDNN_PLACES],
+                                            void *workspace, struct fg_message *message);
 
 /* Queues a program's steps, one by one; all lanes begin with the first and end in it (run.c). */
-enum fg_status fg_cuda_queue_steps(struct fg_cuda *cuda, const struct fg_cuda_program *p,
-                                   const struct fg_memory *memory, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_queue_steps(struct fg_cuda *cuda, const struct fg_cuda_program *p,
+                                               const struct fg_memory *memory, struct fg_message *message);
 
 /* Recordings (record.c). The one that fits; else the one that was used least lately, emptied, for what is
  * asked. */
 struct fg_cuda_recording *fg_cuda_recording_for(struct fg_cuda_program *p, const struct fg_memory *memory);
 void fg_cuda_recording_drop(struct fg_cuda_recording *r);
 /* Captures the steps. */
-enum fg_status fg_cuda_record(struct fg_cuda *cuda, const struct fg_cuda_program *p,
-                              struct fg_cuda_recording *r, const struct fg_memory *memory,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_record(struct fg_cuda *cuda, const struct fg_cuda_program *p,
+                                          struct fg_cuda_recording *r, const struct fg_memory *memory,
+                                          struct fg_message *message);
 /* How often a graph copies memory, and the last node that does. */
-enum fg_status fg_cuda_find_copies(cudaGraph_t graph, uint32_t *copies, cudaGraphNode_t *node,
-                                   struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_find_copies(cudaGraph_t graph, uint32_t *copies, cudaGraphNode_t *node,
+                                               struct fg_message *message);
 /* The graph copies the frame from where it is now. */
-enum fg_status fg_cuda_recording_aim(const struct fg_cuda_program *p, struct fg_cuda_recording *r,
-                                     const struct fg_memory *memory, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_recording_aim(const struct fg_cuda_program *p, struct fg_cuda_recording *r,
+                                                 const struct fg_memory *memory, struct fg_message *message);
 
 /* Prepare, forget, submit, poll of the table (run.c). */
-enum fg_status fg_cuda_prepare(struct fg_backend *backend, const struct fg_program *program,
-                               const struct fg_memory *memory, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_prepare(struct fg_backend *backend, const struct fg_program *program,
+                                           const struct fg_memory *memory, struct fg_message *message);
 void fg_cuda_forget(struct fg_backend *backend, const struct fg_program *program);
-enum fg_status fg_cuda_submit(struct fg_backend *backend, const struct fg_program *program,
-                              const struct fg_memory *memory, struct fg_message *message);
-enum fg_status fg_cuda_poll(struct fg_backend *backend, int64_t deadline_ns, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_submit(struct fg_backend *backend, const struct fg_program *program,
+                                          const struct fg_memory *memory, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_poll(struct fg_backend *backend, int64_t deadline_ns,
+                                        struct fg_message *message);
 
 #endif

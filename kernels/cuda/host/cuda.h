@@ -31,11 +31,11 @@ size_t fg_cuda_frame_bytes(const struct fg_step *step);
  * gives the residual's gradient and sums the bias's. gradient: afterwards what the convolution's own
  * gradients are taken of, d_out or a place in scratch. */
 size_t fg_cuda_conv_tail_scratch(const struct fg_step *step);
-enum fg_status fg_cuda_conv_tail(const struct fg_cuda_call *call, void *scratch, void **gradient);
+FG_MUST_USE enum fg_status fg_cuda_conv_tail(const struct fg_cuda_call *call, void *scratch, void **gradient);
 
 /* The ReLU of a float16 CONV or DECONV where no engine has one that keeps NaN (relu.cu): of its output y, in
  * place. */
-enum fg_status fg_cuda_relu(const struct fg_cuda_call *call, void *y);
+FG_MUST_USE enum fg_status fg_cuda_relu(const struct fg_cuda_call *call, void *y);
 
 /* Operators that cuDNN has not. Values are float32, or float16 where an operator's inference needs it;
  * backward is float32. */

@@ -8,8 +8,8 @@
 #include "kernels/cuda/host/context.h"
 
 /* Gives each member its `share`. FG_ENVIRONMENT where NCCL is not there. */
-enum fg_status fg_cuda_group_join(struct fg_backend *const *group, uint32_t members,
-                                  struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_group_join(struct fg_backend *const *group, uint32_t members,
+                                              struct fg_message *message);
 /* Before a member is closed. */
 void fg_cuda_group_leave(struct fg_cuda *cuda);
 

@@ -77,7 +77,7 @@ enum fg_status fg_cuda_reserve(struct fg_backend *backend, enum fg_store store, 
 
 void fg_cuda_release(struct fg_backend *backend, void *block) {
     struct fg_cuda *cuda = (struct fg_cuda *)backend;
-    fg_cuda_use(cuda, NULL);
+    fg_ignore(fg_cuda_use(cuda, NULL)); /* a lost device keeps its memory, and nothing can be done */
     pthread_mutex_lock(&cuda->mutex);
     for (int i = 0; i < FG_CUDA_BLOCKS; i++)
         if (cuda->block[i].memory == block && block) {

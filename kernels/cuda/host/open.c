@@ -49,8 +49,9 @@ enum fg_status fg_cuda_use(const struct fg_cuda *cuda, struct fg_message *messag
 
 static void close_cuda(struct fg_backend *backend) {
     struct fg_cuda *cuda = (struct fg_cuda *)backend;
-    fg_cuda_use(cuda, NULL);
-    fg_cuda_poll(backend, INT64_MAX, NULL);
+    /* Whatever became of the last run and of the device, all is given back. */
+    fg_ignore(fg_cuda_use(cuda, NULL));
+    fg_ignore(fg_cuda_poll(backend, INT64_MAX, NULL));
     fg_cuda_group_leave(cuda);
     while (cuda->programs)
         fg_cuda_forget(backend, cuda->programs->program);

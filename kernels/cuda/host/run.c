@@ -90,8 +90,9 @@ void fg_cuda_forget(struct fg_backend *backend, const struct fg_program *program
     struct fg_cuda_program *p = *link;
     if (!p)
         return;
-    /* A run whose end was not seen may still be under way, in memory that is about to be given back. */
-    fg_cuda_use(cuda, NULL);
+    /* A run whose end was not seen may still be under way, in memory that is about to be given back;
+     * on a lost device none is. */
+    fg_ignore(fg_cuda_use(cuda, NULL));
     cudaStreamSynchronize(cuda->stream[0]);
     *link = p->next;
     free_program(p);
