@@ -140,8 +140,8 @@ struct fg_config {
  * within its range, only to say more about it. FG_ENVIRONMENT: report says why the file could not be read.
  * Paths are relative to the file's folder. Nothing is kept of the arguments, none may be NULL. One thread at
  * a time. */
-enum fg_status fg_config_read(const char *path, const struct fg_config_drivers *drivers,
-                              struct fg_config *config, struct fg_report *report);
+FG_MUST_USE enum fg_status fg_config_read(const char *path, const struct fg_config_drivers *drivers,
+                                          struct fg_config *config, struct fg_report *report);
 
 /* The section of a line: "trigger". */
 const char *fg_config_io_title(enum fg_config_io line);

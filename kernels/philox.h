@@ -1,7 +1,9 @@
 /* Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, SC'11).
  *
  * The key is the seed; the counter says what is drawn, so every backend and thread count draws the same
- * numbers: {position, what << 16 | level or tensor, image or element, epoch}. */
+ * numbers: {position, what << 16 | level or tensor, image or element, epoch}.
+ *
+ * Errors: none. Owner: nothing is kept. Thread: any. NULL: never. */
 #ifndef FG_KERNELS_PHILOX_H
 #define FG_KERNELS_PHILOX_H
 

@@ -1,5 +1,9 @@
-/* A backend in a shared object of its own, which a program opens when it starts: it runs where the driver and the
- * libraries that the object needs are not installed. */
+/* A backend in a shared object of its own, which a program opens when it starts: it runs where the driver and
+ * the libraries that the object needs are not installed.
+ *
+ * Errors: FG_ENVIRONMENT where there is no device, no driver or no cuDNN. Owner: the program, which closes
+ * what it opens before it closes the object. Thread: any, one at a time. NULL: an argument may be NULL only
+ * where this says so; a message may. */
 #ifndef FG_KERNELS_PLUGIN_H
 #define FG_KERNELS_PLUGIN_H
 
@@ -20,16 +24,19 @@ struct fg_cuda_settings {
     void *argument;
 };
 
-/* What the object gives under the names FG_PLUGIN_VERSION and FG_PLUGIN_OPEN. A version other than the program's own
- * (FG_VERSION) is not for it. open: FG_ENVIRONMENT where there is no device or no driver. */
+/* What the object gives under the names FG_PLUGIN_VERSION and FG_PLUGIN_OPEN. A version other than the
+ * program's own (FG_VERSION) is not for it. open: FG_ENVIRONMENT where there is no device or no driver. */
 #define FG_PLUGIN_VERSION "fg_plugin_version"
 #define FG_PLUGIN_OPEN "fg_cuda_open"
-typedef enum fg_status fg_cuda_open_function(const struct fg_cuda_settings *settings,
-                                             struct fg_backend **backend, struct fg_message *message);
+typedef FG_MUST_USE enum fg_status fg_cuda_open_function(const struct fg_cuda_settings *settings,
+                                                         struct fg_backend **backend,
+                                                         struct fg_message *message);
 
-/* FG_PLUGIN_GROUP: opens GPUs 0 to count - 1 (2 to FG_MAX_DEVICES), alike, as a group that can share; closed one by one. */
+/* FG_PLUGIN_GROUP: opens GPUs 0 to count - 1 (2 to FG_MAX_DEVICES), alike, as a group that can share; closed
+ * one by one. */
 #define FG_PLUGIN_GROUP "fg_cuda_open_group"
-typedef enum fg_status fg_cuda_open_group_function(const struct fg_cuda_settings *settings, uint32_t count,
-                                                   struct fg_backend **backends, struct fg_message *message);
+typedef FG_MUST_USE enum fg_status fg_cuda_open_group_function(const struct fg_cuda_settings *settings,
+                                                               uint32_t count, struct fg_backend **backends,
+                                                               struct fg_message *message);
 
 #endif

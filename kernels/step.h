@@ -24,22 +24,23 @@
  * RESIZE reads a frame in the step's format (runtime/base/pixel.h: the layout, and the sizes that a format
  * can have) as 8-bit RGB or grey of its full size, exactly as said below, then it is Pillow's BILINEAR with
  * its own integer arithmetic and rounding (bit-exact, horizontal pass first); grey is repeated three times.
- * Where the step has a region or a rotation, the region is cut from the 8-bit frame and then rotated clockwise; the
- * result is what is resized. So what a place shows does not depend on the region that it is in, though a Bayer
- * format's neighbours may lie outside.
- * The frame tensor (dtype u8) says what is seen: h, w, and c = fg_pixel_channels. Its h, w, c and the step's
- * format, pitch, region and rotation may change between runs, up to the h and w that it was planned with: workspace answers for
- * every format, region and rotation. NORMALISE: (v / 255 - mean) / deviation with ImageNet's constants
- * (network.md section 1); with a draw, image i is of picture draw.image[i], which must be below N; without one N is n.
- * CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores
- * mean and 1/sqrt(var + eps) in its second output and moves the running mean and (unbiased) variance by
- * momentum 0.1. SRU, CRU, SIMAM: network.md section 3. SRU's group norm has 16 groups, eps 1e-5. MASK: draw
- * is the u8 tensor of a struct fg_draw; network.md sections 5 and 7, philox.h. DISTILL, position: mean of M
- * over positions; global: 1 - cos over the whole flattened feature of an image. ANOMALY_MAP: each M resized
- * to H x W (bilinear, corners aligned), summed, Gaussian sigma 4 with 33 taps, mirrored without repeating the
- * edge; score = largest value, not finite when any value is not finite. ADAM: schedule is float32 {1,1,1,4}:
- * learning rate, 1/(1 - 0.9^t), 1/(1 - 0.999^t), l2. The gradient is d_param[0], and of the first (decayed)
- * values d_param[0] + 2 l2 theta; theta -= rate * (m * c1) / (sqrt(v * c2) + 1e-8), as PyTorch's Adam.
+ * Where the step has a region or a rotation, the region is cut from the 8-bit frame and then rotated
+ * clockwise; the result is what is resized. So what a place shows does not depend on the region that it is
+ * in, though a Bayer format's neighbours may lie outside. The frame tensor (dtype u8) says what is seen: h,
+ * w, and c = fg_pixel_channels. Its h, w, c and the step's format, pitch, region and rotation may change
+ * between runs, up to the h and w that it was planned with: workspace answers for every format, region and
+ * rotation. NORMALISE: (v / 255 - mean) / deviation with ImageNet's constants (runtime/network/network.h,
+ * section 1); with a draw, image i is of picture draw.image[i], which must be below N; without one N is n.
+ * CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores mean and 1/sqrt(var +
+ * eps) in its second output and moves the running mean and (unbiased) variance by momentum 0.1. SRU, CRU,
+ * SIMAM: runtime/network/network.h, section 3. SRU's group norm has 16 groups, eps 1e-5. MASK: draw is the u8
+ * tensor of a struct fg_draw; runtime/network/network.h, sections 5 and 7, philox.h. DISTILL, position: mean
+ * of M over positions; global: 1 - cos over the whole flattened feature of an image. ANOMALY_MAP: each M
+ * resized to H x W (bilinear, corners aligned), summed, Gaussian sigma 4 with 33 taps, mirrored without
+ * repeating the edge; score = largest value, not finite when any value is not finite. ADAM: schedule is
+ * float32 {1,1,1,4}: learning rate, 1/(1 - 0.9^t), 1/(1 - 0.999^t), l2. The gradient is d_param[0], and of
+ * the first (decayed) values d_param[0] + 2 l2 theta; theta -= rate * (m * c1) / (sqrt(v * c2) + 1e-8), as
+ * PyTorch's Adam.
  *
  * Backward reads in, param, out and d_out, and writes d_in and d_param where they are given. Bit i of
  * accumulate says that d_in[i] already holds another consumer's gradient, to be added to. d_param is always
@@ -60,7 +61,10 @@
  *   frame is mirrored without repeating the edge, which keeps the order of colours. 10 and 12 bits become 8
  *   after that: (v + 2) / 4 and (v + 8) / 16, at most 255.
  *
- * ReLU, max pool and every maximum keep NaN (x > 0 ? x : 0 does not). */
+ * ReLU, max pool and every maximum keep NaN (x > 0 ? x : 0 does not).
+ *
+ * There are no functions here: a step and a program belong to whoever made them and are only read by a
+ * backend. */
 #ifndef FG_KERNELS_STEP_H
 #define FG_KERNELS_STEP_H
 
@@ -102,8 +106,21 @@ enum fg_pass { FG_FORWARD, FG_BACKWARD };
 #define FG_BN_MOMENTUM 0.1
 #define FG_SIMAM_LAMBDA 1e-4
 #define FG_COSINE_FLOOR 1e-8
+#define FG_ADAM_FIRST 0.9
+#define FG_ADAM_SECOND 0.999
+#define FG_ADAM_EPSILON 1e-8
 #define FG_BLUR_SIGMA 4.0
 #define FG_BLUR_RADIUS 16
+
+#define FG_RESIZE_BITS 22 /* bits of RESIZE's weights behind the point, as Pillow has for 8-bit pictures */
+
+/* What NORMALISE subtracts and divides by, for values of 0 to 1. */
+#define FG_MEAN_RED 0.485f
+#define FG_MEAN_GREEN 0.456f
+#define FG_MEAN_BLUE 0.406f
+#define FG_DEVIATION_RED 0.229f
+#define FG_DEVIATION_GREEN 0.224f
+#define FG_DEVIATION_BLUE 0.225f
 
 /* 2^16 times 255/219, and times 255/224 * 1.402, 1.772 * 0.114 / 0.587, 1.402 * 0.299 / 0.587, 1.772 (BT.601:
  * red weighs 0.299, green 0.587, blue 0.114 of luma). */
@@ -133,7 +150,7 @@ struct fg_step {
     float mask_rate;             /* MASK: 0 to 1 */
     uint32_t level;              /* MASK: 1, 2 or 3 */
     size_t pitch;                /* RESIZE: bytes from one row of the frame to the next */
-    size_t decayed;              /* ADAM: so many values, the first, have l2 */
+    size_t decayed;              /* ADAM: the first values, this number of them, have l2 */
     enum fg_pixel_format format; /* RESIZE: of the frame */
     struct fg_region region;     /* RESIZE: what is seen of the frame; all zero: all of it */
     int32_t rotation;            /* RESIZE: of the region, degrees clockwise: 0, 90, 180 or 270 */

@@ -24,6 +24,11 @@ format() {
   git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp' | xargs clang-format --dry-run -Werror
 }
 
+# A status that a header gives must be looked at: each declaration says so.
+must_use() {
+  ! git grep -nE '^(static inline |typedef )?enum fg_status (fg_|\(\*)|^ +enum fg_status \(\*' -- '*.h'
+}
+
 # Of what the cpu preset compiles: without CUDA's headers not kernels/cuda.
 tidy() {
   git ls-files 'runtime/*.c' 'kernels/*.c' 'board/*.c' 'config/*.c' 'trainer/*.c' 'tools/*.c' |
@@ -65,6 +70,7 @@ count() {
 
 check 'folders include along the arrows' python3 tests/arrows.py
 check 'clang-format' format
+check 'results must be used' must_use
 check 'shell scripts' shellcheck .ci/run tests/run.sh tests/gpu.sh tests/old-cuda.sh tools/setup.sh tools/demo.sh
 programs cpu
 check 'clang-tidy' tidy

@@ -29,7 +29,7 @@ extern const struct fg_usage FG_TRAIN_USAGE;
 
 /* Reads the command line. *over: help or the version was printed. FG_USAGE names the option and what it
  * takes. */
-enum fg_status fg_train_options_read(int argc, char **argv, struct fg_train_options *options, bool *over,
-                                     struct fg_message *message);
+FG_MUST_USE enum fg_status fg_train_options_read(int argc, char **argv, struct fg_train_options *options,
+                                                 bool *over, struct fg_message *message);
 
 #endif

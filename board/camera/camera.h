@@ -43,18 +43,18 @@ struct fg_camera {
     int descriptor;
 
     /* Makes the camera ready to take pictures; frames of before are dropped. FG_ENVIRONMENT: it is gone. */
-    enum fg_status (*arm)(struct fg_camera *camera, struct fg_message *message);
+    FG_MUST_USE enum fg_status (*arm)(struct fg_camera *camera, struct fg_message *message);
     /* Takes one picture. FG_INPUT: there is none to take; FG_ENVIRONMENT: the camera is gone. */
-    enum fg_status (*trigger)(struct fg_camera *camera, struct fg_message *message);
+    FG_MUST_USE enum fg_status (*trigger)(struct fg_camera *camera, struct fg_message *message);
     /* Fetches the oldest frame; waits for it until deadline_ns (fg_clock_ns; 0: only looks). A damaged frame
      * comes as FG_OK, with its status. FG_TIMEOUT: no frame yet; FG_ENVIRONMENT: the camera is gone. */
-    enum fg_status (*next)(struct fg_camera *camera, int64_t deadline_ns, struct fg_camera_frame *frame,
-                           struct fg_message *message);
+    FG_MUST_USE enum fg_status (*next)(struct fg_camera *camera, int64_t deadline_ns,
+                                       struct fg_camera_frame *frame, struct fg_message *message);
     /* Gives a frame back, also one that was lent before the camera was gone. */
     void (*release)(struct fg_camera *camera, const struct fg_camera_frame *frame);
     /* Closes and opens a device that is gone; arm comes next. Frames lent before stay readable until they are
      * released. FG_ENVIRONMENT: it is still gone; the caller tries again later. */
-    enum fg_status (*reopen)(struct fg_camera *camera, struct fg_message *message);
+    FG_MUST_USE enum fg_status (*reopen)(struct fg_camera *camera, struct fg_message *message);
     void (*close)(struct fg_camera *camera);
 };
 
@@ -67,7 +67,8 @@ struct fg_decoded {
 /* Decodes picture files for drivers that need it, since board/ knows no file format. */
 struct fg_decoder {
     bool (*accepts)(const char *name); /* whether a file's name is a picture's */
-    enum fg_status (*read)(const char *path, struct fg_decoded *picture, struct fg_message *message);
+    FG_MUST_USE enum fg_status (*read)(const char *path, struct fg_decoded *picture,
+                                       struct fg_message *message);
     void (*free)(struct fg_decoded *picture);
 };
 
@@ -104,8 +105,8 @@ struct fg_camera_driver {
                   struct fg_report *report);
     /* FG_INPUT: what the settings name cannot be used, and the message says why; FG_ENVIRONMENT: the camera
      * is not there. The settings are not kept, but memory and decoder are. */
-    enum fg_status (*open)(const struct fg_camera_settings *settings, struct fg_camera **camera,
-                           struct fg_message *message);
+    FG_MUST_USE enum fg_status (*open)(const struct fg_camera_settings *settings, struct fg_camera **camera,
+                                       struct fg_message *message);
 };
 
 #endif

@@ -41,8 +41,8 @@ struct fg_board_driver {
     /* Opens the board with these ios, at most FG_BOARD_IOS, which edges and outputs then know by their index.
      * Outputs start released. FG_ENVIRONMENT: the board is not there or belongs to another process; FG_INPUT:
      * the settings are wrong. The settings and ios are not kept. */
-    enum fg_status (*open)(const void *settings, const struct fg_io *ios, uint32_t count,
-                           struct fg_board **board, struct fg_message *message);
+    FG_MUST_USE enum fg_status (*open)(const void *settings, const struct fg_io *ios, uint32_t count,
+                                       struct fg_board **board, struct fg_message *message);
 };
 
 #endif

@@ -11,8 +11,8 @@ struct fg_outputs {
     /* Sets an io (index in the list that the board was opened with) to a logical level at an absolute time
      * (fg_clock_ns). A time that has passed means at once; the call returns when the level is set.
      * FG_ENVIRONMENT: it could not be set. */
-    enum fg_status (*set)(struct fg_outputs *outputs, uint32_t io, bool level, int64_t time_ns,
-                          struct fg_message *message);
+    FG_MUST_USE enum fg_status (*set)(struct fg_outputs *outputs, uint32_t io, bool level, int64_t time_ns,
+                                      struct fg_message *message);
     /* Releases every output: the state that wiring and polarity make the safe one. Async-signal-safe. */
     void (*safe)(struct fg_outputs *outputs);
 };

@@ -32,7 +32,8 @@ struct fg_simulated_change {
 struct fg_simulated;
 
 /* Joins a board that another process made. FG_ENVIRONMENT: there is none. */
-enum fg_status fg_simulated_join(const char *folder, struct fg_simulated **board, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_simulated_join(const char *folder, struct fg_simulated **board,
+                                             struct fg_message *message);
 /* Leaves it; the files stay. NULL is allowed. */
 void fg_simulated_close(struct fg_simulated *board);
 
@@ -44,8 +45,8 @@ bool fg_simulated_level(const struct fg_simulated *board, uint32_t io);
 
 /* Sets an input's wire level, now. FG_ENVIRONMENT: nobody owns the board, or its owner does not read.
  * FG_USAGE: the io is an output. Setting a level that it has makes no edge. */
-enum fg_status fg_simulated_drive(struct fg_simulated *board, uint32_t io, bool level,
-                                  struct fg_message *message);
+FG_MUST_USE enum fg_status fg_simulated_drive(struct fg_simulated *board, uint32_t io, bool level,
+                                              struct fg_message *message);
 
 /* Releases every output, for an owner that died without doing so. */
 void fg_simulated_make_safe(struct fg_simulated *board);
@@ -53,7 +54,8 @@ void fg_simulated_make_safe(struct fg_simulated *board);
 /* How many output changes there were; and the change with a sequence number, waiting for it until deadline_ns
  * (fg_clock_ns). FG_TIMEOUT: it has not come; FG_INPUT: it is no longer in the ring. */
 uint64_t fg_simulated_changes(const struct fg_simulated *board);
-enum fg_status fg_simulated_change(struct fg_simulated *board, uint64_t sequence, int64_t deadline_ns,
-                                   struct fg_simulated_change *change, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_simulated_change(struct fg_simulated *board, uint64_t sequence,
+                                               int64_t deadline_ns, struct fg_simulated_change *change,
+                                               struct fg_message *message);
 
 #endif

@@ -1,3 +1,4 @@
+/* The CPU backend: its table, its lanes and how they run a program. */
 #include "kernels/cpu/cpu.h"
 
 #include <assert.h>
@@ -13,7 +14,7 @@
 #include "kernels/cpu/team.h"
 #include "runtime/base/clock.h"
 
-#define BLAS_BUFFER ((size_t)128 << 20) /* of one caller, hardly any of it touched */
+#define BLAS_BUFFER ((size_t)128 << 20) /* what one caller reserves and hardly touches */
 
 /* OpenBLAS keeps one buffer for each call under way, and maps a new one when all are taken. These take and
  * give back a buffer; its headers do not declare them. */
@@ -45,7 +46,7 @@ struct fg_cpu {
     bool quit;
     const struct fg_program *program;
     const struct fg_memory *memory;
-    enum fg_status status; /* of the first step that failed */
+    enum fg_status status; /* that of the first step that failed */
     struct fg_message message;
 };
 

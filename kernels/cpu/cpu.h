@@ -1,4 +1,8 @@
-/* Inside the CPU backend: its kernels, one file each, and the threads that they share. */
+/* Inside the CPU backend: its kernels, one file each, and the threads that they share.
+ *
+ * Errors: none. Owner: the backend. Thread: fg_cpu_parallel is called by the thread that runs the step's
+ * lane, and a task by any of that lane's threads. NULL: an argument may be NULL only where this says so; a
+ * message may. */
 #ifndef FG_KERNELS_CPU_CPU_H
 #define FG_KERNELS_CPU_CPU_H
 

@@ -1,3 +1,4 @@
+/* The threads of one lane. */
 #include "kernels/cpu/team.h"
 
 #include <assert.h>

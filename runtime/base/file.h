@@ -22,18 +22,19 @@ struct fg_file {
 };
 
 /* Opens PATH.tmp for writing. */
-enum fg_status fg_file_create(struct fg_file *file, const char *path, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_file_create(struct fg_file *file, const char *path, struct fg_message *message);
 /* Makes a file in memory, which has no place and is never committed: it ends when its descriptor is closed.
  * name stands for it in messages. */
-enum fg_status fg_file_create_in_memory(struct fg_file *file, const char *name, struct fg_message *message);
-enum fg_status fg_file_write(struct fg_file *file, const void *bytes, size_t size,
-                             struct fg_message *message);
+FG_MUST_USE enum fg_status fg_file_create_in_memory(struct fg_file *file, const char *name,
+                                                    struct fg_message *message);
+FG_MUST_USE enum fg_status fg_file_write(struct fg_file *file, const void *bytes, size_t size,
+                                         struct fg_message *message);
 /* Writes at an offset before the current end, to fill in what is known last. */
-enum fg_status fg_file_write_at(struct fg_file *file, size_t offset, const void *bytes, size_t size,
-                                struct fg_message *message);
+FG_MUST_USE enum fg_status fg_file_write_at(struct fg_file *file, size_t offset, const void *bytes,
+                                            size_t size, struct fg_message *message);
 /* Flushes the file, renames it over PATH and flushes the folder. Closes the file in every case. A failure
  * leaves PATH untouched and removes PATH.tmp, except where the folder alone could not be flushed. */
-enum fg_status fg_file_commit(struct fg_file *file, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_file_commit(struct fg_file *file, struct fg_message *message);
 /* Closes and removes PATH.tmp. Does nothing where no file is open. */
 void fg_file_abandon(struct fg_file *file);
 

@@ -67,8 +67,8 @@ const struct fg_option *fg_options_find(const struct fg_options *options, const 
 
 /* Stores one value as it was written; a list gets one more entry. FG_USAGE: message says "must be ..." and
  * values is as it was; name and text are the caller's to put before it. */
-enum fg_status fg_option_put(const struct fg_option *option, void *values, const char *text,
-                             struct fg_message *message);
+FG_MUST_USE enum fg_status fg_option_put(const struct fg_option *option, void *values, const char *text,
+                                         struct fg_message *message);
 
 /* Stores every default. What has none keeps its value, and so does a list: values usually start zeroed. */
 void fg_options_put_defaults(const struct fg_options *options, void *values);
@@ -80,8 +80,8 @@ enum fg_asked { FG_ASKED_NOTHING, FG_ASKED_HELP, FG_ASKED_VERSION };
  * arguments; the last of two counts; behind -- all are arguments. Options are taken out of argv, so that
  * argv[1] to argv[*argc - 1] are the arguments. --help, -h and --version, wherever they stand, only set
  * asked. FG_USAGE: message names the option and says what it takes; argv and values are then half read. */
-enum fg_status fg_options_parse(const struct fg_options *options, int *argc, char **argv, void *values,
-                                enum fg_asked *asked, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_options_parse(const struct fg_options *options, int *argc, char **argv,
+                                            void *values, enum fg_asked *asked, struct fg_message *message);
 
 /* Prints one option a line with what it may be and its default, aligned, within 100 columns; --help and
  * --version are the last. */

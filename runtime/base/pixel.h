@@ -40,8 +40,8 @@ struct fg_region {
     int32_t x, y, width, height;
 };
 
-/* A borrowed frame, and what is to be seen of it: the frame as RGB or grey, the region cut from that, and the cut
- * rotated. */
+/* A borrowed frame, and what is to be seen of it: the frame as RGB or grey, the region cut from that, and the
+ * cut rotated. */
 struct fg_frame {
     const uint8_t *pixels; /* fg_pixel_span bytes, rows pitch bytes apart */
     int32_t width, height;
@@ -76,7 +76,8 @@ size_t fg_pixel_span(enum fg_pixel_format format, int32_t width, int32_t height,
  * lacks nothing. */
 const char *fg_pixel_lacks(enum fg_pixel_format format, int32_t width, int32_t height);
 
-/* The region itself, or all of a frame of this size where it is all zero; and whether it lies inside such a frame. */
+/* The region itself, or all of a frame of this size where it is all zero; and whether it lies inside such a
+ * frame. */
 struct fg_region fg_region_of(struct fg_region region, int32_t width, int32_t height);
 bool fg_region_fits(struct fg_region region, int32_t width, int32_t height);
 

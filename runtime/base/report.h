@@ -23,7 +23,7 @@ void fg_report_add(struct fg_report *report, const char *format, ...) __attribut
 void fg_report_free(struct fg_report *report);
 
 /* Gives status and fills message with "what: line; line; and 3 more": with the lines that have room in it. */
-enum fg_status fg_report_fail(const struct fg_report *report, struct fg_message *message,
-                              enum fg_status status, const char *what);
+FG_MUST_USE enum fg_status fg_report_fail(const struct fg_report *report, struct fg_message *message,
+                                          enum fg_status status, const char *what);
 
 #endif

@@ -16,6 +16,15 @@ enum fg_status {
     FG_DEVICE_LOST, /* the compute device failed: only a new process can mend it */
 };
 
+/* Stands before every declaration in a header that gives an fg_status: a result that is not looked at does
+ * not compile. */
+#define FG_MUST_USE __attribute__((warn_unused_result))
+
+/* For a result that nothing depends on; a comment at the call says why. */
+static inline void fg_ignore(enum fg_status status) {
+    (void)status;
+}
+
 /* Long enough for a path and a sentence; a longer text is cut, never overrun. */
 struct fg_message {
     char text[512];

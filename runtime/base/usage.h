@@ -30,8 +30,8 @@ struct fg_usage {
 
 /* Reads the command line as fg_options_parse does, and counts the arguments. *over: help or the version was
  * asked for and printed to standard output: the program ends with 0. FG_USAGE: message says what is wrong. */
-enum fg_status fg_usage_read(const struct fg_usage *usage, int *argc, char **argv, void *values, bool *over,
-                             struct fg_message *message);
+FG_MUST_USE enum fg_status fg_usage_read(const struct fg_usage *usage, int *argc, char **argv, void *values,
+                                         bool *over, struct fg_message *message);
 
 /* Prints a failure to standard error, and where the command line was wrong how it is used. Gives the exit
  * status. */

@@ -73,7 +73,8 @@ struct fg_bundle_tensor {
 struct fg_bundle;
 
 /* Opens a bundle and checks header and table. The streams' hashes are checked when they are loaded. */
-enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle,
+                                          struct fg_message *message);
 /* NULL: nothing to close. */
 void fg_bundle_close(struct fg_bundle *bundle);
 
@@ -93,44 +94,46 @@ size_t fg_bundle_scratch(void);
 
 /* Checks tensor i's hash and length, and inflates it to float32 in NHWC order; values: {fg_param_tensor}.
  * Takes no memory but scratch, so several threads may load different tensors at once. */
-enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float *values, void *scratch,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float *values,
+                                          void *scratch, struct fg_message *message);
 
 /* Where a tensor's values go, block after block. */
 struct fg_bundle_sink {
     enum fg_dtype dtype; /* the values' type: FG_F32 or FG_F16 */
     /* Takes the next count values, which are the tensor's from position at on. */
-    enum fg_status (*put)(void *argument, size_t at, size_t count, const void *values,
-                          struct fg_message *message);
+    FG_MUST_USE enum fg_status (*put)(void *argument, size_t at, size_t count, const void *values,
+                                      struct fg_message *message);
     void *argument;
     int64_t *read_ns; /* grows by what reading and checking took; NULL: nobody asks */
 };
 
 /* Does what fg_bundle_load does, into a sink. FG_INPUT also for a value that is too large for the sink's
  * float16. */
-enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32_t i, const struct fg_bundle_sink *sink,
-                              void *scratch, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32_t i,
+                                          const struct fg_bundle_sink *sink, void *scratch,
+                                          struct fg_message *message);
 
 /* Inflates the self-test's input {height, width, 3} and the map {height, width} that it must give. NULL:
  * this one is not asked for. FG_INPUT also for a bundle that is not calibrated. */
-enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map, void *scratch,
-                                   struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map,
+                                               void *scratch, struct fg_message *message);
 
 /* Makes an uncalibrated bundle in memory, under a header whose calibration does not count yet. values: each
  * folded parameter's {fg_param_tensor} in float32, by parameter index; others are not read. An engine opens
  * it as any other bundle, from the very streams that fg_bundle_write then puts into a file. path: where
  * that will be; messages name it, nothing is written there. */
-enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *header,
-                              const float *const *values, struct fg_bundle **bundle,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *header,
+                                          const float *const *values, struct fg_bundle **bundle,
+                                          struct fg_message *message);
 
 /* Writes a bundle's tensors, streams copied as they are, under a new header of the same network and, where
  * that says calibrated, with a self-test: the given input {height, width, 3} and map {height, width}; both
  * NULL: the one that the bundle has. path may be the bundle's own. Atomic: PATH.tmp, fsync, rename; an old
  * file stays until then. FG_USAGE for a header that could not be read again. */
-enum fg_status fg_bundle_write(const struct fg_bundle *bundle, const char *path,
-                               const struct fg_bundle_header *header, const uint8_t *self_test_input,
-                               const float *self_test_map, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_write(const struct fg_bundle *bundle, const char *path,
+                                           const struct fg_bundle_header *header,
+                                           const uint8_t *self_test_input, const float *self_test_map,
+                                           struct fg_message *message);
 
 /* What reading all of a bundle has shown, fact by fact. */
 struct fg_bundle_facts {
@@ -144,6 +147,7 @@ struct fg_bundle_facts {
 
 /* Reads and decodes every byte; takes memory for the largest tensor. FG_INPUT, with the first damage in the
  * message, unless all is intact; facts are filled in either case. */
-enum fg_status fg_bundle_verify(const char *path, struct fg_bundle_facts *facts, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_verify(const char *path, struct fg_bundle_facts *facts,
+                                            struct fg_message *message);
 
 #endif

@@ -23,19 +23,19 @@ struct fg_tensor fg_bundle_self_test_tensor(const struct fg_network_spec *spec, 
 
 /* Opens and checks the bundle that a descriptor holds, and takes the descriptor over, which a failure
  * closes. path names it in messages. */
-enum fg_status fg_bundle_take(int descriptor, const char *path, struct fg_bundle **bundle,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_take(int descriptor, const char *path, struct fg_bundle **bundle,
+                                          struct fg_message *message);
 
 /* Reads exactly size bytes at a place of the file. */
-enum fg_status fg_bundle_read(const struct fg_bundle *bundle, uint64_t offset, void *bytes, size_t size,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_read(const struct fg_bundle *bundle, uint64_t offset, void *bytes,
+                                          size_t size, struct fg_message *message);
 
 /* Encodes a header as fields, at most FG_BUNDLE_FIELD_BYTES. FG_USAGE for a value that the format refuses. */
-enum fg_status fg_bundle_fields_write(const struct fg_bundle_header *header, unsigned char *bytes,
-                                      size_t *size, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_fields_write(const struct fg_bundle_header *header, unsigned char *bytes,
+                                                  size_t *size, struct fg_message *message);
 /* Decodes and bounds every field; the network says whether they fit together. FG_INPUT names the field. */
-enum fg_status fg_bundle_fields_read(const unsigned char *bytes, size_t size, struct fg_bundle_header *header,
-                                     struct fg_message *message);
+FG_MUST_USE enum fg_status fg_bundle_fields_read(const unsigned char *bytes, size_t size,
+                                                 struct fg_bundle_header *header, struct fg_message *message);
 
 /* Hashes (BLAKE2b-256) what a head has before its hash, fields and table. bytes: head, fields, table. */
 void fg_bundle_hash(const unsigned char *bytes, size_t size, uint8_t hash[FG_HASH_SIZE]);

@@ -1,3 +1,4 @@
+/* Finds the defect in a map and brings its box back to the frame. */
 #include "runtime/engine/defect.h"
 
 #include <string.h>
@@ -8,14 +9,15 @@ size_t fg_defect_scratch(int32_t height, int32_t width) {
 }
 
 /* The seen pixels [floor(begin), ceil(end)) that map pixels [begin, end) cover. */
-static void scale(int32_t begin, int32_t end, int32_t map, int32_t seen, int32_t *start, int32_t *length) {
+static void scale_side(int32_t begin, int32_t end, int32_t map, int32_t seen, int32_t *start,
+                       int32_t *length) {
     int64_t first = (int64_t)begin * seen / map, last = ((int64_t)end * seen + map - 1) / map;
     *start = (int32_t)first;
     *length = (int32_t)(last - first);
 }
 
 /* From what is seen of a frame to the frame: turned back, then moved to the region's place. */
-static struct fg_box place(struct fg_box seen, const struct fg_frame *frame) {
+static struct fg_box place_box(struct fg_box seen, const struct fg_frame *frame) {
     const struct fg_region region = fg_region_of(frame->region, frame->width, frame->height);
     struct fg_box box = seen;
     if (fg_rotation_turns(frame->rotation)) {
@@ -76,9 +78,9 @@ struct fg_box fg_defect_find(const float *map, int32_t height, int32_t width, fl
                 stack[top++] = k;
             }
     }
-    scale(left, right + 1, width, seen_width, &box.x, &box.w);
-    scale(upper, lower + 1, height, seen_height, &box.y, &box.h);
+    scale_side(left, right + 1, width, seen_width, &box.x, &box.w);
+    scale_side(upper, lower + 1, height, seen_height, &box.y, &box.h);
     const double ratio = (double)seen_height * seen_width / ((double)height * width);
     box.area = (int32_t)(count * ratio + 0.5);
-    return place(box, frame);
+    return place_box(box, frame);
 }

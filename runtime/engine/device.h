@@ -36,25 +36,25 @@ struct fg_device_choice {
  * What a GPU's engines measured is kept in $STATE_DIRECTORY (systemd gives it), or
  * $XDG_CACHE_HOME/flawgate, or ~/.cache/flawgate; where none of them can be written it is measured each
  * time. */
-enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_backend **backend,
-                              struct fg_message *said, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_backend **backend,
+                                          struct fg_message *said, struct fg_message *message);
 
 /* The same, but a program that is new to a GPU may take tune_s seconds to choose its engines, not a minute:
  * for what must end in time. */
-enum fg_status fg_device_open_within(const struct fg_device_choice *choice, uint32_t tune_s,
-                                     struct fg_backend **backend, struct fg_message *said,
-                                     struct fg_message *message);
+FG_MUST_USE enum fg_status fg_device_open_within(const struct fg_device_choice *choice, uint32_t tune_s,
+                                                 struct fg_backend **backend, struct fg_message *said,
+                                                 struct fg_message *message);
 
 /* Opens count devices (2 to FG_MAX_DEVICES) as a group that trains together, closed one by one: the first
  * GPUs, or where choice says "cpu" as many parts of this machine, which divide the threads. FG_ENVIRONMENT:
  * there are not that many GPUs; then none stays open. */
-enum fg_status fg_device_open_group(const struct fg_device_choice *choice, uint32_t count,
-                                    struct fg_backend **backends, struct fg_message *said,
-                                    struct fg_message *message);
+FG_MUST_USE enum fg_status fg_device_open_group(const struct fg_device_choice *choice, uint32_t count,
+                                                struct fg_backend **backends, struct fg_message *said,
+                                                struct fg_message *message);
 
 /* Opens a GPU with settings of the caller's own, for checks of the device: the object beside the program
  * must be of its version. */
-enum fg_status fg_device_open_cuda(const struct fg_cuda_settings *settings, struct fg_backend **backend,
-                                   struct fg_message *message);
+FG_MUST_USE enum fg_status fg_device_open_cuda(const struct fg_cuda_settings *settings,
+                                               struct fg_backend **backend, struct fg_message *message);
 
 #endif

@@ -1,3 +1,4 @@
+/* Loads a bundle into a bank, and judges frames with it. */
 #include "runtime/engine/engine.h"
 
 #include <assert.h>
@@ -35,7 +36,7 @@ struct fg_engine {
     struct fg_load_times times;
 };
 
-static uint32_t loaders(const struct fg_backend *backend) {
+static uint32_t count_loaders(const struct fg_backend *backend) {
     const uint32_t threads = backend->device.threads;
     return threads < 1 ? 1 : threads < MAX_LOADERS ? threads : MAX_LOADERS;
 }
@@ -56,7 +57,7 @@ static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *mes
     need->workspace = bytes[FG_SEGMENT_WORKSPACE];
     need->io = bytes[FG_SEGMENT_IO];
     need->frame = engine->backend->device.host_memory ? 0 : fg_size_align(bytes[FG_SEGMENT_FRAME]);
-    need->load = loaders(engine->backend) * fg_size_align(fg_bundle_scratch());
+    need->load = count_loaders(engine->backend) * fg_size_align(fg_bundle_scratch());
     need->search = fg_size_align(pixels * 3) + fg_size_align(pixels * sizeof(float)) +
                    fg_size_align(fg_defect_scratch(height, width));
     need->device = need->weights + need->prepared + need->activations + need->workspace;
@@ -69,9 +70,9 @@ static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *mes
 }
 
 /* The engine without memory: enough to say what it needs. */
-static enum fg_status make(const struct fg_bundle *bundle, struct fg_backend *backend,
-                           int32_t max_frame_width, int32_t max_frame_height, struct fg_engine **engine,
-                           struct fg_message *message) {
+static enum fg_status make_engine(const struct fg_bundle *bundle, struct fg_backend *backend,
+                                  int32_t max_frame_width, int32_t max_frame_height,
+                                  struct fg_engine **engine, struct fg_message *message) {
     struct fg_engine *e = calloc(1, sizeof *e);
     if (!e)
         return fg_fail(message, FG_ENVIRONMENT, "engine: no memory for %zu bytes", sizeof *e);
@@ -95,7 +96,7 @@ enum fg_status fg_engine_need(const struct fg_bundle *bundle, struct fg_backend 
                               int32_t max_frame_width, int32_t max_frame_height, struct fg_engine_need *need,
                               struct fg_message *message) {
     struct fg_engine *engine = NULL;
-    enum fg_status status = make(bundle, backend, max_frame_width, max_frame_height, &engine, message);
+    enum fg_status status = make_engine(bundle, backend, max_frame_width, max_frame_height, &engine, message);
     if (status != FG_OK)
         return status;
     *need = engine->need;
@@ -123,7 +124,7 @@ struct loading {
 struct destination {
     struct fg_backend *backend;
     char *data;
-    size_t size; /* of a value */
+    size_t size; /* bytes of a value */
 };
 
 static enum fg_status put_values(void *argument, size_t at, size_t count, const void *values,
@@ -155,7 +156,7 @@ static enum fg_status load_weights(struct fg_engine *engine, const struct fg_bun
                                    struct fg_message *message) {
     const int64_t begin = fg_clock_ns();
     struct loading loading = {.bundle = bundle, .engine = engine};
-    const uint32_t count = loaders(engine->backend);
+    const uint32_t count = count_loaders(engine->backend);
     for (uint32_t i = 0; i < count; i++) {
         loading.loader[i] = (struct loader){
             .loading = &loading, .scratch = (char *)scratch + i * fg_size_align(fg_bundle_scratch())};
@@ -180,7 +181,7 @@ static enum fg_status load_weights(struct fg_engine *engine, const struct fg_bun
     return FG_OK;
 }
 
-/* Divides the bank. Region by segment in the order of fg_engine_need. */
+/* Divides the bank, piece by piece in the order of fg_engine_need. */
 static enum fg_status take_memory(struct fg_engine *engine, void **scratch, struct fg_message *message) {
     const struct fg_engine_need *need = &engine->need;
     const size_t pixels = (size_t)engine->network.spec.height * (size_t)engine->network.spec.width;
@@ -247,7 +248,7 @@ enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend 
             fg_bundle_path(bundle));
     const int64_t begin = fg_clock_ns();
     struct fg_engine *e = NULL;
-    enum fg_status status = make(bundle, backend, max_frame_width, max_frame_height, &e, message);
+    enum fg_status status = make_engine(bundle, backend, max_frame_width, max_frame_height, &e, message);
     if (status != FG_OK)
         return status;
     e->bank = *bank;
@@ -290,8 +291,8 @@ void fg_load_times_text(const struct fg_load_times *times, char *text, size_t si
 void fg_engine_close(struct fg_engine *engine) {
     if (!engine)
         return;
-    if (engine->running)
-        engine->backend->poll(engine->backend, INT64_MAX, NULL);
+    if (engine->running) /* only its end is waited for: nobody asks for the result */
+        fg_ignore(engine->backend->poll(engine->backend, INT64_MAX, NULL));
     if (engine->inference.program)
         engine->backend->forget(engine->backend, engine->inference.program);
     fg_inference_close(&engine->inference);
@@ -351,8 +352,9 @@ enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg
     return FG_OK;
 }
 
-/* Where a frame is that the device cannot read, or whose rows lie further apart than was planned: rows side by side. */
-static void stage(struct fg_engine *engine, struct fg_frame *frame) {
+/* Where a frame is that the device cannot read, or whose rows lie further apart than was planned: rows side
+ * by side. */
+static void stage_frame(struct fg_engine *engine, struct fg_frame *frame) {
     const size_t row = fg_pixel_row_bytes(frame->format, frame->width);
     const size_t rows = fg_pixel_frame_bytes(frame->format, frame->height, 1); /* with those of colour */
     for (size_t y = 0; y < rows; y++)
@@ -361,15 +363,15 @@ static void stage(struct fg_engine *engine, struct fg_frame *frame) {
     frame->pitch = row;
 }
 
-static enum fg_status submit(struct fg_engine *engine, const struct fg_frame *given,
-                             struct fg_message *message) {
+static enum fg_status submit_frame(struct fg_engine *engine, const struct fg_frame *given,
+                                   struct fg_message *message) {
     struct fg_backend *backend = engine->backend;
     struct fg_frame frame = *given;
     engine->submitted_ns = fg_clock_ns();
     const size_t bytes = fg_pixel_span(frame.format, frame.width, frame.height, frame.pitch);
     if (!backend->device.host_memory &&
         (bytes > engine->inference.frame_bytes || !backend->reaches(backend, frame.pixels, bytes)))
-        stage(engine, &frame);
+        stage_frame(engine, &frame);
     fg_inference_set_frame(&engine->inference, &engine->memory, &frame);
     engine->seen = frame;
     enum fg_status status = backend->submit(backend, engine->inference.program, &engine->memory, message);
@@ -381,7 +383,7 @@ enum fg_status fg_engine_submit(struct fg_engine *engine, const struct fg_frame 
                                 struct fg_message *message) {
     assert(!engine->running);
     enum fg_status status = fg_engine_accepts(engine, frame, message);
-    return status == FG_OK ? submit(engine, frame, message) : status;
+    return status == FG_OK ? submit_frame(engine, frame, message) : status;
 }
 
 enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, float threshold,
@@ -406,7 +408,7 @@ enum fg_status fg_engine_judge_picture(struct fg_engine *engine, const uint8_t *
     const int32_t height = engine->network.spec.height, width = engine->network.spec.width;
     const struct fg_frame frame = {
         .pixels = picture, .width = width, .height = height, .format = FG_RGB8, .pitch = (size_t)width * 3};
-    enum fg_status status = submit(engine, &frame, message);
+    enum fg_status status = submit_frame(engine, &frame, message);
     return status == FG_OK ? fg_engine_finish(engine, INT64_MAX, INFINITY, judgement, message) : status;
 }
 

@@ -21,16 +21,19 @@ struct fg_station {
 /* Opens a bundle for pictures of its contract's size; where the contract has none, the arena grows with
  * each larger picture. self_test false: an uncalibrated bundle is accepted. After a failure there is
  * nothing to close, and closing does no harm. */
-enum fg_status fg_station_open(struct fg_station *station, const char *path, struct fg_backend *backend,
-                               bool self_test, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_station_open(struct fg_station *station, const char *path,
+                                           struct fg_backend *backend, bool self_test,
+                                           struct fg_message *message);
 /* The same with a bundle that is open already. The station owns it from here on; a failure closes it. */
-enum fg_status fg_station_take(struct fg_station *station, struct fg_bundle *bundle,
-                               struct fg_backend *backend, bool self_test, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_station_take(struct fg_station *station, struct fg_bundle *bundle,
+                                           struct fg_backend *backend, bool self_test,
+                                           struct fg_message *message);
 void fg_station_close(struct fg_station *station);
 
 /* Judges one decoded picture and waits for the end. name: the picture's, for messages. threshold decides
  * which pixels belong to the defect's box; INFINITY: none. */
-enum fg_status fg_station_judge(struct fg_station *station, const char *name, const struct fg_image *image,
-                                float threshold, struct fg_judgement *judgement, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_station_judge(struct fg_station *station, const char *name,
+                                            const struct fg_image *image, float threshold,
+                                            struct fg_judgement *judgement, struct fg_message *message);
 
 #endif

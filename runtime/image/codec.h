@@ -19,12 +19,13 @@ struct fg_image_source {
 };
 
 /* Checks the claimed extents, puts them into the image and, unless size_only, takes its memory. */
-enum fg_status fg_image_take(const struct fg_image_source *source, struct fg_image *image, size_t height,
-                             size_t width, size_t channels, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_image_take(const struct fg_image_source *source, struct fg_image *image,
+                                         size_t height, size_t width, size_t channels,
+                                         struct fg_message *message);
 
 /* Reads a TIFF file from its start. */
-enum fg_status fg_image_read_tiff(const struct fg_image_source *source, struct fg_image *image,
-                                  struct fg_message *message);
+FG_MUST_USE enum fg_status fg_image_read_tiff(const struct fg_image_source *source, struct fg_image *image,
+                                              struct fg_message *message);
 
 /* Gives the 8-bit sample nearest to a 16-bit one. */
 static inline uint8_t fg_image_from_16_bit(unsigned value) {

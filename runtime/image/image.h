@@ -27,22 +27,25 @@ struct fg_image {
 
 /* Reads PNG, JPEG or TIFF, told apart by their first bytes. FG_INPUT names the file and what is wrong with it
  * (empty, truncated, not a picture, CMYK, too large). */
-enum fg_status fg_image_read(const char *path, struct fg_image *image, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_image_read(const char *path, struct fg_image *image,
+                                         struct fg_message *message);
 /* Frees the pixels and zeroes the image. */
 void fg_image_free(struct fg_image *image);
 
 /* Reads only the extents and channels that a picture's header claims; pixels stay NULL. Refuses what
  * fg_image_read refuses, where the header alone shows why. */
-enum fg_status fg_image_size(const char *path, struct fg_image *image, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_image_size(const char *path, struct fg_image *image,
+                                         struct fg_message *message);
 
 /* Says whether a file's name ends as a picture's does: .png .jpg .jpeg .tif .tiff, in any case. */
 bool fg_image_name(const char *path);
 
 /* Writes a picture, whole or not at all (runtime/base/file.h). */
-enum fg_status fg_image_write_png(const char *path, const struct fg_image *image, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_image_write_png(const char *path, const struct fg_image *image,
+                                              struct fg_message *message);
 /* Writes a map, float32 {height, width}, whole or not at all. The path's ending is the format: NumPy's .npy,
  * .tif or .tiff with one float32 channel, or a 16-bit .png from the map's smallest value to its largest. */
-enum fg_status fg_map_write(const char *path, const float *map, int32_t height, int32_t width,
-                            struct fg_message *message);
+FG_MUST_USE enum fg_status fg_map_write(const char *path, const float *map, int32_t height, int32_t width,
+                                        struct fg_message *message);
 
 #endif

@@ -29,8 +29,8 @@ struct fg_actuation_settings {
 
 struct fg_actuator;
 
-enum fg_status fg_actuator_open(const struct fg_actuation_settings *settings, struct fg_actuator **actuator,
-                                struct fg_message *message);
+FG_MUST_USE enum fg_status fg_actuator_open(const struct fg_actuation_settings *settings,
+                                            struct fg_actuator **actuator, struct fg_message *message);
 /* Ends the thread and makes the outputs safe. NULL is allowed. */
 void fg_actuator_close(struct fg_actuator *actuator);
 

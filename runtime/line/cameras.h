@@ -24,7 +24,7 @@ struct fg_line_camera {
 struct fg_line;
 
 /* Makes all cameras ready, once. */
-enum fg_status fg_cameras_arm(struct fg_line *l, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cameras_arm(struct fg_line *l, struct fg_message *message);
 /* Takes a picture with each camera of this mask. One that fails gives its views of the exposed part no
  * frame. */
 void fg_cameras_trigger(struct fg_line *l, uint32_t mask);

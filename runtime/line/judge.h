@@ -42,8 +42,8 @@ struct fg_job_result {
 
 struct fg_judge;
 
-enum fg_status fg_judge_open(const struct fg_judge_settings *settings, struct fg_judge **judge,
-                             struct fg_message *message);
+FG_MUST_USE enum fg_status fg_judge_open(const struct fg_judge_settings *settings, struct fg_judge **judge,
+                                         struct fg_message *message);
 /* Waits for the job under way, ends the thread, closes the engines. NULL is allowed. */
 void fg_judge_close(struct fg_judge *judge);
 

@@ -100,8 +100,8 @@ struct fg_line;
 size_t fg_line_memory(void);
 
 /* FG_ENVIRONMENT: no descriptors are left. */
-enum fg_status fg_line_open(const struct fg_line_settings *settings, struct fg_line **line,
-                            struct fg_message *message);
+FG_MUST_USE enum fg_status fg_line_open(const struct fg_line_settings *settings, struct fg_line **line,
+                                        struct fg_message *message);
 /* Not while it runs or a server asks. NULL is allowed. */
 void fg_line_close(struct fg_line *line);
 

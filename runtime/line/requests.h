@@ -29,7 +29,7 @@ struct fg_requests {
 
 /* requests: zeroed. FG_ENVIRONMENT: no descriptors are left. Closing is allowed in every case, but not while
  * a thread asks. */
-enum fg_status fg_requests_open(struct fg_requests *requests, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_requests_open(struct fg_requests *requests, struct fg_message *message);
 void fg_requests_close(struct fg_requests *requests);
 
 /* A server's side: returns when the line has acted, or FG_MODBUS_BUSY when it will not. */

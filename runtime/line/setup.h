@@ -23,17 +23,18 @@ struct fg_memory_plan {
 };
 
 /* Reads a configuration with the drivers of this program: fg_config_read. */
-enum fg_status fg_setup_read(const char *path, struct fg_config *config, struct fg_report *report);
+FG_MUST_USE enum fg_status fg_setup_read(const char *path, struct fg_config *config,
+                                         struct fg_report *report);
 
 /* Opens the head of every bundle. A line in the report for each that cannot be used, or whose contract its
  * camera cannot keep; FG_INPUT when there is one. */
-enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
-                             struct fg_memory_plan *plan, struct fg_report *report);
+FG_MUST_USE enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
+                                         struct fg_memory_plan *plan, struct fg_report *report);
 
 /* Asks the drivers of board and cameras. A line in the report for everything that is wrong; FG_INPUT when
  * there is one. viewer: NULL, or for each camera who sees what it will show, which takes its time. */
-enum fg_status fg_setup_check(const struct fg_config *config, struct fg_camera_viewer *const *viewer,
-                              struct fg_report *report);
+FG_MUST_USE enum fg_status fg_setup_check(const struct fg_config *config,
+                                          struct fg_camera_viewer *const *viewer, struct fg_report *report);
 
 /* Puts into a frame of a view's camera what the view sees of it: region and rotation. */
 void fg_setup_aim(const struct fg_config_view *view, struct fg_frame *frame);
@@ -42,13 +43,13 @@ void fg_setup_frames(const struct fg_config *config, int32_t width[FG_CONFIG_VIE
                      int32_t height[FG_CONFIG_VIEWS]);
 
 /* Opens a configured camera. memory: what the plan has for it, borrowed until it is closed. */
-enum fg_status fg_setup_camera(const struct fg_config *config, uint32_t i, void *memory,
-                               struct fg_camera **camera, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_setup_camera(const struct fg_config *config, uint32_t i, void *memory,
+                                           struct fg_camera **camera, struct fg_message *message);
 
 /* Opens the configured board. index: for each io of the configuration its index on the board; -1: it is not
  * configured. */
-enum fg_status fg_setup_board(const struct fg_config *config, int32_t index[FG_CONFIG_IOS],
-                              struct fg_board **board, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_setup_board(const struct fg_config *config, int32_t index[FG_CONFIG_IOS],
+                                          struct fg_board **board, struct fg_message *message);
 
 /* Takes one line of a text, without its end; borrowed for the call. */
 typedef void fg_setup_line_function(void *argument, const char *text);

@@ -41,9 +41,10 @@ struct fg_modbus_server;
 /* Listens. FG_ENVIRONMENT: the port is taken or not allowed, or memory is wanting; FG_INPUT: an address is
  * wrong; *server is then NULL. Settings and line are copied, their texts are not kept; cell and context must
  * outlive the server. */
-enum fg_status fg_modbus_server_open(const struct fg_modbus_settings *settings,
-                                     const struct fg_modbus_line *line, struct fg_modbus_server **server,
-                                     struct fg_message *message);
+FG_MUST_USE enum fg_status fg_modbus_server_open(const struct fg_modbus_settings *settings,
+                                                 const struct fg_modbus_line *line,
+                                                 struct fg_modbus_server **server,
+                                                 struct fg_message *message);
 /* The port that it listens on. */
 uint16_t fg_modbus_server_port(const struct fg_modbus_server *server);
 

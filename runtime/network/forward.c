@@ -1,3 +1,4 @@
+/* Turns nodes into folded steps. */
 #include "runtime/network/forward.h"
 
 #include <assert.h>

@@ -1,5 +1,8 @@
 /* From the network's nodes to steps of a plan, folded: every batch norm is inside the convolution before it.
- * What the engine serves, what the trainer validates with, and the frozen teacher of training. */
+ * What the engine serves, what the trainer validates with, and the frozen teacher of training.
+ *
+ * Errors: none here; a plan without room says so when it is finished. Owner: the caller, of the struct; plan
+ * and network must outlive it. Thread: the plan's. NULL: a draw may be; nothing else. */
 #ifndef FG_RUNTIME_NETWORK_FORWARD_H
 #define FG_RUNTIME_NETWORK_FORWARD_H
 
@@ -15,17 +18,18 @@ struct fg_forward {
     struct fg_plan *plan;
     const struct fg_network *network;
     int32_t batch;
-    enum fg_dtype dtype; /* of convolutions' weights and of values; vectors are float32 */
+    enum fg_dtype dtype; /* what convolutions' weights and values have; vectors are float32 */
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters */
     const struct fg_tensor *value[FG_NETWORK_VALUES];
 };
 
-/* Adds the folded parameters to FG_SEGMENT_FROZEN, in the network's order: every plan of one network lays them
- * out alike. */
+/* Adds the folded parameters to FG_SEGMENT_FROZEN, in the network's order: every plan of one network lays
+ * them out alike. */
 void fg_forward_begin(struct fg_forward *forward, struct fg_plan *plan, const struct fg_network *network,
                       int32_t batch, enum fg_dtype dtype);
 
-/* Adds NORMALISE: value 0. picture: u8 {batch, height, width, 3}, or of more pictures, among which a draw chooses. */
+/* Adds NORMALISE: value 0. picture: u8 {batch, height, width, 3}, or of more pictures, among which a draw
+ * chooses. */
 void fg_forward_picture(struct fg_forward *forward, const struct fg_tensor *picture,
                         const struct fg_tensor *draw);
 

@@ -1,3 +1,4 @@
+/* Puts together the program that judges, and aims it at a frame. */
 #include "runtime/network/inference.h"
 
 #include <string.h>

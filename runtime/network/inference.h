@@ -1,5 +1,9 @@
-/* The program that judges a frame, or a batch of frames that lie one behind the other: RESIZE, NORMALISE, the folded network, a COSINE behind each F_G,
- * ANOMALY_MAP. */
+/* The program that judges a frame, or a batch of frames that lie one behind the other: RESIZE, NORMALISE, the
+ * folded network, a COSINE behind each F_G, ANOMALY_MAP.
+ *
+ * Errors: FG_ENVIRONMENT for memory, FG_USAGE for a network that the backend does not support. Owner: who
+ * opens it closes it; the network must outlive it. Thread: one at a time. NULL: no argument may be, but for a
+ * message. */
 #ifndef FG_RUNTIME_NETWORK_INFERENCE_H
 #define FG_RUNTIME_NETWORK_INFERENCE_H
 
@@ -11,21 +15,22 @@ struct fg_inference {
     struct fg_plan_report report;
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters; NULL where a network has none */
     const struct fg_tensor *frame;                     /* u8 in FG_SEGMENT_FRAME */
-    size_t frame_bytes;            /* of the largest frame, with rows padded to whole FG_ALIGNMENT */
+    size_t frame_bytes;            /* what the largest frame has, rows padded to whole FG_ALIGNMENT */
     struct fg_step *resize;        /* its format, pitch, region and rotation change with the frame */
     const struct fg_tensor *map;   /* {batch, height, width, 1} in FG_SEGMENT_IO */
-    const struct fg_tensor *score; /* {batch, 1, 1, 1}, likewise */
+    const struct fg_tensor *score; /* {batch, 1, 1, 1} in FG_SEGMENT_IO */
     const struct fg_tensor *level[FG_NETWORK_LEVELS]; /* M^i of the l-th used level; kept, on the device */
 };
 
 /* Plans on all lanes of the backend, for frames up to the given size. The network must outlive it. */
-enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg_network *network,
-                                 const struct fg_backend *backend, int32_t batch, int32_t max_frame_height,
-                                 int32_t max_frame_width, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg_network *network,
+                                             const struct fg_backend *backend, int32_t batch,
+                                             int32_t max_frame_height, int32_t max_frame_width,
+                                             struct fg_message *message);
 void fg_inference_close(struct fg_inference *inference);
 
-/* The next run judges this frame, of at most the size that was planned: its pixels, where memory's FG_SEGMENT_FRAME is
- * then, must stay until the run has ended. */
+/* The next run judges this frame, of at most the size that was planned: its pixels, where memory's
+ * FG_SEGMENT_FRAME is then, must stay until the run has ended. */
 void fg_inference_set_frame(struct fg_inference *inference, struct fg_memory *memory,
                             const struct fg_frame *frame);
 

@@ -1,3 +1,4 @@
+/* Builds the lists of network.h: a builder adds a module's nodes one behind the other. */
 #include "runtime/network/network.h"
 
 #include <assert.h>
@@ -48,8 +49,8 @@ int32_t fg_network_find(const struct fg_network *network, const char *name) {
     return -1;
 }
 
-/* While the lists grow: the module and branch that new nodes belong to. The first list or name that has no room
- * left is in status and message; from then on indices stay inside the lists, but mean nothing. */
+/* While the lists grow: the module and branch that new nodes belong to. The first list or name that has no
+ * room left is in status and message; from then on indices stay inside the lists, but mean nothing. */
 struct builder {
     struct fg_network *network;
     enum fg_module module;
@@ -210,7 +211,7 @@ static int32_t add_stage(struct builder *b, const char *prefix, int32_t x, int32
     return x;
 }
 
-/* network.md section 2: F_E^1..3 into feature[0..2]. */
+/* network.h, section 2: F_E^1..3 into feature[0..2]. */
 static void add_teacher(struct builder *b, const int32_t blocks[4], int32_t base, int32_t feature[3]) {
     b->module = FG_TEACHER;
     int32_t x = add_conv(b, &(struct conv){.name = "teacher.conv1",
@@ -233,7 +234,7 @@ static void add_teacher(struct builder *b, const int32_t blocks[4], int32_t base
     }
 }
 
-/* Network.md section 3.1: brings the used levels to the size of F_E^3 and fuses them. Level 1's two
+/* network.h, section 3.1: brings the used levels to the size of F_E^3 and fuses them. Level 1's two
  * convolutions and level 2's one have branches of their own, because they only wait for their F_E. */
 static int32_t add_msff(struct builder *b, uint32_t levels, const int32_t feature[3], int32_t channels) {
     int32_t part[3] = {0}, parts = 0;
@@ -279,7 +280,7 @@ static int32_t add_msff(struct builder *b, uint32_t levels, const int32_t featur
                                       .residual = -1});
 }
 
-/* network.md section 3: SCConv. */
+/* network.h, section 3: SCConv. */
 static int32_t add_scconv(struct builder *b, int32_t x) {
     const struct fg_value v = b->network->value[x];
     struct fg_node *sru = add_node(b, FG_SRU);
@@ -347,7 +348,7 @@ static int32_t add_bottleneck(struct builder *b, const int32_t blocks[4], const 
     return add_stage(b, "bottleneck.oce", x, spec->base * 8, blocks[3], 2, false);
 }
 
-/* network.md section 5: F_G^i from F_D^i. */
+/* network.h, section 5: F_G^i from F_D^i. */
 static int32_t add_fmm(struct builder *b, uint32_t level, int32_t x) {
     char name[FG_NAME_SIZE];
     const struct fg_value v = b->network->value[x];
@@ -374,7 +375,7 @@ static int32_t add_fmm(struct builder *b, uint32_t level, int32_t x) {
     return add_conv(b, &conv);
 }
 
-/* network.md sections 4 and 5: layer3 has the first number of blocks, layer1 the third. Each level's FMM runs
+/* network.h, sections 4 and 5: layer3 has the first number of blocks, layer1 the third. Each level's FMM runs
  * beside the student's next stage. */
 static void add_student(struct builder *b, const int32_t blocks[4], int32_t x, int32_t generated[3]) {
     const struct fg_network_spec *spec = &b->network->spec;

@@ -1,11 +1,104 @@
-/* The network, written down once: parameters with their public names, values, and nodes in order
- * (network.md).
+/* The network, written down once: parameters with their public names, values, and nodes in order.
  *
- * Planner, engine, trainer, bundle and safetensors all walk these lists. Adding a backbone or a module
- * changes network.c and the operator that it needs, nothing else.
+ * Planner, engine, trainer, bundle and safetensors all walk these lists. What follows here is the definition
+ * that the lists, the operators (kernels/step.h) and the trainer keep to, so that weights can move between
+ * this project and a PyTorch script and give the same numbers. Names in quotes are tensor names, a part of
+ * the public format.
+ *
+ * To add a backbone: a value of enum fg_backbone and a row of BACKBONES in network.c.
+ * To add a module: its nodes in network.c, and its operator in kernels/step.h and each backend where it needs
+ * one. Nothing else names either; fg_network_init says so where a list is too short for it.
+ *
+ * Feature maps are written N x C x H x W here, as in PyTorch; in memory they are NHWC (kernels/tensor.h). The
+ * picture is H x W, two numbers everywhere, multiples of 32 from 64 to 1024. B is the block's expansion: 1
+ * for ResNet-18 and ResNet-34 (basic block), 4 for ResNet-50 and WideResNet-50-2 (bottleneck block). F_E are
+ * the teacher's features, F_D the student's, F_G what the feature mask module (FMM) makes of F_D; a number
+ * behind them is the level.
+ *
+ * 1. Input. An 8-bit picture as RGB, a grey one repeated three times, is resized to H x W without keeping its
+ *    aspect, by an antialiased triangle filter, to the byte as Pillow's BILINEAR. Each value is divided by
+ *    255, less (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225) for red, green and blue. In picture
+ *    files 16-bit samples become round(v / 257), alpha is dropped, a palette is expanded, CMYK is refused,
+ *    EXIF orientation is ignored. What a camera's formats show is in kernels/step.h. Trainer, tools and line
+ *    go this one way. The trainer takes, where no size is asked for, of the sizes with 0.85 to 1.0 times
+ *    65,536 pixels the one whose aspect is nearest to the training pictures' median: 256 x 256 for square
+ *    ones, 160 x 384 for pictures of 500 x 1270.
+ *
+ * 2. Teacher "teacher.*", frozen: torchvision's ResNet up to its layer3, with torchvision's names behind the
+ *    prefix ("teacher.layer1.0.conv1.weight"); layer4 and fc of a file are skipped, and so are counts of
+ *    batches. A bottleneck block has its stride on the 3 x 3 convolution. Batch norm (eps 1e-5) is always in
+ *    inference mode. Stages 1 to 4 have 2 2 2 2 blocks (ResNet-18) or 3 4 6 3 (the others); the inner width
+ *    of a bottleneck block is the stage's planes, twice that for WideResNet-50-2. F_E1 is 64B x H/4 x W/4,
+ *    F_E2 128B x H/8 x W/8, F_E3 256B x H/16 x W/16.
+ *
+ * 3. Bottleneck "bottleneck.*", trained. A convolution has no bias unless this says so, and k x k pads k/2
+ *    zeros; each "bn" is batch norm (eps 1e-5, momentum 0.1).
+ *
+ *    Fusion: "down1a" (3 x 3, stride 2, to 128B), "bn1a", ReLU, "down1b" (3 x 3, stride 2, to 256B), "bn1b",
+ *    ReLU on F_E1; "down2" (3 x 3, stride 2, to 256B), "bn2", ReLU on F_E2; both and F_E3 side by side,
+ *    "fuse" (1 x 1, to 256B), "bnf", ReLU. With fewer levels only those that are used, in their order.
+ *
+ *    Attention: SCConv, then "point" (1 x 1), "bnp", ReLU, then SimAM. SCConv on X of C channels is SRU, then
+ *    CRU.
+ *
+ *    SRU: r = sigmoid(w_c GN(X)), GN the group norm "scconv.gn" (16 groups, eps 1e-5, affine gamma and beta),
+ *    w_c = gamma_c / sum of gamma. The hard gate gives X1 = X where r > 0.5 and 0 elsewhere, X2 = X less X1;
+ *    no gradient flows through it, so gamma and beta keep 1 and 0. The soft gate gives
+ *    X1 = X (r > 0.5 ? 1 : r) and X2 = X (r > 0.5 ? 0 : r). With h = C/2, X^w is X1[:h] + X2[h:] followed by
+ *    X1[h:] + X2[:h].
+ *
+ *    CRU: the upper half of X^w goes through "squeeze1", the lower through "squeeze2" (1 x 1, C/2 to C/4),
+ *    giving u and l. Y1 = "gwc"(u) + "pwc1"(u), gwc 3 x 3 in 2 groups with a bias, pwc1 1 x 1, both to C.
+ *    Y2 = "pwc2"(l) followed by l, pwc2 1 x 1 to 3C/4. Y = b1 Y1 + b2 Y2, where (b1, b2) is the softmax of
+ *    each channel's two spatial means.
+ *
+ *    SimAM, per channel with n = H W - 1 of the map: d = (x - mean)^2, v = sum of d / n,
+ *    y = x sigmoid(d / (4 (v + 1e-4)) + 0.5).
+ *
+ *    Embedding "oce.*": the backbone's own stage 4 (planes 512, stride 2), 256B to 512B.
+ *
+ * 4. Student "student.*", trained: the teacher's mirror, "layer3" (512B to 256B), "layer2" (to 128B),
+ *    "layer1" (to 64B) with the first, second and third number of blocks. The first block of each doubles the
+ *    sides: its strided convolution and its "downsample.0" are transposed 2 x 2 with stride 2, stored in x
+ *    out x 2 x 2. F_D3, F_D2, F_D1 have the sizes of F_E3, F_E2, F_E1.
+ *
+ * 5. FMM "fmm.0.*" to "fmm.2.*", trained, for levels 1 to 3: "align" (1 x 1), times the mask, "gen1" (3 x 3),
+ *    ReLU, "gen2" (3 x 3), all with a bias and as many channels as F_D. The mask has one value for each place
+ *    of each image: 0 where a uniform number is below the mask rate, else 1. Judging has no mask. Without
+ *    FMM, F_G is F_D.
+ *
+ * 6. Loss, map, score. M(h, w) = 1 - cos(F_E(h, w), F_G(h, w)) over channels, norms of at least 1e-8. The
+ *    loss is the sum over the used levels of the mean of M (position), or of 1 - cos over an image's whole
+ *    flattened feature (global). The map is each M resized to H x W (bilinear, corners aligned), summed,
+ *    blurred by a Gaussian of sigma 4: 33 taps, mirrored without repeating the edge. The score is its largest
+ *    value, not finite when any value is not finite: ReLU, max pool and every maximum keep a NaN. A defect is
+ *    the 8-connected set of pixels above the threshold that holds the largest one.
+ *
+ * 7. Training. Adam (0.9, 0.999). To the gradient of the trained convolutions' weights 2 l2 w is added (the
+ *    paper's equation 14), not to biases and batch norm. Every loss that is printed, compared or stopped on
+ *    is that of section 6 alone, without masks, batch norm in inference mode. At most 200 epochs, or as many
+ *    as 1,500 steps take where that is more; it stops after epochs without 0.1 % improvement on the held-out
+ *    pictures, never before 1,000 steps, and the best epoch's weights stay. A last batch of one image is
+ *    dropped. Weights begin as normal numbers of deviation sqrt(2 / (n0 kh kw)), n0 the stored tensor's first
+ *    dimension; biases as 0; batch and group norm as 1 and 0. All that is drawn comes from kernels/philox.h,
+ *    keyed by seed, epoch, image, level and place.
+ *
+ * 8. Figures of a bundle: AUROC, average precision and best F1 of pictures and of pixels; PRO, the area under
+ *    the curve of mean overlap with each 8-connected region of the ground truth, up to 0.3 false positives,
+ *    divided by 0.3. They are exact (every distinct score is a threshold) and taken at H x W, masks resized
+ *    to the nearest pixel.
+ *
+ * 9. Cost of one picture of 256 x 256, in multiply-adds: resnet18 5.2 G, resnet34 9.7 G, resnet50 30.6 G,
+ *    wide_resnet50_2 46.5 G. The last has 24.9 M parameters in the teacher, 58.7 M in the bottleneck, 24.9 M
+ *    in the student, 26.2 M in the FMM. When judging, batch norm is folded into the convolution before it;
+ *    statistics (group norm, SimAM, softmax, cosine) and the gate's comparison are float32 in every mode.
  *
  * A convolution node carries its batch norm, residual and ReLU. Folded (inference, the frozen teacher) it is
- * one CONV step with a bias; unfolded (training) it is CONV and BATCH_NORM. */
+ * one CONV step with a bias; unfolded (training) it is CONV and BATCH_NORM.
+ *
+ * Errors: fg_network_init only, with a message that may be NULL. Owner: the caller, who makes room for the
+ * struct; it holds no memory of its own and needs no end. Thread: any; a network that is built is only read.
+ * NULL: no argument may be, but for a message. */
 #ifndef FG_RUNTIME_NETWORK_NETWORK_H
 #define FG_RUNTIME_NETWORK_NETWORK_H
 
@@ -45,16 +138,16 @@ struct fg_backbone_shape {
 /* What a bundle records to build its network again. */
 struct fg_network_spec {
     enum fg_backbone backbone;
-    int32_t height, width;   /* of the input: multiples of 32 from 64 to 1024 */
-    int32_t base;            /* channels of layer1 before expansion: 64; the tests use 4 */
+    int32_t height, width;   /* the input's: multiples of 32 from 64 to 1024 */
+    int32_t base;            /* the channels of layer1 before expansion: 64; the tests use 4 */
     bool scconv, simam, fmm; /* the paper's ablations */
     bool soft_gate;          /* sru_gate = soft */
-    uint32_t levels;         /* bit i-1: F_E^i is used; 1 to 7 */
+    uint32_t levels;         /* bit i - 1: level i is used; 1 to 7 */
 };
 
 enum fg_param_kind {
     FG_PARAM_CONV, /* weight of a convolution or transposed convolution: decays by l2 */
-    FG_PARAM_BIAS, /* of a convolution */
+    FG_PARAM_BIAS, /* a convolution's */
     FG_PARAM_BN_WEIGHT,
     FG_PARAM_BN_BIAS,
     FG_PARAM_BN_MEAN,
@@ -94,8 +187,8 @@ struct fg_node {
 
 /* A batch norm and the convolution before it, which it is folded into. */
 struct fg_fold {
-    uint32_t weight,
-        bn; /* params: the convolution's weight; first of weight, bias, running_mean, running_var */
+    uint32_t weight; /* param: the convolution's */
+    uint32_t bn;     /* param: the first of weight, bias, running_mean, running_var */
     enum fg_module module;
 };
 
@@ -107,19 +200,19 @@ struct fg_network {
     uint32_t values;
     struct fg_node node[FG_NETWORK_NODES]; /* without resize and normalise, with FMM's masks, up to F_G^i */
     uint32_t nodes;
-    struct fg_fold fold[FG_NETWORK_NODES]; /* of all params, those that no used level needs too */
+    struct fg_fold fold[FG_NETWORK_NODES]; /* folds of all params, those that no used level needs too */
     uint32_t folds;
     int32_t input;                      /* value 0: the normalised picture */
-    uint32_t levels;                    /* how many are used, and for each: */
-    uint32_t level[FG_NETWORK_LEVELS];  /* i of F^i, ascending */
-    int32_t teacher[FG_NETWORK_LEVELS]; /* value F_E^i */
-    int32_t student[FG_NETWORK_LEVELS]; /* value F_G^i */
+    uint32_t levels;                    /* the number of levels that are used */
+    uint32_t level[FG_NETWORK_LEVELS];  /* [levels] which they are, 1 to 3, ascending */
+    int32_t teacher[FG_NETWORK_LEVELS]; /* [levels] their values F_E */
+    int32_t student[FG_NETWORK_LEVELS]; /* [levels] their values F_G */
 };
 
-/* Builds the lists. FG_INPUT when the spec is out of range (from a hostile bundle, or a command line); FG_USAGE when
- * the network does not fit into the lists, which a new backbone or module can cause. */
-enum fg_status fg_network_init(struct fg_network *network, const struct fg_network_spec *spec,
-                               struct fg_message *message);
+/* Builds the lists. FG_INPUT when the spec is out of range (from a hostile bundle, or a command line);
+ * FG_USAGE when the network does not fit into the lists, which a new backbone or module can cause. */
+FG_MUST_USE enum fg_status fg_network_init(struct fg_network *network, const struct fg_network_spec *spec,
+                                           struct fg_message *message);
 
 /* A backbone's line of the table. */
 const struct fg_backbone_shape *fg_backbone_shape(enum fg_backbone backbone);

@@ -1,3 +1,4 @@
+/* Derives what each step waits for, asks the backend for its needs, and gives activations their places. */
 #include "runtime/network/plan.h"
 
 #include <assert.h>
@@ -77,7 +78,7 @@ void fg_plan_close(struct fg_plan *plan) {
     free(plan);
 }
 
-static uint32_t index_of(const struct fg_plan *plan, const struct fg_tensor *tensor) {
+static uint32_t find_index(const struct fg_plan *plan, const struct fg_tensor *tensor) {
     assert(tensor >= plan->tensor && tensor < plan->tensor + plan->tensors);
     return (uint32_t)(tensor - plan->tensor);
 }
@@ -104,7 +105,7 @@ const struct fg_tensor *fg_plan_tensor(struct fg_plan *plan, enum fg_segment seg
 }
 
 void fg_plan_set_frame(struct fg_plan *plan, const struct fg_tensor *frame, int32_t h, int32_t w, int32_t c) {
-    struct fg_tensor *t = &plan->tensor[index_of(plan, frame)];
+    struct fg_tensor *t = &plan->tensor[find_index(plan, frame)];
     assert(t->segment == FG_SEGMENT_FRAME);
     t->h = h;
     t->w = w;
@@ -112,7 +113,7 @@ void fg_plan_set_frame(struct fg_plan *plan, const struct fg_tensor *frame, int3
 }
 
 void fg_plan_keep(struct fg_plan *plan, const struct fg_tensor *tensor) {
-    plan->keep[index_of(plan, tensor)] = true;
+    plan->keep[find_index(plan, tensor)] = true;
 }
 
 void fg_plan_key(struct fg_plan *plan, uint64_t key) {
@@ -130,51 +131,51 @@ struct fg_step *fg_plan_step(struct fg_plan *plan, const struct fg_step *step, u
     return s;
 }
 
-/* Operands of a step, split by what it does to them. A tensor that is changed in place is in both lists. Both have
- * room for all that operands_of could add. */
+/* Operands of a step, split by what it does to them. A tensor that is changed in place is in both lists. Both
+ * have room for all that operands_of could add. */
 struct operands {
     const struct fg_tensor *read[2 * (FG_MAX_IN + FG_MAX_PARAM + FG_MAX_OUT)];
     const struct fg_tensor *write[FG_MAX_IN + 2 * FG_MAX_PARAM + FG_MAX_OUT];
     uint32_t reads, writes;
 };
 
-static void add(const struct fg_tensor **list, uint32_t *count, const struct fg_tensor *tensor) {
+static void add_operand(const struct fg_tensor **list, uint32_t *count, const struct fg_tensor *tensor) {
     if (tensor)
         list[(*count)++] = tensor;
 }
 
-static struct operands operands_of(const struct fg_step *step) {
+static struct operands list_operands(const struct fg_step *step) {
     struct operands o = {.reads = 0};
     const bool backward = step->pass == FG_BACKWARD;
     for (int i = 0; i < FG_MAX_IN; i++) {
-        add(o.read, &o.reads, step->in[i]);
+        add_operand(o.read, &o.reads, step->in[i]);
         if (step->accumulate >> i & 1)
-            add(o.read, &o.reads, step->d_in[i]);
-        add(o.write, &o.writes, step->d_in[i]);
+            add_operand(o.read, &o.reads, step->d_in[i]);
+        add_operand(o.write, &o.writes, step->d_in[i]);
     }
     for (int i = 0; i < FG_MAX_PARAM; i++) {
-        add(o.read, &o.reads, step->param[i]);
+        add_operand(o.read, &o.reads, step->param[i]);
         /* Running statistics, and what Adam updates. */
         if (!backward && ((step->op == FG_BATCH_NORM && i >= 2) || step->op == FG_ADAM))
-            add(o.write, &o.writes, step->param[i]);
+            add_operand(o.write, &o.writes, step->param[i]);
         if (step->op == FG_ADAM)
-            add(o.read, &o.reads, step->d_param[i]);
+            add_operand(o.read, &o.reads, step->d_param[i]);
         else
-            add(o.write, &o.writes, step->d_param[i]);
+            add_operand(o.write, &o.writes, step->d_param[i]);
     }
     for (int i = 0; i < FG_MAX_OUT; i++) {
         if (backward)
-            add(o.read, &o.reads, step->out[i]);
+            add_operand(o.read, &o.reads, step->out[i]);
         else
-            add(o.write, &o.writes, step->out[i]);
-        add(o.read, &o.reads, step->d_out[i]);
+            add_operand(o.write, &o.writes, step->out[i]);
+        add_operand(o.read, &o.reads, step->d_out[i]);
     }
     return o;
 }
 
 _Static_assert(FG_MAX_WAITS >= FG_MAX_LANES - 1, "a step waits for one step of each other lane at most");
 
-static void wait_for(struct fg_program *program, uint32_t step, uint32_t earlier) {
+static void add_wait(struct fg_program *program, uint32_t step, uint32_t earlier) {
     struct fg_step *s = &program->step[step];
     if (earlier == NONE || earlier == step || program->step[earlier].lane == s->lane)
         return;
@@ -188,7 +189,7 @@ static void wait_for(struct fg_program *program, uint32_t step, uint32_t earlier
     s->wait[s->waits++] = earlier;
 }
 
-static void mark(uint64_t *set, uint32_t step) {
+static void mark_step(uint64_t *set, uint32_t step) {
     set[step / 64] |= (uint64_t)1 << (step % 64);
 }
 
@@ -211,25 +212,25 @@ static enum fg_status derive_edges(struct fg_plan *plan, struct fg_message *mess
     uint32_t last_of_lane[FG_MAX_LANES] = {NONE, NONE, NONE, NONE};
     for (uint32_t s = 0; s < program->steps; s++) {
         struct fg_step *step = &program->step[s];
-        const struct operands o = operands_of(step);
+        const struct operands o = list_operands(step);
         for (uint32_t i = 0; i < o.reads; i++)
-            wait_for(program, s, writer[index_of(plan, o.read[i])]);
+            add_wait(program, s, writer[find_index(plan, o.read[i])]);
         for (uint32_t i = 0; i < o.writes; i++) {
-            uint32_t t = index_of(plan, o.write[i]);
-            wait_for(program, s, writer[t]);
+            uint32_t t = find_index(plan, o.write[i]);
+            add_wait(program, s, writer[t]);
             for (uint32_t lane = 0; lane < program->lanes; lane++)
-                wait_for(program, s, reader[t][lane]);
+                add_wait(program, s, reader[t][lane]);
         }
         for (uint32_t i = 0; i < o.reads; i++)
-            reader[index_of(plan, o.read[i])][step->lane] = s;
+            reader[find_index(plan, o.read[i])][step->lane] = s;
         for (uint32_t i = 0; i < o.writes; i++) {
-            uint32_t t = index_of(plan, o.write[i]);
+            uint32_t t = find_index(plan, o.write[i]);
             writer[t] = s;
             memset(reader[t], 0xff, sizeof reader[t]);
         }
         for (uint32_t i = 0; i < o.reads + o.writes; i++) {
-            uint32_t t = index_of(plan, i < o.reads ? o.read[i] : o.write[i - o.reads]);
-            mark(plan->uses + (size_t)t * plan->words, s);
+            uint32_t t = find_index(plan, i < o.reads ? o.read[i] : o.write[i - o.reads]);
+            mark_step(plan->uses + (size_t)t * plan->words, s);
             if (plan->first[t] == NONE)
                 plan->first[t] = s;
         }
@@ -239,7 +240,7 @@ static enum fg_status derive_edges(struct fg_plan *plan, struct fg_message *mess
             uint32_t earlier = i < step->waits ? step->wait[i] : last_of_lane[step->lane];
             if (earlier == NONE)
                 continue;
-            mark(before, earlier);
+            mark_step(before, earlier);
             for (uint32_t w = 0; w < plan->words; w++)
                 before[w] |= plan->before[(size_t)earlier * plan->words + w];
         }
@@ -283,7 +284,7 @@ static enum fg_status ask_backend(struct fg_plan *plan, const struct fg_backend 
 }
 
 /* Every use of a ended before b is made, in every legal order. */
-static bool precedes(const struct fg_plan *plan, uint32_t a, uint32_t b) {
+static bool tensor_precedes(const struct fg_plan *plan, uint32_t a, uint32_t b) {
     if (plan->keep[a])
         return false;
     const uint64_t *uses = plan->uses + (size_t)a * plan->words;
@@ -314,8 +315,8 @@ static int by_offset(const void *a, const void *b) {
 /* Gives each item, in the order of the list, the lowest place that no placed item needs at the same time.
  * conflict is the items' matrix, indexed by their first position; taken is room for pointers. Returns the
  * height reached. */
-static size_t place(struct item *const *order, uint32_t items, const struct item *all, const bool *conflict,
-                    struct item **taken) {
+static size_t place_items(struct item *const *order, uint32_t items, const struct item *all,
+                          const bool *conflict, struct item **taken) {
     size_t height = 0;
     for (uint32_t i = 0; i < items; i++) {
         struct item *item = order[i];
@@ -336,7 +337,7 @@ static size_t place(struct item *const *order, uint32_t items, const struct item
 }
 
 /* Largest first is within a few percent of the floor on most networks. Where it is not, the item that reaches
- * the top moves to the front of the order and all are placed again: the best of so many rounds stays. */
+ * the top moves to the front of the order and all are placed again: the best of ROUNDS stays. */
 #define ROUNDS 64
 
 static size_t place_all(struct fg_plan *plan, struct item *item, uint32_t items, size_t floor, bool *conflict,
@@ -347,14 +348,14 @@ static size_t place_all(struct fg_plan *plan, struct item *item, uint32_t items,
     for (uint32_t i = 0; i < items; i++) {
         order[i] = &item[i];
         for (uint32_t k = 0; k < i; k++) {
-            bool shared = precedes(plan, item[i].tensor, item[k].tensor) ||
-                          precedes(plan, item[k].tensor, item[i].tensor);
+            bool shared = tensor_precedes(plan, item[i].tensor, item[k].tensor) ||
+                          tensor_precedes(plan, item[k].tensor, item[i].tensor);
             conflict[(size_t)i * items + k] = conflict[(size_t)k * items + i] = !shared;
         }
     }
     size_t best = SIZE_MAX;
     for (uint32_t round = 0; round < ROUNDS && best > floor; round++) {
-        size_t height = place(order, items, item, conflict, taken);
+        size_t height = place_items(order, items, item, conflict, taken);
         if (height < best) {
             best = height;
             for (uint32_t i = 0; i < items; i++)
@@ -372,7 +373,7 @@ static size_t place_all(struct fg_plan *plan, struct item *item, uint32_t items,
     return best;
 }
 
-static size_t live_peak(const struct fg_plan *plan, const struct item *item, uint32_t items) {
+static size_t find_live_peak(const struct fg_plan *plan, const struct item *item, uint32_t items) {
     size_t peak = 0;
     for (uint32_t s = 0; s < plan->program.steps; s++) {
         size_t live = 0;
@@ -408,7 +409,7 @@ static enum fg_status place_activations(struct fg_plan *plan, struct fg_plan_rep
         item[items++] = (struct item){
             .tensor = t, .last = last, .bytes = fg_size_align(fg_tensor_bytes(&plan->tensor[t]))};
     }
-    report->live_peak = live_peak(plan, item, items);
+    report->live_peak = find_live_peak(plan, item, items);
     report->planned = place_all(plan, item, items, report->live_peak, conflict, order, taken, offset);
     plan->program.bytes[FG_SEGMENT_ACTIVATIONS] = report->planned;
 out:

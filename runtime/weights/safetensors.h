@@ -33,8 +33,8 @@ struct fg_safetensors;
 
 /* Opens a file and checks its header. FG_INPUT says what is wrong, and how to convert a PyTorch file
  * (.pth). */
-enum fg_status fg_safetensors_open(const char *path, struct fg_safetensors **file,
-                                   struct fg_message *message);
+FG_MUST_USE enum fg_status fg_safetensors_open(const char *path, struct fg_safetensors **file,
+                                               struct fg_message *message);
 void fg_safetensors_close(struct fg_safetensors *file);
 
 /* Gives the number of tensors. */
@@ -51,27 +51,30 @@ enum fg_safetensors_kind {
 };
 
 /* Finds the backbone of the file's teacher, by names and shapes. FG_INPUT when it is none of ours. */
-enum fg_status fg_safetensors_backbone(const struct fg_safetensors *file, enum fg_safetensors_kind kind,
-                                       enum fg_backbone *backbone, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_safetensors_backbone(const struct fg_safetensors *file,
+                                                   enum fg_safetensors_kind kind, enum fg_backbone *backbone,
+                                                   struct fg_message *message);
 
 /* Fills the network's unfolded parameters, or the teacher's alone, from F32, F16 or BF16 tensors. values[i]
  * has room for the elements of parameter i's fg_param_tensor; one that this kind of file lacks may be NULL.
  * layer4.*, fc.* and num_batches_tracked are skipped. FG_INPUT when any tensor is missing, extra, of another
  * shape or type, or not finite: report then has one line for each, and the values are undefined. The caller
  * zeroes report before and frees it after. */
-enum fg_status fg_safetensors_load(const struct fg_safetensors *file, enum fg_safetensors_kind kind,
-                                   const struct fg_network *network, float *const *values,
-                                   struct fg_report *report, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_safetensors_load(const struct fg_safetensors *file,
+                                               enum fg_safetensors_kind kind,
+                                               const struct fg_network *network, float *const *values,
+                                               struct fg_report *report, struct fg_message *message);
 
 /* Writes every parameter of the network in float32. values[i] belongs to parameter i; NULL stands for one
  * that folding has taken up: the file then has batch norm's weight 1, mean 0 or variance 1 - 1e-5. Equal
  * values give equal bytes. */
-enum fg_status fg_safetensors_write(const char *path, const struct fg_network *network,
-                                    const float *const *values, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_safetensors_write(const char *path, const struct fg_network *network,
+                                                const float *const *values, struct fg_message *message);
 
 /* Writes the teacher alone under torchvision's names: each tensor in float16 where that is precise enough
  * (fg_half_holds), else in float32. */
-enum fg_status fg_safetensors_write_teacher(const char *path, const struct fg_network *network,
-                                            const float *const *values, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_safetensors_write_teacher(const char *path, const struct fg_network *network,
+                                                        const float *const *values,
+                                                        struct fg_message *message);
 
 #endif

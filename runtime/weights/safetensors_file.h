@@ -19,7 +19,7 @@ struct fg_safetensors {
 
 /* Parses a header of size bytes into the file's list, in the order of the header. Offsets still count from
  * the header's end, and are not yet checked against each other. */
-enum fg_status fg_safetensors_parse(struct fg_safetensors *file, const char *header, size_t size,
-                                    struct fg_message *message);
+FG_MUST_USE enum fg_status fg_safetensors_parse(struct fg_safetensors *file, const char *header, size_t size,
+                                                struct fg_message *message);
 
 #endif

@@ -1,5 +1,5 @@
-/* The fake cuDNN: handles, descriptors and their attributes. What finalising checks is cudnn_check.cpp's, engines and
- * plans are cudnn_engine.cpp's. Documents: NVIDIA cuDNN Backend API, graph library. */
+/* The fake cuDNN: handles, descriptors and their attributes. What finalising checks is cudnn_check.cpp's,
+ * engines and plans are cudnn_engine.cpp's. Documents: NVIDIA cuDNN Backend API, graph library. */
 #include <cstdio>
 #include <cstring>
 
@@ -247,8 +247,8 @@ cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t d) {
     return injected;
 }
 
-/* cudnnBackendSetAttribute: CUDNN_STATUS_NOT_INITIALIZED of a finalised descriptor; CUDNN_STATUS_BAD_PARAM of an attribute
- * that it has not, of another type or number. */
+/* cudnnBackendSetAttribute: CUDNN_STATUS_NOT_INITIALIZED of a finalised descriptor; CUDNN_STATUS_BAD_PARAM of
+ * an attribute that it has not, of another type or number. */
 cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
                                        cudnnBackendAttributeType_t type, int64_t count, const void *values) {
     FG_FAKE_ENTER_CUDNN();

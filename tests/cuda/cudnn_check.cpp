@@ -1,5 +1,6 @@
-/* The fake cuDNN: what finalising a descriptor checks. Documents: NVIDIA cuDNN Backend API, the section of each
- * descriptor. Only what our graphs are made of is known; all else is refused as cuDNN refuses what it has no engine for. */
+/* The fake cuDNN: what finalising a descriptor checks. Documents: NVIDIA cuDNN Backend API, the section of
+ * each descriptor. Only what our graphs are made of is known; all else is refused as cuDNN refuses what it
+ * has no engine for. */
 #include "tests/cuda/fake_cudnn.h"
 
 using fake::descriptor;
@@ -97,8 +98,8 @@ int64_t extent_after(int64_t in, int64_t kernel, const struct fake::task &task) 
 
 } // namespace
 
-/* CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD, _BACKWARD_DATA and _BACKWARD_FILTER_DESCRIPTOR: the extents must be those of
- * one convolution. */
+/* CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD, _BACKWARD_DATA and _BACKWARD_FILTER_DESCRIPTOR: the extents
+ * must be those of one convolution. */
 cudnnStatus_t fake::finalise_convolve(struct descriptor &d) {
     const struct names *names = names_of(d.type);
     const struct descriptor *conv = part(d, names->convolution, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR),
@@ -135,8 +136,8 @@ cudnnStatus_t fake::finalise_convolve(struct descriptor &d) {
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR: B is required of a mode with two operands; it is as X, or one along a
- * dimension. */
+/* CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR: B is required of a mode with two operands; it is as X, or one
+ * along a dimension. */
 cudnnStatus_t fake::finalise_pointwise(struct descriptor &d) {
     const struct descriptor *how = part(d, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR,
                                         CUDNN_BACKEND_POINTWISE_DESCRIPTOR),
@@ -170,8 +171,8 @@ cudnnStatus_t fake::finalise_pointwise(struct descriptor &d) {
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR: each operation reads what the one before it has made; what lies between them is
- * virtual, the result is not; unique ids are unique. */
+/* CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR: each operation reads what the one before it has made; what lies
+ * between them is virtual, the result is not; unique ids are unique. */
 cudnnStatus_t fake::finalise_graph(struct descriptor &d) {
     const int64_t count = d.values[CUDNN_ATTR_OPERATIONGRAPH_OPS].count;
     if (!is_handle(d.get<cudnnHandle_t>(CUDNN_ATTR_OPERATIONGRAPH_HANDLE)))

@@ -37,7 +37,7 @@ uint64_t runs[FG_FAKE_ENGINES];
 int update;
 bool relu_drops;
 
-/* How many values a caller gets, of so many that there are: CUDNN Backend API, cudnnBackendGetAttribute. */
+/* How many values a caller gets of those that there are: CUDNN Backend API, cudnnBackendGetAttribute. */
 template <typename T>
 cudnnStatus_t give(const T *from, int64_t there, int64_t room, int64_t *count, void *values) {
     *count = there;
@@ -248,7 +248,8 @@ size_t cudnnGetVersion(void) {
     return CUDNN_VERSION + (size_t)update;
 }
 
-/* CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR: of a configuration, or of a text that the same cuDNN has written. */
+/* CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR: of a configuration, or of a text that the same cuDNN has written.
+ */
 cudnnStatus_t fake::finalise_plan(struct descriptor &d) {
     if (!is_handle(d.get<cudnnHandle_t>(CUDNN_ATTR_EXECUTION_PLAN_HANDLE)))
         return refuse(CUDNN_STATUS_BAD_PARAM, "a plan's handle that is none");
@@ -272,7 +273,8 @@ cudnnStatus_t fake::finalise_plan(struct descriptor &d) {
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR: CUDNN_ATTR_ENGINEHEUR_RESULTS are configurations that the caller has created. */
+/* CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR: CUDNN_ATTR_ENGINEHEUR_RESULTS are configurations that the caller has
+ * created. */
 static cudnnStatus_t give_configurations(const struct descriptor &d, int64_t room, int64_t *count,
                                          void *values) {
     const struct descriptor *graph =

@@ -1,12 +1,12 @@
-/* A stand-in for libcuda.so.1, for machines without a driver: cuDNN finalises a plan whose kernel is compiled at
- * run time only where a driver takes the kernel, even when the plan is for a described device and nothing is ever
- * launched. This one takes every module and kernel, knows nothing about them, and refuses all else, so whatever
- * asks for a device hears that there is none. Built as a shared object with the soname libcuda.so.1, by which
- * cuDNN then finds it loaded, and opened before the first call to cuDNN; in tests only, and never where there is a
- * real driver.
+/* A stand-in for libcuda.so.1, for machines without a driver: cuDNN finalises a plan whose kernel is compiled
+ * at run time only where a driver takes the kernel, even when the plan is for a described device and nothing
+ * is ever launched. This one takes every module and kernel, knows nothing about them, and refuses all else,
+ * so whatever asks for a device hears that there is none. Built as a shared object with the soname
+ * libcuda.so.1, by which cuDNN then finds it loaded, and opened before the first call to cuDNN; in tests
+ * only, and never where there is a real driver.
  *
- * It has no need of CUDA's headers: a handle is a pointer, a status an int. An entry point that refuses looks at
- * none of its arguments, which the calling conventions of x86-64 and AArch64 allow. */
+ * It has no need of CUDA's headers: a handle is a pointer, a status an int. An entry point that refuses looks
+ * at none of its arguments, which the calling conventions of x86-64 and AArch64 allow. */
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* The emulated backend: its table of kernels, and memory that is the host's. */
 #include <cstdlib>
 
 #include <cuda_runtime.h>

@@ -1,3 +1,4 @@
+/* Runs a kernel's blocks one after the other, its threads as fibers. */
 #include <cuda_runtime.h>
 
 #include <csetjmp>
@@ -68,8 +69,8 @@ uint32_t draw() {
     return (uint32_t)(order * 2685821657736338717u >> 32);
 }
 
-/* Stacks are changed by jumps, which unlike swapcontext ask nothing of the kernel; only where a stack is entered for the
- * first time that cannot be. */
+/* Stacks are changed by jumps, which unlike swapcontext ask nothing of the kernel; only where a stack is
+ * entered for the first time that cannot be. */
 [[noreturn]] void leave(struct stack *stack) {
     __sanitizer_start_switch_fiber(&stack->fake_stack, scheduler_stack, scheduler_stack_size);
     _longjmp(scheduler, 1);

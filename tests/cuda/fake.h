@@ -1,10 +1,11 @@
 /* What a test tells the fake CUDA runtime and the fake cuDNN, and asks of them.
  *
- * They answer the calls that kernels/cuda makes, under the same names. Work is done on the CPU: kernels by the emulator,
- * plans by the CPU backend's operators. Whatever the real ones would refuse is refused with the documented error. Work
- * waits in its stream until somebody waits for it; then what may run is run in an order that a seed draws, so that a wait
- * that is missing gives another result with another seed. Device memory cannot be touched but by that work, and freed
- * memory never again: the process ends with a segmentation fault. */
+ * They answer the calls that kernels/cuda makes, under the same names. Work is done on the CPU: kernels by
+ * the emulator, plans by the CPU backend's operators. Whatever the real ones would refuse is refused with the
+ * documented error. Work waits in its stream until somebody waits for it; then what may run is run in an
+ * order that a seed draws, so that a wait that is missing gives another result with another seed. Device
+ * memory cannot be touched but by that work, and freed memory never again: the process ends with a
+ * segmentation fault. */
 #ifndef FG_TESTS_CUDA_FAKE_H
 #define FG_TESTS_CUDA_FAKE_H
 
@@ -21,13 +22,13 @@ void fg_fake_seed(uint64_t seed);
 /* How an injected failure looks. LOST: this and every later call fails, as after a fault of the device. */
 enum fg_fake_failure { FG_FAKE_MEMORY, FG_FAKE_UNSUPPORTED, FG_FAKE_LOST, FG_FAKE_FAILURES };
 
-/* Counts calls anew; the call-th (from 1) fails; 0: none does. Mends a lost device. What gives back does so in any case.
- */
+/* Counts calls anew; the call-th (from 1) fails; 0: none does. Mends a lost device. What gives back does so
+ * in any case. */
 void fg_fake_fail(uint64_t call, enum fg_fake_failure failure);
 /* Calls since then. */
 uint64_t fg_fake_calls(void);
 
-/* The next so many questions whether an event has passed are answered that it has not; -1: all of them. */
+/* This number of questions whether an event has passed are answered that it has not; -1: all of them. */
 void fg_fake_hang(int64_t asks);
 
 /* Captures that have ended well so far. */

@@ -46,7 +46,8 @@ struct descriptor {
         std::vector<char> bytes;
     };
     std::map<cudnnBackendAttributeName_t, struct value> values;
-    /* Of a finalised one: what it says about the values, copied, since what it is made of may end before it. */
+    /* Of a finalised one: what it says about the values, copied, since what it is made of may end before it.
+     */
     struct tensor tensor = {};
     struct task task = {};
     struct plan plan = {};

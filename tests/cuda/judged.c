@@ -1,3 +1,4 @@
+/* Writes the small bundle, and opens and runs its engine. */
 #include "tests/cuda/judged.h"
 
 #include <setjmp.h>

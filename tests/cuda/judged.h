@@ -1,4 +1,5 @@
-/* A small bundle of the whole network, judged by an engine on the CPU or on the fake device, for cmocka tests. */
+/* A small bundle of the whole network, judged by an engine on the CPU or on the fake device, for cmocka
+ * tests. */
 #ifndef FG_TESTS_CUDA_JUDGED_H
 #define FG_TESTS_CUDA_JUDGED_H
 
@@ -12,11 +13,11 @@
 
 fg_cuda_open_function fg_cuda_open; /* of the backend that is linked into the test */
 
-/* Writes the bundle, calibrated by the CPU. changed: a parameter of the network whose values are all made value; -1: none,
- * then it has a self-test that holds. */
+/* Writes the bundle, calibrated by the CPU. changed: a parameter of the network whose values are all made
+ * value; -1: none, then it has a self-test that holds. */
 void fg_judged_write(const char *path, int32_t changed, float value);
-/* The folded parameters that a bundle has, at most FG_NETWORK_PARAMS, and where an engine on this backend has them: the
- * segment of its weights is the first thing in its bank. Gives their number. */
+/* The folded parameters that a bundle has, at most FG_NETWORK_PARAMS, and where an engine on this backend has
+ * them: the segment of its weights is the first thing in its bank. Gives their number. */
 struct fg_judged_parameter {
     int32_t index;
     struct fg_tensor place;
@@ -31,12 +32,12 @@ struct fg_judged {
     struct fg_engine *engine;
 };
 
-enum fg_status fg_judged_open(struct fg_judged *j, const char *path, struct fg_backend *backend,
-                              bool self_test, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_judged_open(struct fg_judged *j, const char *path, struct fg_backend *backend,
+                                          bool self_test, struct fg_message *message);
 void fg_judged_close(struct fg_judged *j);
 /* Submits and waits for ever. */
-enum fg_status fg_judged_frame(struct fg_judged *j, const struct fg_frame *frame,
-                               struct fg_judgement *judgement, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_judged_frame(struct fg_judged *j, const struct fg_frame *frame,
+                                           struct fg_judgement *judgement, struct fg_message *message);
 
 /* As fg_cuda_open with workable settings; fails the test where it does not open. */
 struct fg_backend *fg_judged_cuda(uint32_t lanes, int64_t tune_ns, const char *folder);

@@ -1,4 +1,5 @@
-/* The fake CUDA runtime: the device, injected failures, memory. Streams are runtime_stream.cpp's, graphs runtime_graph.cpp's. */
+/* The fake CUDA runtime: the device, injected failures, memory. Streams are runtime_stream.cpp's, graphs
+ * runtime_graph.cpp's. */
 #include "tests/cuda/runtime.h"
 
 #include <cstdio>
@@ -293,8 +294,8 @@ const char *cudaGetErrorString(cudaError_t error) {
 
 /* ---- The runtime: memory ---- */
 
-/* CUDA Runtime API, Stream Management, cudaThreadExchangeStreamCaptureMode: calls that are potentially unsafe, such as
- * cudaMalloc, are prohibited while the thread captures. */
+/* CUDA Runtime API, Stream Management, cudaThreadExchangeStreamCaptureMode: calls that are potentially
+ * unsafe, such as cudaMalloc, are prohibited while the thread captures. */
 #define FG_FAKE_NOT_IN_CAPTURE(name)                                                                         \
     if (const cudaError_t refused = fake::refuse_in_capture(name " while this thread captures");             \
         refused != cudaSuccess)                                                                              \
@@ -327,8 +328,8 @@ cudaError_t cudaHostGetDevicePointer(void **device, void *host, unsigned flags) 
     return cudaSuccess;
 }
 
-/* Both wait for the device (API synchronization behaviour); NULL is nothing. Memory Management, cudaFree: an address that
- * was not given, or was given back already, is cudaErrorInvalidValue. */
+/* Both wait for the device (API synchronization behaviour); NULL is nothing. Memory Management, cudaFree: an
+ * address that was not given, or was given back already, is cudaErrorInvalidValue. */
 static cudaError_t give_back(void *memory, fake::place place) {
     const auto found = live.find(reinterpret_cast<uintptr_t>(memory));
     if (!memory)
@@ -364,7 +365,8 @@ cudaError_t cudaFreeHost(void *memory) {
     return injected == cudaSuccess ? error : injected;
 }
 
-/* API synchronization behaviour, memset: asynchronous with respect to the host, but where the target is pinned. */
+/* API synchronization behaviour, memset: asynchronous with respect to the host, but where the target is
+ * pinned. */
 cudaError_t cudaMemset(void *memory, int value, size_t bytes) {
     FG_FAKE_ENTER();
     FG_FAKE_NOT_IN_CAPTURE("cudaMemset");
@@ -380,8 +382,8 @@ cudaError_t cudaMemset(void *memory, int value, size_t bytes) {
     return cudaSuccess;
 }
 
-/* API synchronization behaviour, memcpy, synchronous. From pageable memory to the device the call returns when the bytes
- * have been copied to a staging place, which may be before they have come to the device. */
+/* API synchronization behaviour, memcpy, synchronous. From pageable memory to the device the call returns
+ * when the bytes have been copied to a staging place, which may be before they have come to the device. */
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
     FG_FAKE_ENTER();
     FG_FAKE_NOT_IN_CAPTURE("cudaMemcpy");

@@ -1,4 +1,5 @@
-/* Inside the fakes: one device, its memory, and work on its streams. Every entry point takes the lock first. */
+/* Inside the fakes: one device, its memory, and work on its streams. Every entry point takes the lock first.
+ */
 #ifndef FG_TESTS_CUDA_RUNTIME_H
 #define FG_TESTS_CUDA_RUNTIME_H
 
@@ -60,7 +61,8 @@ struct work {
     double passed = 0; /* the device's clock when it was done, ms */
 };
 
-/* Queues work on a stream, or adds it to the graph that is being captured there. ms: what it takes on the device. */
+/* Queues work on a stream, or adds it to the graph that is being captured there. ms: what it takes on the
+ * device. */
 cudaError_t queue(cudaStream_t stream, std::function<void()> run, double ms);
 /* The same of a copy, whose operands a graph's owner can change later. */
 cudaError_t queue_copy(cudaStream_t stream, void *to, const void *from, size_t bytes,

@@ -56,7 +56,8 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
     return cudaSuccess;
 }
 
-/* Stream Management, cudaStreamEndCapture: in the stream and thread that began it; of a void capture the graph is NULL. */
+/* Stream Management, cudaStreamEndCapture: in the stream and thread that began it; of a void capture the
+ * graph is NULL. */
 static cudaError_t end_capture(cudaStream_t stream, cudaGraph_t *graph) {
     const auto s = streams.find(stream);
     *graph = nullptr;

@@ -25,7 +25,8 @@ void run_one() {
         if (std::all_of(pending[i]->after.begin(), pending[i]->after.end(),
                         [](const auto &a) { return a->done; }))
             may.push_back(i);
-    /* With half of the seeds the default stream is as late as it may be: what others do does not wait for it. */
+    /* With half of the seeds the default stream is as late as it may be: what others do does not wait for it.
+     */
     if (fake::default_is_late())
         std::stable_partition(may.begin(), may.end(), [](size_t i) { return !pending[i]->is_default; });
     const auto late = std::find_if(may.begin(), may.end(), [](size_t i) { return pending[i]->is_default; });
@@ -122,8 +123,8 @@ std::shared_ptr<work> fake::legacy(std::function<void()> run) {
     return default_last;
 }
 
-/* An invalid handle: CUDA Runtime API, Data types, cudaErrorInvalidResourceHandle. Our own streams only: nothing may run
- * on the default stream but copies that are waited for. */
+/* An invalid handle: CUDA Runtime API, Data types, cudaErrorInvalidResourceHandle. Our own streams only:
+ * nothing may run on the default stream but copies that are waited for. */
 cudaError_t fake::check(cudaStream_t stream) {
     const auto s = streams.find(stream);
     if (!s)
@@ -228,7 +229,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     if (!e || flags)
         return fake::refuse(cudaErrorInvalidResourceHandle, "a wait for no event");
     if (!e->capture) {
-        /* Data types, cudaErrorStreamCaptureIsolation: a dependency that crosses the boundary of a capture. */
+        /* Data types, cudaErrorStreamCaptureIsolation: a dependency that crosses the boundary of a capture.
+         */
         if (s->capture && e->recorded) {
             s->capture->invalid = true;
             return fake::refuse(cudaErrorStreamCaptureIsolation, "a captured wait for what was not captured");
@@ -236,8 +238,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
         s->awaited.push_back(e->recorded);
         return cudaSuccess;
     }
-    /* Data types, cudaErrorStreamCaptureMerge: dependencies of two captures would be merged; of one that has ended:
-     * cudaErrorInvalidValue. */
+    /* Data types, cudaErrorStreamCaptureMerge: dependencies of two captures would be merged; of one that has
+     * ended: cudaErrorInvalidValue. */
     const bool active =
         streams.find(e->capture->origin) && streams.find(e->capture->origin)->capture == e->capture;
     if (!active)
@@ -297,7 +299,8 @@ static cudaError_t ask(cudaEvent_t event, std::shared_ptr<struct fake::event> *e
     *e = events.find(event);
     if (!*e)
         return fake::refuse(cudaErrorInvalidResourceHandle, "no such event");
-    /* Data types, cudaErrorCapturedEvent: not permitted on an event that was last recorded in a capturing stream. */
+    /* Data types, cudaErrorCapturedEvent: not permitted on an event that was last recorded in a capturing
+     * stream. */
     if ((*e)->capture)
         return fake::refuse(cudaErrorCapturedEvent, "a captured event asked for");
     return cudaSuccess;
@@ -325,8 +328,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     return fake::lost();
 }
 
-/* Event Management, cudaEventElapsedTime: cudaErrorInvalidResourceHandle where one was not recorded or has no timing,
- * cudaErrorNotReady where one has not passed. */
+/* Event Management, cudaEventElapsedTime: cudaErrorInvalidResourceHandle where one was not recorded or has no
+ * timing, cudaErrorNotReady where one has not passed. */
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) {
     FG_FAKE_ENTER();
     const auto a = events.find(from), b = events.find(to);

@@ -1,4 +1,5 @@
-/* Inside the fake runtime: streams, events, graphs, and their handles, which are numbers that are never given twice. */
+/* Inside the fake runtime: streams, events, graphs, and their handles, which are numbers that are never given
+ * twice. */
 #ifndef FG_TESTS_CUDA_STREAMS_H
 #define FG_TESTS_CUDA_STREAMS_H
 

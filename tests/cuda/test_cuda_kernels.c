@@ -1,5 +1,5 @@
-/* The CUDA backend's own kernels on the CPU, against the reference: each with three orders of threads. Bounds are those
- * of the project for true float32. */
+/* The CUDA backend's own kernels on the CPU, against the reference: each with three orders of threads. Bounds
+ * are those of the project for true float32. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* The emulator finds what it is there for: kernels with a missing barrier, an index off by one, threads that never reach a
- * barrier or a shuffle. */
+/* The emulator finds what it is there for: kernels with a missing barrier, an index off by one, threads that
+ * never reach a barrier or a shuffle. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* The CUDA backend over the fake device: convolutions against the reference, the engines that may and may not be used,
- * memory, a step of training. */
+/* The CUDA backend over the fake device: convolutions against the reference, the engines that may and may not
+ * be used, memory, a step of training. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -82,8 +82,8 @@ static void test_fast_was_taken(void **state) {
 
 /* ---- Engines ---- */
 
-/* What is measured runs once, and five times in each of three launches; what may be taken to judge, in float16, is then probed
- * by NaN and by an overflow. */
+/* What is measured runs once, and five times in each of three launches; what may be taken to judge, in
+ * float16, is then probed by NaN and by an overflow. */
 #define MEASURED (1 + 3 * 5)
 #define PROBED 2
 
@@ -111,8 +111,9 @@ static void count_runs(size_t workspace, bool exact, bool half, int64_t tune_ns,
     cuda->close(cuda);
 }
 
-/* Engines that need more than is allowed, that give other bits each time, or that round products, were never run by what
- * came before; those that may run were chosen by how long they take, but none that makes a number of what is none. */
+/* Engines that need more than is allowed, that give other bits each time, or that round products, were never
+ * run by what came before; those that may run were chosen by how long they take, but none that makes a number
+ * of what is none. */
 static void test_engines(void **state) {
     (void)state;
     for (int e = FG_FAKE_GREEDY; e <= FG_FAKE_REFUSES; e++)

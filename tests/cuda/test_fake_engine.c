@@ -1,5 +1,6 @@
-/* The engine on the CUDA backend, over the fake device: parts judged as the CPU judges them, whatever the order in which
- * the device does what it may; frames wherever they lie; deadlines; what is not finite; memory. */
+/* The engine on the CUDA backend, over the fake device: parts judged as the CPU judges them, whatever the
+ * order in which the device does what it may; frames wherever they lie; deadlines; what is not finite;
+ * memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -127,8 +128,8 @@ static void hold(struct fg_judged *j, const struct fg_frame *frame) {
     memcpy(before, map, sizeof before);
 }
 
-/* Frames of changing size in pageable memory, and in pinned memory at changing addresses, the last one's last row at the
- * block's end, with a pitch. */
+/* Frames of changing size in pageable memory, and in pinned memory at changing addresses, the last one's last
+ * row at the block's end, with a pitch. */
 static void judge_frames(struct fg_judged *j) {
     enum { W = FG_JUDGED_WIDTH, H = FG_JUDGED_HEIGHT, PITCH = 112 * 3 };
     static uint8_t pageable[W * H * 3];
@@ -224,7 +225,8 @@ static void test_deadline(void **state) {
     backend->close(backend);
 }
 
-/* A device that never comes back: never a verdict, no second run, and who asks waits no longer than it has said. */
+/* A device that never comes back: never a verdict, no second run, and who asks waits no longer than it has
+ * said. */
 static void test_hang(void **state) {
     (void)state;
     struct fg_backend *backend = fg_judged_cuda(1, 0, kept);
@@ -270,7 +272,8 @@ static struct fg_judgement judge_with(struct fg_judged *j, const struct fg_tenso
     return judgement;
 }
 
-/* What so large a value leaves finite must be finite for the CPU too, and the same: it opens or closes a gate. */
+/* What so large a value leaves finite must be finite for the CPU too, and the same: it opens or closes a
+ * gate. */
 static void hold_gate(int32_t parameter, float value, float score) {
     struct fg_judged j;
     struct fg_judgement judgement;

@@ -1,5 +1,6 @@
-/* A failure at every call of CUDA and cuDNN in turn, from opening the backend to closing it: each run ends with a status
- * that says so or with the right judgement, gives back all that it took, and a device that is lost is called lost. */
+/* A failure at every call of CUDA and cuDNN in turn, from opening the backend to closing it: each run ends
+ * with a status that says so or with the right judgement, gives back all that it took, and a device that is
+ * lost is called lost. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

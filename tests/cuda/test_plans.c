@@ -1,7 +1,7 @@
-/* Every cuDNN graph that the engine and the trainer build becomes a real execution plan for every target, from a
- * description of the device: no GPU and no driver. What this shows: cuDNN has an engine for each, with our layouts, types
- * and arithmetic, in the workspace that is planned; kept plans open again, and only on their own device. What it does
- * not: numbers and speed. */
+/* Every cuDNN graph that the engine and the trainer build becomes a real execution plan for every target,
+ * from a description of the device: no GPU and no driver. What this shows: cuDNN has an engine for each, with
+ * our layouts, types and arithmetic, in the workspace that is planned; kept plans open again, and only on
+ * their own device. What it does not: numbers and speed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -281,7 +281,8 @@ static void test_kept_plans(void **state) {
     cudnnBackendDestroyDescriptor(desktop.description);
 }
 
-/* The file of choices: what was written is found again; other facts, a flipped bit or a cut file are no file. */
+/* The file of choices: what was written is found again; other facts, a flipped bit or a cut file are no file.
+ */
 static void test_kept_file(void **state) {
     (void)state;
     struct fg_cudnn_target orin = open_target(&targets[0]);

@@ -18,7 +18,7 @@ class Bench(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         rates, *floors = lines(done.stdout)
         self.assertEqual([f["batch"] for f in floors], [1, 8, 32])
-        # 46.5 G multiply-adds a picture (network.md section 9), two operations each
+        # 46.5 G multiply-adds a picture (runtime/network/network.h, section 9), two operations each
         self.assertTrue(all(f["ms"] >= 1e3 * f["batch"] * 93e9 / rates["operations_per_second"] for f in floors))
 
     def test_stopped_it_has_printed_the_first_figure(self):

@@ -96,8 +96,8 @@ static int close_cases(void **state) {
 static void test_resize(void **state) {
     (void)state;
     enum { H = 42, W = 58, OUT_H = 33, OUT_W = 64, PITCH = 192 };
-    for (int r = 0; r < 5 * FG_PIXEL_FORMATS; r++) {
-        const int format = r % FG_PIXEL_FORMATS, part = r / FG_PIXEL_FORMATS;
+    for (int round = 0; round < 5 * FG_PIXEL_FORMATS; round++) {
+        const int format = round % FG_PIXEL_FORMATS, part = round / FG_PIXEL_FORMATS;
         struct fg_tensor frame = {.dtype = FG_U8, .n = 1, .h = H, .w = W, .segment = FG_SEGMENT_FRAME},
                          out = {.dtype = FG_U8,
                                 .n = 1,

@@ -188,7 +188,8 @@ static uint8_t *turned(const uint8_t *picture, int32_t h, int32_t w) {
     return out;
 }
 
-/* What the step's definition says, done by hand: the frame to RGB, the region cut, rotated, and then resized. */
+/* What the step's definition says, done by hand: the frame to RGB, the region cut, rotated, and then resized.
+ */
 static void a_region_is_cut_from_what_is_seen(void **state) {
     (void)state;
     struct fg_bench draw;

@@ -1,4 +1,4 @@
-/* SRU, CRU and SIMAM (network.md section 3). */
+/* SRU, CRU and SIMAM (runtime/network/network.h, section 3). */
 #include <math.h>
 
 #include "tests/reference/operators.h"

@@ -1,3 +1,4 @@
+/* Draws a bench's values, guards them, runs a step on both backends and compares. */
 #include "tests/reference/bench.h"
 
 #include <math.h>
@@ -148,7 +149,7 @@ static void check_guards(const struct fg_bench *bench) {
     }
 }
 
-/* Exactly so many bytes, so that the address sanitizer sees the first one too many; all NaN. */
+/* Takes exactly this number of bytes, so that the address sanitizer sees the first one too many; all NaN. */
 static void *scratch(size_t bytes) {
     const size_t padded = bytes > 0 ? bytes : 1;
     void *block = NULL;

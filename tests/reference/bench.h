@@ -36,7 +36,8 @@ const struct fg_tensor *fg_bench_empty(struct fg_bench *bench, int32_t n, int32_
 /* The same of bytes, zero: a picture, or a struct fg_draw. */
 const struct fg_tensor *fg_bench_bytes(struct fg_bench *bench, int32_t n, int32_t h, int32_t w, int32_t c);
 
-/* Rounds a float32 tensor's values to float16, and gives a new tensor that has them so; or one to be written. */
+/* Rounds a float32 tensor's values to float16, and gives a new tensor that has them so; or one to be written.
+ */
 const struct fg_tensor *fg_bench_half(struct fg_bench *bench, const struct fg_tensor *tensor);
 const struct fg_tensor *fg_bench_empty_half(struct fg_bench *bench, int32_t n, int32_t h, int32_t w,
                                             int32_t c);

@@ -1,3 +1,4 @@
+/* The cases of each operator: drawn shapes and attributes, against the reference. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -70,8 +71,8 @@ static const struct fg_tensor *values_like(const struct fg_tensor *t) {
     return values(t->n, t->h, t->w, t->c);
 }
 
-/* The step with values, and a convolution's weights, in float16, as an engine has them: vectors and what comes of a
- * cosine stay float32. */
+/* The step with values, and a convolution's weights, in float16, as an engine has them: vectors and what
+ * comes of a cosine stay float32. */
 static struct fg_step halved(struct fg_step step) {
     for (int i = 0; i < FG_MAX_IN; i++) {
         if (step.in[i] && step.in[i]->dtype == FG_F32) {

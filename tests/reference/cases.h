@@ -1,5 +1,5 @@
-/* Every operator against the reference, both passes, on drawn shapes: cmocka tests for whichever backends are to be
- * held to it. */
+/* Every operator against the reference, both passes, on drawn shapes: cmocka tests for whichever backends are
+ * to be held to it. */
 #ifndef FG_TESTS_REFERENCE_CASES_H
 #define FG_TESTS_REFERENCE_CASES_H
 

@@ -1,4 +1,4 @@
-/* RESIZE and NORMALISE (network.md section 1), ANOMALY_MAP (section 6). */
+/* RESIZE and NORMALISE (runtime/network/network.h, section 1), ANOMALY_MAP (section 6). */
 #include <math.h>
 #include <stdlib.h>
 
@@ -91,8 +91,8 @@ static uint8_t shown(struct frame f, size_t y, size_t x, size_t k) {
 /* ---- The picture ---- */
 
 /* The region cut from one channel of a frame {h, w} and rotated, into picture; its extents. */
-static void cut(const uint8_t *frame, const struct fg_tensor *in, const struct fg_step *step,
-                uint8_t *picture, int32_t *height, int32_t *width) {
+static void cut_region(const uint8_t *frame, const struct fg_tensor *in, const struct fg_step *step,
+                       uint8_t *picture, int32_t *height, int32_t *width) {
     const struct fg_region r = fg_region_of(step->region, in->w, in->h);
     const bool turned = step->rotation == 90 || step->rotation == 270;
     *height = turned ? r.width : r.height;
@@ -102,8 +102,8 @@ static void cut(const uint8_t *frame, const struct fg_tensor *in, const struct f
             int32_t to_y = y, to_x = x;
             for (int32_t turn = 0, h = r.height, w = r.width; turn < step->rotation / 90; turn++) {
                 const int32_t last_y = to_y, swap = h;
-                to_y =
-                    to_x; /* a quarter clockwise: what was at the left is above, what was below is at the left */
+                /* A quarter clockwise: what was at the left is above, what was below is at the left. */
+                to_y = to_x;
                 to_x = h - 1 - last_y;
                 h = w;
                 w = swap;
@@ -156,7 +156,7 @@ static enum fg_status resize_forward(struct fg_backend *backend, const struct fg
             for (size_t i = 0; i < f.h * f.w; i++)
                 seen[i] = shown(f, i / f.w, i % f.w, k);
             int32_t h, w;
-            cut(seen, in, step, picture, &h, &w);
+            cut_region(seen, in, step, picture, &h, &w);
             for (size_t y = 0; y < (size_t)h; y++)
                 resize_line(picture + y * (size_t)w, 1, w, middle + y * width, 1, out->w);
             for (size_t x = 0; x < width; x++)

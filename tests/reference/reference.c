@@ -1,3 +1,4 @@
+/* The reference backend: its table, which runs a program's steps one by one. */
 #include "tests/reference/reference.h"
 
 #include <stdlib.h>

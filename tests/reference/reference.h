@@ -7,6 +7,6 @@
 #include "kernels/backend.h"
 
 /* submit runs the steps in the order given and returns when the last has ended; poll answers its status. */
-enum fg_status fg_reference_open(struct fg_backend **backend, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_reference_open(struct fg_backend **backend, struct fg_message *message);
 
 #endif

@@ -1,4 +1,4 @@
-/* COSINE, DISTILL (network.md section 6) and ADAM (section 7). */
+/* COSINE, DISTILL (runtime/network/network.h, section 6) and ADAM (section 7). */
 #include <math.h>
 
 #include "tests/reference/operators.h"

@@ -16,8 +16,8 @@ struct fg_rates {
 
 /* Measures a backend's rates: the fastest of some large convolutions and copies, and a chain of steps with
  * nothing to do. Takes some seconds and up to 1 GiB of its memory. */
-enum fg_status fg_rates_measure(struct fg_backend *backend, struct fg_rates *rates,
-                                struct fg_message *message);
+FG_MUST_USE enum fg_status fg_rates_measure(struct fg_backend *backend, struct fg_rates *rates,
+                                            struct fg_message *message);
 
 /* Devices whose public data sheets are known, as the words of an option. */
 #define FG_SHEETS "h200|h100|rtx4090|orin64"

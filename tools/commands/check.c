@@ -118,7 +118,7 @@ static void check_drivers(const struct fg_config *config, struct fg_report *repo
         collect_contracts(config, i, &contracts[i]);
         viewer[i] = &contracts[i].viewer;
     }
-    fg_setup_check(config, viewer, report);
+    fg_ignore(fg_setup_check(config, viewer, report)); /* the report says it all */
 }
 
 static void check_all(struct check *c, const char *path) {
@@ -128,7 +128,7 @@ static void check_all(struct check *c, const char *path) {
                                             .threads = c->config.threads,
                                             .workspace_mib = c->config.gpu.workspace_mib};
     if (fg_device_open(&choice, &backend, &c->device, &message) == FG_OK) {
-        fg_setup_plan(&c->config, backend, &c->plan, &c->report);
+        fg_ignore(fg_setup_plan(&c->config, backend, &c->plan, &c->report)); /* the report says it all */
         backend->close(backend);
     } else {
         fg_report_add(&c->report, "%s: %s", path, message.text);

@@ -32,7 +32,7 @@ void fg_common_remark(const struct fg_common *common, const char *format, ...)
 /* Opens the device that the options name, remarks the first time which it is and why, and shows how a GPU
  * chooses its engines. common must outlive the backend. A GPU's program may take tune_s seconds to choose
  * (0: as the device has it), and each lane workspace_mib for cuDNN (0: as the device has it). */
-enum fg_status fg_common_device(struct fg_common *common, uint32_t tune_s, uint32_t workspace_mib,
-                                struct fg_backend **backend, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_common_device(struct fg_common *common, uint32_t tune_s, uint32_t workspace_mib,
+                                            struct fg_backend **backend, struct fg_message *message);
 
 #endif

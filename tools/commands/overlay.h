@@ -7,8 +7,8 @@
 
 /* Writes a PNG of the picture's size. map {map_height, map_width}: values from half the threshold up glow,
  * from yellow to red at the threshold and above; where there is a box it is framed. */
-enum fg_status fg_overlay_write(const char *path, const struct fg_image *image, const float *map,
-                                int32_t map_height, int32_t map_width, float threshold,
-                                const struct fg_box *box, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_overlay_write(const char *path, const struct fg_image *image, const float *map,
+                                            int32_t map_height, int32_t map_width, float threshold,
+                                            const struct fg_box *box, struct fg_message *message);
 
 #endif

@@ -18,7 +18,8 @@ struct fg_demo_verdict {
 /* Starts flawgated on the pictures of a folder (one a trigger, in the order of their names), raises the
  * trigger line once for each of count parts, and reads each verdict over Modbus. folder takes configuration,
  * board and log. */
-enum fg_status fg_demo_line(const char *folder, const char *bundle, const char *pictures, uint32_t count,
-                            struct fg_demo_verdict *verdicts, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_demo_line(const char *folder, const char *bundle, const char *pictures,
+                                        uint32_t count, struct fg_demo_verdict *verdicts,
+                                        struct fg_message *message);
 
 #endif

@@ -25,8 +25,8 @@ struct fg_picture_set {
 
 /* Makes the folders that are not there yet and writes every picture; no two show the same part. progress,
  * called after each part, may be NULL. FG_ENVIRONMENT names the file or folder that could not be written. */
-enum fg_status fg_picture_set_write(const char *folder, const struct fg_picture_set *set,
-                                    fg_progress_function *progress, void *argument,
-                                    struct fg_message *message);
+FG_MUST_USE enum fg_status fg_picture_set_write(const char *folder, const struct fg_picture_set *set,
+                                                fg_progress_function *progress, void *argument,
+                                                struct fg_message *message);
 
 #endif

@@ -21,7 +21,7 @@ const char *fg_picture_class_pattern(uint32_t class);
 
 /* Makes picture number index of a class (below fg_picture_classes()) into rgb, size * size * 3 bytes, rows
  * dense; size is 16 to 1024. Equal arguments give equal bytes. */
-enum fg_status fg_picture_texture(uint64_t seed, uint32_t class, uint32_t index, int32_t size, uint8_t *rgb,
-                                  struct fg_message *message);
+FG_MUST_USE enum fg_status fg_picture_texture(uint64_t seed, uint32_t class, uint32_t index, int32_t size,
+                                              uint8_t *rgb, struct fg_message *message);
 
 #endif

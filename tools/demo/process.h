@@ -15,15 +15,15 @@
 /* Starts PROGRAM of this program's own folder. arguments end with NULL and leave the program's name out.
  * output: a file that takes what the program writes to descriptor, STDOUT_FILENO or STDERR_FILENO; NULL: it
  * writes where this program does. FG_ENVIRONMENT when it cannot be started. */
-enum fg_status fg_process_start(const char *program, const char *const *arguments, int descriptor,
-                                const char *output, pid_t *child, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_process_start(const char *program, const char *const *arguments, int descriptor,
+                                            const char *output, pid_t *child, struct fg_message *message);
 
 /* Waits for the end of a child; gives its exit status, or 128 plus the signal that ended it. */
 int fg_process_wait(pid_t child);
 
 /* Starts a program and waits for its end, with a failure for an exit status above most. output takes standard
  * output. */
-enum fg_status fg_process_run(const char *program, const char *const *arguments, const char *output, int most,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_process_run(const char *program, const char *const *arguments,
+                                          const char *output, int most, struct fg_message *message);
 
 #endif

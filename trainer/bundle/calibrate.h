@@ -12,8 +12,9 @@
 #define FG_CALIBRATION_LEAST 4 /* pictures */
 
 /* FG_INPUT: fewer than FG_CALIBRATION_LEAST scores, one that is not finite or not positive, or no spread. */
-enum fg_status fg_calibrate_scores(const float *scores, uint32_t count, float false_rejects,
-                                   struct fg_calibration *calibration, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_calibrate_scores(const float *scores, uint32_t count, float false_rejects,
+                                               struct fg_calibration *calibration,
+                                               struct fg_message *message);
 
 /* One sentence: "Threshold 0.1234 (...) from 20 held-out pictures, none of which exceeds it: ..." */
 void fg_calibration_sentence(const struct fg_calibration *calibration, char *text, size_t size);
@@ -25,15 +26,18 @@ typedef void fg_calibrate_function(void *argument, uint32_t done, uint32_t count
  * its self-test, which is made from the first of them. A picture that cannot be read is listed in skipped,
  * and an error where skipped is NULL; one that breaks the contract is an error that names it. progress
  * NULL: nobody looks. Once for a draft; after a failure it can only be closed. */
-enum fg_status fg_calibrate_draft(struct fg_draft *draft, const char *const *pictures, uint32_t count,
-                                  float false_rejects, fg_calibrate_function *progress, void *argument,
-                                  struct fg_report *skipped, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_calibrate_draft(struct fg_draft *draft, const char *const *pictures,
+                                              uint32_t count, float false_rejects,
+                                              fg_calibrate_function *progress, void *argument,
+                                              struct fg_report *skipped, struct fg_message *message);
 
 /* The same for a bundle file (calibrated or not), which is then written to path (which may be its own).
  * calibration: what was found. */
-enum fg_status fg_calibrate_bundle(const char *bundle_path, const char *path, const char *const *pictures,
-                                   uint32_t count, float false_rejects, struct fg_backend *backend,
-                                   fg_calibrate_function *progress, void *argument, struct fg_report *skipped,
-                                   struct fg_calibration *calibration, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_calibrate_bundle(const char *bundle_path, const char *path,
+                                               const char *const *pictures, uint32_t count,
+                                               float false_rejects, struct fg_backend *backend,
+                                               fg_calibrate_function *progress, void *argument,
+                                               struct fg_report *skipped, struct fg_calibration *calibration,
+                                               struct fg_message *message);
 
 #endif

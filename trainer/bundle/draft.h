@@ -22,17 +22,19 @@ struct fg_draft {
 
 /* Folds the weights into an uncalibrated bundle in memory and opens an engine on it. path: where it is to
  * be written. After a failure there is nothing to close, and closing does no harm. */
-enum fg_status fg_draft_open(struct fg_draft *draft, const char *path, const struct fg_weights *weights,
-                             const struct fg_bundle_header *header, struct fg_backend *backend,
-                             struct fg_message *message);
+FG_MUST_USE enum fg_status fg_draft_open(struct fg_draft *draft, const char *path,
+                                         const struct fg_weights *weights,
+                                         const struct fg_bundle_header *header, struct fg_backend *backend,
+                                         struct fg_message *message);
 
 /* Opens a bundle that is a file already, calibrated or not, so that it can be calibrated anew. */
-enum fg_status fg_draft_open_file(struct fg_draft *draft, const char *path, struct fg_backend *backend,
-                                  struct fg_message *message);
+FG_MUST_USE enum fg_status fg_draft_open_file(struct fg_draft *draft, const char *path,
+                                              struct fg_backend *backend, struct fg_message *message);
 
 /* Writes the bundle, whole or not at all; what lies at path stays until then. path may be the opened file's
  * own. */
-enum fg_status fg_draft_write(const struct fg_draft *draft, const char *path, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_draft_write(const struct fg_draft *draft, const char *path,
+                                          struct fg_message *message);
 
 void fg_draft_close(struct fg_draft *draft);
 

@@ -14,8 +14,8 @@ struct fg_folded {
 
 /* Folds; the weights may go after it. FG_ENVIRONMENT: no memory; then there is nothing to close, and
  * closing does no harm. */
-enum fg_status fg_folded_open(struct fg_folded *folded, const struct fg_weights *weights,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_folded_open(struct fg_folded *folded, const struct fg_weights *weights,
+                                          struct fg_message *message);
 void fg_folded_close(struct fg_folded *folded);
 
 #endif

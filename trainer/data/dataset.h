@@ -49,9 +49,10 @@ typedef void fg_dataset_function(void *argument, uint32_t done, uint32_t count);
  * headers have (fg_dataset_size). The seed draws which are held out. backend: one in the host's memory.
  * progress NULL: nobody looks. FG_INPUT: no such folder, or fewer than FG_DATASET_LEAST good pictures; the
  * data set then still lists what was skipped. */
-enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, int32_t height, int32_t width,
-                               uint64_t seed, struct fg_backend *backend, fg_dataset_function *progress,
-                               void *argument, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, int32_t height,
+                                           int32_t width, uint64_t seed, struct fg_backend *backend,
+                                           fg_dataset_function *progress, void *argument,
+                                           struct fg_message *message);
 void fg_dataset_close(struct fg_dataset *dataset);
 
 /* Chooses, of the sizes (multiples of 32 from 64 to 1024) with 0.85 to 1.0 times 65,536 pixels, the one

@@ -19,7 +19,8 @@ struct fg_paths {
 };
 
 /* All pictures of one folder by their endings, sorted by name, with the folder in front. */
-enum fg_status fg_paths_list(struct fg_paths *paths, const char *folder, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_paths_list(struct fg_paths *paths, const char *folder,
+                                         struct fg_message *message);
 void fg_paths_free(struct fg_paths *paths);
 
 struct fg_test_picture {
@@ -37,12 +38,13 @@ struct fg_test_set {
 /* Whether a folder is a category with test pictures. */
 bool fg_test_set_exists(const char *folder);
 /* FG_INPUT: no test folder, or a defective picture without its mask, which is named. */
-enum fg_status fg_test_set_open(struct fg_test_set *set, const char *folder, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_test_set_open(struct fg_test_set *set, const char *folder,
+                                            struct fg_message *message);
 void fg_test_set_close(struct fg_test_set *set);
 
 /* Reads a mask at another size by nearest neighbour (Pillow's NEAREST: source floor((i + 0.5) * in / out)).
  * mask: {height, width}, the caller's; 1 where the file is above 127, else 0. */
-enum fg_status fg_mask_read(const char *path, int32_t height, int32_t width, uint8_t *mask,
-                            struct fg_message *message);
+FG_MUST_USE enum fg_status fg_mask_read(const char *path, int32_t height, int32_t width, uint8_t *mask,
+                                        struct fg_message *message);
 
 #endif

@@ -27,9 +27,9 @@ typedef void fg_evaluate_function(void *argument, uint32_t done, uint32_t count)
 /* Judges all of folder/test with the station's bundle at a threshold, which may be one that the bundle does
  * not have yet. FG_INPUT names what cannot be read. progress NULL: nobody looks. evaluation is to be closed
  * in either case. */
-enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *station, const char *folder,
-                           float threshold, fg_evaluate_function *progress, void *argument,
-                           struct fg_message *message);
+FG_MUST_USE enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *station,
+                                       const char *folder, float threshold, fg_evaluate_function *progress,
+                                       void *argument, struct fg_message *message);
 void fg_evaluation_close(struct fg_evaluation *evaluation);
 
 /* Enters the figures that a bundle keeps; -1 stands for one without a definition. */

@@ -29,8 +29,8 @@ struct fg_figures {
 };
 
 /* Takes room for a number of pictures, all of one size. */
-enum fg_status fg_metrics_open(uint32_t images, int32_t height, int32_t width, struct fg_metrics **metrics,
-                               struct fg_message *message);
+FG_MUST_USE enum fg_status fg_metrics_open(uint32_t images, int32_t height, int32_t width,
+                                           struct fg_metrics **metrics, struct fg_message *message);
 void fg_metrics_close(struct fg_metrics *metrics);
 
 /* Adds one picture: its map {height, width} and score. group: 0 good, 1 to 255 a kind of defect. mask:
@@ -40,7 +40,7 @@ void fg_metrics_add(struct fg_metrics *metrics, const float *map, float score, u
 
 /* Computes the figures over all pictures (group 0), or over the good ones and one kind of defect. After the
  * first call no picture can be added. */
-enum fg_status fg_metrics_figures(struct fg_metrics *metrics, uint8_t group, struct fg_figures *figures,
-                                  struct fg_message *message);
+FG_MUST_USE enum fg_status fg_metrics_figures(struct fg_metrics *metrics, uint8_t group,
+                                              struct fg_figures *figures, struct fg_message *message);
 
 #endif

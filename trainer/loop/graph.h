@@ -30,20 +30,21 @@ struct fg_recipe {
 
 /* Makes the step of training, which writes the gradients of every trained parameter that the loss reaches,
  * and running statistics. pictures: how many there are, among which the draw chooses each batch. */
-enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights *weights,
-                                 const struct fg_recipe *recipe, const struct fg_backend *backend,
-                                 uint32_t pictures, int32_t batch, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights *weights,
+                                             const struct fg_recipe *recipe, const struct fg_backend *backend,
+                                             uint32_t pictures, int32_t batch, struct fg_message *message);
 
 /* Makes the validation, which reads folded parameters only. */
-enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_network *network,
-                                   const struct fg_recipe *recipe, const struct fg_backend *backend,
-                                   uint32_t pictures, int32_t batch, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_network *network,
+                                               const struct fg_recipe *recipe,
+                                               const struct fg_backend *backend, uint32_t pictures,
+                                               int32_t batch, struct fg_message *message);
 
 /* Makes Adam's step over all trained parameters. schedule: float32 {1,1,1,4} in FG_SEGMENT_IO, the caller's
  * to write. */
-enum fg_status fg_graph_adam(struct fg_graph *graph, const struct fg_weights *weights,
-                             const struct fg_backend *backend, const struct fg_tensor **schedule,
-                             struct fg_message *message);
+FG_MUST_USE enum fg_status fg_graph_adam(struct fg_graph *graph, const struct fg_weights *weights,
+                                         const struct fg_backend *backend, const struct fg_tensor **schedule,
+                                         struct fg_message *message);
 
 void fg_graph_close(struct fg_graph *graph);
 

@@ -33,22 +33,22 @@ struct fg_lent {
 /* Takes the memory and copies the pictures, to the device if they fit there and else to where it reaches
  * them. copy: the trained weights are a copy even if the host's could be lent, since another replica has
  * those. */
-enum fg_status fg_replica_open(struct fg_replica *replica, struct fg_backend *backend,
-                               const struct fg_program *const program[FG_STAGES], const struct fg_lent *lent,
-                               bool copy, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_replica_open(struct fg_replica *replica, struct fg_backend *backend,
+                                           const struct fg_program *const program[FG_STAGES],
+                                           const struct fg_lent *lent, bool copy, struct fg_message *message);
 void fg_replica_close(struct fg_replica *replica);
 
 /* Push copies the host's copy of a segment's first bytes to the device, pull the other way. Neither does
  * anything where both are the same memory. */
-enum fg_status fg_replica_push(const struct fg_replica *replica, enum fg_segment segment, const void *host,
-                               size_t bytes, struct fg_message *message);
-enum fg_status fg_replica_pull(const struct fg_replica *replica, enum fg_segment segment, void *host,
-                               size_t bytes, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_replica_push(const struct fg_replica *replica, enum fg_segment segment,
+                                           const void *host, size_t bytes, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_replica_pull(const struct fg_replica *replica, enum fg_segment segment,
+                                           void *host, size_t bytes, struct fg_message *message);
 
 /* Gives the memory that a stage's program runs on. */
 struct fg_memory fg_replica_memory(const struct fg_replica *replica, enum fg_stage stage);
 /* Prepares a stage; does nothing where it has no program. */
-enum fg_status fg_replica_prepare(const struct fg_replica *replica, enum fg_stage stage,
-                                  struct fg_message *message);
+FG_MUST_USE enum fg_status fg_replica_prepare(const struct fg_replica *replica, enum fg_stage stage,
+                                              struct fg_message *message);
 
 #endif

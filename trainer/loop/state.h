@@ -45,14 +45,15 @@ struct fg_state_parts {
     unsigned char *moments; /* {2 * weights->trained bytes} */
 };
 
-enum fg_status fg_state_write(const char *path, const struct fg_state *state,
-                              const struct fg_state_parts *parts, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_state_write(const char *path, const struct fg_state *state,
+                                          const struct fg_state_parts *parts, struct fg_message *message);
 
 /* Reads the head alone, which says what network was trained how far. */
-enum fg_status fg_state_peek(const char *path, struct fg_state *state, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_state_peek(const char *path, struct fg_state *state,
+                                         struct fg_message *message);
 
 /* Reads all into parts, whose network must be the file's. After a failure their contents are undefined. */
-enum fg_status fg_state_read(const char *path, struct fg_state *state, const struct fg_state_parts *parts,
-                             struct fg_message *message);
+FG_MUST_USE enum fg_status fg_state_read(const char *path, struct fg_state *state,
+                                         const struct fg_state_parts *parts, struct fg_message *message);
 
 #endif

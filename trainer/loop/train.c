@@ -270,8 +270,8 @@ static enum fg_status train_step(struct fg_trainer *t, enum fg_stage stage, cons
         const struct fg_memory memory = fg_replica_memory(&t->replica[i], FG_UPDATE);
         float *schedule = fg_tensor_data(t->schedule, &memory);
         schedule[0] = t->training.learning_rate;
-        schedule[1] = (float)(1 / (1 - pow(0.9, (double)t->counters.step)));
-        schedule[2] = (float)(1 / (1 - pow(0.999, (double)t->counters.step)));
+        schedule[1] = (float)(1 / (1 - pow(FG_ADAM_FIRST, (double)t->counters.step)));
+        schedule[2] = (float)(1 / (1 - pow(FG_ADAM_SECOND, (double)t->counters.step)));
         schedule[3] = t->training.l2;
     }
     return run_everywhere(t, FG_UPDATE, message);

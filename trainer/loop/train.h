@@ -54,9 +54,10 @@ struct fg_trainer;
  * batch, two pictures or more. A device with memory of its own keeps the pictures there if they fit, and
  * else reads the host's. The network's weights start as weights holds them, and are the trainer's from here
  * on. */
-enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_weights *weights,
-                               const struct fg_pictures *pictures, struct fg_backend *const *backends,
-                               uint32_t count, struct fg_trainer **trainer, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_weights *weights,
+                                           const struct fg_pictures *pictures,
+                                           struct fg_backend *const *backends, uint32_t count,
+                                           struct fg_trainer **trainer, struct fg_message *message);
 void fg_trainer_close(struct fg_trainer *trainer);
 
 /* Called after each step. pictures: how many of this epoch's have been trained with. */
@@ -64,8 +65,8 @@ typedef void fg_step_function(void *argument, uint32_t pictures);
 
 /* Trains one epoch and validates; then the counters say whether training has finished. FG_INPUT: the loss
  * is not finite. */
-enum fg_status fg_trainer_epoch(struct fg_trainer *trainer, fg_step_function *step, void *argument,
-                                struct fg_message *message);
+FG_MUST_USE enum fg_status fg_trainer_epoch(struct fg_trainer *trainer, fg_step_function *step,
+                                            void *argument, struct fg_message *message);
 
 const struct fg_trainer_counters *fg_trainer_counters(const struct fg_trainer *trainer);
 
@@ -78,9 +79,9 @@ const struct fg_weights *fg_trainer_best(const struct fg_trainer *trainer);
 /* Writes everything that the next epoch depends on, or restores it. data_hash: the pictures' hash
  * {FG_HASH_SIZE}. A state of other pictures, another network or another recipe is refused with a sentence
  * that names what differs. */
-enum fg_status fg_trainer_save(const struct fg_trainer *trainer, const char *path, const uint8_t *data_hash,
-                               struct fg_message *message);
-enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path, const uint8_t *data_hash,
-                                 struct fg_message *message);
+FG_MUST_USE enum fg_status fg_trainer_save(const struct fg_trainer *trainer, const char *path,
+                                           const uint8_t *data_hash, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path,
+                                             const uint8_t *data_hash, struct fg_message *message);
 
 #endif

@@ -20,8 +20,8 @@ struct fg_weights {
 };
 
 /* Lays out all parameters and takes a zeroed block for them. The network must outlive the weights. */
-enum fg_status fg_weights_open(struct fg_weights *weights, const struct fg_network *network,
-                               struct fg_message *message);
+FG_MUST_USE enum fg_status fg_weights_open(struct fg_weights *weights, const struct fg_network *network,
+                                           struct fg_message *message);
 void fg_weights_close(struct fg_weights *weights);
 
 /* Gives a parameter's values {fg_param_tensor}. */

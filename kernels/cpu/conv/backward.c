@@ -1,12 +1,9 @@
+/* The gradients of CONV and DECONV: which way each takes, and the direct one, by patches and products. */
 #include "kernels/cpu/conv/conv.h"
 
-/* Floats of patches multiplied at a time by one thread. */
-#define BLOCK_FLOATS ((size_t)128 * 1024)
-#define BLOCK_ROWS ((size_t)64)
-
 struct elementwise {
-    const float *out, *d_out;
-    float *g;
+    const float *out, *d_out; /* [count], or d_out [rows][columns] */
+    float *g;                 /* [count], or [columns] */
     size_t count, rows, columns;
     bool add;
     uint32_t pieces;
@@ -67,9 +64,13 @@ void fg_conv_sum_rows(struct fg_backend *backend, const struct fg_step *step, co
 
 struct gradient {
     struct fg_conv_shape shape;
-    const float *x, *weight, *g;
-    float *d_x, *d_weight, *scratch;
-    size_t scratch_floats; /* of one thread */
+    const float *x;        /* {n, h, w, c} */
+    const float *weight;   /* {oc, kernel, kernel, gc} */
+    const float *g;        /* {n, oh, ow, oc} */
+    float *d_x;            /* {n, h, w, c} */
+    float *d_weight;       /* {oc, kernel, kernel, gc} */
+    float *scratch;        /* [threads][scratch_floats] */
+    size_t scratch_floats; /* what one thread has */
     bool add;
     uint32_t pieces; /* row blocks, or slices of the weight's depth */
     uint32_t slices; /* channel slices of one image */
@@ -161,7 +162,7 @@ static void weight_slice(void *argument, uint32_t task, uint32_t thread) {
 struct layout {
     size_t masked;  /* floats */
     size_t weight;  /* transformed weights */
-    size_t scratch; /* of one thread */
+    size_t scratch; /* what one thread has, in floats */
     size_t total;
     bool winograd;
     uint32_t slices;
@@ -187,7 +188,7 @@ static struct layout layout_of(const struct fg_backend *backend, const struct fg
         phases = max(phases, fg_winograd_gradient_workspace(&s) / sizeof(float));
     } else if (step->d_param[0] && !fg_conv_pointwise(&s)) {
         size_t columns = (s.depth + threads - 1) / threads;
-        l.scratch = max(l.scratch, max(BLOCK_FLOATS, BLOCK_ROWS * columns));
+        l.scratch = max(l.scratch, max(FG_CONV_BLOCK_FLOATS, FG_CONV_BLOCK_ROWS * columns));
     }
     l.total = l.masked + max(phases, l.scratch * threads);
     return l;

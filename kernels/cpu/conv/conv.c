@@ -1,3 +1,4 @@
+/* CONV: what a step's shape is, which way computes it, and its place in the backend's table. */
 #include "kernels/cpu/conv/conv.h"
 
 struct fg_conv_shape fg_conv_shape(const struct fg_step *step) {

@@ -2,7 +2,11 @@
  *
  * A convolution is a product: rows are output positions (image, y, x), depth is (ky, kx, channel of the
  * group), columns are output channels. x is {n, h, w, c}, out {n, oh, ow, oc}, a weight {oc, kernel, kernel,
- * c / groups}, all dense NHWC. */
+ * c / groups}, all dense NHWC.
+ *
+ * Errors: FG_OK always, as memory was planned. Owner: the caller, of all arrays. Thread: the lane's for what
+ * takes a backend; any for the rest, on places that no other writes. NULL: an argument may be NULL only where
+ * this says so; a message may. */
 #ifndef FG_KERNELS_CPU_CONV_CONV_H
 #define FG_KERNELS_CPU_CONV_CONV_H
 
@@ -17,6 +21,11 @@ struct fg_conv_shape {
 };
 
 struct fg_conv_shape fg_conv_shape(const struct fg_step *step);
+
+/* Floats that a thread of a gradient or of a transposed convolution multiplies at a time, and the fewest
+ * rows. */
+#define FG_CONV_BLOCK_FLOATS ((size_t)128 * 1024)
+#define FG_CONV_BLOCK_ROWS ((size_t)64)
 
 /* Whether the patches of x are x itself. */
 static inline bool fg_conv_pointwise(const struct fg_conv_shape *s) {
@@ -44,8 +53,8 @@ void fg_direct_forward(struct fg_backend *backend, const struct fg_step *step,
 
 /* All gradients that the step asks for. */
 size_t fg_conv_backward_workspace(const struct fg_backend *backend, const struct fg_step *step);
-enum fg_status fg_conv_backward(struct fg_backend *backend, const struct fg_step *step,
-                                const struct fg_memory *memory, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_conv_backward(struct fg_backend *backend, const struct fg_step *step,
+                                            const struct fg_memory *memory, struct fg_message *message);
 
 /* sum[k] = sum over rows of g[row][k]: the gradient of a bias. */
 void fg_conv_sum_rows(struct fg_backend *backend, const struct fg_step *step, const float *g, size_t rows,
@@ -56,6 +65,7 @@ void fg_conv_sum_rows(struct fg_backend *backend, const struct fg_step *step, co
  * convolution 36 products of matrices over all tiles. Weights are [36][groups] matrices of source by
  * destination channels of a group. */
 #define FG_WINOGRAD_POINTS ((size_t)36)
+#define FG_WINOGRAD_BLOCK_FLOATS ((size_t)512 * 1024) /* transformed values of the tiles done at a time */
 
 /* Whether that pays. prepared: the weights are transformed beforehand. */
 bool fg_conv_winograd(const struct fg_conv_shape *s, bool prepared);
@@ -75,11 +85,13 @@ static inline size_t fg_winograd_stride(size_t tiles, size_t channels) {
 struct fg_winograd {
     size_t n, h, w;
     size_t src_c, dst_c, groups;
-    const float *src, *weight;
-    float *dst;
-    const float *bias, *residual; /* residual may be dst itself: then it is added to */
+    const float *src;      /* {n, h, w, src_c} */
+    const float *weight;   /* [36][groups][src_c / groups][dst_c / groups], transformed */
+    float *dst;            /* {n, h, w, dst_c} */
+    const float *bias;     /* [dst_c]; NULL: none */
+    const float *residual; /* {n, h, w, dst_c}; NULL: none; it may be dst itself, which is then added to */
     bool relu;
-    float *workspace; /* fg_winograd_workspace's size */
+    float *workspace; /* fg_winograd_workspace's bytes */
 };
 
 size_t fg_winograd_workspace(const struct fg_backend *backend, size_t n, size_t h, size_t w, size_t src_c,

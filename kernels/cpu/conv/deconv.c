@@ -1,3 +1,4 @@
+/* DECONV: the 2 x 2 transposed convolution with stride 2, as one product whose rows are scattered. */
 #include <string.h>
 
 #include "kernels/cpu/conv/conv.h"
@@ -5,17 +6,20 @@
 /* Transposed convolution, 2x2 stride 2: no two outputs share an input's product, so it is one product of
  * x (rows) by the weight {c, 2, 2, oc} (columns), whose rows are then laid into the picture. */
 
-#define BLOCK_FLOATS ((size_t)128 * 1024)
-#define BLOCK_ROWS ((size_t)64)
-
 struct deconv {
     size_t n, h, w, c, oc;
     size_t rows;    /* n * h * w */
     size_t columns; /* 4 * oc */
     size_t block;   /* rows of one task */
     uint32_t tasks;
-    const float *x, *weight, *bias, *g;
-    float *out, *scratch, *d_x, *d_weight;
+    const float *x;      /* {n, h, w, c} */
+    const float *weight; /* {c, 2, 2, oc} */
+    const float *bias;   /* [oc]; NULL: none */
+    const float *g;      /* {n, 2h, 2w, oc} */
+    float *out;          /* {n, 2h, 2w, oc} */
+    float *scratch;      /* [threads][block][columns] */
+    float *d_x;          /* {n, h, w, c} */
+    float *d_weight;     /* {c, 2, 2, oc} */
     bool relu, add;
 };
 
@@ -31,8 +35,8 @@ static struct deconv shape_of(const struct fg_backend *backend, const struct fg_
     const size_t threads = fg_cpu_threads(backend);
     d.rows = d.n * d.h * d.w;
     d.columns = 4 * d.oc;
-    size_t block = BLOCK_FLOATS / d.columns;
-    block = block < BLOCK_ROWS ? BLOCK_ROWS : block;
+    size_t block = FG_CONV_BLOCK_FLOATS / d.columns;
+    block = block < FG_CONV_BLOCK_ROWS ? FG_CONV_BLOCK_ROWS : block;
     size_t tasks = (d.rows + block - 1) / block;
     tasks = (tasks + threads - 1) / threads * threads;
     tasks = tasks > d.rows ? d.rows : tasks;

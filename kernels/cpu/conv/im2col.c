@@ -1,3 +1,4 @@
+/* CONV by one product: patches of the input gathered into rows, times the weights. */
 #include <cblas.h>
 #include <string.h>
 
@@ -144,10 +145,14 @@ size_t fg_direct_workspace(const struct fg_backend *backend, const struct fg_con
 struct direct {
     struct fg_conv_shape shape;
     struct split split;
-    const float *x, *weight, *bias, *residual;
-    float *out, *patches;
+    const float *x;        /* {n, h, w, c} */
+    const float *weight;   /* {oc, kernel, kernel, gc} */
+    const float *bias;     /* [oc]; NULL: none */
+    const float *residual; /* {n, oh, ow, oc}; NULL: none */
+    float *out;            /* {n, oh, ow, oc} */
+    float *patches;        /* the workspace: each thread's block of rows, or all of them, depth long */
     bool relu;
-    uint32_t pieces; /* of the gathering phase */
+    uint32_t pieces; /* that the gathering phase is divided into */
 };
 
 /* Rows [r0, r1) by columns [c0, c1) of one group, from its patches. */

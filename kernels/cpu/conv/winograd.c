@@ -1,9 +1,10 @@
+/* CONV 3 x 3 with stride 1 by Winograd's F(4x4, 3x3): the input's tiles transformed, multiplied, transformed
+ * back. */
 #include "kernels/cpu/conv/conv.h"
 #include "kernels/cpu/conv/winograd_tile.h"
 
 /* A block's transformed inputs and products (floats) stay in a thread's cache, but it has enough tiles that
  * its products are not mostly spent on reading weights: at least 32, and one for eight channels. */
-#define BLOCK_FLOATS ((size_t)512 * 1024)
 #define BLOCK_TILES ((size_t)32)
 #define CHANNELS_PER_TILE ((size_t)8)
 
@@ -140,7 +141,7 @@ static struct split split_tiles(const struct fg_backend *backend, size_t n, size
     if (dst_c > tiles) {
         return (struct split){true, tiles, tiles, threads};
     }
-    size_t block = BLOCK_FLOATS / (FG_WINOGRAD_POINTS * (src_c + dst_c));
+    size_t block = FG_WINOGRAD_BLOCK_FLOATS / (FG_WINOGRAD_POINTS * (src_c + dst_c));
     block = max(block, max(BLOCK_TILES, (src_c + dst_c) / CHANNELS_PER_TILE));
     size_t tasks = (tiles + block - 1) / block;
     tasks = (tasks + threads - 1) / threads * threads;
@@ -168,7 +169,7 @@ size_t fg_winograd_workspace(const struct fg_backend *backend, size_t n, size_t 
 struct task {
     const struct fg_winograd *run;
     struct split split;
-    uint32_t pieces; /* of the input's transformation, by columns */
+    uint32_t pieces; /* that the input's transformation is divided into, by columns */
 };
 
 static void tile_block(void *argument, uint32_t task, uint32_t thread) {

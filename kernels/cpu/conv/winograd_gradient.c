@@ -1,3 +1,4 @@
+/* The weights' gradient of a 3 x 3 convolution with stride 1, by the same transformations. */
 #include "kernels/cpu/conv/conv.h"
 #include "kernels/cpu/conv/winograd_tile.h"
 
@@ -5,8 +6,6 @@
  * product runs over all tiles: 36 products of matrices, one for each point. They are shared out by point, so
  * that no sum depends on the number of threads. */
 
-/* Floats of transformed inputs and gradients at a time: they stay in the last-level cache. */
-#define BLOCK_FLOATS ((size_t)512 * 1024)
 #define BLOCK_TILES ((size_t)64)
 
 static size_t tiles_of(const struct fg_conv_shape *s) {
@@ -14,7 +13,7 @@ static size_t tiles_of(const struct fg_conv_shape *s) {
 }
 
 static size_t block_of(const struct fg_conv_shape *s) {
-    size_t block = BLOCK_FLOATS / (FG_WINOGRAD_POINTS * (s->c + s->oc));
+    size_t block = FG_WINOGRAD_BLOCK_FLOATS / (FG_WINOGRAD_POINTS * (s->c + s->oc));
     block = block < BLOCK_TILES ? BLOCK_TILES : block;
     return block < tiles_of(s) ? block : tiles_of(s);
 }
@@ -26,11 +25,14 @@ size_t fg_winograd_gradient_workspace(const struct fg_conv_shape *s) {
 
 struct gradient {
     const struct fg_conv_shape *shape;
-    const float *x, *g;
-    float *inputs, *gradients, *products; /* [36][block][c], [36][block][oc], [36][oc][gc] */
-    size_t inputs_stride, gradients_stride;
-    float *d_weight;
-    size_t first, tiles; /* of the block */
+    const float *x;                         /* {n, h, w, c} */
+    const float *g;                         /* {n, h, w, oc} */
+    float *inputs;                          /* [36][block][c] */
+    float *gradients;                       /* [36][block][oc] */
+    float *products;                        /* [36][oc][gc] */
+    size_t inputs_stride, gradients_stride; /* floats from point to point */
+    float *d_weight;                        /* {oc, 3, 3, gc} */
+    size_t first, tiles;                    /* the first tile of the block, and how many it has */
     uint32_t pieces;
 };
 

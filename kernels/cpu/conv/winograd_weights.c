@@ -1,3 +1,4 @@
+/* Winograd's form of a weight: made once where it is frozen, before each run where it is trained. */
 #include "kernels/cpu/conv/conv.h"
 #include "kernels/cpu/conv/winograd_tile.h"
 
@@ -71,9 +72,9 @@ void fg_winograd_weights(const struct fg_conv_shape *s, const float *weight, enu
 
 struct work {
     const struct fg_conv_shape *shape;
-    const float *weight;
+    const float *weight; /* {oc, 3, 3, gc} */
     enum fg_pass pass;
-    float *transformed;
+    float *transformed; /* [36][groups][gc][goc], or [goc][gc] for the gradient */
     uint32_t pieces;
 };
 

@@ -1,4 +1,5 @@
-/* ADAM over all trained parameters (network.md section 7; equation 14's l2 is added to the gradient). */
+/* ADAM over all trained parameters (runtime/network/network.h, section 7; equation 14's l2 is added to the
+ * gradient). */
 #include <math.h>
 
 #include "kernels/cpu/cpu.h"
@@ -7,8 +8,8 @@ struct adam {
     size_t count, decayed;
     uint32_t tasks;
     float rate, first, second, l2;
-    const float *g;
-    float *theta, *m, *v;
+    const float *g;       /* [count] */
+    float *theta, *m, *v; /* [count] each */
 };
 
 FG_CPU_CLONES static void update(const struct adam *a, size_t begin, size_t end, float l2) {
@@ -17,9 +18,9 @@ FG_CPU_CLONES static void update(const struct adam *a, size_t begin, size_t end,
     float *theta = a->theta, *m = a->m, *v = a->v;
     for (size_t i = begin; i < end; i++) {
         const float slope = g[i] + 2 * l2 * theta[i];
-        m[i] = 0.9f * m[i] + 0.1f * slope;
-        v[i] = 0.999f * v[i] + 0.001f * slope * slope;
-        theta[i] -= rate * (m[i] * first) / (sqrtf(v[i] * second) + 1e-8f);
+        m[i] = (float)FG_ADAM_FIRST * m[i] + (float)(1 - FG_ADAM_FIRST) * slope;
+        v[i] = (float)FG_ADAM_SECOND * v[i] + (float)(1 - FG_ADAM_SECOND) * slope * slope;
+        theta[i] -= rate * (m[i] * first) / (sqrtf(v[i] * second) + (float)FG_ADAM_EPSILON);
     }
 }
 

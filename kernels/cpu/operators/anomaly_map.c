@@ -1,4 +1,5 @@
-/* ANOMALY_MAP (network.md section 6): level maps resized and summed, blurred, and their largest value. */
+/* ANOMALY_MAP (runtime/network/network.h, section 6): level maps resized and summed, blurred, and their
+ * largest value. */
 #include <math.h>
 
 #include "kernels/cpu/cpu.h"
@@ -9,14 +10,16 @@
 /* Where an output place lies between two places of a level map, corners aligned. */
 struct between {
     size_t first, second;
-    float share; /* of the second */
+    float share; /* what the second one weighs */
 };
 
 struct anomaly {
     const struct fg_tensor *m[FG_MAX_IN], *map;
-    const float *level[FG_MAX_IN];
+    const float *level[FG_MAX_IN];     /* {n, m[i]->h, m[i]->w, 1}; NULL: not used */
     struct between *column[FG_MAX_IN]; /* [width] */
-    float *across, *out, *row_max;
+    float *across;                     /* {n, h, w, 1} of the map, blurred across */
+    float *out;                        /* {n, h, w, 1} */
+    float *row_max;                    /* [n][h] */
     float *scratch; /* [threads][row_scratch]: a row with its mirrored ends, and a row of a level map */
     size_t row_scratch;
     float tap[TAPS];

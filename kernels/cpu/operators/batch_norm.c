@@ -10,12 +10,13 @@
 struct batch_norm {
     size_t rows, channels;
     uint32_t tasks;
-    const float *x, *residual, *gamma, *out, *g;
-    const float *mean, *inverse; /* of the batch */
-    float *y, *d_x, *d_residual;
-    double *first, *second; /* [tasks][channels] */
-    float *scale, *shift, *slope;
-    float *lines; /* [tasks][2 * channels] sums of a block */
+    const float *x, *residual, *out, *g; /* [rows][channels]; residual NULL: none */
+    const float *gamma;                  /* [channels] */
+    const float *mean, *inverse;         /* [channels] the batch's */
+    float *y, *d_x, *d_residual;         /* [rows][channels] */
+    double *first, *second;              /* [tasks][channels] */
+    float *scale, *shift, *slope;        /* [channels] */
+    float *lines;                        /* [tasks][2 * channels] sums of a block */
     bool relu, add, add_residual;
 };
 

@@ -4,10 +4,11 @@
 #include "kernels/cpu/cpu.h"
 
 struct concat {
-    size_t rows, channels; /* of the whole */
+    size_t rows, channels; /* what the whole has */
     uint32_t tasks;
     size_t part[FG_MAX_IN]; /* channels of each; 0 where there is none */
-    float *in[FG_MAX_IN], *whole;
+    float *in[FG_MAX_IN];   /* [rows][part[i]] */
+    float *whole;           /* [rows][channels] */
     uint32_t accumulate;
 };
 

@@ -1,5 +1,5 @@
-/* COSINE and DISTILL (network.md section 6; the paper's equations 12 and 13): the distance between what the
- * teacher saw and what the student made of it. */
+/* COSINE and DISTILL (runtime/network/network.h, section 6; the paper's equations 12 and 13): the distance
+ * between what the teacher saw and what the student made of it. */
 #include <math.h>
 
 #include "kernels/cpu/cpu.h"
@@ -7,8 +7,9 @@
 struct cosine {
     size_t rows, c; /* vectors, and their length */
     uint32_t tasks;
-    const float *e, *g;
-    float *out, *d_g;
+    const float *e, *g; /* [rows][c] */
+    float *out;         /* [rows], or of each image [images] */
+    float *d_g;         /* [rows][c] */
     size_t images, positions;
     bool global, add;
 };

@@ -1,5 +1,6 @@
-/* CRU's fusion (network.md section 3; the paper's equations 6 to 8): two maps weighed per channel by the
- * softmax of their spatial means. One task a block of channels of one image; a block lies in P or in L. */
+/* CRU's fusion (runtime/network/network.h, section 3; the paper's equations 6 to 8): two maps weighed per
+ * channel by the softmax of their spatial means. One task a block of channels of one image; a block lies in P
+ * or in L. */
 #include <math.h>
 
 #include "kernels/cpu/cpu.h"
@@ -9,8 +10,11 @@
 struct cru {
     size_t positions, c, split; /* split: channels of P, 3/4 of c */
     uint32_t first_blocks, blocks;
-    const float *y1, *p, *l, *g;
-    float *y, *d_y1, *d_p, *d_l;
+    const float *y1, *g; /* {n, positions, c} */
+    const float *p;      /* {n, positions, split} */
+    const float *l;      /* {n, positions, c - split} */
+    float *y, *d_y1;     /* {n, positions, c} */
+    float *d_p, *d_l;    /* as p and l */
     uint32_t accumulate;
 };
 

@@ -1,4 +1,4 @@
-/* MASK: hides positions of FMM's input (network.md sections 5 and 7). */
+/* MASK: hides positions of FMM's input (runtime/network/network.h, sections 5 and 7). */
 #include "kernels/cpu/cpu.h"
 #include "kernels/philox.h"
 
@@ -7,8 +7,8 @@ struct mask {
     const struct fg_draw *draw;
     float rate;
     uint32_t level;
-    const float *from;
-    float *to;
+    const float *from; /* {n, positions, c} */
+    float *to;         /* {n, positions, c} */
     bool add;
 };
 

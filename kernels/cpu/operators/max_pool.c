@@ -6,8 +6,10 @@
 
 struct max_pool {
     size_t h, w, c, oh, ow;
-    const float *x, *g;
-    float *y, *d_x;
+    const float *x; /* {n, h, w, c} */
+    const float *g; /* {n, oh, ow, c} */
+    float *y;       /* {n, oh, ow, c} */
+    float *d_x;     /* {n, h, w, c} */
     bool add;
 };
 

@@ -2,10 +2,10 @@
 #include "kernels/cpu/cpu.h"
 
 struct normalise {
-    const uint8_t *in;
+    const uint8_t *in;          /* {N, h, w, 3} */
     const struct fg_draw *draw; /* NULL: image i is of picture i */
-    float *out;
-    size_t pixels, image; /* of all images; of one */
+    float *out;                 /* {n, h, w, 3} */
+    size_t pixels, image;       /* how many all images have, and one of them, in values */
     uint32_t tasks;
     float value[3][256];
 };
@@ -34,7 +34,8 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
                               const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
-    static const float mean[3] = {0.485f, 0.456f, 0.406f}, deviation[3] = {0.229f, 0.224f, 0.225f};
+    static const float mean[3] = {FG_MEAN_RED, FG_MEAN_GREEN, FG_MEAN_BLUE},
+                       deviation[3] = {FG_DEVIATION_RED, FG_DEVIATION_GREEN, FG_DEVIATION_BLUE};
     const struct fg_tensor *out = step->out[0];
     struct normalise a = {.in = fg_tensor_data(step->in[0], memory),
                           .draw = step->in[1] ? fg_tensor_data(step->in[1], memory) : NULL,

@@ -6,7 +6,7 @@
 
 #include "kernels/cpu/cpu.h"
 
-#define PAIRS 128 /* of pixels, in a block */
+#define PAIRS 128 /* pairs of pixels in a block */
 
 FG_INLINE uint8_t clip(int32_t value) {
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
@@ -62,7 +62,7 @@ FG_CPU_CLONES static void decode_nv12(const uint8_t *luma, const uint8_t *chroma
 /* A row between its neighbours. Every other place of it has the row's own colour, red or blue; the others are
  * green. */
 struct bayer_row {
-    const uint8_t *above, *here, *below;
+    const uint8_t *above, *here, *below; /* [width] samples */
     int32_t width;
     int32_t begin, end; /* the places that are wanted */
     bool red;

@@ -1,21 +1,22 @@
 /* RESIZE: Pillow's antialiased BILINEAR with its own integer arithmetic: coefficients of 22 fractional bits,
  * a horizontal pass rounded to 8 bits, then a vertical one; a side that keeps its length needs none. Rows in
- * a camera's own format are decoded just before they are read, the region only. A rotation costs no pass of its own: a
- * mirrored side has its weights in reverse, and where rows become columns the horizontal pass sums rows of the frame.
- * Bit-exact with Pillow (9 to 11; 13 takes the vertical pass first where that is cheaper, and is then off by
- * 1 here and there), so that training in Python and judging here see the same pictures. */
+ * a camera's own format are decoded just before they are read, the region only. A rotation costs no pass of
+ * its own: a mirrored side has its weights in reverse, and where rows become columns the horizontal pass sums
+ * rows of the frame. Bit-exact with Pillow (9 to 11; 13 takes the vertical pass first where that is cheaper,
+ * and is then off by 1 here and there), so that training in Python and judging here see the same pictures. */
 #include <math.h>
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/operators/pixel.h"
 
-#define PRECISION 22                /* bits of a weight behind the point */
+#define PRECISION FG_RESIZE_BITS
 #define HALF (1 << (PRECISION - 1)) /* rounds a sum */
 #define BLOCK 384                   /* bytes of a row whose sums are kept: a whole number of RGB pixels */
 
-/* The weights of one side of the picture, which is out places long, over a side of the region, in places long. A
- * source is a place of the region. Between equal lengths the weights are 1 and 0: such a pass changes nothing. */
+/* The weights of one side of the picture, which is out places long, over a side of the region, in places
+ * long. A source is a place of the region. Between equal lengths the weights are 1 and 0: such a pass changes
+ * nothing. */
 struct filter {
     int32_t in, out, size;
     int32_t *first, *count; /* [out] first source of each place, and their number */
@@ -65,7 +66,7 @@ static uint8_t clip(int32_t sum) {
 }
 
 struct resize {
-    const struct fg_tensor *picture;
+    const struct fg_tensor *picture; /* {n, h, w, 3} */
     struct fg_cpu_frame frame;
     struct fg_region region;
     size_t channels;
@@ -73,27 +74,28 @@ struct resize {
     size_t scratch_bytes, row_bytes;
     uint8_t *middle;             /* {region.height, picture->w, channels}, where rows stay rows */
     uint8_t *out;                /* {picture->h, picture->w, 3} */
-    struct filter columns, rows; /* of the picture */
+    struct filter columns, rows; /* those that make the picture's columns and rows */
     bool has_middle, is_across, is_down;
 };
 
-/* Of a row of pixels. */
+/* Bytes that a row of pixels takes. */
 static size_t row_bytes(int32_t width) {
     return fg_size_align((size_t)width * 3);
 }
 
-/* Bytes of rows of encoded pixels that are decoded for a block of sums: it may begin at an odd place, and end at one. */
+/* Bytes of rows of encoded pixels that are decoded for a block of sums: it may begin at an odd place, and end
+ * at one. */
 #define DECODED (BLOCK + 2 * 3)
 
-/* What a thread has for itself, so that two share no cache line: a row of the region, then a row or column of the
- * picture, then decoded rows of a block; enough for all rotations. side: the longer one of frames. */
+/* What a thread has for itself, so that two share no cache line: a row of the region, then a row or column of
+ * the picture, then decoded rows of a block; enough for all rotations. side: the longer one of frames. */
 static size_t scratch_bytes(int32_t side, const struct fg_tensor *picture) {
     const size_t rows = (size_t)filter_size(side, picture->w);
     return row_bytes(side + 2) + row_bytes(picture->h) + fg_size_align(rows * DECODED);
 }
 
-/* Decodes pixels begin to end of a row of the region; gives where the first one lies in rgb, which has room for one pixel
- * more at either end. */
+/* Decodes pixels begin to end of a row of the region; gives where the first one lies in rgb, which has room
+ * for one pixel more at either end. */
 static uint8_t *decode(const struct resize *r, int32_t y, int32_t begin, int32_t end, uint8_t *rgb) {
     const struct fg_cpu_frame *frame = &r->frame;
     const int32_t from = (r->region.x + begin) & ~1, odd = r->region.x + begin - from;
@@ -205,8 +207,8 @@ static const uint8_t *find_block(const struct resize *r, int32_t first, int32_t 
     return block;
 }
 
-/* Where rows become columns: one column of the picture. The horizontal pass sums rows of the region, the vertical one
- * goes across what that gives. */
+/* Where rows become columns: one column of the picture. The horizontal pass sums rows of the region, the
+ * vertical one goes across what that gives. */
 static void turn_column(void *argument, uint32_t task, uint32_t thread) {
     const struct resize *r = argument;
     const struct filter *f = &r->columns;

@@ -1,5 +1,5 @@
-/* SIMAM (network.md section 3; the paper's equation 9): attention from each value's distance to its channel's
- * mean. One task a block of channels of one image. */
+/* SIMAM (runtime/network/network.h, section 3; the paper's equation 9): attention from each value's distance
+ * to its channel's mean. One task a block of channels of one image. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/operators/sigmoid.h"
 
@@ -7,9 +7,9 @@
 
 struct simam {
     size_t positions, c;
-    uint32_t blocks; /* of an image's channels */
-    const float *x, *g;
-    float *y, *d_x;
+    uint32_t blocks;    /* that an image's channels are divided into */
+    const float *x, *g; /* {n, positions, c} */
+    float *y, *d_x;     /* {n, positions, c} */
     bool add;
 };
 

@@ -1,5 +1,6 @@
-/* SRU (network.md section 3; the paper's equations 2 to 5): group norm, gate, and the two halves crossed
- * over. One task a group of one image and the group of the other half that it is crossed with. */
+/* SRU (runtime/network/network.h, section 3; the paper's equations 2 to 5): group norm, gate, and the two
+ * halves crossed over. One task a group of one image and the group of the other half that it is crossed with.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -14,14 +15,17 @@
 struct sru {
     size_t positions, c, half, size; /* size: channels of a group */
     bool soft, add;
-    const float *x, *gamma, *beta, *d_upper, *d_lower;
-    float *upper, *lower, *d_x;
+    const float *x;                 /* {n, positions, c} */
+    const float *gamma, *beta;      /* [c] */
+    const float *d_upper, *d_lower; /* {n, positions, half} */
+    float *upper, *lower;           /* {n, positions, half} */
+    float *d_x;                     /* {n, positions, c} */
     double gamma_sum;
     float *weight; /* [c]: w_c */
     double *sums;  /* [n][IMAGE_SUMS * c] in backward */
 };
 
-/* Of one group of one image. */
+/* What one group of one image has. */
 struct norm {
     double mean, inverse;
 };

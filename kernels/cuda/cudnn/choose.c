@@ -1,7 +1,8 @@
-/* Which engine computes each convolution: what was kept of an earlier choice, or the fastest of those that fit into the
- * lane's workspace, compiled and measured there as far as the time allows. The first that works is measured even where
- * it does not: so it is known that it can be recorded, and the next load takes the same. Where no engine of a
- * convolution with its ReLU keeps NaN, the convolution is computed without it, and the ReLU behind it. */
+/* Which engine computes each convolution: what was kept of an earlier choice, or the fastest of those that
+ * fit into the lane's workspace, compiled and measured there as far as the time allows. The first that works
+ * is measured even where it does not: so it is known that it can be recorded, and the next load takes the
+ * same. Where no engine of a convolution with its ReLU keeps NaN, the convolution is computed without it, and
+ * the ReLU behind it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,8 +46,8 @@ static enum fg_status list_choices(struct fg_cuda_program *p, struct fg_message 
     return FG_OK;
 }
 
-/* One choice on its way: the first engine that works is taken; others replace it while there is time and they are
- * faster. */
+/* One choice on its way: the first engine that works is taken; others replace it while there is time and they
+ * are faster. */
 struct contest {
     struct fg_cuda *cuda;
     const struct fg_step *step;
@@ -56,7 +57,7 @@ struct contest {
     struct fg_cuda_choice *choice;
     bool relu_apart;           /* how it is tried now */
     uint32_t tried, drop;      /* candidates, and those of them that make a number of what is not finite */
-    struct fg_message refusal; /* of the last candidate that could not be used */
+    struct fg_message refusal; /* what the last candidate that could not be used said */
 };
 
 static bool has_time(const struct contest *c) {
@@ -103,7 +104,8 @@ static enum fg_status try_candidate(struct contest *c, struct fg_cudnn_candidate
     if (status == FG_OK)
         status = judge(c, &plan);
     times->tune_ns += fg_clock_ns() - begin;
-    /* A candidate that fails is passed over as long as the device answers. What it has queued ends before it does. */
+    /* A candidate that fails is passed over as long as the device answers. What it has queued ends before it
+     * does. */
     const cudaError_t error =
         status == FG_OK ? cudaSuccess : cudaStreamSynchronize(c->cuda->stream[c->step->lane]);
     fg_cudnn_plan_close(&plan);
@@ -165,7 +167,7 @@ struct choosing {
     struct fg_cuda *cuda;
     struct fg_cuda_program *p;
     const struct fg_memory *memory;
-    char path[4096]; /* of what is kept; "": nothing is */
+    char path[4096]; /* the file of kept choices; "": nothing is kept */
     struct fg_cuda_kept *kept;
     int64_t end_ns, written_ns;
     uint32_t done;

@@ -1,3 +1,4 @@
+/* Builds the operation graph of a part of a step, and the text that describes it. */
 #include "kernels/cuda/cudnn/graph.h"
 
 #include <assert.h>
@@ -45,13 +46,14 @@ cudnnStatus_t fg_cudnn_aim(cudnnBackendDescriptor_t descriptor, enum fg_cudnn_at
 
 const struct fg_tensor *fg_cudnn_operand(const struct fg_step *step, enum fg_cudnn_part part,
                                          enum fg_cudnn_place place) {
-    /* The gradients' tensors are like the values'; where a step gives none, its geometry is still the value's. */
+    /* The gradients' tensors are like the values'; where a step gives none, its geometry is still the
+     * value's. */
     const struct fg_tensor *x = step->in[0], *y = step->out[0], *w = step->param[0];
     const bool forward = part == FG_CUDNN_FORWARD;
     switch (place) {
     case FG_CUDNN_X:
         return forward ? x : part == FG_CUDNN_DATA ? y : step->op == FG_CONV ? x : y;
-    case FG_CUDNN_W: /* of a filter's gradient: the second thing read */
+    case FG_CUDNN_W: /* where a filter's gradient is computed: the second thing that is read */
         return part != FG_CUDNN_FILTER ? w : step->op == FG_CONV ? y : x;
     case FG_CUDNN_Y:
         return forward ? y : part == FG_CUDNN_DATA ? x : w;

@@ -1,6 +1,6 @@
-/* The file of measured choices: a line that says what it is, a line of facts, a line with the length and checksum of what
- * follows; then for each choice its description, APART or nothing, and its plan's text. Any doubt means that there is no
- * file. */
+/* The file of measured choices: a line that says what it is, a line of facts, a line with the length and
+ * checksum of what follows; then for each choice its description, APART or nothing, and its plan's text. Any
+ * doubt means that there is no file. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,7 +126,7 @@ void fg_cuda_kept_write(const char *path, const char *facts, const struct fg_cud
         goto out;
     if (fg_file_write(&file, head, (size_t)length, NULL) == FG_OK &&
         fg_file_write(&file, bytes, size, NULL) == FG_OK)
-        fg_file_commit(&file, NULL);
+        fg_ignore(fg_file_commit(&file, NULL)); /* without the file engines are measured again */
     else
         fg_file_abandon(&file);
 out:

@@ -4,9 +4,9 @@
 
 #include "kernels/cuda/host/context.h"
 
-#define RUNS 5     /* timed together, */
-#define TIMES 3    /* so often or more, */
-#define RISE_MS 10 /* for as long as an idle device's clock may rise, */
+#define RUNS 5     /* runs that are timed together */
+#define TIMES 3    /* times that this is done at least */
+#define RISE_MS 10 /* it goes on for this long: an idle device's clock may still rise */
 #define MOST 1000  /* but not for ever */
 
 struct trial {

@@ -1,3 +1,4 @@
+/* Asks cuDNN for engines, makes plans of them, writes plans as text and runs them. */
 #include "kernels/cuda/cudnn/plan.h"
 
 #include <stdlib.h>

@@ -1,17 +1,22 @@
-/* Execution plans of cuDNN graphs: which engines there are, making one, keeping it, running it. */
+/* Execution plans of cuDNN graphs: which engines there are, making one, keeping it, running it.
+ *
+ * Errors: as fg_cudnn_fail says (graph.h). Owner: who opens candidates or a plan closes them. Thread: the one
+ * whose device it is. NULL: an argument may be NULL only where this says so; a message may. */
 #ifndef FG_KERNELS_CUDA_CUDNN_PLAN_H
 #define FG_KERNELS_CUDA_CUDNN_PLAN_H
 
 #include "kernels/cuda/cudnn/graph.h"
 
-/* What arithmetic engines may use. Sums are taken in float32, and the same input gives the same bits, in any case. */
+/* What arithmetic engines may use. Sums are taken in float32, and the same input gives the same bits, in any
+ * case. */
 enum fg_cudnn_math {
     FG_CUDNN_EXACT, /* float32 products of float32 values */
     FG_CUDNN_FAST,  /* tensor cores: float32 values as TF32 */
 };
 
-/* What cuDNN is asked for: the engines that it expects to be fast, or those that it has for anything; among these are some
- * that take most of a minute to compile, so they are for a graph that has none of the others. */
+/* What cuDNN is asked for: the engines that it expects to be fast, or those that it has for anything; among
+ * these are some that take most of a minute to compile, so they are for a graph that has none of the others.
+ */
 enum fg_cudnn_offer { FG_CUDNN_BEST, FG_CUDNN_FALLBACK, FG_CUDNN_OFFERS };
 
 #define FG_CUDNN_CANDIDATES 16
@@ -23,11 +28,12 @@ struct fg_cudnn_candidates {
     cudnnBackendDescriptor_t heuristic;
 };
 
-/* Asks cuDNN's heuristics for engines that need at most so many bytes of workspace. count may be 0. */
-enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum fg_cudnn_offer offer,
-                                        enum fg_cudnn_math math, size_t workspace,
-                                        const struct fg_cudnn_target *target,
-                                        struct fg_cudnn_candidates *candidates, struct fg_message *message);
+/* Asks cuDNN's heuristics for engines that need at most this many bytes of workspace. count may be 0. */
+FG_MUST_USE enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph,
+                                                    enum fg_cudnn_offer offer, enum fg_cudnn_math math,
+                                                    size_t workspace, const struct fg_cudnn_target *target,
+                                                    struct fg_cudnn_candidates *candidates,
+                                                    struct fg_message *message);
 void fg_cudnn_candidates_close(struct fg_cudnn_candidates *candidates);
 
 struct fg_cudnn_plan {
@@ -35,22 +41,25 @@ struct fg_cudnn_plan {
     size_t workspace; /* bytes */
 };
 
-/* Makes a plan of candidate i, which is used up; may compile it, which takes up to seconds. FG_USAGE: the engine does
- * not do this graph on this device, or needs more than so many bytes of workspace: try another. */
-enum fg_status fg_cudnn_plan_open(struct fg_cudnn_candidates *candidates, uint32_t i,
-                                  const struct fg_cudnn_target *target, size_t workspace,
-                                  struct fg_cudnn_plan *plan, struct fg_message *message);
+/* Makes a plan of candidate i, which is used up; may compile it, which takes up to seconds. FG_USAGE: the
+ * engine does not do this graph on this device, or needs more than this many bytes of workspace: try another.
+ */
+FG_MUST_USE enum fg_status fg_cudnn_plan_open(struct fg_cudnn_candidates *candidates, uint32_t i,
+                                              const struct fg_cudnn_target *target, size_t workspace,
+                                              struct fg_cudnn_plan *plan, struct fg_message *message);
 void fg_cudnn_plan_close(struct fg_cudnn_plan *plan);
 
 /* The plan as text that fg_cudnn_plan_read opens again on the same device and cuDNN; to be freed. */
-enum fg_status fg_cudnn_plan_write(const struct fg_cudnn_plan *plan, char **text, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cudnn_plan_write(const struct fg_cudnn_plan *plan, char **text,
+                                               struct fg_message *message);
 /* FG_USAGE: not for this device, this cuDNN or so little workspace. */
-enum fg_status fg_cudnn_plan_read(const char *text, const struct fg_cudnn_target *target, size_t workspace,
-                                  struct fg_cudnn_plan *plan, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cudnn_plan_read(const char *text, const struct fg_cudnn_target *target,
+                                              size_t workspace, struct fg_cudnn_plan *plan,
+                                              struct fg_message *message);
 
-/* Queues the plan on the stream of its handle. data: of each place that the part has, in device memory. */
-enum fg_status fg_cudnn_plan_run(const struct fg_cudnn_plan *plan, cudnnHandle_t handle,
-                                 void *const data[FG_CUDNN_PLACES], void *workspace,
-                                 struct fg_message *message);
+/* Queues the plan on the stream of its handle. data: a place in device memory for each that the part has. */
+FG_MUST_USE enum fg_status fg_cudnn_plan_run(const struct fg_cudnn_plan *plan, cudnnHandle_t handle,
+                                             void *const data[FG_CUDNN_PLACES], void *workspace,
+                                             struct fg_message *message);
 
 #endif

@@ -1,12 +1,12 @@
-/* Whether an engine keeps what is not finite: a convolution of NaN must be NaN, also behind a fused ReLU (a maximum drops it),
- * and one whose sums float16 cannot hold must be infinite (a conversion may saturate). With an engine that does not, an
- * overflow would be judged as a number. */
+/* Whether an engine keeps what is not finite: a convolution of NaN must be NaN, also behind a fused ReLU (a
+ * maximum drops it), and one whose sums float16 cannot hold must be infinite (a conversion may saturate).
+ * With an engine that does not, an overflow would be judged as a number. */
 #include <stdlib.h>
 
 #include "kernels/cuda/host/context.h"
 
-#define NAN_BYTE 0xff   /* a float16 of nothing but these is NaN, */
-#define LARGE_BYTE 0x7b /* of these 61,280 */
+#define NAN_BYTE 0xff   /* a float16 of two of these is NaN */
+#define LARGE_BYTE 0x7b /* a float16 of two of these is 61,280 */
 #define EXPONENT 0x7c00 /* all of these bits: not finite */
 
 /* Its operands lie one behind the other in a block. */
@@ -36,7 +36,7 @@ static enum fg_status open_operands(struct operands *o, struct fg_backend *base,
     return FG_OK;
 }
 
-/* Of the first picture's results. */
+/* What is looked at: the first picture's results. */
 static enum fg_status look(const struct operands *o, struct fg_message *message) {
     const struct fg_tensor *y = o->tensor[FG_CUDNN_Y];
     const size_t count = fg_tensor_count(y) / (size_t)y->n;

@@ -1,4 +1,8 @@
-/* The CUDA backend's own state, for its host files. */
+/* The CUDA backend's own state, for its host files.
+ *
+ * Errors: as fg_cuda_fail says. Owner: the backend, from open to close; a program's part from prepare to
+ * forget. Thread: as kernels/backend.h says. NULL: an argument may be NULL only where this says so; a message
+ * may. */
 #ifndef FG_KERNELS_CUDA_HOST_CONTEXT_H
 #define FG_KERNELS_CUDA_HOST_CONTEXT_H
 
@@ -8,8 +12,8 @@
 #include "kernels/cuda/cudnn/plan.h"
 #include "kernels/plugin.h"
 
-#define FG_CUDA_BLOCKS 64    /* that reserve has given, at once */
-#define FG_CUDA_RECORDINGS 2 /* of a program: for the camera's frames, and for the self-test's picture */
+#define FG_CUDA_BLOCKS 64    /* blocks that reserve may have given at once */
+#define FG_CUDA_RECORDINGS 2 /* a program's: for the camera's frames, and for the self-test's picture */
 
 /* A way to compute the graph of this description. */
 struct fg_cuda_choice {
@@ -23,14 +27,14 @@ struct fg_cuda_choice {
 struct fg_cuda_recording {
     uint64_t used;           /* number of the run that used it last; 0: it is none */
     struct fg_memory memory; /* that it was made for */
-    int32_t height, width;   /* of frames */
+    int32_t height, width;   /* the frames' */
     size_t pitch;
     enum fg_pixel_format format;
-    struct fg_region region; /* what is seen of them */
+    struct fg_region region; /* what is seen of the frames */
     int32_t rotation;
     cudaGraph_t graph; /* NULL: its steps have been run, one by one */
     cudaGraphExec_t exec;
-    cudaGraphNode_t copy; /* of the frame to the device; NULL: there is none */
+    cudaGraphNode_t copy; /* it copies the frame to the device; NULL: there is none */
 };
 
 /* What is kept of a program between prepare and forget. */
@@ -55,14 +59,14 @@ struct fg_cuda {
 
     cudaStream_t stream[FG_MAX_LANES];
     cudnnHandle_t handle[FG_MAX_LANES];
-    cudaEvent_t begun, joined[FG_MAX_LANES], ended; /* of a run */
-    cudaEvent_t before, after;                      /* of a measurement */
-    void *communicator;                             /* of its group (group.c); NULL: it stands alone */
+    cudaEvent_t begun, joined[FG_MAX_LANES], ended; /* when a run begins, its lanes meet, it ends */
+    cudaEvent_t before, after;                      /* when a measurement begins and ends */
+    void *communicator;                             /* its group's (group.c); NULL: it stands alone */
     struct fg_cuda_program *programs;
     struct fg_cuda_program *queueing; /* whose steps are being queued */
     bool running;
 
-    pthread_mutex_t mutex; /* of the blocks, which the line's threads ask for */
+    pthread_mutex_t mutex; /* guards the blocks, which the line's threads ask for */
     struct {
         void *memory; /* NULL: free */
         size_t bytes;
@@ -71,84 +75,88 @@ struct fg_cuda {
 };
 
 /* Makes its GPU the calling thread's. */
-enum fg_status fg_cuda_use(const struct fg_cuda *cuda, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_use(const struct fg_cuda *cuda, struct fg_message *message);
 
-/* Fails with what was tried and CUDA's reason: FG_ENVIRONMENT where memory is short or nothing can be recorded, FG_USAGE for a
- * refused argument, else FG_DEVICE_LOST. */
-enum fg_status fg_cuda_fail(cudaError_t error, const char *what, struct fg_message *message);
+/* Fails with what was tried and CUDA's reason: FG_ENVIRONMENT where memory is short or nothing can be
+ * recorded, FG_USAGE for a refused argument, else FG_DEVICE_LOST. */
+FG_MUST_USE enum fg_status fg_cuda_fail(cudaError_t error, const char *what, struct fg_message *message);
 
 /* The choices of a program's convolutions: read from what was kept, or measured in the lane's own workspace
  * (choose.c). FG_ENVIRONMENT where no engine does one of them in so little workspace. */
-enum fg_status fg_cuda_choose(struct fg_cuda *cuda, struct fg_cuda_program *p, const struct fg_memory *memory,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_choose(struct fg_cuda *cuda, struct fg_cuda_program *p,
+                                          const struct fg_memory *memory, struct fg_message *message);
 
-/* What was kept in a file for these facts (keep.c), NULL when nothing was; the plan's text for a description, or NULL, and
- * whether that is without its ReLU. */
+/* What was kept in a file for these facts (keep.c), NULL when nothing was; the plan's text for a description,
+ * or NULL, and whether that is without its ReLU. */
 struct fg_cuda_kept;
 struct fg_cuda_kept *fg_cuda_kept_read(const char *path, const char *facts);
 const char *fg_cuda_kept_find(const struct fg_cuda_kept *kept, const char *text, bool *relu_apart);
 void fg_cuda_kept_free(struct fg_cuda_kept *kept);
-/* Writes those of a program's choices that are made. Whether it could does not matter: they are measured again. */
+/* Writes those of a program's choices that are made. Whether it could does not matter: they are measured
+ * again. */
 void fg_cuda_kept_write(const char *path, const char *facts, const struct fg_cuda_choice *choice,
                         uint32_t choices);
 
 /* A name for a program that has none: of all that its choices depend on. */
 uint64_t fg_cuda_kept_key(const struct fg_cuda_choice *choice, uint32_t choices);
 
-/* Milliseconds of one run of a plan (measure.c): of its fastest runs, since what disturbs it only makes it slower. FG_USAGE: it
- * is not to be used. */
-enum fg_status fg_cuda_measure(struct fg_cuda *cuda, const struct fg_step *step, enum fg_cudnn_part part,
-                               const struct fg_cudnn_plan *plan, const struct fg_memory *memory, float *ms,
-                               struct fg_message *message);
+/* Milliseconds of one run of a plan (measure.c): of its fastest runs, since what disturbs it only makes it
+ * slower. FG_USAGE: it is not to be used. */
+FG_MUST_USE enum fg_status fg_cuda_measure(struct fg_cuda *cuda, const struct fg_step *step,
+                                           enum fg_cudnn_part part, const struct fg_cudnn_plan *plan,
+                                           const struct fg_memory *memory, float *ms,
+                                           struct fg_message *message);
 
-/* Whether an engine for a FORWARD part in float16 keeps what is not finite (probe.c); tried on operands of its own. FG_USAGE:
- * not. */
-enum fg_status fg_cuda_probe(struct fg_cuda *cuda, const struct fg_step *step,
-                             const struct fg_cudnn_plan *plan, const struct fg_memory *memory,
-                             struct fg_message *message);
+/* Whether an engine for a FORWARD part in float16 keeps what is not finite (probe.c); tried on operands of
+ * its own. FG_USAGE: not. */
+FG_MUST_USE enum fg_status fg_cuda_probe(struct fg_cuda *cuda, const struct fg_step *step,
+                                         const struct fg_cudnn_plan *plan, const struct fg_memory *memory,
+                                         struct fg_message *message);
 
 /* Fills memory of the device; ended when it returns (memory.c). */
-enum fg_status fg_cuda_fill(void *memory, int byte, size_t bytes, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_fill(void *memory, int byte, size_t bytes, struct fg_message *message);
 
 /* Reserve, release, reaches, upload, download of the table (memory.c). */
-enum fg_status fg_cuda_reserve(struct fg_backend *backend, enum fg_store store, size_t bytes, void **block,
-                               struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_reserve(struct fg_backend *backend, enum fg_store store, size_t bytes,
+                                           void **block, struct fg_message *message);
 void fg_cuda_release(struct fg_backend *backend, void *block);
 bool fg_cuda_reaches(const struct fg_backend *backend, const void *memory, size_t bytes);
-enum fg_status fg_cuda_upload(struct fg_backend *backend, void *device, const void *host, size_t bytes,
-                              struct fg_message *message);
-enum fg_status fg_cuda_download(struct fg_backend *backend, void *host, const void *device, size_t bytes,
-                                struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_upload(struct fg_backend *backend, void *device, const void *host,
+                                          size_t bytes, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_download(struct fg_backend *backend, void *host, const void *device,
+                                            size_t bytes, struct fg_message *message);
 
 /* Runs a part of a step of the program whose steps are being queued, with its chosen engine. */
-enum fg_status fg_cuda_run_part(struct fg_cuda *cuda, const struct fg_step *step, enum fg_cudnn_part part,
-                                void *const data[FG_CUDNN_PLACES], void *workspace,
-                                struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_run_part(struct fg_cuda *cuda, const struct fg_step *step,
+                                            enum fg_cudnn_part part, void *const data[FG_CUDNN_PLACES],
+                                            void *workspace, struct fg_message *message);
 
 /* Queues a program's steps, one by one; all lanes begin with the first and end in it (run.c). */
-enum fg_status fg_cuda_queue_steps(struct fg_cuda *cuda, const struct fg_cuda_program *p,
-                                   const struct fg_memory *memory, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_queue_steps(struct fg_cuda *cuda, const struct fg_cuda_program *p,
+                                               const struct fg_memory *memory, struct fg_message *message);
 
-/* Recordings (record.c). The one that fits; else the one that was used least lately, emptied, for what is asked. */
+/* Recordings (record.c). The one that fits; else the one that was used least lately, emptied, for what is
+ * asked. */
 struct fg_cuda_recording *fg_cuda_recording_for(struct fg_cuda_program *p, const struct fg_memory *memory);
 void fg_cuda_recording_drop(struct fg_cuda_recording *r);
 /* Captures the steps. */
-enum fg_status fg_cuda_record(struct fg_cuda *cuda, const struct fg_cuda_program *p,
-                              struct fg_cuda_recording *r, const struct fg_memory *memory,
-                              struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_record(struct fg_cuda *cuda, const struct fg_cuda_program *p,
+                                          struct fg_cuda_recording *r, const struct fg_memory *memory,
+                                          struct fg_message *message);
 /* How often a graph copies memory, and the last node that does. */
-enum fg_status fg_cuda_find_copies(cudaGraph_t graph, uint32_t *copies, cudaGraphNode_t *node,
-                                   struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_find_copies(cudaGraph_t graph, uint32_t *copies, cudaGraphNode_t *node,
+                                               struct fg_message *message);
 /* The graph copies the frame from where it is now. */
-enum fg_status fg_cuda_recording_aim(const struct fg_cuda_program *p, struct fg_cuda_recording *r,
-                                     const struct fg_memory *memory, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_recording_aim(const struct fg_cuda_program *p, struct fg_cuda_recording *r,
+                                                 const struct fg_memory *memory, struct fg_message *message);
 
 /* Prepare, forget, submit, poll of the table (run.c). */
-enum fg_status fg_cuda_prepare(struct fg_backend *backend, const struct fg_program *program,
-                               const struct fg_memory *memory, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_prepare(struct fg_backend *backend, const struct fg_program *program,
+                                           const struct fg_memory *memory, struct fg_message *message);
 void fg_cuda_forget(struct fg_backend *backend, const struct fg_program *program);
-enum fg_status fg_cuda_submit(struct fg_backend *backend, const struct fg_program *program,
-                              const struct fg_memory *memory, struct fg_message *message);
-enum fg_status fg_cuda_poll(struct fg_backend *backend, int64_t deadline_ns, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_submit(struct fg_backend *backend, const struct fg_program *program,
+                                          const struct fg_memory *memory, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_cuda_poll(struct fg_backend *backend, int64_t deadline_ns,
+                                        struct fg_message *message);
 
 #endif

@@ -1,4 +1,7 @@
-/* What the CUDA backend's own files share. */
+/* What the CUDA backend's own files share.
+ *
+ * Errors: FG_DEVICE_LOST where a launch or copy fails. Owner: the caller, of tensors and memory. Thread: the
+ * one that submits. NULL: an argument may be NULL only where this says so; a message may. */
 #ifndef FG_KERNELS_CUDA_HOST_CUDA_H
 #define FG_KERNELS_CUDA_HOST_CUDA_H
 
@@ -20,21 +23,22 @@ cudaStream_t fg_cuda_stream(struct fg_backend *backend, const struct fg_step *st
 /* cudaSuccess where the calling thread's device can run the kernels (code.cu). */
 cudaError_t fg_cuda_find_code(void);
 
-/* Bytes of a RESIZE's frame, which it copies to the beginning of its workspace: to the end of the last row, which may be
- * the memory's too. */
+/* Bytes of a RESIZE's frame, which it copies to the beginning of its workspace: to the end of the last row,
+ * which may be the memory's too. */
 size_t fg_cuda_frame_bytes(const struct fg_step *step);
 
-/* Before the gradients of a CONV or DECONV by its operands (conv_tail.cu): passes d_out through the ReLU, gives the
- * residual's gradient and sums the bias's. gradient: afterwards what the convolution's own gradients are taken of, d_out
- * or a place in scratch. */
+/* Before the gradients of a CONV or DECONV by its operands (conv_tail.cu): passes d_out through the ReLU,
+ * gives the residual's gradient and sums the bias's. gradient: afterwards what the convolution's own
+ * gradients are taken of, d_out or a place in scratch. */
 size_t fg_cuda_conv_tail_scratch(const struct fg_step *step);
-enum fg_status fg_cuda_conv_tail(const struct fg_cuda_call *call, void *scratch, void **gradient);
+FG_MUST_USE enum fg_status fg_cuda_conv_tail(const struct fg_cuda_call *call, void *scratch, void **gradient);
 
-/* The ReLU of a float16 CONV or DECONV where no engine has one that keeps NaN (relu.cu): of its output y, in place. */
-enum fg_status fg_cuda_relu(const struct fg_cuda_call *call, void *y);
+/* The ReLU of a float16 CONV or DECONV where no engine has one that keeps NaN (relu.cu): of its output y, in
+ * place. */
+FG_MUST_USE enum fg_status fg_cuda_relu(const struct fg_cuda_call *call, void *y);
 
-/* Operators that cuDNN has not. Values are float32, or float16 where an operator's inference needs it; backward is
- * float32. */
+/* Operators that cuDNN has not. Values are float32, or float16 where an operator's inference needs it;
+ * backward is float32. */
 extern const struct fg_kernel fg_cuda_resize, fg_cuda_normalise, fg_cuda_batch_norm, fg_cuda_max_pool,
     fg_cuda_concat, fg_cuda_sru, fg_cuda_cru, fg_cuda_simam, fg_cuda_mask, fg_cuda_cosine, fg_cuda_distill,
     fg_cuda_anomaly_map, fg_cuda_adam;

@@ -1,5 +1,5 @@
-/* Several GPUs that train together: NCCL takes the mean of their gradients. It is looked for when a group is opened, so that
- * who has one GPU needs none. */
+/* Several GPUs that train together: NCCL takes the mean of their gradients. It is looked for when a group is
+ * opened, so that who has one GPU needs none. */
 #include "kernels/cuda/host/group.h"
 
 #ifdef FG_NCCL

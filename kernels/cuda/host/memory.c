@@ -10,8 +10,8 @@ static void free_block(void *memory, enum fg_store store) {
         cudaFree(memory);
 }
 
-/* cudaMemset, and cudaMemcpy from pageable memory, may return before the device has done it, and our streams do not wait
- * for the default one, where it is done. */
+/* cudaMemset, and cudaMemcpy from pageable memory, may return before the device has done it, and our streams
+ * do not wait for the default one, where it is done. */
 static cudaError_t settle(cudaError_t error) {
     return error == cudaSuccess ? cudaStreamSynchronize(NULL) : error;
 }
@@ -21,7 +21,7 @@ enum fg_status fg_cuda_fill(void *memory, int byte, size_t bytes, struct fg_mess
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "clearing memory", message);
 }
 
-/* Of the host: pinned, and mapped at the same address. */
+/* Takes memory of the host, pinned and mapped at the same address. */
 static enum fg_status take_block(enum fg_store store, size_t bytes, void **block,
                                  struct fg_message *message) {
     const bool host = store == FG_STORE_HOST;
@@ -77,7 +77,7 @@ enum fg_status fg_cuda_reserve(struct fg_backend *backend, enum fg_store store, 
 
 void fg_cuda_release(struct fg_backend *backend, void *block) {
     struct fg_cuda *cuda = (struct fg_cuda *)backend;
-    fg_cuda_use(cuda, NULL);
+    fg_ignore(fg_cuda_use(cuda, NULL)); /* a lost device keeps its memory, and nothing can be done */
     pthread_mutex_lock(&cuda->mutex);
     for (int i = 0; i < FG_CUDA_BLOCKS; i++)
         if (cuda->block[i].memory == block && block) {

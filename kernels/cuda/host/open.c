@@ -49,8 +49,9 @@ enum fg_status fg_cuda_use(const struct fg_cuda *cuda, struct fg_message *messag
 
 static void close_cuda(struct fg_backend *backend) {
     struct fg_cuda *cuda = (struct fg_cuda *)backend;
-    fg_cuda_use(cuda, NULL);
-    fg_cuda_poll(backend, INT64_MAX, NULL);
+    /* Whatever became of the last run and of the device, all is given back. */
+    fg_ignore(fg_cuda_use(cuda, NULL));
+    fg_ignore(fg_cuda_poll(backend, INT64_MAX, NULL));
     fg_cuda_group_leave(cuda);
     while (cuda->programs)
         fg_cuda_forget(backend, cuda->programs->program);
@@ -108,8 +109,8 @@ static void first_line(const char *path, char *line, size_t size) {
     fclose(file);
 }
 
-/* The driver's own version and a space: the number behind the names in "NVRM version: NVIDIA UNIX ... 580.65.06 ..."; "" where
- * it is not known. */
+/* The driver's own version and a space: the number behind the names in "NVRM version: NVIDIA UNIX ...
+ * 580.65.06 ..."; "" where it is not known. */
 static void driver_version(char *version, size_t size) {
     char line[256], *word = line;
     first_line("/proc/driver/nvidia/version", line, sizeof line);
@@ -121,7 +122,7 @@ static void driver_version(char *version, size_t size) {
         }
 }
 
-/* Of the host, for what it does beside the device. */
+/* Counts processors of the host, for what it does beside the device. */
 static uint32_t processors(void) {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) ? 1 : (uint32_t)CPU_COUNT(&set);
@@ -175,7 +176,7 @@ enum fg_status fg_cuda_open(const struct fg_cuda_settings *settings, struct fg_b
     const cudaError_t error = cudaGetDeviceCount(&count);
     if (error != cudaSuccess || count <= settings->device)
         return fg_fail(message, FG_ENVIRONMENT, "%s",
-                       error == cudaSuccess ? "there are not so many GPUs" : cudaGetErrorString(error));
+                       error == cudaSuccess ? "there are fewer GPUs" : cudaGetErrorString(error));
     struct fg_cuda *cuda = calloc(1, sizeof *cuda);
     if (!cuda)
         return fg_fail(message, FG_ENVIRONMENT, "no memory for the CUDA backend");

@@ -85,8 +85,8 @@ enum fg_status fg_cuda_find_copies(cudaGraph_t graph, uint32_t *copies, cudaGrap
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "a graph's nodes", message);
 }
 
-/* The node that copies the frame: RESIZE records one. Were there another, aiming it anew could leave a part to be judged by
- * the last one's frame; no engine of cuDNN that copies is chosen. */
+/* The node that copies the frame: RESIZE records one. Were there another, aiming it anew could leave a part
+ * to be judged by the last one's frame; no engine of cuDNN that copies is chosen. */
 static enum fg_status find_copy(struct fg_cuda_recording *r, struct fg_message *message) {
     uint32_t copies;
     enum fg_status status = fg_cuda_find_copies(r->graph, &copies, &r->copy, message);

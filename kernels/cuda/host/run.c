@@ -7,8 +7,8 @@
 #include "kernels/cuda/host/cuda.h"
 #include "runtime/base/clock.h"
 
-#define SPIN_NS (3 * FG_MS)  /* a run is looked for without a pause so long, */
-#define PAUSE_NS (50 * 1000) /* then with pauses */
+#define SPIN_NS (3 * FG_MS)  /* a run's end is looked for without a pause for this long */
+#define PAUSE_NS (50 * 1000) /* after that, between looks */
 
 cudaStream_t fg_cuda_stream(struct fg_backend *backend, const struct fg_step *step) {
     return ((struct fg_cuda *)backend)->stream[step->lane];
@@ -90,8 +90,9 @@ void fg_cuda_forget(struct fg_backend *backend, const struct fg_program *program
     struct fg_cuda_program *p = *link;
     if (!p)
         return;
-    /* A run whose end was not seen may still be under way, in memory that is about to be given back. */
-    fg_cuda_use(cuda, NULL);
+    /* A run whose end was not seen may still be under way, in memory that is about to be given back;
+     * on a lost device none is. */
+    fg_ignore(fg_cuda_use(cuda, NULL));
     cudaStreamSynchronize(cuda->stream[0]);
     *link = p->next;
     free_program(p);
@@ -151,8 +152,9 @@ enum fg_status fg_cuda_queue_steps(struct fg_cuda *cuda, const struct fg_cuda_pr
 
 /* ---- Submit and poll ---- */
 
-/* The first run for a shape of frames goes step by step, so that what a kernel's first launch loads is not loaded inside a
- * capture, which might not bear it; the second is captured; from then on the graph is replayed. */
+/* The first run for a shape of frames goes step by step, so that what a kernel's first launch loads is not
+ * loaded inside a capture, which might not bear it; the second is captured; from then on the graph is
+ * replayed. */
 static enum fg_status start(struct fg_cuda *cuda, struct fg_cuda_program *p, struct fg_cuda_recording *r,
                             const struct fg_memory *memory, struct fg_message *message) {
     if (!r->used)

@@ -1,4 +1,5 @@
-/* ADAM over all trained parameters in one launch (network.md section 7; equation 14's l2 is added to the gradient). */
+/* ADAM over all trained parameters in one launch (runtime/network/network.h, section 7; equation 14's l2 is
+ * added to the gradient). */
 #include "kernels/cuda/operators/device.cuh"
 
 struct schedule {
@@ -14,9 +15,9 @@ __global__ static void update(size_t count, size_t decayed, const struct schedul
     const float rate = s.rate, first = s.first, second = s.second, l2 = s.l2;
     for (size_t i = fg_thread(); i < count; i += fg_threads()) {
         const float slope = g[i] + 2 * (i < decayed ? l2 : 0) * theta[i];
-        m[i] = 0.9f * m[i] + 0.1f * slope;
-        v[i] = 0.999f * v[i] + 0.001f * slope * slope;
-        theta[i] -= rate * (m[i] * first) / (sqrtf(v[i] * second) + 1e-8f);
+        m[i] = (float)FG_ADAM_FIRST * m[i] + (float)(1 - FG_ADAM_FIRST) * slope;
+        v[i] = (float)FG_ADAM_SECOND * v[i] + (float)(1 - FG_ADAM_SECOND) * slope * slope;
+        theta[i] -= rate * (m[i] * first) / (sqrtf(v[i] * second) + (float)FG_ADAM_EPSILON);
     }
 }
 

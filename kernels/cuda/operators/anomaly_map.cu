@@ -1,5 +1,5 @@
-/* ANOMALY_MAP (network.md section 6): level maps resized and summed, blurred, and their largest value. One block a row:
- * its sum lies in shared memory with mirrored ends. */
+/* ANOMALY_MAP (runtime/network/network.h, section 6): level maps resized and summed, blurred, and their
+ * largest value. One block a row: its sum lies in shared memory with mirrored ends. */
 #include "kernels/cuda/operators/device.cuh"
 
 #define RADIUS FG_BLUR_RADIUS
@@ -7,7 +7,7 @@
 #define MOST_WIDTH 1024
 
 struct level {
-    const float *values; /* NULL: not used */
+    const float *values; /* {n, h, w, 1}; NULL: not used */
     int h, w;
 };
 
@@ -20,7 +20,7 @@ struct anomaly {
 /* Where an output place lies between two places of a level map, corners aligned. */
 struct between {
     int first, second;
-    float share; /* of the second */
+    float share; /* what the second one weighs */
 };
 
 __device__ static struct between locate(int i, int out, int in) {

@@ -1,12 +1,12 @@
 /* BATCH_NORM: training's batch norm with the residual and ReLU behind it.
  *
- * One kernel sums each chunk of rows, one merges the chunks, one applies. A chunk's spread is measured about its own mean,
- * and the chunks' means about the first one's, so that a large mean costs no digits. */
+ * One kernel sums each chunk of rows, one merges the chunks, one applies. A chunk's spread is measured about
+ * its own mean, and the chunks' means about the first one's, so that a large mean costs no digits. */
 #include "kernels/cuda/operators/channels.cuh"
 
-/* Of the batch, and what the steps before it leave. */
+/* Statistics of the batch, and what the kernels before leave for the next. */
 struct norm {
-    const float *gamma, *beta, *mean, *inverse;
+    const float *gamma, *beta, *mean, *inverse; /* [c] each */
 };
 
 /* first[chunk][channel]: mean; second: sum of squared distances from it. */

@@ -1,5 +1,6 @@
-/* Sums of each channel over all rows (positions of all images). A block is 32 channels by 8 rows, so that a warp reads 32
- * neighbouring channels. One kernel sums each chunk of rows, a second adds the chunks: always in the same order. */
+/* Sums of each channel over all rows (positions of all images). A block is 32 channels by 8 rows, so that a
+ * warp reads 32 neighbouring channels. One kernel sums each chunk of rows, a second adds the chunks: always
+ * in the same order. */
 #ifndef FG_KERNELS_CUDA_OPERATORS_CHANNELS_CUH
 #define FG_KERNELS_CUDA_OPERATORS_CHANNELS_CUH
 
@@ -20,8 +21,8 @@ __device__ static inline int fg_lane() {
     return (int)threadIdx.x % FG_CHANNELS;
 }
 
-/* The sum over the block's rows of each channel's value; the same in every row. Ends with all threads past their
- * reading. */
+/* The sum over the block's rows of each channel's value; the same in every row. Ends with all threads past
+ * their reading. */
 __device__ static inline float fg_sum_rows(float value) {
     __shared__ float rows[FG_ROWS][FG_CHANNELS];
     rows[fg_row()][fg_lane()] = value;
@@ -78,7 +79,8 @@ __device__ static inline void fg_leave(struct fg_rows r, float value, float *val
         values[(size_t)blockIdx.y * r.c + fg_channel()] = value;
 }
 
-/* The sum over the chunks of what was left there; the same in every row. Ends with all threads past their reading. */
+/* The sum over the chunks of what was left there; the same in every row. Ends with all threads past their
+ * reading. */
 __device__ static inline float fg_sum_chunks(struct fg_rows r, const float *values) {
     float sum = 0;
     for (int i = fg_row(); fg_channel() < r.c && i < r.chunks; i += FG_ROWS)

@@ -2,7 +2,7 @@
 #include "kernels/cuda/operators/device.cuh"
 
 struct parts {
-    unsigned count, channels;      /* of the whole */
+    unsigned count, channels;      /* values and channels that the whole has */
     unsigned part[FG_MAX_IN];      /* channels of each; 0 where there is none */
     unsigned begin[FG_MAX_IN + 1]; /* first channel of each in the whole, and the end */
 };

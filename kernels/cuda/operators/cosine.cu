@@ -1,5 +1,6 @@
-/* COSINE and DISTILL (network.md section 6; the paper's equations 12 and 13): the distance between what the teacher saw
- * and what the student made of it. A warp sums one position; a second kernel adds an image's positions. */
+/* COSINE and DISTILL (runtime/network/network.h, section 6; the paper's equations 12 and 13): the distance
+ * between what the teacher saw and what the student made of it. A warp sums one position; a second kernel
+ * adds an image's positions. */
 #include "kernels/cuda/operators/device.cuh"
 
 struct vectors {
@@ -67,7 +68,7 @@ __global__ static void sum_vectors(struct vectors v, const float *e, const float
     }
 }
 
-/* Of a whole image. One block an image. */
+/* Sums over a whole image. One block an image. */
 __device__ static struct sums sum_image(struct vectors v, const struct sums *each) {
     struct sums all = {0, 0, 0};
     for (unsigned p = threadIdx.x; p < v.positions; p += blockDim.x) {

@@ -1,10 +1,10 @@
-/* CRU's fusion (network.md section 3; the paper's equations 6 to 8): two maps weighed per channel by the softmax of their
- * spatial means. A block's channels lie in P or in L, which is Y2 there. */
+/* CRU's fusion (runtime/network/network.h, section 3; the paper's equations 6 to 8): two maps weighed per
+ * channel by the softmax of their spatial means. A block's channels lie in P or in L, which is Y2 there. */
 #include "kernels/cuda/operators/slices.cuh"
 
 struct fusion {
     int positions, c, split; /* split: channels of P, 3/4 of c */
-    unsigned slices;         /* of P; those of L follow */
+    unsigned slices;         /* that P has; those of L follow */
 };
 
 /* The thread's channel in tensors of c channels, and in P or L; inside: there is one. */

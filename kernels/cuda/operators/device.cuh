@@ -1,7 +1,7 @@
 /* What every .cu shares: values read as float whatever their type, sums over a warp and a block, launching.
  *
- * Sums are taken in a fixed order, so that the same input gives the same bits. A block is 1 to 32 whole warps and every
- * thread of it reaches every barrier and shuffle. */
+ * Sums are taken in a fixed order, so that the same input gives the same bits. A block is 1 to 32 whole warps
+ * and every thread of it reaches every barrier and shuffle. */
 #ifndef FG_KERNELS_CUDA_OPERATORS_DEVICE_CUH
 #define FG_KERNELS_CUDA_OPERATORS_DEVICE_CUH
 
@@ -38,8 +38,8 @@ __device__ static inline float fg_sigmoid(float x) {
     return 1 / (1 + expf(-x));
 }
 
-/* The thread's number in the grid, and the grid's threads: loops go from one by the other. Values are counted in 32 bits
- * (fg_is_value), because GPUs divide by 64 slowly. */
+/* The thread's number in the grid, and the grid's threads: loops go from one by the other. Values are counted
+ * in 32 bits (fg_is_value), because GPUs divide by 64 slowly. */
 __device__ static inline unsigned fg_thread() {
     return blockIdx.x * blockDim.x + threadIdx.x;
 }
@@ -67,14 +67,14 @@ __device__ static inline float fg_block_sum(float value) {
     return value;
 }
 
-/* Blocks for so many items, one a thread; loops take the rest of very many. */
+/* Blocks for this number of items, one a thread; where they are very many, loops take the rest. */
 static inline dim3 fg_blocks(size_t items, size_t threads = FG_BLOCK) {
     const size_t blocks = (items + threads - 1) / threads;
     return dim3((unsigned)(blocks < 1 ? 1 : blocks > 65535 ? 65535 : blocks));
 }
 
-/* The same of each image, where a block begins by reading over the bus what the host has written: no more than a large
- * GPU runs at once, so that the bus is waited for once. */
+/* The same of each image, where a block begins by reading over the bus what the host has written: no more
+ * than a large GPU runs at once, so that the bus is waited for once. */
 static inline dim3 fg_reader_blocks(size_t items, unsigned images, size_t threads = FG_BLOCK) {
     const unsigned blocks = fg_blocks(items, threads).x, most = 1024 / images;
     return dim3(blocks < most ? blocks : most, images);
@@ -108,7 +108,7 @@ static inline void *fg_workspace(const struct fg_cuda_call *call) {
 #define FG_BY_TYPE(tensor, run, ...)                                                                         \
     ((tensor)->dtype == FG_F16 ? run<__half>(__VA_ARGS__) : run<float>(__VA_ARGS__))
 
-/* A loop over so many values ends before its counter, of 32 bits, begins again. */
+/* Whether a loop over this number of values ends before its counter of 32 bits begins again. */
 static inline bool fg_is_counted(size_t values) {
     return values <= INT32_MAX;
 }

@@ -1,5 +1,5 @@
-/* MASK: hides positions of FMM's input (network.md sections 5 and 7). A block's positions are of one image; one warp a
- * position: its draw is made once. */
+/* MASK: hides positions of FMM's input (runtime/network/network.h, sections 5 and 7). A block's positions are
+ * of one image; one warp a position: its draw is made once. */
 #include "kernels/cuda/operators/device.cuh"
 
 #include "kernels/philox.h"

@@ -1,4 +1,5 @@
-/* MAX_POOL: 3x3, stride 2, padding 1. A NaN wins over every number. One thread a value, channels side by side. */
+/* MAX_POOL: 3x3, stride 2, padding 1. A NaN wins over every number. One thread a value, channels side by
+ * side. */
 #include "kernels/cuda/operators/device.cuh"
 
 struct pool {

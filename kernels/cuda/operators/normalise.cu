@@ -1,4 +1,5 @@
-/* NORMALISE: 8-bit RGB to the values that torchvision's backbones were trained on. A block's values are of one image. */
+/* NORMALISE: 8-bit RGB to the values that torchvision's backbones were trained on. A block's values are of
+ * one image. */
 #include "kernels/cuda/operators/device.cuh"
 
 template <typename T>
@@ -11,8 +12,8 @@ __global__ static void normalise(unsigned size, const uint8_t *in, const struct 
     out += (size_t)blockIdx.y * size;
     for (unsigned i = fg_thread(); i < size; i += fg_threads()) {
         const unsigned k = i % 3;
-        const float mean = k == 0 ? 0.485f : k == 1 ? 0.456f : 0.406f;
-        const float deviation = k == 0 ? 0.229f : k == 1 ? 0.224f : 0.225f;
+        const float mean = k == 0 ? FG_MEAN_RED : k == 1 ? FG_MEAN_GREEN : FG_MEAN_BLUE;
+        const float deviation = k == 0 ? FG_DEVIATION_RED : k == 1 ? FG_DEVIATION_GREEN : FG_DEVIATION_BLUE;
         fg_store(out + i, ((float)in[i] / 255.0f - mean) / deviation);
     }
 }

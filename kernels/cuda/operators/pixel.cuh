@@ -1,5 +1,6 @@
-/* One channel of one row of a frame, in the camera's own format, as kernels/step.h defines what it shows: readers that
- * the horizontal pass of RESIZE is compiled with. A reader is made for image, row and channel; at gives 0 to 255. */
+/* One channel of one row of a frame, in the camera's own format, as kernels/step.h defines what it shows:
+ * readers that the horizontal pass of RESIZE is compiled with. A reader is made for image, row and channel;
+ * at gives 0 to 255. */
 #ifndef FG_KERNELS_CUDA_OPERATORS_PIXEL_CUH
 #define FG_KERNELS_CUDA_OPERATORS_PIXEL_CUH
 

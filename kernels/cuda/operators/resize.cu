@@ -1,14 +1,15 @@
-/* RESIZE: Pillow's antialiased BILINEAR with its own integer arithmetic, bit-exact with the CPU's: coefficients of 22
- * fractional bits, made on the device in double; a horizontal pass rounded to 8 bits, then a vertical one. The horizontal
- * one reads the region of the frame in the camera's own format. The frame is read once from the host, into the workspace.
- * A rotation costs no pass of its own: a mirrored side has its weights in reverse, and where rows become columns the
- * horizontal pass sums rows of the frame.
+/* RESIZE: Pillow's antialiased BILINEAR with its own integer arithmetic, bit-exact with the CPU's:
+ * coefficients of 22 fractional bits, made on the device in double; a horizontal pass rounded to 8 bits, then
+ * a vertical one. The horizontal one reads the region of the frame in the camera's own format. The frame is
+ * read once from the host, into the workspace. A rotation costs no pass of its own: a mirrored side has its
+ * weights in reverse, and where rows become columns the horizontal pass sums rows of the frame.
  *
- * A product and a sum must round twice, as they do on the CPU, so products of doubles are __dmul_rn, which nvcc never
- * joins to a sum; tests/cuda/check_contraction.py looks whether the PTX has such an instruction. */
+ * A product and a sum must round twice, as they do on the CPU, so products of doubles are __dmul_rn, which
+ * nvcc never joins to a sum; tests/cuda/check_contraction.py looks whether the PTX has such an instruction.
+ */
 #include "kernels/cuda/operators/pixel.cuh"
 
-#define PRECISION 22                /* bits of a weight behind the point */
+#define PRECISION FG_RESIZE_BITS
 #define HALF (1 << (PRECISION - 1)) /* rounds a sum */
 
 /* The weights of one side of the picture, out places long, over a side of the region, in places long. */
@@ -24,8 +25,8 @@ __device__ static double triangle(double x) {
     return x < 1 ? 1 - x : 0;
 }
 
-/* Of both sides at once; not of one whose f.count is NULL. A block is one warp, as many GPUs have no more than two double
- * units in a multiprocessor. */
+/* Makes the weights of both sides at once, but not of one whose f.count is NULL. A block is one warp, as many
+ * GPUs have no more than two double units in a multiprocessor. */
 __global__ static void __launch_bounds__(FG_WARP) make_filters(struct filter columns, struct filter rows) {
     const struct filter f = blockIdx.y == 0 ? columns : rows;
     const double scale = (double)f.in / f.out, stretch = scale < 1 ? 1 : scale;
@@ -50,8 +51,8 @@ __device__ static uint8_t clip(int sum) {
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-/* Regions {n, r.height, r.width, c} of frames to {n, r.height, f.out, c}. One thread a value. f.count NULL: the width is
- * kept. */
+/* Regions {n, r.height, r.width, c} of frames to {n, r.height, f.out, c}. One thread a value. f.count NULL:
+ * the width is kept. */
 template <class Reader>
 __global__ static void across(struct fg_picture p, struct fg_region r, int n, struct filter f, uint8_t *out) {
     const unsigned count = (unsigned)(n * r.height * f.out * p.c);
@@ -108,10 +109,10 @@ static first_kernel *first_of(const struct fg_step *step) {
 
 /* What the first pass leaves, or regions of frames that need none. */
 struct middle {
-    const uint8_t *values;
-    size_t image, along,
-        beside; /* bytes from image to image, and from a value to the next below it and beside it */
-    int w, c;   /* w: of the picture */
+    const uint8_t *values; /* n images of w columns of c values */
+    size_t image;          /* bytes from image to image */
+    size_t along, beside;  /* bytes from a value to the next below it, and beside it */
+    int w, c;
 };
 
 /* To {n, f.out, w, 3}; grey three times. f.count NULL: the height is kept. */
@@ -159,8 +160,8 @@ size_t fg_cuda_frame_bytes(const struct fg_step *step) {
     return (size_t)(in->n - 1) * image + fg_pixel_span(step->format, in->w, in->h, step->pitch);
 }
 
-/* The frame, both filters and the picture between the passes: enough for any format, region and rotation, which may change
- * with the frame. */
+/* The frame, both filters and the picture between the passes: enough for any format, region and rotation,
+ * which may change with the frame. */
 static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *in = step->in[0], *out = step->out[0];

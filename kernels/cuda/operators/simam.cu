@@ -1,4 +1,5 @@
-/* SIMAM (network.md section 3; the paper's equation 9): attention from each value's distance to its channel's mean. */
+/* SIMAM (runtime/network/network.h, section 3; the paper's equation 9): attention from each value's distance
+ * to its channel's mean. */
 #include "kernels/cuda/operators/slices.cuh"
 
 struct maps {
@@ -7,7 +8,7 @@ struct maps {
 
 /* Where the thread's channel lies, and whether there is one: blocks at the end have some to spare. */
 struct place {
-    size_t at; /* of the image's first position */
+    size_t at; /* where the image's first position is */
     int row;
     bool inside;
 };
@@ -45,8 +46,8 @@ __global__ static void __launch_bounds__(FG_SLICE_BLOCK) attend(struct maps m, c
     }
 }
 
-/* With q_j = g_j x_j s_j (1 - s_j) and d_j = (x_j - mean)^2, the exponent's derivative by x_i has three parts: x_i's own
- * distance, the mean, and the variance. */
+/* With q_j = g_j x_j s_j (1 - s_j) and d_j = (x_j - mean)^2, the exponent's derivative by x_i has three
+ * parts: x_i's own distance, the mean, and the variance. */
 __global__ static void __launch_bounds__(FG_SLICE_BLOCK)
     attend_back(struct maps m, const float *x, const float *g, float *d_x, bool add) {
     const struct place p = place_of(m);

@@ -1,6 +1,6 @@
-/* Blocks over one image's map, for what needs a channel's sums over all positions before it writes any. A block is 8
- * channels, whose float32 values are as many bytes as memory gives at once (32), by 64 rows of positions: so even one image
- * of few channels makes many blocks. */
+/* Blocks over one image's map, for what needs a channel's sums over all positions before it writes any. A
+ * block is 8 channels, whose float32 values are as many bytes as memory gives at once (32), by 64 rows of
+ * positions: so even one image of few channels makes many blocks. */
 #ifndef FG_KERNELS_CUDA_OPERATORS_SLICES_CUH
 #define FG_KERNELS_CUDA_OPERATORS_SLICES_CUH
 
@@ -21,8 +21,8 @@ __device__ static inline int fg_slice_lane() {
     return (int)threadIdx.x % FG_SLICE;
 }
 
-/* The sum over the block's rows of each channel's value; the same in every row. Ends with all threads past their
- * reading. */
+/* The sum over the block's rows of each channel's value; the same in every row. Ends with all threads past
+ * their reading. */
 __device__ static inline float fg_sum_slice(float value) {
     __shared__ float warps[FG_SLICE_BLOCK / FG_WARP][FG_SLICE];
     const int warp = (int)threadIdx.x / FG_WARP, lane = (int)threadIdx.x % FG_WARP;

@@ -1,5 +1,6 @@
-/* SRU (network.md section 3; the paper's equations 2 to 5): group norm, gate, and the two halves crossed over. One block a
- * group of one image and the group of the other half that it is crossed with. */
+/* SRU (runtime/network/network.h, section 3; the paper's equations 2 to 5): group norm, gate, and the two
+ * halves crossed over. One block a group of one image and the group of the other half that it is crossed
+ * with. */
 #include "kernels/cuda/operators/device.cuh"
 
 #define GROUPS FG_GROUP_NORM_GROUPS
@@ -9,7 +10,7 @@
 struct gates {
     int positions, c, half, size; /* size: channels of a group */
     bool soft;
-    const float *gamma, *beta;
+    const float *gamma, *beta; /* [c] */
 };
 
 /* The block's image and its group of the first half. */
@@ -22,7 +23,7 @@ __device__ static struct place place_of(struct gates s) {
     return {(size_t)(blockIdx.x / PAIRS) * s.positions, (int)(blockIdx.x % PAIRS) * s.size};
 }
 
-/* Of one group of one image; the same in every thread. */
+/* What one group of one image has; the same in every thread. */
 struct norm {
     float mean, inverse;
 };
@@ -95,16 +96,18 @@ struct group_sums {
 };
 
 struct gradient {
-    const float *x, *d_upper, *d_lower;
-    struct channel_sums *channels; /* [image][channel], where the gate is soft */
-    struct group_sums *groups;     /* [image][group] */
+    const float *x;                 /* {n, positions, c} */
+    const float *d_upper, *d_lower; /* {n, positions, half} */
+    struct channel_sums *channels;  /* [image][channel], where the gate is soft */
+    struct group_sums *groups;      /* [image][group] */
 };
 
-/* One block a group of one image: its first row and channel, and the gradients of the outputs that X1 and X2 go to. */
+/* One block a group of one image: its first row and channel, and the gradients of the outputs that X1 and X2
+ * go to. */
 struct group_place {
     size_t rows;
     int begin;
-    const float *own, *other;
+    const float *own, *other; /* {n, positions, half} */
 };
 
 __device__ static struct group_place group_of(struct gates s, struct gradient d) {
@@ -180,7 +183,8 @@ __global__ static void __launch_bounds__(FG_BLOCK)
     }
 }
 
-/* w_c = gamma_c / sum of gamma: every gamma has a part in every w. The hard gate passes nothing: zeros. One block. */
+/* w_c = gamma_c / sum of gamma: every gamma has a part in every w. The hard gate passes nothing: zeros. One
+ * block. */
 __global__ static void __launch_bounds__(FG_BLOCK)
     give_parameters(struct gates s, int images, const struct channel_sums *sums, float *d_gamma,
                     float *d_beta) {

@@ -1,5 +1,6 @@
-/* Stands in for the CUDA runtime's header where .cu files are compiled as C++ to run on the CPU: the language of
- * device code, and the few calls that kernels/cuda makes beside it. What a kernel may do is in emulator.h. */
+/* Stands in for the CUDA runtime's header where .cu files are compiled as C++ to run on the CPU: the language
+ * of device code, and the few calls that kernels/cuda makes beside it. What a kernel may do is in emulator.h.
+ */
 #ifndef FG_TESTS_CUDA_INCLUDE_CUDA_RUNTIME_H
 #define FG_TESTS_CUDA_INCLUDE_CUDA_RUNTIME_H
 
@@ -69,8 +70,8 @@ C fg_emulator_copy(K kernel, void **arguments, std::index_sequence<I...>) {
     return {kernel, values(*static_cast<std::tuple_element_t<I, values> *>(arguments[I])...)};
 }
 
-/* CUDA C++ Programming Guide, technical specifications: a block has at most 1024 threads, a grid at most 65535 blocks
- * in y and z. The arguments are copied. */
+/* CUDA C++ Programming Guide, technical specifications: a block has at most 1024 threads, a grid at most
+ * 65535 blocks in y and z. The arguments are copied. */
 template <typename... A>
 cudaError_t cudaLaunchKernel(void (*kernel)(A...), dim3 grid, dim3 block, void **arguments, size_t shared,
                              cudaStream_t stream) {

@@ -289,8 +289,8 @@ static struct fg_frame cut(const struct fg_frame *frame, uint8_t *out) {
     return seen;
 }
 
-/* Judged through the region, a part has the score to the bit, and the box brought to the frame, of the picture that was cut
- * and rotated beforehand. */
+/* Judged through the region, a part has the score to the bit, and the box brought to the frame, of the
+ * picture that was cut and rotated beforehand. */
 static void test_views(void **state) {
     (void)state;
     write_bundle(1, 0, 2, any_size);
@@ -435,7 +435,8 @@ static void test_box(void **state) {
     assert_true(box.x <= 2 && box.x + box.w >= 5 && box.y <= 1 && box.y + box.h >= 4);
     box = fg_defect_find(map, 8, 16, 3, &frame, scratch);
     assert_true(box.x == 0 && box.w == 0 && box.area == 0);
-    /* The same map of a region at 100, 50, seen in each rotation: the defect is near another corner each time. */
+    /* The same map of a region at 100, 50, seen in each rotation: the defect is near another corner each
+     * time. */
     static const struct {
         int32_t rotation, width, height;
         struct fg_box box;

@@ -1,4 +1,5 @@
-/* The description against the figures of network.md section 9 and the shapes of sections 2 to 5. */
+/* The description against the figures of runtime/network/network.h, section 9 and the shapes of sections 2 to
+ * 5. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
-/* A network that outgrows one of its lists, or the room of a name, is refused with a sentence, with asserts and without. The
- * builder is compiled here once more with less room, because no network of today needs all of it. */
+/* A network that outgrows one of its lists, or the room of a name, is refused with a sentence, with asserts
+ * and without. The builder is compiled here once more with less room, because no network of today needs all
+ * of it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

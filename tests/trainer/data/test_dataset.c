@@ -98,7 +98,7 @@ static struct fg_dataset read_folder(const char *name, uint32_t threads, uint64_
     return set;
 }
 
-/* Two of the sizes are named in network.md; of the others none may be nearer. */
+/* Two of the sizes are named in runtime/network/network.h; of the others none may be nearer. */
 static void test_size(void **state) {
     (void)state;
     static const double aspects[] = {1, 500.0 / 1270, 1270.0 / 500, 0.05, 20, 4.0 / 3, 1.6, 0.7};

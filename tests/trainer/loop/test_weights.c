@@ -46,7 +46,7 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* network.md section 7: std sqrt(2 / (n0 kh kw)), n0 the stored tensor's first dimension. */
+/* runtime/network/network.h, section 7: std sqrt(2 / (n0 kh kw)), n0 the stored tensor's first dimension. */
 static void test_draw(void **state) {
     (void)state;
     fg_weights_draw(&weights, 4, true);
