@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The length of the UTF-8 sequence that text begins with; 0 where there is none: a stray or missing byte,
- * a longer form than needed, a surrogate, or a number above U+10FFFF. Text ends with a 0, which ends a
- * sequence too. */
+/* Gives the length of the UTF-8 sequence that text begins with. It is 0 where there is no valid one: a stray
+ * or missing byte, a longer form than needed, a surrogate, or a number above U+10FFFF. Text ends with a 0,
+ * which ends a sequence too. */
 static size_t measure_sequence(const unsigned char *text) {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; /* that needs so long a sequence */
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; /* the least number for each length */
     const unsigned char first = *text;
     if (first < 0x80)
         return 1;

@@ -1,4 +1,4 @@
-/* Writes the log's lines: whether the journal reads them, and the time where it does not. */
+/* Writes the log's lines: with their priority where the journal reads them, else with the time. */
 #include "runtime/base/log.h"
 
 #include <poll.h>
@@ -14,7 +14,7 @@
 
 #include "runtime/base/clock.h"
 
-#define LINE 1024
+#define LINE_BYTES 1024 /* a longer line is cut */
 
 /* systemd gives the device and the inode of the journal's stream (systemd.exec(5)). They are compared,
  * because the variable is inherited by programs whose standard error goes elsewhere. */
@@ -28,7 +28,7 @@ static bool is_journal(void) {
     return !strcmp(stream, own);
 }
 
-/* The local time and a space; gives their length. */
+/* Writes the local time and a space; gives their length. */
 static size_t put_time(char *line, size_t size) {
     const int64_t unix_ms = fg_clock_unix_ms();
     const time_t seconds = (time_t)(unix_ms / 1000);
@@ -43,7 +43,7 @@ static size_t put_time(char *line, size_t size) {
 }
 
 void fg_log(enum fg_priority priority, const char *format, ...) {
-    char line[LINE];
+    char line[LINE_BYTES];
     const size_t begin =
         is_journal() ? (size_t)snprintf(line, sizeof line, "<%d>", priority) : put_time(line, sizeof line);
     va_list args;

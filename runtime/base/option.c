@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DESCRIPTION 256 /* bytes of what an option may be */
-#define COLUMNS 100     /* of help */
-#define LONGEST_NAME 32 /* that is compared for a hint */
+#define DESCRIPTION 256 /* bytes of the text that says what a value may be */
+#define COLUMNS 100     /* width of help's lines */
+#define LONGEST_NAME 32 /* bytes of the longest name that is compared for a hint */
 
 /* ---- What is allowed ---- */
 
-/* "a, b or c" of "a|b|c". */
+/* Writes "a, b or c" for "a|b|c". */
 static void join_words(const char *words, const char *last, char *text, size_t size) {
     size_t used = 0;
     for (const char *word = words; used < size;) {
@@ -33,7 +33,7 @@ static void join_words(const char *words, const char *last, char *text, size_t s
     }
 }
 
-/* "2 to 64"; whole numbers without an exponent. */
+/* Writes "a number from 2 to 64"; bounds that are whole have no exponent. */
 static void describe_range(const struct fg_option *option, const char *before, char *text, size_t size) {
     char bound[2][32];
     for (int i = 0; i < 2; i++) {
@@ -44,7 +44,7 @@ static void describe_range(const struct fg_option *option, const char *before, c
     snprintf(text, size, "%s from %s to %s", before, bound[0], bound[1]);
 }
 
-/* What stands behind "must be" in a message, and behind the sentence in help. */
+/* Writes what stands behind "must be" in a message, and behind the sentence in help. */
 static void describe_values(const struct fg_option *option, char text[DESCRIPTION]) {
     char words[DESCRIPTION - 64] = "";
     switch (option->kind) {
@@ -106,7 +106,7 @@ static bool put_address(const struct fg_option *option, char *to, const char *te
            put_text(option, to, text);
 }
 
-/* False, too, for what strtod alone would take: spaces, hexadecimal, infinity. */
+/* Refuses, too, what strtod alone would take: spaces, hexadecimal, infinity. */
 static bool read_number(const struct fg_option *option, const char *text, double *value) {
     char *end;
     *value = strtod(text, &end);
@@ -139,7 +139,7 @@ static bool put_bool(bool *to, const char *text) {
     return true;
 }
 
-/* The index of a word of length bytes; -1: there is no such word. */
+/* Gives the index of a word of length bytes; -1: there is no such word. */
 static int32_t find_word(const char *words, const char *text, size_t length) {
     for (int32_t i = 0;; i++) {
         const size_t has = strcspn(words, "|");
@@ -304,7 +304,7 @@ const struct fg_option *fg_options_find(const struct fg_options *options, const 
     return NULL;
 }
 
-/* How many letters are to be added, left out or changed to make one name of the other. */
+/* Counts the letters to add, leave out or change to make one name of the other. */
 static uint32_t count_changes(const char *a, size_t a_length, const char *b) {
     uint32_t row[LONGEST_NAME + 1];
     const size_t b_length = strlen(b);
@@ -324,7 +324,8 @@ static uint32_t count_changes(const char *a, size_t a_length, const char *b) {
     return row[b_length];
 }
 
-/* The option that was probably meant: one that begins so, or differs in one or two letters. NULL: none. */
+/* Finds the option that was probably meant: its name begins with these letters, or differs in one or two.
+ * NULL: none. */
 static const char *guess_name(const struct fg_options *options, const char *name, size_t length) {
     const char *best = NULL;
     uint32_t least = 3;
@@ -361,7 +362,7 @@ static enum fg_asked find_asked(int argc, char *const *argv) {
     return FG_ASKED_NOTHING;
 }
 
-/* Takes one option: text is "--name", "--name=value" or "-n"; next, the argument behind it, or NULL. */
+/* Takes one option. text: "--name", "--name=value" or "-n". next: the argument behind it, or NULL. */
 static enum fg_status take_option(const struct fg_options *options, const char *text, const char *next,
                                   void *values, bool *next_taken, struct fg_message *message) {
     const int dashes = text[1] == '-' ? 2 : 1;
@@ -446,7 +447,7 @@ static void print_wrapped(FILE *to, int column, const char *text) {
     fputc('\n', to);
 }
 
-/* Whether help says what the value may be: where a user could not know. */
+/* Says whether help names the allowed values: it does where a user could not know them. */
 static bool has_range(const struct fg_option *option) {
     switch (option->kind) {
     case FG_OPTION_SEED:
@@ -460,8 +461,8 @@ static bool has_range(const struct fg_option *option) {
     }
 }
 
-/* The table's rows, and behind them those of every program. */
-static const struct fg_option *row_of(const struct fg_options *options, size_t i) {
+/* Finds row i of help: the table's rows come first, then those of every program. */
+static const struct fg_option *find_row(const struct fg_options *options, size_t i) {
     static const struct fg_option common[] = {
         {"help", FG_OPTION_BOOL, .help = "prints this, as -h does"},
         {"version", FG_OPTION_BOOL, .help = "prints the version"},
@@ -473,11 +474,11 @@ void fg_options_help(const struct fg_options *options, FILE *to) {
     int column = 0;
     char text[1024], allowed[DESCRIPTION];
     for (size_t i = 0; i < options->count + 2; i++) {
-        const int width = write_label(row_of(options, i), text, sizeof text) + 2;
+        const int width = write_label(find_row(options, i), text, sizeof text) + 2;
         column = width > column ? width : column;
     }
     for (size_t i = 0; i < options->count + 2; i++) {
-        const struct fg_option *option = row_of(options, i);
+        const struct fg_option *option = find_row(options, i);
         write_label(option, text, sizeof text);
         fprintf(to, "%-*s", column, text);
         describe_values(option, allowed);

@@ -7,8 +7,8 @@
  *
  *     {"batch", FG_OPTION_NUMBER, offsetof(struct train, batch), "16", 2, 64, .value = "N", .help = "..."}
  *
- * Any thread, as long as no other uses the same values. Nothing is allocated; tables and texts stay the
- * caller's. No argument may be NULL but message. */
+ * Errors: FG_USAGE for a value that an option refuses. Owner: tables, texts and values stay the caller's.
+ * Thread: any, as long as no other uses the same values. NULL: a message may be. */
 #ifndef FG_RUNTIME_BASE_OPTION_H
 #define FG_RUNTIME_BASE_OPTION_H
 
@@ -33,15 +33,15 @@ enum fg_option_kind {
     FG_OPTION_SIZE,     /* auto, SIDE or HEIGHTxWIDTH: int32_t[2], height and width; auto is 0, 0 */
     FG_OPTION_REGION,   /* whole or X,Y,WIDTHxHEIGHT: uint32_t[4], x, y, width, height; whole is 0, 0, 0, 0 */
     FG_OPTION_PATHS,    /* at most max entries: char[max][size] and a uint32_t that counts them */
-    FG_OPTION_ADDRESSES, /* as PATHS */
+    FG_OPTION_ADDRESSES, /* numeric addresses, stored as PATHS */
 };
 
 #define FG_OPTION_SIDE 32 /* the sides of a SIZE are multiples of it */
 
 struct fg_option {
-    const char *name; /* one of one letter is written with one dash on a command line: -n */
+    const char *name; /* a name of one letter has one dash on a command line: -n */
     enum fg_option_kind kind;
-    size_t offset;        /* of the value, in the caller's struct; of a list's first entry */
+    size_t offset;        /* where the value, or a list's first entry, is in the caller's struct */
     const char *fallback; /* the default as it would be written; NULL: none, the value stays as it is */
     double min, max;      /* NUMBER, TENTH_MS (in ms), FLOAT, DOUBLE, SIZE: both are allowed; REGION: max */
     const char *words;    /* CHOICE, SET: "a|b|c", at most 32 */
@@ -62,7 +62,7 @@ struct fg_options {
 #define FG_OPTIONS(array)                                                                                    \
     { (array), sizeof(array) / sizeof *(array) }
 
-/* NULL: no option has the name, which is length bytes long. */
+/* Finds the option whose name has length bytes; NULL: there is none. */
 const struct fg_option *fg_options_find(const struct fg_options *options, const char *name, size_t length);
 
 /* Stores one value as it was written; a list gets one more entry. FG_USAGE: message says "must be ..." and
@@ -70,7 +70,8 @@ const struct fg_option *fg_options_find(const struct fg_options *options, const 
 FG_MUST_USE enum fg_status fg_option_put(const struct fg_option *option, void *values, const char *text,
                                          struct fg_message *message);
 
-/* Stores every default. What has none keeps its value, and so does a list: values usually start zeroed. */
+/* Stores every default. A value without a default, and a list, stay as they are: values usually start zeroed.
+ */
 void fg_options_put_defaults(const struct fg_options *options, void *values);
 
 /* What every program knows beside its own options. */

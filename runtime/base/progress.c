@@ -7,9 +7,9 @@
 
 #include "runtime/base/clock.h"
 
-#define REWRITE (FG_S / 10)    /* between two texts on a terminal */
-#define FIRST_PAUSE (2 * FG_S) /* before the first line elsewhere */
-#define LAST_PAUSE (60 * FG_S)
+#define REWRITE (FG_S / 10)    /* time between two texts on a terminal */
+#define FIRST_PAUSE (2 * FG_S) /* time before the first line elsewhere */
+#define LAST_PAUSE (60 * FG_S) /* longest time between two lines elsewhere */
 
 void fg_progress_begin(struct fg_progress *progress, const char *what, bool quiet) {
     const int64_t now = fg_clock_ns();
@@ -21,7 +21,7 @@ void fg_progress_begin(struct fg_progress *progress, const char *what, bool quie
     progress->next_ns = now + FIRST_PAUSE;
 }
 
-/* Whether a text is due, and when the next one is. */
+/* Says whether a text is due, and sets when the next one is. */
 static bool take_turn(struct fg_progress *p) {
     const int64_t now = fg_clock_ns();
     if (p->quiet || now < p->next_ns)
@@ -32,7 +32,7 @@ static bool take_turn(struct fg_progress *p) {
     return true;
 }
 
-/* "40 s", "12 min" or "3.5 h". */
+/* Writes "40 s", "12 min" or "3.5 h". */
 static void put_duration(char *text, size_t size, double seconds) {
     if (seconds < 120)
         snprintf(text, size, "%.0f s", seconds);
@@ -42,9 +42,9 @@ static void put_duration(char *text, size_t size, double seconds) {
         snprintf(text, size, "%.1f h", seconds / 3600);
 }
 
-/* Composed first: standard error has no buffer, and a line that comes in pieces is cut by other programs'
- * lines. */
-static void show(struct fg_progress *p, double share, const char *text) {
+/* The line is composed first: standard error has no buffer, and other programs' lines would cut a line that
+ * comes in pieces. */
+static void print_line(struct fg_progress *p, double share, const char *text) {
     char line[256], left[32] = "";
     const double spent_s = (double)(fg_clock_ns() - p->started_ns) / 1e9;
     if (share > 0)
@@ -68,7 +68,7 @@ void fg_progress_say(struct fg_progress *progress, double share, const char *for
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    show(progress, share, text);
+    print_line(progress, share, text);
 }
 
 void fg_progress_clear(struct fg_progress *progress) {
