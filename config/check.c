@@ -1,4 +1,4 @@
-/* Rules between the keys of a configuration. */
+/* Checks the rules between the keys of a configuration. */
 #include "config/check.h"
 
 #include <string.h>
@@ -11,7 +11,7 @@ static void check_ios(const struct fg_config *config, struct fg_report *report) 
                 fg_report_add(report, "%s: lines %s and %s have the same name, %s", path,
                               fg_config_io_title((enum fg_config_io)b),
                               fg_config_io_title((enum fg_config_io)a), config->io[a].name);
-    /* A released line is the safe state, so polarity and fail_safe say the same. */
+    /* A released io is the safe state, so polarity and fail_safe say the same. */
     const bool named = *config->io[FG_IO_REJECT].name, low = config->io[FG_IO_REJECT].active_low;
     if (config->fail_safe == FG_REJECT_ALL && !(named && low))
         fg_report_add(

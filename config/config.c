@@ -17,8 +17,8 @@
 #include "config/sections.h"
 #include "config/text.h"
 
-#define MOST_KEYS 64      /* of one section, with those of all drivers */
-#define MOST_READINGS 100 /* of a text: one more than the errors of syntax that are told */
+#define MOST_KEYS 64      /* keys of one section, with those of all drivers */
+#define MOST_READINGS 100 /* readings of a text: one more than the errors of syntax that are told */
 
 /* What was written for one key of one section. */
 struct given {
@@ -49,8 +49,8 @@ static void add_word(char *words, const char *word) {
     strcat(strcat(words, *words ? "|" : ""), word);
 }
 
-/* Whether names, lists and settings of the drivers fit. */
-static bool check_drivers(void) {
+/* Says whether names, lists and settings of the drivers have room. */
+static bool can_hold_drivers(void) {
     const struct fg_config_drivers *drivers = sections.drivers;
     bool fit = drivers->cameras <= FG_CONFIG_DRIVERS && drivers->boards <= FG_CONFIG_DRIVERS;
     for (uint32_t section = 0; section < FG_CONFIG_SECTION_COUNT && fit; section++) {
@@ -62,11 +62,11 @@ static bool check_drivers(void) {
     return fit;
 }
 
-static struct fg_option choose(const char *name, size_t offset) {
+static struct fg_option make_choice(const char *name, size_t offset) {
     return (struct fg_option){.name = name, .kind = FG_OPTION_CHOICE, .offset = offset};
 }
 
-/* The keys that choose: a driver among those of the program, a camera among those of the file. */
+/* Makes the keys that choose: a driver among those of the program, a camera among those of the file. */
 static void make_choices(void) {
     const struct fg_config *config = sections.config;
     for (uint32_t i = 0; i < sections.drivers->cameras; i++)
@@ -75,9 +75,9 @@ static void make_choices(void) {
         add_word(reading.words[FG_SECTION_BOARD], sections.drivers->board[i].name);
     for (uint32_t i = 0; i < config->cameras; i++)
         add_word(reading.words[FG_SECTION_VIEW], config->camera[i].name);
-    reading.choice[FG_SECTION_CAMERA] = choose("driver", offsetof(struct fg_config, camera[0].driver));
-    reading.choice[FG_SECTION_BOARD] = choose("driver", offsetof(struct fg_config, board.driver));
-    reading.choice[FG_SECTION_VIEW] = choose("camera", offsetof(struct fg_config, view[0].camera));
+    reading.choice[FG_SECTION_CAMERA] = make_choice("driver", offsetof(struct fg_config, camera[0].driver));
+    reading.choice[FG_SECTION_BOARD] = make_choice("driver", offsetof(struct fg_config, board.driver));
+    reading.choice[FG_SECTION_VIEW] = make_choice("camera", offsetof(struct fg_config, view[0].camera));
     for (uint32_t section = 0; section < FG_CONFIG_SECTION_COUNT; section++)
         reading.choice[section].words = reading.words[section];
 }
@@ -86,10 +86,10 @@ static bool is_list(const struct fg_option *key) {
     return key->kind == FG_OPTION_PATHS || key->kind == FG_OPTION_ADDRESSES;
 }
 
-static int on_value(cfg_t *cfg, cfg_opt_t *option);
+static int take_value(cfg_t *cfg, cfg_opt_t *option);
 
 /* Adds a key unless the section has one of the name; libconfuse reads every value as a text. False: there is
- * no room, or of two drivers with the name one has a list. */
+ * no room, or the key is a list for one driver and no list for another. */
 static bool add_key(cfg_opt_t *keys, size_t *count, const struct fg_option *key) {
     static const cfg_opt_t single = CFG_STR(NULL, NULL, CFGF_NODEFAULT),
                            list = CFG_STR_LIST(NULL, NULL, CFGF_NONE);
@@ -100,12 +100,12 @@ static bool add_key(cfg_opt_t *keys, size_t *count, const struct fg_option *key)
         return false;
     keys[*count] = is_list(key) ? list : single;
     keys[*count].name = key->name;
-    keys[*count].validcb = on_value;
+    keys[*count].validcb = take_value;
     ++*count;
     return true;
 }
 
-/* Every key that a section may have with any driver. */
+/* Adds every key that a section may have with any driver. */
 static bool add_keys(cfg_opt_t *keys, size_t *count, uint32_t section) {
     uint32_t drivers;
     const struct fg_config_driver *driver = fg_sections_drivers(&sections, section, &drivers);
@@ -114,7 +114,8 @@ static bool add_keys(cfg_opt_t *keys, size_t *count, uint32_t section) {
     for (size_t k = 0; k < own->count; k++)
         room = room && add_key(keys, count, &own->option[k]);
     for (uint32_t d = 0; d < drivers; d++) {
-        room = room && 1 + own->count + driver[d].keys.count <= MOST_KEYS; /* places in given */
+        room =
+            room && 1 + own->count + driver[d].keys.count <= MOST_KEYS; /* every key has a place in given */
         for (size_t k = 0; k < driver[d].keys.count; k++)
             room = room && add_key(keys, count, &driver[d].keys.option[k]);
     }
@@ -142,8 +143,8 @@ static bool make_schema(void) {
 
 /* ---- What libconfuse tells us ---- */
 
-/* Its messages name the option that they are about in quotes. */
-static void on_error(cfg_t *cfg, const char *format, va_list args) {
+/* Notes where libconfuse gave up. Its messages have the name of the key in quotes. */
+static void take_error(cfg_t *cfg, const char *format, va_list args) {
     char text[256];
     vsnprintf(text, sizeof text, format, args);
     reading.stopped_line = cfg->line;
@@ -160,34 +161,34 @@ struct place {
     uint32_t section, i;
     const struct fg_option *key;
     void *values;
-    uint32_t slot; /* its place in given */
-    int32_t line;  /* where the value stands */
+    uint32_t at;  /* index of the key in given */
+    int32_t line; /* where the value stands */
 };
 
-/* False: it is no key of this section, or of its driver. */
+/* Finds the key of a section or its driver that has this name. False: there is none. */
 static bool find_key(struct place *place, const char *name) {
     const struct fg_config_section *section = &FG_CONFIG_SECTIONS[place->section];
     const struct fg_config_driver *driver = fg_sections_driver(&sections, place->section, place->i);
     const struct fg_option *choice = &reading.choice[place->section];
     place->values = fg_sections_values(&sections, place->section, place->i);
-    place->slot = 0;
+    place->at = 0;
     place->key = choice;
     if (choice->name && strcmp(choice->name, name) == 0)
         return true;
     place->key = fg_options_find(&section->keys, name, strlen(name));
     if (place->key) {
-        place->slot = 1 + (uint32_t)(place->key - section->keys.option);
+        place->at = 1 + (uint32_t)(place->key - section->keys.option);
         return true;
     }
     place->key = driver ? fg_options_find(&driver->keys, name, strlen(name)) : NULL;
     if (!place->key)
         return false;
     place->values = fg_sections_settings(&sections, place->section, place->i);
-    place->slot = 1 + (uint32_t)(section->keys.count + (size_t)(place->key - driver->keys.option));
+    place->at = 1 + (uint32_t)(section->keys.count + (size_t)(place->key - driver->keys.option));
     return true;
 }
 
-/* A key that another driver has. */
+/* Reports a key that another driver has. libconfuse has reported all that no driver has. */
 static void refuse_key(const struct place *place, const char *name) {
     uint32_t count;
     char section[FG_SECTIONS_NAME];
@@ -203,8 +204,8 @@ static void refuse_key(const struct place *place, const char *name) {
         }
 }
 
-/* Paths are relative to the configuration's folder. */
-static void store(const struct place *place, const char *text) {
+/* Stores a value, or reports what is wrong with it. Paths are relative to the configuration's folder. */
+static void store_value(const struct place *place, const char *text) {
     char path[2 * FG_CONFIG_TEXT], folder[FG_CONFIG_TEXT], section[FG_SECTIONS_NAME];
     const bool is_path = place->key->kind == FG_OPTION_PATH || place->key->kind == FG_OPTION_PATHS;
     const char *value = text;
@@ -218,13 +219,14 @@ static void store(const struct place *place, const char *text) {
         fg_say(&message, "the file's one camera has no name");
     else if (fg_option_put(place->key, place->values, value, &message) == FG_OK)
         return;
-    const size_t shown = strcspn(text, "\r\n"); /* a report has one line for each */
+    const size_t shown = strcspn(text, "\r\n"); /* a value must not break the report's line */
     fg_report_add(sections.report, "%s:%d: %s%s = \"%.*s\": %s", sections.config->path, (int)place->line,
                   fg_sections_name(&sections, place->section, place->i, section), place->key->name,
                   shown < 60 ? (int)shown : 60, text, message.text);
 }
 
-/* Before values are stored, only drivers are looked at. An unknown one is told when it is stored. */
+/* Notes a driver in the readings before the last, which look at nothing else. An unknown one is reported in
+ * the last reading. */
 static void note_driver(const struct place *place, const char *text) {
     uint32_t *driver = (uint32_t *)(void *)((char *)place->values + place->key->offset);
     if (fg_option_put(place->key, place->values, text, NULL) != FG_OK)
@@ -241,13 +243,13 @@ static bool find_section(const cfg_t *cfg, struct place *place) {
     return place->i < sections.count[place->section];
 }
 
-/* Whether these are the bundles of a file without views, in a file with views. */
+/* Says whether a list of bundles stands in no section of a file that has views. */
 static bool is_outside_views(const struct place *place) {
     return place->section == FG_SECTION_TOP && is_list(place->key) && sections.line[FG_SECTION_VIEW][0];
 }
 
-/* Called after each value, the only moment at which its line is known. */
-static int on_value(cfg_t *cfg, cfg_opt_t *option) {
+/* libconfuse calls it after each value, the only moment at which the value's line is known. */
+static int take_value(cfg_t *cfg, cfg_opt_t *option) {
     struct place place = {.line = cfg->line};
     if (!option->nvalues || !find_section(cfg, &place))
         return 0;
@@ -262,7 +264,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *option) {
         refuse_key(&place, option->name);
         return 0;
     }
-    struct given *given = &reading.given[place.section][place.i][place.slot];
+    struct given *given = &reading.given[place.section][place.i][place.at];
     const bool list = option->flags & CFGF_LIST, first = option->nvalues == 1;
     if (list && given->entries == option->nvalues && !given->ended) {
         given->ended = true;
@@ -276,7 +278,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *option) {
         fg_report_add(sections.report, "%s:%d: %s is given twice, first in line %d", sections.config->path,
                       cfg->line, option->name, (int)before);
     else if (!is_outside_views(&place))
-        store(&place, text);
+        store_value(&place, text);
     else if (first)
         fg_report_add(sections.report,
                       "%s:%d: bundles stands in no view, but there are views: each has its own",
@@ -286,14 +288,14 @@ static int on_value(cfg_t *cfg, cfg_opt_t *option) {
 
 /* ---- Readings ---- */
 
-/* False: libconfuse gave up, and reading says where. */
+/* Reads the text once. False: libconfuse gave up, and reading says where. */
 static bool read_once(const char *text) {
     reading.stopped_line = 0;
     reading.stopped_word[0] = 0;
     cfg_t *cfg = cfg_init(reading.schema.top, CFGF_NONE);
     if (!cfg)
         return false;
-    cfg_set_error_function(cfg, on_error);
+    cfg_set_error_function(cfg, take_error);
     const bool whole = cfg_parse_buf(cfg, text) == CFG_SUCCESS;
     cfg_free(cfg);
     return whole;
@@ -310,7 +312,7 @@ static void put_defaults(void) {
         }
 }
 
-/* A text that is empty is missing too. */
+/* Says whether a key without a default was not given; a text that is empty counts as missing. */
 static bool is_missing(const struct fg_option *key, const struct given *given, const void *values) {
     const bool text =
         key->kind == FG_OPTION_TEXT || key->kind == FG_OPTION_PATH || key->kind == FG_OPTION_ADDRESS;
@@ -318,9 +320,9 @@ static bool is_missing(const struct fg_option *key, const struct given *given, c
            (!given->line || (text && !((const char *)values)[key->offset]));
 }
 
-/* What must be given: the keys of a driver that have no default, and a view's camera where there are several.
- * */
-static void check_given(void) {
+/* Reports what must be given and is not: a driver's keys without a default, and a view's camera where there
+ * are several. */
+static void report_missing(void) {
     const struct fg_config *config = sections.config;
     char section[FG_SECTIONS_NAME];
     for (uint32_t s = FG_SECTION_CAMERA; s <= FG_SECTION_BOARD; s++)
@@ -343,8 +345,8 @@ static void check_given(void) {
                           fg_sections_name(&sections, FG_SECTION_VIEW, i, section));
 }
 
-/* An index that is not known is not left behind. */
-static void settle_indices(void) {
+/* Sets a driver that is not known to the first one, so that every index is within its range. */
+static void bound_drivers(void) {
     for (uint32_t i = 0; i < sections.config->cameras; i++)
         if (!fg_sections_driver(&sections, FG_SECTION_CAMERA, i))
             sections.config->camera[i].driver = 0;
@@ -352,7 +354,8 @@ static void settle_indices(void) {
         sections.config->board.driver = 0;
 }
 
-/* What libconfuse refuses is told, set aside, and the rest is read again: all errors, not the first. */
+/* Reads the text until all of its errors are told: what libconfuse refuses is set aside and the rest read
+ * again. */
 static void read_text(char *text) {
     struct fg_config *config = sections.config;
     const uint32_t before = sections.report->lines;
@@ -368,8 +371,8 @@ static void read_text(char *text) {
     reading.storing = true;
     read_once(text);
     if (whole)
-        check_given();
-    settle_indices();
+        report_missing();
+    bound_drivers();
     for (uint32_t i = 0; i < config->views; i++)
         config->view[i].rotation *= 90; /* until here, the index of its word */
     if (whole)
@@ -400,7 +403,7 @@ enum fg_status fg_config_read(const char *path, const struct fg_config_drivers *
         fg_report_add(report, "%s: no memory", path);
         return FG_ENVIRONMENT;
     }
-    if (!check_drivers() || !make_schema()) {
+    if (!can_hold_drivers() || !make_schema()) {
         fg_report_add(report, "%s: the drivers of this program are more than a configuration can hold", path);
         free(numbered);
         return FG_ENVIRONMENT;

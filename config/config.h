@@ -1,7 +1,11 @@
 /* The configuration: what an integrator decides, read once at start and constant after.
  *
  * config/keys.c lists every key with its range and default, but those of drivers, which lie beside the
- * driver; config/example.conf explains each. Times in 0.1 ms are in the units of the Modbus map. */
+ * driver; config/example.conf explains each. Times in 0.1 ms are in the units of the Modbus map.
+ *
+ * Errors: FG_INPUT for what is wrong in the file, FG_ENVIRONMENT for a file that cannot be read; the report
+ * names file and line. Owner: the caller, of configuration and report. Thread: one reads at a time; once
+ * read, any. NULL: no argument may be. */
 #ifndef FG_CONFIG_CONFIG_H
 #define FG_CONFIG_CONFIG_H
 
@@ -14,18 +18,18 @@
 
 #define FG_CONFIG_TEXT 512   /* bytes of a path, with the ending zero */
 #define FG_CONFIG_NAME 32    /* bytes of a short text */
-#define FG_CONFIG_BUNDLES 16 /* slots */
+#define FG_CONFIG_BUNDLES 16 /* slots of a view */
 #define FG_CONFIG_CAMERAS 8
 #define FG_CONFIG_VIEWS 8
-#define FG_CONFIG_DRIVERS 16           /* of cameras, and of boards */
+#define FG_CONFIG_DRIVERS 16           /* drivers of cameras, or drivers of boards */
 #define FG_CONFIG_QUEUE 8              /* parts between trigger and verdict */
 #define FG_CONFIG_SIDE 16384           /* pixels of a frame's side */
 #define FG_CONFIG_SETTINGS 2048        /* bytes of what a driver's keys fill */
-#define FG_CONFIG_WRITERS 16           /* Modbus clients by address */
+#define FG_CONFIG_WRITERS 16           /* addresses of Modbus clients that may write */
 #define FG_CONFIG_ADDRESS 64           /* bytes of an address */
 #define FG_CONFIG_MAX_BYTES (1u << 20) /* a longer file is refused */
 
-/* The lines that the program knows, by the title of their section. */
+/* The ios that the program knows, in the order of their titles in keys.c. */
 enum fg_config_io {
     FG_IO_TRIGGER,
     FG_IO_REJECT,
@@ -41,8 +45,8 @@ enum fg_missed_reject { FG_MISSED_STOP, FG_MISSED_COUNT };
 enum fg_fail_safe { FG_STOP_LINE, FG_REJECT_ALL };
 enum fg_word_order { FG_HIGH_FIRST, FG_LOW_FIRST };
 
-/* A driver, as a configuration needs to know it. Its keys stand in the section beside the section's own. One
- * that has no default must be given; a path that is a default is absolute. */
+/* A driver, as a configuration needs to know it. Its keys stand in the section beside the section's own. A
+ * key without a default must be given; a path that is a default is absolute. */
 struct fg_config_driver {
     const char *name; /* less than FG_CONFIG_NAME letters, digits and dashes */
     struct fg_options keys;
@@ -67,10 +71,10 @@ struct fg_config_camera {
 /* What one bundle judges. */
 struct fg_config_view {
     char name[FG_CONFIG_NAME];    /* "" where the file has one view without a name */
-    uint32_t camera;              /* index */
-    uint32_t x, y, width, height; /* region of the camera's frame, pixels; width 0: the whole frame */
-    uint32_t rotation;            /* of the region, clockwise: 0, 90, 180 or 270 degrees */
-    char bundle[FG_CONFIG_BUNDLES][FG_CONFIG_TEXT]; /* by slot */
+    uint32_t camera;              /* index in camera[] */
+    uint32_t x, y, width, height; /* region of the camera's frame in pixels; width 0: the whole frame */
+    uint32_t rotation;            /* clockwise turn of the region: 0, 90, 180 or 270 degrees */
+    char bundle[FG_CONFIG_BUNDLES][FG_CONFIG_TEXT]; /* paths, by slot */
     uint32_t bundles;
 };
 
@@ -121,16 +125,16 @@ struct fg_config {
 
     struct {
         bool require;
-        uint32_t slot; /* at start */
+        uint32_t slot; /* the slot that is loaded at start */
     } job;
     struct {
-        float min, max; /* that a PLC may choose; the bundle's own is always allowed */
+        float min, max; /* the thresholds that a PLC may choose; the bundle's own is always allowed */
     } threshold;
     uint32_t unlock_code; /* 0: nothing is locked */
 
     char device[FG_CONFIG_NAME];
     struct {
-        uint32_t workspace_mib; /* for cuDNN on each lane */
+        uint32_t workspace_mib; /* MiB that cuDNN may use on each lane */
     } gpu;
     uint32_t threads; /* 0: as many as the process may run on */
 };
@@ -138,12 +142,11 @@ struct fg_config {
 /* Reads and checks the whole file; the keys of cameras and board are their drivers'. FG_INPUT: report has a
  * line "FILE:LINE: what" for everything that is wrong, and config holds what could be read, every index
  * within its range, only to say more about it. FG_ENVIRONMENT: report says why the file could not be read.
- * Paths are relative to the file's folder. Nothing is kept of the arguments, none may be NULL. One thread at
- * a time. */
+ * Paths are relative to the file's folder. Nothing is kept of the arguments. */
 FG_MUST_USE enum fg_status fg_config_read(const char *path, const struct fg_config_drivers *drivers,
                                           struct fg_config *config, struct fg_report *report);
 
-/* The section of a line: "trigger". */
-const char *fg_config_io_title(enum fg_config_io line);
+/* Gives the title of an io's section: "trigger". */
+const char *fg_config_io_title(enum fg_config_io io);
 
 #endif

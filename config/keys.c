@@ -1,4 +1,4 @@
-/* The tables of keys, and the titles of lines. */
+/* The tables of keys, and the titles of ios. */
 #include "config/keys.h"
 
 #define AT(member) offsetof(struct fg_config, member)
@@ -7,7 +7,7 @@
 _Static_assert(SIZE_OF(on_inoperative) == sizeof(uint32_t), "a choice is stored as 32 bits");
 _Static_assert(AT(view[0].height) == AT(view[0].x) + 3 * sizeof(uint32_t), "a region is four numbers");
 
-/* What stands in no section. bundles stands here where there is no view section. */
+/* The keys that stand in no section. bundles stands here where there is no view section. */
 static const struct fg_option TOP[] = {
     {"bundles", FG_OPTION_PATHS, AT(view[0].bundle), NULL, 0, FG_CONFIG_BUNDLES, .size = FG_CONFIG_TEXT,
      .count = AT(view[0].bundles), .help = "the bundles, by slot"},

@@ -1,12 +1,14 @@
 /* Every key of the configuration, section by section: what it may be and where its value goes. The keys of a
  * driver lie beside the driver. To add a key, add a member to config.h and a row to its section in keys.c,
- * and explain it in example.conf. */
+ * and explain it in example.conf.
+ *
+ * Owner: the program, of constant tables. Thread: any. */
 #ifndef FG_CONFIG_KEYS_H
 #define FG_CONFIG_KEYS_H
 
 #include "config/config.h"
 
-/* In the order of FG_CONFIG_SECTIONS. */
+/* The sections, in the order of FG_CONFIG_SECTIONS. */
 enum fg_config_section_index {
     FG_SECTION_TOP, /* what stands in no section */
     FG_SECTION_CAMERA,
@@ -28,7 +30,7 @@ enum fg_config_section_index {
 struct fg_config_section {
     const char *name;       /* "" at the top */
     struct fg_options keys; /* offsets in struct fg_config, for the first section of that name */
-    uint32_t most;          /* sections of that name; where they may be several, each has a title */
+    uint32_t most;          /* most sections of that name; where it is above 1, each has a title */
     size_t stride;          /* bytes from the values of one to those of the next */
 };
 

@@ -9,7 +9,7 @@
 _Static_assert(FG_CONFIG_CAMERAS <= FG_SECTIONS_TITLES && FG_CONFIG_VIEWS <= FG_SECTIONS_TITLES &&
                    FG_CONFIG_IOS <= FG_SECTIONS_TITLES,
                "every title has a place");
-_Static_assert(FG_SECTIONS_TITLES <= 10, "and a number of one digit");
+_Static_assert(FG_SECTIONS_TITLES <= 10, "every title's number has one digit");
 
 /* ---- Where values are ---- */
 
@@ -40,7 +40,7 @@ const struct fg_config_driver *fg_sections_driver(const struct fg_sections *sect
     return at < count ? &driver[at] : NULL;
 }
 
-/* The name of a camera or a view. */
+/* Finds the name of a camera or a view. */
 static char *find_name(const struct fg_sections *sections, uint32_t section, uint32_t i) {
     return section == FG_SECTION_CAMERA ? sections->config->camera[i].name : sections->config->view[i].name;
 }
@@ -61,7 +61,7 @@ const char *fg_sections_name(const struct fg_sections *sections, uint32_t sectio
 
 /* ---- Titles ---- */
 
-/* The number of a line. */
+/* Gives an io its number. */
 static int32_t number_io(const struct fg_sections *sections, const char *title, int32_t line) {
     for (int32_t i = 0; i < FG_CONFIG_IOS; i++)
         if (strcmp(fg_config_io_title((enum fg_config_io)i), title) == 0)
@@ -72,7 +72,7 @@ static int32_t number_io(const struct fg_sections *sections, const char *title, 
     return FG_TEXT_REMOVE;
 }
 
-/* The number of a camera or view: that of the name, or the next. All without a name are the same one. */
+/* Gives a camera or view its number: that of its name, or the next. All without a name are the same one. */
 static int32_t number_name(struct fg_sections *sections, uint32_t section, const char *title, int32_t line) {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
     const struct fg_config_section *kind = &FG_CONFIG_SECTIONS[section];
@@ -123,7 +123,7 @@ static int32_t number_section(void *argument, const struct fg_text_section *text
     return i;
 }
 
-/* Several cameras have names, and so have several views. */
+/* Reports cameras, or views, without a name where there are several. */
 static void check_names(const struct fg_sections *sections, uint32_t section) {
     for (uint32_t i = 0; i < sections->count[section] && sections->count[section] > 1; i++)
         if (!*find_name(sections, section, i))

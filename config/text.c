@@ -1,4 +1,5 @@
-/* The text of a configuration: comments, sections and statements, found without a grammar. */
+/* Finds comments, sections and statements in the text of a configuration without a grammar, and changes
+ * them. */
 #include "config/text.h"
 
 #include <assert.h>
@@ -42,8 +43,8 @@ static const char *skip_space(const char *at) {
     return at + strspn(at, SPACE);
 }
 
-/* The end of what begins at a bracket or a word: behind the matching bracket, the closing quote or the word.
- * */
+/* Gives the end of what begins at a bracket, quote or word: behind the matching bracket, the closing quote or
+ * the word. */
 static const char *skip_value(const char *at) {
     int depth = 0;
     do {
@@ -63,8 +64,8 @@ static const char *skip_value(const char *at) {
     return at;
 }
 
-/* Where a statement's value or bracket begins: behind its name comes "=", "+=", "{" or a title and "{". NULL:
- * it is no statement. */
+/* Finds where a statement's value or bracket begins: behind its name comes "=", "+=", "{" or a title and "{".
+ * NULL: it is no statement. */
 static const char *find_value(const char *behind_name) {
     const char *at = skip_space(behind_name);
     if (*at == '=' || (*at == '+' && at[1] == '='))
@@ -74,7 +75,7 @@ static const char *find_value(const char *behind_name) {
     return *at == '{' ? at : NULL;
 }
 
-static void blank(char *at, const char *end) {
+static void blank_text(char *at, const char *end) {
     for (; at < end; at++)
         *at = *at == '\n' ? '\n' : ' ';
 }
@@ -95,7 +96,7 @@ void fg_text_blank_comments(char *text) {
             end = strstr(at + 2, "*/");
             end = end ? end + 2 : at + strlen(at);
         }
-        blank(at, end);
+        blank_text(at, end);
         at = end == at ? at + 1 : end; /* no comment begins here, or it is gone */
     }
 }
@@ -117,14 +118,14 @@ bool fg_text_set_aside(char *text, int32_t line, const char *word) {
         at += length;
     } while (isalnum((unsigned char)*at) || *at == '_' || *at == '-' || *at == '.');
     const char *value = find_value(at);
-    blank(at - length, value ? skip_value(value) : at);
+    blank_text(at - length, value ? skip_value(value) : at);
     return true;
 }
 
-/* Copies, and counts lines. */
+/* A copy of the text under way, which counts lines. */
 struct copy {
     char *to;
-    int32_t line;
+    int32_t line; /* the line of the text that is being copied */
 };
 
 static void copy_text(struct copy *copy, const char *from, const char *end) {
