@@ -70,8 +70,8 @@ const struct fg_option *fg_options_find(const struct fg_options *options, const 
 FG_MUST_USE enum fg_status fg_option_put(const struct fg_option *option, void *values, const char *text,
                                          struct fg_message *message);
 
-/* Stores every default. A value without a default, and a list, stay as they are: values usually start zeroed.
- */
+/* Stores every default. A value without a default, and a list, stay as they are: values usually start
+ * zeroed. */
 void fg_options_put_defaults(const struct fg_options *options, void *values);
 
 /* What every program knows beside its own options. */
