@@ -16,13 +16,13 @@
 #include "runtime/base/report.h"
 #include "runtime/bundle/file.h"
 
-/* While a file is being opened: its head, fields and table as they stand there. */
+/* A file that is being opened. */
 struct opening {
     struct fg_bundle *bundle;
     struct fg_message *message;
-    unsigned char *bytes;
-    uint64_t size; /* of the file */
-    size_t fields; /* bytes */
+    unsigned char *bytes; /* head, fields and table as the file has them; NULL until they are read */
+    uint64_t size;        /* bytes of the file */
+    size_t fields;        /* bytes of the fields */
     uint32_t entries;
 };
 
@@ -70,7 +70,7 @@ void fg_bundle_hash(const unsigned char *bytes, size_t size, uint8_t hash[FG_HAS
     crypto_generichash_final(&state, hash, FG_HASH_SIZE);
 }
 
-/* Magic, version, counts, sizes. */
+/* Checks magic, version, counts and sizes, in this order. */
 static enum fg_status read_head(struct opening *o) {
     const struct fg_bundle *bundle = o->bundle;
     struct stat info;
@@ -109,7 +109,7 @@ static enum fg_status read_table(struct opening *o) {
     return fg_bundle_read(o->bundle, 0, o->bytes, measure_head(o), o->message);
 }
 
-/* Streams lie one behind the other from the table to the end: no gap, no overlap, nothing left over. */
+/* Checks that streams lie one behind the other from the table to the file's end, without gap or overlap. */
 static enum fg_status check_offsets(const struct opening *o) {
     uint64_t at = measure_head(o);
     for (uint32_t i = 0; i < o->entries; i++) {
@@ -179,7 +179,7 @@ static int32_t find_self_test(const struct opening *o, const char *name) {
                                           : -1;
 }
 
-/* The element type as stored; false when the file names none that fits the tensor. */
+/* Finds the type that an element type of the file stands for; false when the tensor cannot have it. */
 static bool find_dtype(uint32_t element, bool parameter, enum fg_dtype *dtype) {
     *dtype = element == FG_BUNDLE_BYTE ? FG_U8 : element == FG_BUNDLE_FLOAT16 ? FG_F16 : FG_F32;
     return parameter ? element == FG_BUNDLE_FLOAT32 || element == FG_BUNDLE_FLOAT16
@@ -218,7 +218,8 @@ static void take_entry(const struct opening *o, const unsigned char *e, bool *fo
     memcpy(tensor->hash, e + 100, sizeof tensor->hash);
 }
 
-/* Exactly the network's folded parameters, and the self-test of a calibrated bundle. */
+/* Checks that the table has the network's folded parameters and a calibrated bundle's self-test, and no
+ * more. */
 static enum fg_status match_tensors(const struct opening *o) {
     const struct fg_network *network = &o->bundle->network;
     bool found[FG_NETWORK_PARAMS + FG_SELF_TESTS] = {false};
@@ -278,7 +279,7 @@ enum fg_status fg_bundle_take(int descriptor, const char *path, struct fg_bundle
 }
 
 enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle, struct fg_message *message) {
-    /* Not blocking, so that opening a pipe returns and can be refused. */
+    /* Opening does not block, so that a pipe can be refused. */
     const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0)
         return fg_fail_errno(message, FG_INPUT, errno, "%.300s: cannot open", path);

@@ -4,10 +4,10 @@
  * batch norm is folded into its convolution. runtime/bundle/format.h has the exact bytes. A file is hostile
  * until magic, version, counts, sizes, offsets, duplicates and hashes have been checked, in that order.
  *
- * Owner: who opens or makes a bundle closes it; what the accessors give lives as long as it. Thread: an
- * open bundle does not change, so any number of threads may use it. Errors: FG_INPUT for a file that is
- * damaged or hostile, FG_ENVIRONMENT for this machine's memory and disk; messages name the file, and the
- * tensor. NULL: only where said. */
+ * Errors: FG_INPUT for a file that is damaged or hostile, FG_ENVIRONMENT for this machine's memory and disk;
+ * messages name the file, and the tensor. Owner: who opens or makes a bundle closes it; what the getters give
+ * lives as long as it. Thread: any, since an open bundle does not change. NULL: a message, and what its
+ * function says. */
 #ifndef FG_RUNTIME_BUNDLE_BUNDLE_H
 #define FG_RUNTIME_BUNDLE_BUNDLE_H
 
@@ -17,11 +17,11 @@
 #define FG_HASH_SIZE 32 /* BLAKE2b-256 */
 #define FG_BUNDLE_ENDING ".fgb"
 
-/* What a camera's view or a picture file must be. */
+/* What a view's pictures, or a picture file, must be like. */
 struct fg_contract {
     int32_t width, height; /* pixels; both 0: the training pictures differed in size */
     int32_t channels;      /* 1 grey, 3 colour; 0: the training pictures were of both kinds */
-    char format[16];       /* the source's, as fg_pixel_name has it; "any8" where channels is 0 */
+    char format[16];       /* the pictures' format as fg_pixel_name calls it; "any8" where channels is 0 */
 };
 
 /* How the threshold was found: trainer/bundle/calibrate.h has the rule. */
@@ -35,7 +35,7 @@ struct fg_calibration {
     uint32_t pictures;             /* number of held-out pictures */
 };
 
-/* Where it comes from. */
+/* Where the bundle comes from. */
 struct fg_provenance {
     uint8_t data_hash[FG_HASH_SIZE]; /* BLAKE2b-256 over the good pictures' sorted names and contents */
     uint32_t train_pictures, held_out_pictures;
@@ -43,11 +43,11 @@ struct fg_provenance {
     float learning_rate, l2, mask_rate;
     bool global_loss;
     uint64_t seed;
-    uint64_t unix_time;     /* seconds */
+    uint64_t unix_time;     /* seconds since 1970 */
     float held_out_loss;    /* the best epoch's loss */
     uint32_t test_pictures; /* pictures of the test set that were judged; 0: there was none */
-    float image_auroc, pixel_auroc,
-        pro;                    /* figures of the test set (trainer/evaluate/metrics.h), 0 to 1; -1: none */
+    /* Figures of the test set (trainer/evaluate/metrics.h), 0 to 1; -1: there is none. */
+    float image_auroc, pixel_auroc, pro;
     char program[FG_TEXT_SIZE]; /* the program that made it: "flawgate-train 0.1" */
     char name[FG_NAME_SIZE];    /* the bundle's name: ASCII, as the Modbus map shows it */
 };
@@ -75,21 +75,20 @@ struct fg_bundle;
 /* Opens a bundle and checks header and table. The streams' hashes are checked when they are loaded. */
 FG_MUST_USE enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle,
                                           struct fg_message *message);
-/* NULL: nothing to close. */
+/* Closes a bundle; does nothing with NULL. */
 void fg_bundle_close(struct fg_bundle *bundle);
 
 const struct fg_bundle_header *fg_bundle_header(const struct fg_bundle *bundle);
 const struct fg_network *fg_bundle_network(const struct fg_bundle *bundle);
 uint32_t fg_bundle_tensors(const struct fg_bundle *bundle);
 const struct fg_bundle_tensor *fg_bundle_tensor(const struct fg_bundle *bundle, uint32_t i);
-/* CRC-32 over header and table: the checksum that the Modbus map shows. */
+/* Gives the CRC-32 over header and table, which the Modbus map shows. */
 uint32_t fg_bundle_checksum(const struct fg_bundle *bundle);
 const char *fg_bundle_path(const struct fg_bundle *bundle);
-/* Gives the 8 bytes that name the key by which it says to be signed, which nothing has verified yet; NULL:
- * unsigned. */
+/* Gives the 8 bytes that name the key of the signature, which nothing has verified; NULL: it is unsigned. */
 const uint8_t *fg_bundle_key_id(const struct fg_bundle *bundle);
 
-/* Bytes of scratch that one call of fg_bundle_load, fg_bundle_send or fg_bundle_self_test needs. */
+/* Gives the bytes of scratch that one call of fg_bundle_load, fg_bundle_send or fg_bundle_self_test needs. */
 size_t fg_bundle_scratch(void);
 
 /* Checks tensor i's hash and length, and inflates it to float32 in NHWC order; values: {fg_param_tensor}.
@@ -97,14 +96,14 @@ size_t fg_bundle_scratch(void);
 FG_MUST_USE enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float *values,
                                           void *scratch, struct fg_message *message);
 
-/* Where a tensor's values go, block after block. */
+/* The function that gets a tensor's values, block after block. */
 struct fg_bundle_sink {
     enum fg_dtype dtype; /* the values' type: FG_F32 or FG_F16 */
-    /* Takes the next count values, which are the tensor's from position at on. */
+    /* Takes the next count values; at is the position of the first one in the tensor. */
     FG_MUST_USE enum fg_status (*put)(void *argument, size_t at, size_t count, const void *values,
                                       struct fg_message *message);
     void *argument;
-    int64_t *read_ns; /* grows by what reading and checking took; NULL: nobody asks */
+    int64_t *read_ns; /* grows by the time that reading and checking took; NULL: it is not wanted */
 };
 
 /* Does what fg_bundle_load does, into a sink. FG_INPUT also for a value that is too large for the sink's
@@ -113,8 +112,8 @@ FG_MUST_USE enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32
                                           const struct fg_bundle_sink *sink, void *scratch,
                                           struct fg_message *message);
 
-/* Inflates the self-test's input {height, width, 3} and the map {height, width} that it must give. NULL:
- * this one is not asked for. FG_INPUT also for a bundle that is not calibrated. */
+/* Inflates the self-test's input {height, width, 3} and the map {height, width} that it must give; each may
+ * be NULL: it is not wanted. FG_INPUT also for a bundle that is not calibrated. */
 FG_MUST_USE enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map,
                                                void *scratch, struct fg_message *message);
 
@@ -142,7 +141,7 @@ struct fg_bundle_facts {
     uint32_t damaged;  /* streams with a wrong checksum, compression or length */
     uint32_t infinite; /* streams with a value that is not finite, so that no part can pass */
     bool calibrated;
-    bool has_signature; /* says to be signed; nothing has verified it */
+    bool has_signature; /* there is a signature, which nothing has verified */
 };
 
 /* Reads and decodes every byte; takes memory for the largest tensor. FG_INPUT, with the first damage in the

@@ -8,7 +8,7 @@
 
 struct field {
     const char *name;
-    size_t offset, size; /* in struct fg_bundle_header */
+    size_t offset, size; /* where the value is in struct fg_bundle_header, and its bytes there */
     uint32_t largest;
     uint16_t id;
     uint8_t type, flags;
@@ -95,7 +95,7 @@ static enum fg_status decode_value(const struct field *field, const unsigned cha
     return FG_OK;
 }
 
-/* Rules over more than one field. */
+/* Checks the rules over more than one field. */
 static enum fg_status check_header(const struct fg_bundle_header *header, struct fg_message *message) {
     const struct fg_contract *contract = &header->contract;
     if (!contract->width != !contract->height)
@@ -106,7 +106,7 @@ static enum fg_status check_header(const struct fg_bundle_header *header, struct
     return FG_OK;
 }
 
-/* Past the fields before id that only inform: they may be absent, as in a bundle of an older program. */
+/* Gives the index behind fields that come before id and may be absent, as in a bundle of an older program. */
 static size_t skip_optional(size_t next, uint32_t id) {
     while (next < COUNT && FIELDS[next].id < id && !(FIELDS[next].flags & FG_BUNDLE_MUST))
         next++;
@@ -116,7 +116,7 @@ static size_t skip_optional(size_t next, uint32_t id) {
 enum fg_status fg_bundle_fields_read(const unsigned char *bytes, size_t size, struct fg_bundle_header *header,
                                      struct fg_message *message) {
     memset(header, 0, sizeof *header);
-    size_t next = 0; /* of FIELDS: what must come, if nothing unknown is between */
+    size_t next = 0; /* index in FIELDS: the field that comes next, but for unknown ones */
     uint32_t last = 0;
     for (size_t at = 0; at < size;) {
         if (size - at < FG_BUNDLE_FIELD)

@@ -1,4 +1,8 @@
-/* What the bundle's own files share: the open bundle, its fields, reading at a place. Others use bundle.h. */
+/* What the bundle's own files share: the open bundle, its fields, reading at a place. Others use bundle.h.
+ *
+ * Errors: FG_INPUT for the file, FG_ENVIRONMENT for memory, FG_USAGE for a header that cannot be written;
+ * messages name the file or the field. Owner: as bundle.h says. Thread: one opens or writes a bundle; any
+ * reads an open one. NULL: only a message may be. */
 #ifndef FG_RUNTIME_BUNDLE_FILE_H
 #define FG_RUNTIME_BUNDLE_FILE_H
 
@@ -15,7 +19,8 @@ struct fg_bundle {
     struct fg_network network;
     struct fg_bundle_tensor tensor[FG_NETWORK_PARAMS]; /* in the order of the file */
     uint32_t tensors;
-    struct fg_bundle_tensor self_test[FG_SELF_TESTS]; /* param unused; stored 0 where there is none */
+    struct fg_bundle_tensor
+        self_test[FG_SELF_TESTS]; /* param is not used; stored is 0 where there is no self-test */
 };
 
 /* Gives the tensor that self-test stream i holds: {1, height, width, 3} u8, {1, height, width, 1} float32. */
@@ -37,7 +42,7 @@ FG_MUST_USE enum fg_status fg_bundle_fields_write(const struct fg_bundle_header 
 FG_MUST_USE enum fg_status fg_bundle_fields_read(const unsigned char *bytes, size_t size,
                                                  struct fg_bundle_header *header, struct fg_message *message);
 
-/* Hashes (BLAKE2b-256) what a head has before its hash, fields and table. bytes: head, fields, table. */
+/* Hashes (BLAKE2b-256) the head up to its own hash, then fields and table. bytes: head, fields, table. */
 void fg_bundle_hash(const unsigned char *bytes, size_t size, uint8_t hash[FG_HASH_SIZE]);
 
 #endif

@@ -1,8 +1,8 @@
 /* The bundle's bytes, exactly: what a stranger needs to write a reader.
  *
  * All numbers are little-endian, floats IEEE 754. A file is head, fields, table, streams, one right behind
- * the other: no gap, no padding, nothing behind the last stream. Every byte is so covered by a hash or by an
- * exact rule.
+ * the other: no gap, no padding, nothing behind the last stream. So a hash or an exact rule covers every
+ * byte.
  *
  *   head, 128 bytes
  *       0   4  magic "FGB1"
@@ -39,7 +39,9 @@
  *
  * A stream is one zlib stream (RFC 1950) over the values in blocks of 8192 (the last has the rest). In a
  * block the first bytes of all its values come first, then all second bytes, and so on: what changes little
- * from value to value lies together. */
+ * from value to value lies together.
+ *
+ * Owner: nobody, as there are only constants. Thread: any. */
 #ifndef FG_RUNTIME_BUNDLE_FORMAT_H
 #define FG_RUNTIME_BUNDLE_FORMAT_H
 
@@ -48,7 +50,7 @@
 #define FG_BUNDLE_MAGIC "FGB1"
 #define FG_BUNDLE_VERSION 1u
 
-/* Bytes of the head, of a field without its value, of an entry; and where things are in them. */
+/* Bytes of the head, of a field without its value, and of an entry of the table; and places in the head. */
 #define FG_BUNDLE_HEAD 128
 #define FG_BUNDLE_HEAD_SIGNED 24
 #define FG_BUNDLE_HEAD_HASH 96
@@ -57,7 +59,7 @@
 
 #define FG_BUNDLE_FIELD_BYTES 65536
 #define FG_BUNDLE_ENTRIES (FG_NETWORK_PARAMS + 2)
-#define FG_BUNDLE_BLOCK 8192 /* values */
+#define FG_BUNDLE_BLOCK 8192 /* values of a block */
 
 #define FG_BUNDLE_INPUT "self_test.input"
 #define FG_BUNDLE_MAP "self_test.map"
@@ -70,7 +72,7 @@ enum fg_bundle_type {
     FG_BUNDLE_TEXT,
     FG_BUNDLE_BYTES
 };
-#define FG_BUNDLE_MUST 1 /* bit of a field's flags */
+#define FG_BUNDLE_MUST 1 /* the bit of a field's flags that says: must be understood */
 
 enum fg_bundle_element { FG_BUNDLE_FLOAT32 = 1, FG_BUNDLE_FLOAT16, FG_BUNDLE_BYTE };
 

@@ -10,8 +10,8 @@
 #include "runtime/base/half.h"
 #include "runtime/bundle/file.h"
 
-/* Scratch of one load: what inflate asks for (its state is about 7 KiB, its window 32), a piece of the stream
- * as stored, one block still shuffled, one of values. */
+/* The scratch of one load holds what inflate asks for (about 7 KiB of state and a window of 32), a chunk of
+ * the stream as stored, one block still shuffled, and one block of values. */
 #define INFLATE_BYTES ((size_t)64 * 1024)
 #define CHUNK_BYTES ((size_t)64 * 1024)
 #define BLOCK_BYTES (FG_BUNDLE_BLOCK * sizeof(float))
@@ -53,7 +53,7 @@ static enum fg_status fail_damaged(const struct loader *l, const char *what) {
                    l->name, what);
 }
 
-/* The next piece of the stream into chunk; *size 0 at its end. */
+/* Reads the next piece of the stream into chunk; *size is 0 at the stream's end. */
 static enum fg_status read_chunk(struct loader *l, size_t *size) {
     const uint64_t left = l->tensor->stored - l->read;
     *size = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
@@ -63,7 +63,7 @@ static enum fg_status read_chunk(struct loader *l, size_t *size) {
     return status;
 }
 
-/* Before anything is decoded. */
+/* Hashes the whole stream before anything of it is decoded. */
 static enum fg_status check_hash(struct loader *l) {
     crypto_generichash_state state;
     crypto_generichash_init(&state, NULL, 0, FG_HASH_SIZE);
@@ -81,7 +81,7 @@ static enum fg_status check_hash(struct loader *l) {
                                                            : FG_OK;
 }
 
-/* Exactly size bytes into block; size 0: exactly the stream's end. */
+/* Inflates exactly size bytes into block; size 0: checks that the stream ends here. */
 static enum fg_status inflate_block(struct loader *l, size_t size) {
     l->z.next_out = l->block;
     l->z.avail_out = size ? (uInt)size : 1;
@@ -126,8 +126,8 @@ static void unshuffle_float(const unsigned char *block, size_t count, float *val
             fg_bits_float(b0[i] | (uint32_t)b1[i] << 8 | (uint32_t)b2[i] << 16 | (uint32_t)b3[i] << 24);
 }
 
-/* The block's count values in the sink's type: in values, or where they had to be narrowed in the block
- * itself. */
+/* Gives the block's count values in the sink's type. They are in values, or in the block itself where they
+ * had to be narrowed. */
 static enum fg_status convert_values(struct loader *l, size_t count, const void **converted) {
     float *values = l->values;
     *converted = l->values;

@@ -47,7 +47,8 @@ enum fg_status fg_bundle_verify(const char *path, struct fg_bundle_facts *facts,
     facts->header = true;
     facts->calibrated = bundle->header.calibrated;
     facts->has_signature = fg_bundle_key_id(bundle) != NULL;
-    float *values = malloc(find_largest_tensor(bundle) * sizeof *values); /* holds the picture's bytes too */
+    float *values =
+        malloc(find_largest_tensor(bundle) * sizeof *values); /* has room for the picture's bytes too */
     void *scratch = malloc(fg_bundle_scratch());
     if (!values || !scratch) {
         status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to read it", path);

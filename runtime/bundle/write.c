@@ -13,14 +13,14 @@
 
 #define CHUNK_BYTES ((size_t)64 * 1024)
 
-/* A bundle being written: streams go to the file as they come; head, fields and table when all are known. */
+/* A bundle that is being written: streams go to the file as they come, head, fields and table at the end. */
 struct writer {
     struct fg_file file;
     bool open;
     struct fg_message *message;
-    size_t fields; /* bytes */
+    size_t fields; /* bytes of the fields */
     uint32_t entries, next;
-    uint64_t offset; /* of the next stream */
+    uint64_t offset; /* where the next stream begins in the file */
     z_stream deflate;
     bool deflating;
     unsigned char head[FG_BUNDLE_HEAD + FG_BUNDLE_FIELD_BYTES + FG_BUNDLE_ENTRIES * FG_BUNDLE_ENTRY];
@@ -44,7 +44,7 @@ static enum fg_status begin_file(struct writer *w, const char *path, bool in_mem
                        : fg_file_create(&w->file, path, w->message);
     w->open = status == FG_OK;
     w->offset = measure_head(w);
-    /* Keeps the place of what is known last. */
+    /* Keeps room for head, fields and table, which are known last. */
     return status == FG_OK ? fg_file_write(&w->file, w->head, measure_head(w), w->message) : status;
 }
 
@@ -52,7 +52,7 @@ static void put_entry(struct writer *w, const char *name, const struct fg_tensor
                       uint64_t stored, const uint8_t hash[FG_HASH_SIZE]) {
     assert(w->next < w->entries && strlen(name) < FG_NAME_SIZE);
     unsigned char *e = w->head + FG_BUNDLE_HEAD + w->fields + (size_t)w->next++ * FG_BUNDLE_ENTRY;
-    memcpy(e, name, strlen(name) + 1); /* zeros follow it already */
+    memcpy(e, name, strlen(name) + 1); /* the entry is zeroed already */
     fg_put_u32(e + 64, (uint32_t)t->n);
     fg_put_u32(e + 68, (uint32_t)t->h);
     fg_put_u32(e + 72, (uint32_t)t->w);
@@ -129,7 +129,7 @@ static enum fg_status put_self_test(struct writer *w, const struct fg_bundle_hea
     return status == FG_OK ? put_stream(w, FG_BUNDLE_MAP, &t, FG_F32, map) : status;
 }
 
-/* Head and table, unsigned. */
+/* Writes head, fields and table of an unsigned bundle. */
 static enum fg_status put_head(struct writer *w) {
     assert(w->next == w->entries);
     memcpy(w->head, FG_BUNDLE_MAGIC, 4);
@@ -149,13 +149,13 @@ static void close_writer(struct writer *w) {
     free(w);
 }
 
-/* NULL, with a message, where there is no memory for it. */
+/* Makes a writer; NULL, with a message, where there is no memory for it. */
 static struct writer *open_writer(const char *path, struct fg_message *message) {
     struct writer *w = calloc(1, sizeof *w);
     if (w) {
         w->message = message;
-        /* Runs and entropy only: in weights there are no repeated texts to look for, which would take most
-         * of the time and make the file no smaller. */
+        /* Z_RLE codes runs and entropy only: weights have no repeated texts, and a search for them would
+         * take most of the time and make the file no smaller. */
         w->deflating = deflateInit2(&w->deflate, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS, MAX_MEM_LEVEL,
                                     Z_RLE) == Z_OK;
         if (w->deflating)
@@ -212,7 +212,8 @@ enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *h
     return status;
 }
 
-/* One stream as it is, refused when it is damaged: a new table would hide it. */
+/* Copies one stream as it is. A damaged one is refused, because its hash in a new table would hide the
+ * damage. */
 static enum fg_status copy_stream(struct writer *w, const struct fg_bundle *bundle,
                                   const struct fg_bundle_tensor *tensor, const char *name,
                                   const struct fg_tensor *t) {
