@@ -1,4 +1,4 @@
-/* flawgate-train DIR --out NAME.fgb --teacher FILE|random: from pictures of good parts to a bundle. */
+/* flawgate-train DIR --out NAME.fgb --teacher FILE|random: makes a bundle from pictures of good parts. */
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
@@ -20,13 +20,13 @@
 #include "trainer/loop/state.h"
 #include "trainer/options.h"
 
-/* Everything of one run. */
+/* Everything that one run of the program holds. */
 struct run {
     struct fg_train_options options;
     char state_path[4096];
-    struct fg_backend *group[FG_MAX_DEVICES]; /* that train: options.devices of them */
-    struct fg_backend *cpu;                   /* that decodes, where it is another */
-    struct fg_safetensors *teacher;           /* NULL: random */
+    struct fg_backend *group[FG_MAX_DEVICES]; /* the options.devices backends that train */
+    struct fg_backend *cpu;         /* decodes where the group is GPUs; NULL: the group's one does */
+    struct fg_safetensors *teacher; /* NULL: the teacher is drawn */
     struct fg_network_spec spec;
     struct fg_network network;
     struct fg_dataset data;
@@ -34,14 +34,14 @@ struct run {
     struct fg_trainer *trainer;
     struct fg_report report;
     struct fg_progress progress;
-    int64_t started_ns;       /* of this process's epochs */
-    uint64_t pictures_before; /* trained in this process, before this epoch */
+    int64_t started_ns;       /* monotonic, the start of this process's epochs */
+    uint64_t pictures_before; /* pictures trained with in this process, before this epoch */
 };
 
-/* A line to standard error, in place of the progress; not with --quiet. */
-static void say(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Prints a line to standard error, in place of the progress; not with --quiet. */
+static void print_remark(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-static void say(struct run *run, const char *format, ...) {
+static void print_remark(struct run *run, const char *format, ...) {
     if (run->options.quiet)
         return;
     fg_progress_clear(&run->progress);
@@ -57,7 +57,7 @@ static void begin_progress(struct run *run, const char *what) {
     fg_progress_begin(&run->progress, what, run->options.quiet);
 }
 
-/* NAME.fgb is trained in NAME.state. */
+/* The state of NAME.fgb's training is NAME.state. */
 static enum fg_status name_state(struct run *run, struct fg_message *message) {
     const size_t length = strlen(run->options.out) - strlen(FG_BUNDLE_ENDING);
     if (length + sizeof FG_STATE_ENDING > sizeof run->state_path)
@@ -67,7 +67,7 @@ static enum fg_status name_state(struct run *run, struct fg_message *message) {
     return FG_OK;
 }
 
-/* Which network: the teacher file's backbone, unless it is drawn. */
+/* Opens the teacher's file, whose backbone says which network it is; a drawn teacher needs --backbone. */
 static enum fg_status open_teacher(struct run *run, struct fg_message *message) {
     const struct fg_train_options *o = &run->options;
     enum fg_backbone backbone = o->backbone;
@@ -146,24 +146,25 @@ static enum fg_status open_trainer(struct run *run, struct fg_message *message) 
 
 static void show_start(struct run *run) {
     const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
-    say(run, "%s, %d x %d", fg_backbone_name(run->spec.backbone), run->spec.height, run->spec.width);
-    say(run, "%u pictures to train with, %u held out, %u skipped; at most %u epochs; %zu MiB of memory",
-        run->data.trains, run->data.held_outs, run->data.skips, c->limit,
-        fg_trainer_memory(run->trainer) >> 20);
+    print_remark(run, "%s, %d x %d", fg_backbone_name(run->spec.backbone), run->spec.height, run->spec.width);
+    print_remark(run,
+                 "%u pictures to train with, %u held out, %u skipped; at most %u epochs; %zu MiB of memory",
+                 run->data.trains, run->data.held_outs, run->data.skips, c->limit,
+                 fg_trainer_memory(run->trainer) >> 20);
     if (!run->data.contract.width)
-        say(run, "the pictures differ in size: the bundle will take any size");
+        print_remark(run, "the pictures differ in size: the bundle will take any size");
     if (!run->data.contract.channels)
-        say(run, "some pictures are grey and some are colour: the bundle will take both");
+        print_remark(run, "some pictures are grey and some are colour: the bundle will take both");
     if (c->epoch)
-        say(run, "going on after epoch %u", c->epoch);
+        print_remark(run, "going on after epoch %u", c->epoch);
 }
 
-/* Pictures a second, with those of this epoch so far. */
+/* Gives pictures a second; pictures: those of this epoch so far. */
 static double measure_rate(const struct run *run, uint32_t pictures) {
     return (double)(run->pictures_before + pictures) / ((double)(fg_clock_ns() - run->started_ns) / 1e9);
 }
 
-/* The share of this process's training, which may end earlier. */
+/* Shows how much of this process's training is done; it may end earlier. */
 static void show_step(void *argument, uint32_t pictures) {
     struct run *run = argument;
     const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
@@ -183,20 +184,21 @@ static void show_epoch(struct run *run) {
                c->epoch, c->limit, (double)c->loss, (double)c->best_loss, c->best_epoch, rate);
         fflush(stdout);
     }
-    say(run, "epoch %u of at most %u: held-out loss %.5f (best %.5f in epoch %u), %.2f pictures a second",
-        c->epoch, c->limit, (double)c->loss, (double)c->best_loss, c->best_epoch, rate);
+    print_remark(run,
+                 "epoch %u of at most %u: held-out loss %.5f (best %.5f in epoch %u), %.2f pictures a second",
+                 c->epoch, c->limit, (double)c->loss, (double)c->best_loss, c->best_epoch, rate);
 }
 
-/* What Ctrl-C leaves behind, for a handler that may do little more than write. */
+/* What Ctrl-C prints: composed before, because a handler may do little more than write. */
 static char stopped[4200];
 
-static void on_stop(int number) {
+static void report_stop(int number) {
     const ssize_t written = write(STDERR_FILENO, stopped, strlen(stopped));
     (void)written; /* there is no one else to tell */
     _exit(128 + number);
 }
 
-static void tell_when_stopped(const struct run *run) {
+static void note_epoch(const struct run *run) {
     const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
     if (c->epoch)
         snprintf(stopped, sizeof stopped, "\nStopped. %.4000s holds epoch %u: go on with --resume.\n",
@@ -205,13 +207,13 @@ static void tell_when_stopped(const struct run *run) {
         snprintf(stopped, sizeof stopped, "\nStopped before the first epoch was done.\n");
 }
 
-static enum fg_status train(struct run *run, struct fg_message *message) {
+static enum fg_status train_epochs(struct run *run, struct fg_message *message) {
     const struct fg_trainer_counters *c = fg_trainer_counters(run->trainer);
     run->started_ns = fg_clock_ns();
     begin_progress(run, "");
-    tell_when_stopped(run);
-    signal(SIGINT, on_stop);
-    signal(SIGTERM, on_stop);
+    note_epoch(run);
+    signal(SIGINT, report_stop);
+    signal(SIGTERM, report_stop);
     while (!c->finished) {
         enum fg_status status = fg_trainer_epoch(run->trainer, show_step, run, message);
         if (status != FG_OK)
@@ -220,7 +222,7 @@ static enum fg_status train(struct run *run, struct fg_message *message) {
         status = fg_trainer_save(run->trainer, run->state_path, run->data.hash, message);
         if (status != FG_OK)
             return status;
-        tell_when_stopped(run);
+        note_epoch(run);
         show_epoch(run);
     }
     return FG_OK;
@@ -249,7 +251,7 @@ static struct fg_bundle_header make_header(const struct run *run) {
     return h;
 }
 
-/* Calibrates on the held-out pictures' files, which the line would see as they are. */
+/* Calibrates on the held-out pictures' files, at the size that the line would see. */
 static enum fg_status calibrate_draft(struct run *run, struct fg_draft *draft, struct fg_message *message) {
     const char **held_out = calloc(run->data.held_outs, sizeof *held_out);
     if (!held_out)
@@ -264,8 +266,8 @@ static enum fg_status calibrate_draft(struct run *run, struct fg_draft *draft, s
     return status;
 }
 
-/* Enters in the bundle how well it does on the category's test pictures. What is wrong with them takes
- * nothing from it. */
+/* Enters in the bundle how well it does on the category's test pictures. Test pictures that are wrong do not
+ * stop the training. */
 static void evaluate_draft(struct run *run, struct fg_draft *draft) {
     struct fg_evaluation evaluation;
     struct fg_figures figures;
@@ -285,12 +287,12 @@ static void evaluate_draft(struct run *run, struct fg_draft *draft) {
     char sentence[128];
     fg_evaluation_enter(&figures, &draft->header.provenance);
     fg_evaluation_sentence(&figures, sentence, sizeof sentence);
-    say(run, "%s", sentence);
+    print_remark(run, "%s", sentence);
 }
 
 static void show_bundle(struct run *run, const struct fg_bundle_header *header, const char *sentence) {
     const struct fg_calibration *c = &header->calibration;
-    say(run, "%s is written.", run->options.out);
+    print_remark(run, "%s is written.", run->options.out);
     if (!run->options.json)
         return;
     printf("{\"bundle\": ");
@@ -312,7 +314,7 @@ static enum fg_status finish_bundle(struct run *run, struct fg_message *message)
         status = calibrate_draft(run, &draft, message);
     if (status == FG_OK) {
         fg_calibration_sentence(&draft.header.calibration, sentence, sizeof sentence);
-        say(run, "%s", sentence);
+        print_remark(run, "%s", sentence);
         if (fg_test_set_exists(run->options.folder))
             evaluate_draft(run, &draft);
         status = fg_draft_write(&draft, run->options.out, message);
@@ -323,7 +325,7 @@ static enum fg_status finish_bundle(struct run *run, struct fg_message *message)
     return status;
 }
 
-/* An hour of training must not end at a folder that is not there. */
+/* Creates both files, because an hour of training must not end at a folder that is not there. */
 static enum fg_status try_output(const struct run *run, struct fg_message *message) {
     const char *const paths[] = {run->options.out, run->state_path};
     enum fg_status status = FG_OK;
@@ -336,8 +338,8 @@ static enum fg_status try_output(const struct run *run, struct fg_message *messa
     return status;
 }
 
-/* Epochs that were paid for are not overwritten by a command that forgot --resume. */
-static enum fg_status spare_state(const struct run *run, struct fg_message *message) {
+/* Refuses to overwrite epochs of an unfinished training where --resume was forgotten. */
+static enum fg_status check_state(const struct run *run, struct fg_message *message) {
     struct fg_state state;
     struct fg_message ignored;
     const bool there = !access(run->state_path, F_OK);
@@ -359,7 +361,7 @@ static void show_choosing(void *argument, uint32_t done, uint32_t count) {
     fg_progress_say(&run->progress, 0, "choosing engines for this GPU, once: %u of %u", done, count);
 }
 
-/* The CPU decodes and resizes in any case. */
+/* Opens what trains, and a CPU beside GPUs, because the CPU decodes and resizes in any case. */
 static enum fg_status open_devices(struct run *run, struct fg_message *message) {
     const struct fg_device_choice cpu = {.device = "cpu", .threads = run->options.threads},
                                   choice = {.device = run->options.device,
@@ -374,14 +376,14 @@ static enum fg_status open_devices(struct run *run, struct fg_message *message) 
             : fg_device_open(&choice, &run->group[0], &said, message);
     if (status != FG_OK)
         return status;
-    say(run, "%s", said.text);
+    print_remark(run, "%s", said.text);
     return run->group[0]->device.host_memory ? FG_OK : fg_device_open(&cpu, &run->cpu, &said, message);
 }
 
-static enum fg_status run_all(struct run *run, struct fg_message *message) {
+static enum fg_status run_training(struct run *run, struct fg_message *message) {
     enum fg_status status = name_state(run, message);
     if (status == FG_OK)
-        status = spare_state(run, message);
+        status = check_state(run, message);
     if (status == FG_OK)
         status = try_output(run, message);
     if (status == FG_OK)
@@ -397,7 +399,7 @@ static enum fg_status run_all(struct run *run, struct fg_message *message) {
     if (status != FG_OK)
         return status;
     show_start(run);
-    status = train(run, message);
+    status = train_epochs(run, message);
     return status == FG_OK ? finish_bundle(run, message) : status;
 }
 
@@ -409,10 +411,10 @@ int main(int argc, char **argv) {
         return 3;
     }
     bool over;
-    signal(SIGPIPE, SIG_IGN); /* who looks no more at the progress does not want it to end */
+    signal(SIGPIPE, SIG_IGN); /* training goes on when nobody reads the progress any more */
     enum fg_status status = fg_train_options_read(argc, argv, &run->options, &over, &message);
     if (status == FG_OK && !over)
-        status = run_all(run, &message);
+        status = run_training(run, &message);
     fg_progress_clear(&run->progress);
     fputs(status != FG_OK && run->report.text ? run->report.text : "", stderr);
     if (status != FG_OK)

@@ -1,4 +1,4 @@
-/* The options of flawgate-train, and what they may be together. */
+/* Reads the options of flawgate-train, and checks what they may be together. */
 #include "trainer/options.h"
 
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "runtime/bundle/bundle.h"
 
 #define AT(member) offsetof(struct fg_train_options, member)
-enum { WITHOUT_SCCONV = 1, WITHOUT_SIMAM = 2, WITHOUT_FMM = 4 }; /* the words' order */
+enum { WITHOUT_SCCONV = 1, WITHOUT_SIMAM = 2, WITHOUT_FMM = 4 }; /* bits in the order of the option's words */
 
 static const struct fg_option OPTIONS[] = {
     {"out", FG_OPTION_PATH, AT(out), .size = FG_TRAIN_PATH, .value = "NAME.fgb",

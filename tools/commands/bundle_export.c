@@ -1,4 +1,4 @@
-/* flawgate bundle export: the weights of a bundle or of a training, under PyTorch's names. */
+/* flawgate bundle export: writes the weights of a bundle or of a training under PyTorch's names. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +47,7 @@ out:
     return status;
 }
 
-/* The best epoch's weights: those that the bundle was made of. */
+/* Writes the best epoch's weights, of which the bundle was made. */
 static enum fg_status write_best(const struct fg_weights *weights, const unsigned char *best, const char *out,
                                  struct fg_message *message) {
     memcpy(weights->block, best, weights->moving);
@@ -60,7 +60,7 @@ static enum fg_status write_best(const struct fg_weights *weights, const unsigne
 static enum fg_status export_state(const char *path, const char *out, struct fg_message *message) {
     struct fg_state state;
     struct fg_weights weights = {0};
-    struct fg_state_parts parts = {.weights = &weights};
+    struct fg_state_contents contents = {.weights = &weights};
     struct fg_network *network = calloc(1, sizeof *network);
     enum fg_status status = network ? fg_state_peek(path, &state, message)
                                     : fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to read it", path);
@@ -74,18 +74,18 @@ static enum fg_status export_state(const char *path, const char *out, struct fg_
         status = fg_weights_open(&weights, network, message);
     if (status != FG_OK)
         goto out;
-    parts.best = malloc(weights.moving);
-    parts.moments = malloc(2 * weights.trained);
-    if (!parts.best || !parts.moments) {
+    contents.best = malloc(weights.moving);
+    contents.moments = malloc(2 * weights.trained);
+    if (!contents.best || !contents.moments) {
         status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to read it", path);
         goto out;
     }
-    status = fg_state_read(path, &state, &parts, message);
+    status = fg_state_read(path, &state, &contents, message);
     if (status == FG_OK)
-        status = write_best(&weights, parts.best, out, message);
+        status = write_best(&weights, contents.best, out, message);
 out:
-    free(parts.best);
-    free(parts.moments);
+    free(contents.best);
+    free(contents.moments);
     fg_weights_close(&weights);
     free(network);
     return status;

@@ -9,8 +9,8 @@
 
 #include "trainer/data/picture.h"
 
-/* Finds z with P(Z > z) = tail for a standard normal Z, 0 < tail <= 0.5, by bisection on erfc: as exact as
- * a double is. */
+/* Finds z with P(Z > z) = tail for a standard normal Z, 0 < tail <= 0.5, by bisection on erfc, as exactly
+ * as a double can hold it. */
 static double find_quantile(double tail) {
     double low = 0, high = 40;
     for (int i = 0; i < 200; i++) {
@@ -44,7 +44,7 @@ enum fg_status fg_calibrate_scores(const float *scores, uint32_t count, float fa
     for (uint32_t i = 0; i < count; i++)
         squares += (log(scores[i]) - mean) * (log(scores[i]) - mean);
     const double deviation = sqrt(squares / (count - 1));
-    if (smallest == largest || !(deviation > 0)) /* rounding leaves a deviation of equal scores */
+    if (smallest == largest || !(deviation > 0)) /* rounding leaves equal scores a deviation */
         return fg_fail(message, FG_INPUT,
                        "calibration: all %u scores are the same; are the pictures copies of one?", count);
     *calibration =
@@ -72,18 +72,19 @@ void fg_calibration_sentence(const struct fg_calibration *c, char *text, size_t 
              (double)c->largest_score, c->pictures, 100 * (double)c->rate_bound);
 }
 
-/* A calibration under way. */
+/* A calibration that is under way. */
 struct job {
     struct fg_draft *draft;
     const char *const *paths;
     float *scores;
     uint32_t count, scored;
     struct fg_report *skipped;
-    fg_calibrate_function *progress;
+    fg_progress_function *progress;
     void *argument;
 };
 
-/* RESIZE gives the same bytes on every backend; here it must run in the host's memory. */
+/* Resizes a picture for the self-test on the CPU: RESIZE gives the same bytes on every backend, and here they
+ * are needed in the host's memory. */
 static enum fg_status make_test_picture(const struct fg_draft *draft, const struct fg_image *image,
                                         struct fg_message *message) {
     struct fg_backend *cpu = NULL, *own = draft->station.backend;
@@ -121,7 +122,7 @@ static enum fg_status score_pictures(struct job *job, struct fg_message *message
     return FG_OK;
 }
 
-/* What the engine makes of the self-test's picture is what it must give from now on. */
+/* Keeps what the engine makes of the self-test's picture: it must give that from now on. */
 static enum fg_status make_self_test(struct fg_draft *draft, struct fg_message *message) {
     const struct fg_network_spec *spec = &draft->header.spec;
     struct fg_judgement judgement;
@@ -136,7 +137,7 @@ static enum fg_status make_self_test(struct fg_draft *draft, struct fg_message *
 }
 
 enum fg_status fg_calibrate_draft(struct fg_draft *draft, const char *const *pictures, uint32_t count,
-                                  float false_rejects, fg_calibrate_function *progress, void *argument,
+                                  float false_rejects, fg_progress_function *progress, void *argument,
                                   struct fg_report *skipped, struct fg_message *message) {
     const size_t pixels = (size_t)draft->header.spec.height * (size_t)draft->header.spec.width;
     struct job job = {.draft = draft,
@@ -166,7 +167,7 @@ enum fg_status fg_calibrate_draft(struct fg_draft *draft, const char *const *pic
 
 enum fg_status fg_calibrate_bundle(const char *bundle_path, const char *path, const char *const *pictures,
                                    uint32_t count, float false_rejects, struct fg_backend *backend,
-                                   fg_calibrate_function *progress, void *argument, struct fg_report *skipped,
+                                   fg_progress_function *progress, void *argument, struct fg_report *skipped,
                                    struct fg_calibration *calibration, struct fg_message *message) {
     struct fg_draft draft;
     enum fg_status status = fg_draft_open_file(&draft, bundle_path, backend, message);

@@ -1,11 +1,11 @@
-/* A bundle before it is a file: its weights as the file will hold them, an engine that judges with them,
- * and the header that grows by calibration and evaluation.
+/* A bundle before it is a file: its weights as the file will hold them, an engine that judges with them, and
+ * the header that grows by calibration and evaluation.
  *
  * The way: fold, engine on the folded weights in memory, calibrate, evaluate, write. Nothing lies at the
- * bundle's place until all of it is there, and what is judged on the line is bit for bit what was
- * calibrated.
+ * bundle's place until all of it is there, and what is judged on the line is bit for bit what was calibrated.
  *
- * Thread: one at a time. Errors: every message names the bundle's path. */
+ * Errors: those of bundle and engine; every message names the bundle's path. Owner: who opens a draft closes
+ * it; backend and path stay the caller's. Thread: one at a time. NULL: only a message may be. */
 #ifndef FG_TRAINER_BUNDLE_DRAFT_H
 #define FG_TRAINER_BUNDLE_DRAFT_H
 
@@ -14,10 +14,11 @@
 
 struct fg_draft {
     struct fg_station station;      /* judges with the weights that will be written */
-    struct fg_bundle_header header; /* as it will be written */
-    uint8_t
-        *picture; /* {height, width, 3}, owned: the new self-test's input; NULL: the bundle keeps its own */
-    float *map;   /* {height, width}, owned: what the picture must give; NULL with it */
+    struct fg_bundle_header header; /* the header that will be written */
+    /* The new self-test, owned: a picture {height, width, 3} and the map {height, width} that it must give.
+     * Both NULL: the bundle keeps the self-test that it has. */
+    uint8_t *picture;
+    float *map;
 };
 
 /* Folds the weights into an uncalibrated bundle in memory and opens an engine on it. path: where it is to
@@ -38,8 +39,8 @@ FG_MUST_USE enum fg_status fg_draft_write(const struct fg_draft *draft, const ch
 
 void fg_draft_close(struct fg_draft *draft);
 
-/* A bundle is called as its file, without folder and ending; the Modbus map shows the name in ASCII, so
- * other characters become "_". */
+/* Names a bundle after its file, without folder and ending; the Modbus map shows the name in ASCII, so other
+ * characters become "_". */
 void fg_draft_name(const char *path, char name[FG_NAME_SIZE]);
 
 #endif

@@ -1,19 +1,22 @@
 /* A network's folded parameters: what a bundle holds, and what tools that judge without a bundle load.
  *
- * Every batch norm is inside the convolution before it, in float32. */
+ * Every batch norm is inside the convolution before it, in float32.
+ *
+ * Errors: FG_ENVIRONMENT without memory. Owner: who opens closes. Thread: any, after opening. NULL: only a
+ * message may be. */
 #ifndef FG_TRAINER_BUNDLE_FOLDED_H
 #define FG_TRAINER_BUNDLE_FOLDED_H
 
 #include "trainer/loop/weights.h"
 
 struct fg_folded {
-    const float *value
-        [FG_NETWORK_PARAMS]; /* {fg_param_tensor} by parameter index, NHWC; NULL where folding took it up */
-    void *block;             /* owned; all of them */
+    /* {fg_param_tensor} by parameter index, NHWC; NULL where folding took the parameter up. */
+    const float *value[FG_NETWORK_PARAMS];
+    void *block; /* owned; holds all values */
 };
 
-/* Folds; the weights may go after it. FG_ENVIRONMENT: no memory; then there is nothing to close, and
- * closing does no harm. */
+/* Folds the weights, which may be closed after it. After a failure there is nothing to close, and closing
+ * does no harm. */
 FG_MUST_USE enum fg_status fg_folded_open(struct fg_folded *folded, const struct fg_weights *weights,
                                           struct fg_message *message);
 void fg_folded_close(struct fg_folded *folded);

@@ -20,7 +20,7 @@ void fg_dataset_size(double aspect, int32_t *height, int32_t *width) {
     for (int32_t h = 64; h <= 1024; h += 32)
         for (int32_t w = 64; w <= 1024; w += 32) {
             const double share = (double)h * w / 65536, distance = fabs(log((double)w / h / aspect));
-            /* Of equally near ones, the larger. */
+            /* The larger of two sizes that are equally near. */
             const bool better =
                 distance < nearest - 1e-9 || (distance < nearest + 1e-9 && h * w > *height * *width);
             if (share < 0.85 || share > 1 || !better)
@@ -31,17 +31,17 @@ void fg_dataset_size(double aspect, int32_t *height, int32_t *width) {
         }
 }
 
-/* Threads take the next file until none is left: they decode at the same time and resize one by one, since a
- * backend runs one program at a time. So there is never more than one decoded picture a thread. Each result
- * has its own place, so order is the files'. */
+/* Threads take the next file until none is left. They decode at the same time and resize one by one, since a
+ * backend runs one program at a time; so each thread holds at most one decoded picture. Each result has its
+ * own place, so results are in the order of the files. */
 struct decoding {
     struct fg_dataset *dataset;
     struct fg_backend *backend;
-    struct fg_image *image;        /* [files]: extents only */
-    bool *read;                    /* [files] */
-    struct fg_message *reason;     /* [files], where not read */
-    uint8_t (*hash)[FG_HASH_SIZE]; /* [files] of the contents */
-    fg_dataset_function *progress;
+    struct fg_image *image;        /* [files], extents only */
+    bool *read;                    /* [files]: whether the picture could be read */
+    struct fg_message *reason;     /* [files]: why a picture could not be read */
+    uint8_t (*hash)[FG_HASH_SIZE]; /* [files]: hashes of the contents */
+    fg_progress_function *progress;
     void *argument;
     pthread_mutex_t lock;
     uint32_t next, done;
@@ -65,8 +65,7 @@ static enum fg_status hash_file(const char *path, uint8_t hash[FG_HASH_SIZE], st
     return whole ? FG_OK : fg_fail(message, FG_INPUT, "%.300s: cannot be read to its end", path);
 }
 
-/* Picture i at the network's size, into its place. FG_INPUT is the picture's fault, all else the machine's.
- */
+/* Resizes picture i into its place. FG_INPUT is the picture's fault, any other failure the machine's. */
 static void keep_picture(struct decoding *d, uint32_t i, enum fg_status status, struct fg_image *image) {
     const struct fg_dataset *set = d->dataset;
     if (status == FG_OK)
@@ -90,7 +89,7 @@ static void *decode_files(void *argument) {
         if (i == files->count)
             return NULL;
         struct fg_image image = {0};
-        /* First as a picture: that refuses pipes and devices, which have no end. */
+        /* Decoding comes first: it refuses pipes and devices, which have no end. */
         enum fg_status status = fg_image_read(files->path[i], &image, &d->reason[i]);
         if (status == FG_OK)
             status = hash_file(files->path[i], d->hash[i], &d->reason[i]);
@@ -117,8 +116,8 @@ static void decode_all(struct decoding *d, uint32_t threads) {
     pthread_mutex_destroy(&d->lock);
 }
 
-/* Moves what could not be read from files to skipped; the others close ranks. */
-static enum fg_status part_skipped(struct fg_dataset *dataset, struct decoding *d,
+/* Moves pictures that could not be read from files to skipped, and the others together. */
+static enum fg_status move_skipped(struct fg_dataset *dataset, struct decoding *d,
                                    struct fg_message *message) {
     const uint32_t count = dataset->files.count;
     const size_t size = fg_dataset_picture_bytes(dataset);
@@ -145,7 +144,7 @@ static int compare_doubles(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* From the headers alone, so that each picture can be decoded once and resized at once. */
+/* Chooses the size from the headers alone, so that each picture is decoded once and resized at once. */
 static enum fg_status choose_size(struct fg_dataset *dataset, struct fg_message *message) {
     double *aspect = malloc((dataset->files.count + 1) * sizeof *aspect);
     if (!aspect)
@@ -156,14 +155,14 @@ static enum fg_status choose_size(struct fg_dataset *dataset, struct fg_message 
         if (fg_image_size(dataset->files.path[i], &size, NULL) == FG_OK)
             aspect[count++] = (double)size.width / size.height;
     }
-    aspect[count] = 1; /* where no header can be read nothing will be trained */
+    aspect[count] = 1; /* counts only where no header can be read, and then nothing is trained */
     qsort(aspect, count, sizeof *aspect, compare_doubles);
     fg_dataset_size(aspect[count / 2], &dataset->height, &dataset->width);
     free(aspect);
     return FG_OK;
 }
 
-/* What all pictures have in common is what the line's camera must keep. */
+/* Finds what all pictures have in common: the line's camera must keep to it. */
 static struct fg_contract find_contract(const struct fg_image *image, uint32_t count) {
     struct fg_contract contract = {
         .width = image->width, .height = image->height, .channels = image->channels};
@@ -194,7 +193,7 @@ static void hash_all(struct fg_dataset *dataset, uint8_t (*hash)[FG_HASH_SIZE]) 
     crypto_generichash_final(&state, dataset->hash, FG_HASH_SIZE);
 }
 
-/* Each picture draws a number; those with the smallest are held out. */
+/* Draws a number for each picture; the pictures with the smallest are held out. */
 static enum fg_status split_files(struct fg_dataset *dataset, uint64_t seed, struct fg_message *message) {
     const uint32_t count = dataset->files.count;
     uint32_t held = count / FG_HELD_OUT_SHARE;
@@ -226,7 +225,7 @@ static enum fg_status split_files(struct fg_dataset *dataset, uint64_t seed, str
     return FG_OK;
 }
 
-/* DIR/train/good where it is there, else DIR. */
+/* Lists the pictures of DIR/train/good where there is such a folder, else of DIR. */
 static enum fg_status list_good(struct fg_paths *paths, const char *folder, struct fg_message *message) {
     char category[4096];
     struct stat info;
@@ -249,7 +248,7 @@ static enum fg_status read_all(struct fg_dataset *dataset, struct decoding *d, c
     decode_all(d, d->backend->device.threads);
     if (d->status != FG_OK)
         return fg_fail(message, d->status, "%s", d->message.text);
-    enum fg_status status = part_skipped(dataset, d, message);
+    enum fg_status status = move_skipped(dataset, d, message);
     if (status == FG_OK && dataset->files.count < FG_DATASET_LEAST)
         return fg_fail(
             message, FG_INPUT,
@@ -260,7 +259,7 @@ static enum fg_status read_all(struct fg_dataset *dataset, struct decoding *d, c
 }
 
 enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, int32_t height, int32_t width,
-                               uint64_t seed, struct fg_backend *backend, fg_dataset_function *progress,
+                               uint64_t seed, struct fg_backend *backend, fg_progress_function *progress,
                                void *argument, struct fg_message *message) {
     memset(dataset, 0, sizeof *dataset);
     dataset->height = height;

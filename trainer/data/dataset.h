@@ -1,22 +1,23 @@
-/* The pictures to train with: a category in MVTec layout (DIR/train/good) or a flat folder of good
- * pictures.
+/* The pictures to train with: a category in MVTec layout (DIR/train/good) or a flat folder of good pictures.
  *
  * Every picture is decoded once, in parallel, and kept at the network's size as RESIZE makes it: 8-bit RGB;
- * no more than one decoded picture a thread is in memory. A picture that cannot be read is listed with its
- * reason and skipped.
+ * each thread holds at most one decoded picture. A picture that cannot be read is listed with its reason and
+ * skipped.
  *
- * Owner: who opens a data set closes it, after a failure too. Thread: one at a time. Errors: messages name
- * the folder. */
+ * Errors: FG_INPUT for folder and pictures, FG_ENVIRONMENT for memory; messages name the folder. Owner: who
+ * opens a data set closes it, after a failure too. Thread: one at a time. NULL: a message, and what a
+ * function says. */
 #ifndef FG_TRAINER_DATA_DATASET_H
 #define FG_TRAINER_DATA_DATASET_H
 
 #include "kernels/backend.h"
+#include "runtime/base/progress.h"
 #include "runtime/bundle/bundle.h"
 #include "runtime/image/image.h"
 #include "trainer/data/files.h"
 
-#define FG_DATASET_LEAST 8 /* good pictures */
-#define FG_HELD_OUT_LEAST 4
+#define FG_DATASET_LEAST 8   /* good pictures that training needs */
+#define FG_HELD_OUT_LEAST 4  /* pictures that are held out of a small data set */
 #define FG_HELD_OUT_SHARE 10 /* one picture in ten is held out */
 
 /* A picture that could not be read. */
@@ -27,7 +28,7 @@ struct fg_skipped {
 
 struct fg_dataset {
     struct fg_paths files;      /* good pictures that could be read */
-    struct fg_skipped *skipped; /* {skips} */
+    struct fg_skipped *skipped; /* {skips}, in the order of the files */
     uint32_t skips;
     int32_t height, width;      /* pixels of a resized picture */
     uint8_t *pixels;            /* {files.count, height, width, 3} */
@@ -37,21 +38,18 @@ struct fg_dataset {
     uint8_t hash[FG_HASH_SIZE];  /* BLAKE2b-256 over names and contents, in order */
 };
 
-/* Bytes of one picture at the network's size. */
+/* Gives the bytes of one picture at the network's size. */
 static inline size_t fg_dataset_picture_bytes(const struct fg_dataset *dataset) {
     return (size_t)dataset->height * (size_t)dataset->width * 3;
 }
 
-/* Called from one thread at a time, after each picture. */
-typedef void fg_dataset_function(void *argument, uint32_t done, uint32_t count);
-
 /* Reads the good pictures of a folder. height and width 0: the size for the median aspect that the files'
  * headers have (fg_dataset_size). The seed draws which are held out. backend: one in the host's memory.
- * progress NULL: nobody looks. FG_INPUT: no such folder, or fewer than FG_DATASET_LEAST good pictures; the
- * data set then still lists what was skipped. */
+ * progress is called after each picture; NULL: it is not shown. FG_INPUT: no such folder, or fewer than
+ * FG_DATASET_LEAST good pictures; the data set then still lists what was skipped. */
 FG_MUST_USE enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, int32_t height,
                                            int32_t width, uint64_t seed, struct fg_backend *backend,
-                                           fg_dataset_function *progress, void *argument,
+                                           fg_progress_function *progress, void *argument,
                                            struct fg_message *message);
 void fg_dataset_close(struct fg_dataset *dataset);
 

@@ -14,7 +14,7 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Entries of a folder for which take says yes, sorted, as paths. */
+/* Lists the paths of a folder's entries for which take says yes, sorted. */
 static enum fg_status list_entries(struct fg_paths *paths, const char *folder, bool (*take)(const char *path),
                                    struct fg_message *message) {
     memset(paths, 0, sizeof *paths);
@@ -69,7 +69,7 @@ void fg_paths_free(struct fg_paths *paths) {
     memset(paths, 0, sizeof *paths);
 }
 
-/* DIR/ground_truth/DEFECT/NAME_mask.png of DIR/test/DEFECT/NAME.png. */
+/* Names the mask DIR/ground_truth/DEFECT/NAME_mask.png of DIR/test/DEFECT/NAME.png, which must be there. */
 static enum fg_status find_mask(struct fg_test_picture *picture, const char *folder,
                                 struct fg_message *message) {
     const char *name = strrchr(picture->path, '/') + 1, *dot = strrchr(name, '.');
@@ -85,7 +85,7 @@ static enum fg_status find_mask(struct fg_test_picture *picture, const char *fol
     return FG_OK;
 }
 
-/* Without a folder ground_truth there are no masks; with one, each defective picture has its own. */
+/* Says whether a category has a folder ground_truth: then each defective picture needs a mask. */
 static bool has_masks(const char *folder) {
     char path[4096];
     struct stat info;

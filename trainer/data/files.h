@@ -1,8 +1,9 @@
 /* Folders of pictures: lists by name, a category's test set (DIR/test/DEFECT, DIR/ground_truth/DEFECT),
  * masks.
  *
- * Owner: who lists or opens frees or closes; a failure leaves nothing to free. Thread: any. Errors:
- * FG_INPUT for what cannot be read, named in the message. */
+ * Errors: FG_INPUT for what cannot be read, FG_ENVIRONMENT for memory; messages name the path. Owner: who
+ * lists or opens frees or closes; a failure leaves nothing to free. Thread: any. NULL: only a message may
+ * be. */
 #ifndef FG_TRAINER_DATA_FILES_H
 #define FG_TRAINER_DATA_FILES_H
 
@@ -18,7 +19,7 @@ struct fg_paths {
     uint32_t count;
 };
 
-/* All pictures of one folder by their endings, sorted by name, with the folder in front. */
+/* Lists all files of a folder that end as pictures do, sorted by name, with the folder before each name. */
 FG_MUST_USE enum fg_status fg_paths_list(struct fg_paths *paths, const char *folder,
                                          struct fg_message *message);
 void fg_paths_free(struct fg_paths *paths);
@@ -35,9 +36,10 @@ struct fg_test_set {
     uint32_t count;
 };
 
-/* Whether a folder is a category with test pictures. */
+/* Says whether a folder is a category with test pictures. */
 bool fg_test_set_exists(const char *folder);
-/* FG_INPUT: no test folder, or a defective picture without its mask, which is named. */
+/* Lists a category's test pictures. FG_INPUT: no test folder, or a defective picture without its mask, which
+ * is named. */
 FG_MUST_USE enum fg_status fg_test_set_open(struct fg_test_set *set, const char *folder,
                                             struct fg_message *message);
 void fg_test_set_close(struct fg_test_set *set);

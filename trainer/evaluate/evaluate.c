@@ -8,12 +8,12 @@
 
 #include "runtime/base/clock.h"
 
-/* An evaluation under way. */
+/* An evaluation that is under way. */
 struct job {
     struct fg_evaluation *evaluation;
     struct fg_station *station;
     float threshold;
-    int32_t height, width; /* of maps and masks */
+    int32_t height, width; /* pixels of maps and masks */
     uint8_t *mask;         /* {height, width} */
 };
 
@@ -67,7 +67,7 @@ static enum fg_status judge_picture(struct job *job, const struct fg_test_pictur
 }
 
 enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *station, const char *folder,
-                           float threshold, fg_evaluate_function *progress, void *argument,
+                           float threshold, fg_progress_function *progress, void *argument,
                            struct fg_message *message) {
     struct fg_evaluation *e = evaluation;
     memset(e, 0, sizeof *e);
@@ -99,7 +99,7 @@ void fg_evaluation_close(struct fg_evaluation *evaluation) {
     fg_test_set_close(&evaluation->set);
 }
 
-/* A bundle's field holds no NaN. */
+/* Gives -1 for NaN, which a bundle's field cannot hold. */
 static float replace_nan(double figure) {
     return isnan(figure) ? -1 : (float)figure;
 }

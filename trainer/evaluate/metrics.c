@@ -11,23 +11,23 @@
 #define PRO_LIMIT 0.3
 #define RD4AD_THRESHOLDS 200
 
-/* A series of pictures of one group, added one after the other: its pixels are sorted together. */
+/* Pictures of one group that were added one after the other: their pixels are sorted together. */
 struct run {
     uint8_t group;
-    size_t good, goods; /* first and number in good[] */
-    size_t defective,
-        defectives; /* first and number in slot[]; until sorted is true, first counts from its end */
-    uint32_t regions;
+    size_t good, goods; /* index of the first in good[], and how many they are */
+    /* Index of the first in slot[], which counts from the end until sorted is true, and how many they are. */
+    size_t defective, defectives;
+    uint32_t components;
 };
 
 /* Good pixels are keys (make_key), from the front of slot; defective ones are key << 32 | bits of their
- * weight, 1 / pixels of their region, from its end. They never meet, and what neither reaches is never
+ * weight, 1 / pixels of their component, from its end. They never meet, and memory between them is never
  * touched. */
 struct fg_metrics {
     uint32_t room, images, runs;
     int32_t height, width;
     size_t pixels; /* pixels of one picture */
-    size_t slots;  /* pixels of all */
+    size_t slots;  /* pixels of all pictures */
     bool sorted;
     uint64_t *slot; /* [slots] */
     uint32_t *good; /* [2 * slots], in slot's memory */
@@ -36,11 +36,11 @@ struct fg_metrics {
     struct picture {
         float score;
         uint8_t group;
-        double rd4ad; /* NaN where it has none */
+        double rd4ad; /* NaN where the picture has no such figure */
     } * picture;
     int32_t *stack, *label; /* [pixels] */
-    uint32_t *size;         /* [pixels]: of each region of a picture */
-    float *weight;          /* [pixels] of one picture: 1 / pixels of the region there, 0 where good */
+    uint32_t *size;         /* [pixels]: pixels of each component of a picture */
+    float *weight;          /* [pixels] of one picture: 1 / pixels of the component there, 0 where good */
 };
 
 /* Codes a float so that keys have the floats' order; what is not finite is the largest. */
@@ -95,8 +95,8 @@ void fg_metrics_close(struct fg_metrics *metrics) {
     free(metrics);
 }
 
-/* Marks the 8-connected region around start with a label and returns its size. */
-static uint32_t mark_region(struct fg_metrics *m, const uint8_t *mask, int32_t start, int32_t label) {
+/* Marks the 8-connected component around start with a label and returns its size. */
+static uint32_t mark_component(struct fg_metrics *m, const uint8_t *mask, int32_t start, int32_t label) {
     int32_t top = 0;
     uint32_t size = 0;
     m->stack[top++] = start;
@@ -116,22 +116,22 @@ static uint32_t mark_region(struct fg_metrics *m, const uint8_t *mask, int32_t s
     return size;
 }
 
-/* Fills weight for one picture; returns how many regions there are. */
+/* Fills weight for one picture; returns how many components there are. */
 static uint32_t weigh_pixels(struct fg_metrics *m, const uint8_t *mask) {
     memset(m->weight, 0, m->pixels * sizeof *m->weight);
     if (!mask)
         return 0;
-    int32_t regions = 0;
+    int32_t components = 0;
     memset(m->label, 0xff, m->pixels * sizeof *m->label);
     for (int32_t i = 0; i < (int32_t)m->pixels; i++)
         if (mask[i] && m->label[i] < 0) {
-            m->size[regions] = mark_region(m, mask, i, regions);
-            regions++;
+            m->size[components] = mark_component(m, mask, i, components);
+            components++;
         }
     for (size_t i = 0; i < m->pixels; i++)
         if (mask[i])
             m->weight[i] = 1 / (float)m->size[m->label[i]];
-    return (uint32_t)regions;
+    return (uint32_t)components;
 }
 
 /* Finds the least t whose threshold the value is not above. */
@@ -144,7 +144,7 @@ static int find_threshold(double value, double low, double step) {
     return t;
 }
 
-static double measure_rd4ad(const struct fg_metrics *m, const float *map, uint32_t regions) {
+static double measure_rd4ad(const struct fg_metrics *m, const float *map, uint32_t components) {
     float low = INFINITY, high = -INFINITY;
     size_t background = 0;
     for (size_t i = 0; i < m->pixels; i++) {
@@ -154,9 +154,10 @@ static double measure_rd4ad(const struct fg_metrics *m, const float *map, uint32
         high = fmaxf(high, map[i]);
         background += m->weight[i] == 0;
     }
-    if (!regions || !(high > low) || background == 0)
+    if (!components || !(high > low) || background == 0)
         return NAN;
-    /* What stops being above at each threshold; from the highest down these sums are the rows. */
+    /* Weights and pixels that are no longer above a threshold; summed from the highest down they are the
+     * rows. */
     double hits[RD4AD_THRESHOLDS + 1] = {0}, alarms[RD4AD_THRESHOLDS + 1] = {0};
     const double step = ((double)high - low) / RD4AD_THRESHOLDS;
     for (size_t i = 0; i < m->pixels; i++) {
@@ -168,7 +169,7 @@ static double measure_rd4ad(const struct fg_metrics *m, const float *map, uint32
     for (int t = RD4AD_THRESHOLDS - 1; t >= 0; t--) {
         hit += hits[t + 1];
         alarm += alarms[t + 1];
-        const double overlap = hit / regions, rate = alarm / (double)background;
+        const double overlap = hit / components, rate = alarm / (double)background;
         if (rate >= PRO_LIMIT)
             break;
         if (t < RD4AD_THRESHOLDS - 1)
@@ -186,9 +187,9 @@ void fg_metrics_add(struct fg_metrics *metrics, const float *map, float score, u
     if (!m->runs || m->run[m->runs - 1].group != group)
         m->run[m->runs++] = (struct run){.group = group, .good = m->goods, .defective = m->defectives};
     struct run *run = &m->run[m->runs - 1];
-    const uint32_t regions = weigh_pixels(m, mask);
-    run->regions += regions;
-    m->picture[m->images++] = (struct picture){score, group, measure_rd4ad(m, map, regions)};
+    const uint32_t components = weigh_pixels(m, mask);
+    run->components += components;
+    m->picture[m->images++] = (struct picture){score, group, measure_rd4ad(m, map, components)};
     for (size_t i = 0; i < m->pixels; i++) {
         const uint32_t key = make_key(map[i]);
         if (m->weight[i] > 0) {
@@ -233,7 +234,7 @@ static int compare_slots(const void *a, const void *b) {
     return x > y ? -1 : x < y;
 }
 
-static void sort_series(struct fg_metrics *m) {
+static void sort_runs(struct fg_metrics *m) {
     for (uint32_t i = 0; i < m->runs; i++) {
         struct run *run = &m->run[i];
         run->defective = m->slots - run->defective - run->defectives;
@@ -243,7 +244,7 @@ static void sort_series(struct fg_metrics *m) {
     m->sorted = true;
 }
 
-/* The next pixel of one sorted series; a heap of these gives the pixels of all series in order. */
+/* The next pixel of one sorted run; a heap of cursors gives the pixels of all runs in order. */
 struct cursor {
     uint32_t key;
     bool defective;
@@ -272,21 +273,21 @@ static void sift_down(struct cursor *heap, size_t count, size_t at) {
 /* Walks thresholds from the highest down. */
 struct curve {
     double positives, negatives; /* entries that are defective, and good */
-    double hits, alarms;         /* those of them that are above the threshold */
+    double hits, alarms;         /* entries above the threshold that are defective, and good */
     double last_hits, last_alarms;
     double auroc, ap, f1max;
-    double overlap, last_overlap, regions, pro, last_rate; /* for PRO */
+    double overlap, last_overlap, components, pro, last_rate; /* sums for PRO */
 };
 
 /* Adds a threshold's share to the figures, once all entries of its score have been taken in. */
-static void close_threshold(struct curve *c) {
+static void add_threshold(struct curve *c) {
     c->auroc += (c->alarms - c->last_alarms) * (c->hits + c->last_hits) / 2;
     if (c->hits > c->last_hits)
         c->ap += (c->hits - c->last_hits) / c->positives * c->hits / (c->hits + c->alarms);
     const double f1 = 2 * c->hits / (c->hits + c->alarms + c->positives);
     c->f1max = f1 > c->f1max ? f1 : c->f1max;
 
-    const double rate = c->alarms / c->negatives, overlap = c->overlap / c->regions;
+    const double rate = c->alarms / c->negatives, overlap = c->overlap / c->components;
     if (c->last_rate < PRO_LIMIT && rate > c->last_rate) {
         const double end = rate < PRO_LIMIT ? rate : PRO_LIMIT;
         const double at_end =
@@ -302,7 +303,7 @@ static void close_threshold(struct curve *c) {
 static void finish_curve(struct curve *c) {
     const bool both = c->positives > 0 && c->negatives > 0;
     c->auroc = both ? c->auroc / (c->positives * c->negatives) : NAN;
-    c->pro = both && c->regions > 0 ? c->pro / PRO_LIMIT : NAN;
+    c->pro = both && c->components > 0 ? c->pro / PRO_LIMIT : NAN;
     if (!(c->positives > 0))
         c->ap = c->f1max = NAN;
 }
@@ -317,7 +318,7 @@ static size_t fill_heap(const struct fg_metrics *m, uint8_t group, struct cursor
         const struct run *run = &m->run[i];
         if (!is_counted(run->group, group))
             continue;
-        c->regions += run->regions;
+        c->components += run->components;
         c->positives += (double)run->defectives;
         c->negatives += (double)run->goods;
         if (run->goods)
@@ -333,7 +334,7 @@ static size_t fill_heap(const struct fg_metrics *m, uint8_t group, struct cursor
     return count;
 }
 
-/* heap: [2 * runs], for its use. */
+/* Walks the pixels of a group from the highest score down. heap: [2 * runs], its contents are overwritten. */
 static struct curve walk_pixels(const struct fg_metrics *m, uint8_t group, struct cursor *heap) {
     struct curve c = {0};
     size_t count = fill_heap(m, group, heap, &c);
@@ -355,15 +356,15 @@ static struct curve walk_pixels(const struct fg_metrics *m, uint8_t group, struc
                 read_key(m, &heap[0]);
             sift_down(heap, count, 0);
         }
-        close_threshold(&c);
+        add_threshold(&c);
     }
     finish_curve(&c);
     return c;
 }
 
-/* A picture's score as a key, and which it is. */
+/* A score as a key, and the picture that has it. */
 struct entry {
-    uint32_t key, of;
+    uint32_t key, picture;
 };
 
 static int compare_entries(const void *a, const void *b) {
@@ -383,11 +384,11 @@ static struct curve walk_images(const struct fg_metrics *m, uint8_t group, struc
     }
     qsort(entry, count, sizeof *entry, compare_entries);
     for (uint32_t i = 0; i < count; i++) {
-        const bool defective = m->picture[entry[i].of].group != 0;
+        const bool defective = m->picture[entry[i].picture].group != 0;
         c.hits += defective;
         c.alarms += !defective;
         if (i + 1 == count || entry[i + 1].key != entry[i].key)
-            close_threshold(&c);
+            add_threshold(&c);
     }
     finish_curve(&c);
     return c;
@@ -397,7 +398,7 @@ enum fg_status fg_metrics_figures(struct fg_metrics *metrics, uint8_t group, str
                                   struct fg_message *message) {
     struct fg_metrics *m = metrics;
     if (!m->sorted)
-        sort_series(m);
+        sort_runs(m);
     struct entry *entry = malloc((m->images + 1) * sizeof *entry);
     struct cursor *heap = malloc((2 * (size_t)m->runs + 1) * sizeof *heap);
     if (!entry || !heap) {

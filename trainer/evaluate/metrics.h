@@ -1,18 +1,21 @@
 /* How well a bundle tells good from defective, computed exactly: every distinct score is a threshold.
  *
  * Image and pixel AUROC, AP (sum over thresholds of the gain in recall times precision) and F1-max. PRO: each
- * 8-connected region of the ground truth weighs the same; area under the mean overlap against the
- * false-positive rate of all good pixels of the data set, up to 0.3, divided by 0.3 (Bergmann et al. 2021).
- * pro_rd4ad, as most papers report: for each defective picture 200 thresholds over its own range and its own
- * background; rows with a rate below 0.3 are kept, their rates divided by the largest; the mean of the areas.
+ * 8-connected component of the ground truth has the same weight; it is the area under the mean overlap
+ * against the false-positive rate of all good pixels of the data set, up to 0.3, divided by 0.3 (Bergmann et
+ * al. 2021). pro_rd4ad, as most papers report: for each defective picture 200 thresholds over its own range
+ * and its own background; rows with a rate below 0.3 are kept, their rates divided by the largest; the mean
+ * of the areas.
  *
  * A value that is not finite counts as the largest; pro_rd4ad leaves such a picture out. A figure that has no
- * definition (no defective picture, no region) is NaN.
+ * definition (no defective picture, no component) is NaN.
  *
- * Memory: 4 bytes for each good pixel and 8 for each defective one (8 a pixel are reserved, the rest is never
- * touched). Each series of pictures of one group is sorted once, in place, and the series are merged.
+ * Memory: 4 bytes for each good pixel and 8 for each defective one (8 a pixel are reserved; the memory that
+ * is left over is never touched). Pictures of one group that come one after the other are sorted together,
+ * once, in place; the sorted runs are merged.
  *
- * Owner: who opens metrics closes them. Thread: one at a time. Errors: FG_ENVIRONMENT for memory. */
+ * Errors: FG_ENVIRONMENT without memory. Owner: who opens metrics closes them. Thread: one at a time. NULL: a
+ * message, a mask, and metrics that are closed. */
 #ifndef FG_TRAINER_EVALUATE_METRICS_H
 #define FG_TRAINER_EVALUATE_METRICS_H
 

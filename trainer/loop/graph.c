@@ -4,12 +4,12 @@
 #include <assert.h>
 #include <string.h>
 
-/* Forward and backward, with a gradient beside each value and parameter. */
+/* Room for forward and backward steps, with a gradient beside each value and parameter. */
 #define TRAINING_TENSORS (6 * FG_NETWORK_PARAMS)
 #define TRAINING_STEPS (6 * FG_NETWORK_NODES)
 
-/* While the training program grows. Each forward step is remembered, and the backward ones follow in reverse.
- */
+/* The training program while it grows. Each forward step is recorded, and the backward steps follow in
+ * reverse order. */
 struct builder {
     struct fg_forward forward;
     struct fg_graph *graph;
@@ -18,11 +18,11 @@ struct builder {
     const struct fg_tensor *trained[FG_NETWORK_PARAMS], *gradient[FG_NETWORK_PARAMS];
     struct record {
         struct fg_step *step;
-        int32_t in[FG_MAX_IN], out[FG_MAX_OUT];         /* index in of[], or -1: no gradient */
-    } record[2 * FG_NETWORK_NODES + FG_NETWORK_LEVELS]; /* a node has two steps at most, a level one */
+        int32_t in[FG_MAX_IN], out[FG_MAX_OUT];         /* indices in of[]; -1: no gradient */
+    } record[2 * FG_NETWORK_NODES + FG_NETWORK_LEVELS]; /* at most two steps for a node, one for a level */
     uint32_t records;
-    /* Every value with a gradient: the network's, then the outputs of convolutions before their batch norm.
-     */
+    /* Values with a gradient, and the gradients d: the network's values, then outputs of convolutions before
+     * their batch norm. */
     const struct fg_tensor *of[2 * FG_NETWORK_VALUES], *d[2 * FG_NETWORK_VALUES];
     uint32_t values;
 };
@@ -50,7 +50,7 @@ static struct record *emit_step(struct builder *b, const struct fg_step *step) {
     return r;
 }
 
-/* The convolution without its batch norm: bias and ReLU only where there is none. */
+/* Emits a convolution without its batch norm; it has bias and ReLU only where there is no batch norm. */
 static void emit_conv(struct builder *b, const struct fg_node *node) {
     const struct fg_tensor *const *value = b->forward.value;
     const struct fg_tensor *y = value[node->out[0]];
@@ -128,7 +128,7 @@ static void emit_distill(struct builder *b, uint32_t l) {
     r->in[1] = network->student[l];
 }
 
-/* A level whose teacher value no node makes is learned from a target that the caller gives. */
+/* Adds a target, which the caller gives, for each level whose teacher value no node makes. */
 static void add_targets(struct builder *b) {
     const struct fg_network *network = b->forward.network;
     for (uint32_t l = 0; l < network->levels; l++) {
@@ -143,8 +143,8 @@ static void add_targets(struct builder *b) {
     }
 }
 
-/* The backward step of one forward step: gradients are made when the first consumer (in reverse) writes them,
- * and added to by the others. */
+/* Emits the backward step of one forward step. In reverse order the first consumer of a value writes its
+ * gradient, and the others add to it. */
 static void emit_backward(struct builder *b, const struct record *r) {
     struct fg_step back = *r->step;
     back.pass = FG_BACKWARD;
@@ -254,7 +254,7 @@ enum fg_status fg_graph_adam(struct fg_graph *graph, const struct fg_weights *we
     step.param[0] = fg_plan_tensor_at(graph->plan, &t);
     t.segment = FG_SEGMENT_GRADIENTS;
     step.d_param[0] = fg_plan_tensor_at(graph->plan, &t);
-    /* First moments, then second ones. */
+    /* The first moments come before the second ones. */
     t.segment = FG_SEGMENT_MOMENTS;
     step.param[1] = fg_plan_tensor_at(graph->plan, &t);
     t.offset = weights->trained;

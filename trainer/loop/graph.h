@@ -1,8 +1,8 @@
-/* The programs of training, each for one batch size: a step of the trainer (teacher folded; the other
- * modules forward, loss, backward), a validation (everything folded, no masks, loss), and Adam's step.
+/* The programs of training, each for one batch size: a step of the trainer (teacher folded; the other modules
+ * forward, loss, backward), a validation (everything folded, no masks, loss), and Adam's step.
  *
- * Owner: who makes a graph closes it, after a failure too. Thread: one at a time. Errors: FG_ENVIRONMENT
- * for memory, FG_USAGE for what the backend cannot do. */
+ * Errors: FG_ENVIRONMENT for memory, FG_USAGE for what the backend cannot do. Owner: who makes a graph closes
+ * it, after a failure too. Thread: one at a time. NULL: only a message may be. */
 #ifndef FG_TRAINER_LOOP_GRAPH_H
 #define FG_TRAINER_LOOP_GRAPH_H
 
@@ -19,8 +19,8 @@ struct fg_graph {
     const struct fg_tensor *draw; /* struct fg_draw in FG_SEGMENT_IO, which the caller writes before a run */
     /* F_E^i in FG_SEGMENT_IO, which the caller writes before a run; NULL where a node makes it. */
     const struct fg_tensor *target[FG_NETWORK_LEVELS];
-    const struct fg_tensor
-        *loss[FG_NETWORK_LEVELS]; /* {batch, 1, 1, 1} in FG_SEGMENT_IO for each used level */
+    /* {batch, 1, 1, 1} in FG_SEGMENT_IO; NULL for a level that is not used. */
+    const struct fg_tensor *loss[FG_NETWORK_LEVELS];
 };
 
 struct fg_recipe {
@@ -40,8 +40,8 @@ FG_MUST_USE enum fg_status fg_graph_validation(struct fg_graph *graph, const str
                                                const struct fg_backend *backend, uint32_t pictures,
                                                int32_t batch, struct fg_message *message);
 
-/* Makes Adam's step over all trained parameters. schedule: float32 {1,1,1,4} in FG_SEGMENT_IO, the caller's
- * to write. */
+/* Makes Adam's step over all trained parameters. schedule: float32 {1,1,1,4} in FG_SEGMENT_IO, which the
+ * caller writes before a run. */
 FG_MUST_USE enum fg_status fg_graph_adam(struct fg_graph *graph, const struct fg_weights *weights,
                                          const struct fg_backend *backend, const struct fg_tensor **schedule,
                                          struct fg_message *message);

@@ -45,7 +45,7 @@ static enum fg_status take_segments(struct fg_replica *r, size_t trained, struct
     return status;
 }
 
-/* The pictures stay in the device's own memory where they fit, else in the host's, which it reads too. */
+/* Copies the pictures to the device's own memory where they fit, else to host memory that it can read. */
 static enum fg_status copy_pictures(struct fg_replica *r, const struct fg_lent *lent,
                                     struct fg_message *message) {
     void **segment = &r->memory.segment[FG_SEGMENT_PICTURES];

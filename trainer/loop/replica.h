@@ -1,15 +1,15 @@
-/* One device's share of training: its memory for every program, its copies of weights, moments and
- * pictures. Training has one for each device; they differ in the pictures of a step and in the batch norms'
- * running statistics alone.
+/* One device's share of training: its memory for every program, its copies of weights, moments and pictures.
+ * Training has one for each device; they differ in the pictures of a step and in the batch norms' running
+ * statistics alone.
  *
- * Owner: who opens a replica closes it, after a failure too. Thread: one at a time. Errors: FG_ENVIRONMENT
- * for memory and device. */
+ * Errors: FG_ENVIRONMENT for memory, FG_DEVICE_LOST for the device. Owner: who opens a replica closes it,
+ * after a failure too. Thread: one at a time. NULL: only a message may be. */
 #ifndef FG_TRAINER_LOOP_REPLICA_H
 #define FG_TRAINER_LOOP_REPLICA_H
 
 #include "trainer/loop/graph.h"
 
-/* A trainer's programs; REST is for the pictures that are left over behind the full batches. */
+/* A trainer's programs; REST is for pictures left over after the full batches. */
 enum fg_stage { FG_TRAIN, FG_TRAIN_REST, FG_VALIDATE, FG_VALIDATE_REST, FG_UPDATE, FG_STAGES };
 
 struct fg_replica {
@@ -17,13 +17,12 @@ struct fg_replica {
     const struct fg_program *program[FG_STAGES]; /* borrowed; NULL where there is none */
     struct fg_memory memory;                     /* all segments but PREPARED, each for the largest program */
     void *prepared[FG_STAGES]; /* each program's FG_SEGMENT_PREPARED; NULL where it has none */
-    void *update_io;           /* UPDATE's FG_SEGMENT_IO */
+    void *update_io;           /* FG_SEGMENT_IO of FG_UPDATE's program */
     bool lent;                 /* trained weights and pictures are the host's own memory */
-    size_t bytes;              /* taken from the backend */
+    size_t bytes;              /* bytes taken from the backend */
 };
 
-/* What the host has, and lends to a replica whose device has no memory of its own; another replica copies
- * it. */
+/* What the host lends to a replica whose device has no memory of its own; other replicas copy it. */
 struct fg_lent {
     const struct fg_weights *weights;
     const uint8_t *pictures; /* {picture_bytes} */
@@ -38,8 +37,8 @@ FG_MUST_USE enum fg_status fg_replica_open(struct fg_replica *replica, struct fg
                                            const struct fg_lent *lent, bool copy, struct fg_message *message);
 void fg_replica_close(struct fg_replica *replica);
 
-/* Push copies the host's copy of a segment's first bytes to the device, pull the other way. Neither does
- * anything where both are the same memory. */
+/* Push copies the first bytes of a segment from the host's copy to the device, pull copies them from the
+ * device to the host. Neither does anything where both are one memory. */
 FG_MUST_USE enum fg_status fg_replica_push(const struct fg_replica *replica, enum fg_segment segment,
                                            const void *host, size_t bytes, struct fg_message *message);
 FG_MUST_USE enum fg_status fg_replica_pull(const struct fg_replica *replica, enum fg_segment segment,

@@ -14,8 +14,6 @@ static const char MAGIC[8] = {'F', 'G', 'S', 'T', 'A', 'T', 'E', '1'};
 static_assert(sizeof(struct fg_state) == 8 + 2 * 8 + 20 * 4 + 32, "struct fg_state has padding");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the state file is little-endian");
 
-#define HASH_SIZE 32
-
 struct fg_network_spec fg_state_spec(const struct fg_state *state) {
     return (struct fg_network_spec){.backbone = (enum fg_backbone)state->backbone,
                                     .height = (int32_t)state->height,
@@ -36,28 +34,28 @@ struct piece {
 #define PIECES 4
 
 static void list_pieces(struct piece piece[PIECES], struct fg_state *state,
-                        const struct fg_state_parts *parts) {
+                        const struct fg_state_contents *contents) {
     piece[0] = (struct piece){state, sizeof *state};
-    piece[1] = (struct piece){parts->weights->block, parts->weights->bytes};
-    piece[2] = (struct piece){parts->best, parts->weights->moving};
-    piece[3] = (struct piece){parts->moments, 2 * parts->weights->trained};
+    piece[1] = (struct piece){contents->weights->block, contents->weights->bytes};
+    piece[2] = (struct piece){contents->best, contents->weights->moving};
+    piece[3] = (struct piece){contents->moments, 2 * contents->weights->trained};
 }
 
 enum fg_status fg_state_write(const char *path, const struct fg_state *state,
-                              const struct fg_state_parts *parts, struct fg_message *message) {
+                              const struct fg_state_contents *contents, struct fg_message *message) {
     struct fg_state head = *state;
     memcpy(head.magic, MAGIC, sizeof MAGIC);
     struct piece piece[PIECES];
-    list_pieces(piece, &head, parts);
+    list_pieces(piece, &head, contents);
     crypto_generichash_state hash;
-    crypto_generichash_init(&hash, NULL, 0, HASH_SIZE);
+    crypto_generichash_init(&hash, NULL, 0, FG_HASH_SIZE);
     struct fg_file file;
     enum fg_status status = fg_file_create(&file, path, message);
     for (int i = 0; i < PIECES && status == FG_OK; i++) {
         crypto_generichash_update(&hash, piece[i].bytes, piece[i].size);
         status = fg_file_write(&file, piece[i].bytes, piece[i].size, message);
     }
-    uint8_t digest[HASH_SIZE];
+    uint8_t digest[FG_HASH_SIZE];
     crypto_generichash_final(&hash, digest, sizeof digest);
     if (status == FG_OK)
         status = fg_file_write(&file, digest, sizeof digest, message);
@@ -88,15 +86,15 @@ enum fg_status fg_state_peek(const char *path, struct fg_state *state, struct fg
     return status;
 }
 
-enum fg_status fg_state_read(const char *path, struct fg_state *state, const struct fg_state_parts *parts,
-                             struct fg_message *message) {
+enum fg_status fg_state_read(const char *path, struct fg_state *state,
+                             const struct fg_state_contents *contents, struct fg_message *message) {
     FILE *file = NULL;
     enum fg_status status = open_state(path, &file, state, message);
     if (status != FG_OK)
         return status;
     struct piece piece[PIECES];
-    list_pieces(piece, state, parts);
-    size_t expected = HASH_SIZE;
+    list_pieces(piece, state, contents);
+    size_t expected = FG_HASH_SIZE;
     for (int i = 0; i < PIECES; i++)
         expected += piece[i].size;
     struct stat info;
@@ -106,7 +104,7 @@ enum fg_status fg_state_read(const char *path, struct fg_state *state, const str
         goto out;
     }
     crypto_generichash_state hash;
-    crypto_generichash_init(&hash, NULL, 0, HASH_SIZE);
+    crypto_generichash_init(&hash, NULL, 0, FG_HASH_SIZE);
     crypto_generichash_update(&hash, piece[0].bytes, piece[0].size);
     for (int i = 1; i < PIECES; i++) {
         if (piece[i].size && fread(piece[i].bytes, piece[i].size, 1, file) != 1) {
@@ -115,7 +113,7 @@ enum fg_status fg_state_read(const char *path, struct fg_state *state, const str
         }
         crypto_generichash_update(&hash, piece[i].bytes, piece[i].size);
     }
-    uint8_t digest[HASH_SIZE], stored[HASH_SIZE];
+    uint8_t digest[FG_HASH_SIZE], stored[FG_HASH_SIZE];
     crypto_generichash_final(&hash, digest, sizeof digest);
     if (fread(stored, sizeof stored, 1, file) != 1 || memcmp(digest, stored, sizeof digest))
         status = fg_fail(message, FG_INPUT,

@@ -1,15 +1,16 @@
 /* NAME.state: everything that the next epoch depends on, in one file, written whole or not at all.
  *
- * Layout, little-endian: struct fg_state; the weights' block (trained, running statistics, teacher); the
- * best epoch's weights and running statistics; Adam's first, then second moments; BLAKE2b-256 over all
- * before it. Sizes follow from the network alone, so a file of any other length is refused before it is
- * read.
+ * Layout, little-endian: struct fg_state; the weights' block (trained, running statistics, teacher); the best
+ * epoch's weights and running statistics; Adam's first, then second moments; BLAKE2b-256 over all before it.
+ * Sizes follow from the network alone, so a file of any other length is refused before it is read.
  *
- * Owner: all memory is the caller's. Thread: any, as long as no other uses the same parts. Errors: FG_INPUT
- * for a file that is no state or is damaged, FG_ENVIRONMENT for the disk; messages name the file. */
+ * Errors: FG_INPUT for a file that is no state or is damaged, FG_ENVIRONMENT for the disk; messages name the
+ * file. Owner: all memory is the caller's. Thread: any, as long as no other uses the same memory. NULL: only
+ * a message may be. */
 #ifndef FG_TRAINER_LOOP_STATE_H
 #define FG_TRAINER_LOOP_STATE_H
 
+#include "runtime/bundle/bundle.h"
 #include "trainer/loop/weights.h"
 
 #define FG_STATE_ENDING ".state"
@@ -19,12 +20,12 @@ struct fg_state {
     char magic[8]; /* "FGSTATE1" */
     uint64_t seed, step;
     uint32_t backbone, height, width, base, levels;
-    uint32_t switches; /* FG_STATE_... bits */
+    uint32_t switches; /* bits FG_STATE_SCCONV to FG_STATE_FINISHED */
     uint32_t epochs, patience, batch, limit;
     float learning_rate, l2, mask_rate;
     float loss, best_loss, reference_loss;
     uint32_t epoch, best_epoch, stale, reserved;
-    uint8_t data_hash[32];
+    uint8_t data_hash[FG_HASH_SIZE];
 };
 
 enum {
@@ -36,24 +37,29 @@ enum {
     FG_STATE_FINISHED = 32,
 };
 
+/* Gives the network that was trained. */
 struct fg_network_spec fg_state_spec(const struct fg_state *state);
 
-/* What lies behind the head. */
-struct fg_state_parts {
+/* The memory that is written behind the head. */
+struct fg_state_contents {
     const struct fg_weights *weights;
     unsigned char *best;    /* {weights->moving bytes} */
     unsigned char *moments; /* {2 * weights->trained bytes} */
 };
 
+/* Writes a state to path, whole or not at all; the magic is set here. */
 FG_MUST_USE enum fg_status fg_state_write(const char *path, const struct fg_state *state,
-                                          const struct fg_state_parts *parts, struct fg_message *message);
+                                          const struct fg_state_contents *contents,
+                                          struct fg_message *message);
 
-/* Reads the head alone, which says what network was trained how far. */
+/* Reads the head alone, which says which network was trained, and how far. */
 FG_MUST_USE enum fg_status fg_state_peek(const char *path, struct fg_state *state,
                                          struct fg_message *message);
 
-/* Reads all into parts, whose network must be the file's. After a failure their contents are undefined. */
+/* Reads the whole file; the network of contents must be the file's. After a failure the memory is
+ * undefined. */
 FG_MUST_USE enum fg_status fg_state_read(const char *path, struct fg_state *state,
-                                         const struct fg_state_parts *parts, struct fg_message *message);
+                                         const struct fg_state_contents *contents,
+                                         struct fg_message *message);
 
 #endif

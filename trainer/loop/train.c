@@ -13,8 +13,8 @@
 #include "trainer/loop/replica.h"
 #include "trainer/loop/state.h"
 
-#define LEAST_STEPS 1000 /* before early stopping */
-#define FULL_STEPS 1500  /* that a small folder gets however many epochs they are */
+#define LEAST_STEPS 1000 /* steps before training may stop early */
+#define FULL_STEPS 1500  /* steps that a small folder gets, however many epochs they are */
 #define FULL_EPOCHS 200
 #define IMPROVEMENT 0.999f
 
@@ -22,13 +22,13 @@ struct fg_trainer {
     struct fg_training training;
     struct fg_pictures pictures;
     struct fg_weights weights, best;
-    struct fg_graph graph[FG_STAGES]; /* of each device's share of a batch; plan NULL where there is none */
+    struct fg_graph graph[FG_STAGES]; /* each for one device's share of a batch; plan NULL: not needed */
     const struct fg_tensor *schedule;
-    struct fg_replica replica[FG_MAX_DEVICES]; /* the first validates, and its weights are those that count */
+    struct fg_replica replica[FG_MAX_DEVICES]; /* the first one validates, and its weights are kept */
     uint32_t replicas;
-    void *frozen,
-        *moments; /* the host's copies, or the first replica's own segments where that is the host's memory */
-    uint32_t *order;
+    /* The host's copies, or the first replica's own segments where these are the host's memory. */
+    void *frozen, *moments;
+    uint32_t *order; /* {pictures.trains}: this epoch's order of pictures */
     struct fg_trainer_counters counters;
     size_t bytes;
 };
@@ -38,14 +38,14 @@ struct fg_training fg_training_defaults(void) {
         .patience = 20, .batch = 16, .learning_rate = 1e-3f, .l2 = 1e-5f, .recipe = {.mask_rate = 0.4f}};
 }
 
-/* Pictures in the last batch of count, as many for each device; 0 where there is none, or one for each:
- * batch norm needs two. */
+/* Counts the pictures of the last batch, an equal number for each device. 0: none are left, or each device
+ * would have one, and batch norm needs two. */
 static uint32_t count_rest(const struct fg_trainer *t, uint32_t count) {
     const uint32_t rest = count % t->training.batch / t->replicas;
     return rest < 2 ? 0 : rest * t->replicas;
 }
 
-/* Every device's graphs are alike, so they are planned once. */
+/* Plans the graphs once, because those of every device are alike. */
 static enum fg_status make_graphs(struct fg_trainer *t, struct fg_message *message) {
     const uint32_t batch = t->training.batch, share = batch / t->replicas, trains = t->pictures.trains,
                    held_outs = t->pictures.held_outs, pictures = t->pictures.count;
@@ -70,7 +70,7 @@ static enum fg_status make_graphs(struct fg_trainer *t, struct fg_message *messa
     return status;
 }
 
-/* The host's copies of what the first replica's device computes with. */
+/* Takes the host's copies of what the first replica's device computes with. */
 static enum fg_status take_copies(struct fg_trainer *t, struct fg_message *message) {
     const struct fg_replica *first = &t->replica[0];
     if (first->lent) {
@@ -100,13 +100,13 @@ static enum fg_status open_replicas(struct fg_trainer *t, struct fg_message *mes
     for (uint32_t i = 0; i < t->replicas && status == FG_OK; i++) {
         status = fg_replica_open(&t->replica[i], t->replica[i].backend, program, &lent, i > 0, message);
         t->bytes += t->replica[i].bytes;
-        program[FG_VALIDATE] = program[FG_VALIDATE_REST] = NULL; /* the first one's alone */
+        program[FG_VALIDATE] = program[FG_VALIDATE_REST] = NULL; /* only the first replica validates */
     }
     t->bytes += t->weights.bytes + t->weights.moving;
     return status == FG_OK ? take_copies(t, message) : status;
 }
 
-/* All graphs lay the frozen parameters out alike. */
+/* Finds a validation's graph; both lay the frozen parameters out alike. */
 static const struct fg_graph *find_validation(const struct fg_trainer *t) {
     return &t->graph[t->graph[FG_VALIDATE].program ? FG_VALIDATE : FG_VALIDATE_REST];
 }
@@ -117,7 +117,7 @@ static enum fg_status push_frozen(const struct fg_trainer *t, uint32_t replica, 
     return fg_replica_push(r, FG_SEGMENT_FROZEN, t->frozen, validated, message);
 }
 
-/* The teacher is folded and prepared once, for every replica. */
+/* Folds and prepares the teacher, once for every replica. */
 static enum fg_status start_replicas(struct fg_trainer *t, struct fg_message *message) {
     enum fg_status status = FG_OK;
     fg_weights_fold(&t->weights, find_validation(t)->frozen, FG_TEACHER, t->frozen);
@@ -198,7 +198,7 @@ void fg_trainer_close(struct fg_trainer *trainer) {
     free(trainer);
 }
 
-/* Fisher-Yates from the epoch's own draws. */
+/* Shuffles the pictures (Fisher-Yates) with the epoch's own draws. */
 static void draw_order(struct fg_trainer *t) {
     const uint32_t count = t->pictures.trains;
     for (uint32_t i = 0; i < count; i++)
@@ -212,7 +212,7 @@ static void draw_order(struct fg_trainer *t) {
     }
 }
 
-/* The pictures of a replica's next program. */
+/* Chooses the pictures of a replica's next program. */
 static void draw_batch(const struct fg_trainer *t, const struct fg_replica *replica, enum fg_stage stage,
                        const uint32_t *index) {
     struct fg_draw *draw = fg_tensor_data(t->graph[stage].draw, &replica->memory);
@@ -222,8 +222,7 @@ static void draw_batch(const struct fg_trainer *t, const struct fg_replica *repl
 }
 
 /* Runs a stage on every replica at once. */
-static enum fg_status run_everywhere(const struct fg_trainer *t, enum fg_stage stage,
-                                     struct fg_message *message) {
+static enum fg_status run_stage(const struct fg_trainer *t, enum fg_stage stage, struct fg_message *message) {
     struct fg_memory memory[FG_MAX_DEVICES];
     enum fg_status status = FG_OK;
     uint32_t begun = 0;
@@ -242,7 +241,7 @@ static enum fg_status run_everywhere(const struct fg_trainer *t, enum fg_stage s
     return status;
 }
 
-/* The mean over devices, which are alike in their number of pictures. */
+/* Gives every device the mean of all devices' gradients; each device had the same number of pictures. */
 static enum fg_status share_gradients(const struct fg_trainer *t, struct fg_message *message) {
     struct fg_backend *backend[FG_MAX_DEVICES] = {t->replica[0].backend};
     float *values[FG_MAX_DEVICES];
@@ -255,12 +254,12 @@ static enum fg_status share_gradients(const struct fg_trainer *t, struct fg_mess
     return backend[0]->share(backend, values, t->replicas, t->weights.trained / sizeof(float), message);
 }
 
-/* index: the batch's pictures, a replica's behind another's. */
+/* Trains on one batch. index: its pictures, those of the first replica first, then those of the next. */
 static enum fg_status train_step(struct fg_trainer *t, enum fg_stage stage, const uint32_t *index,
                                  struct fg_message *message) {
     for (uint32_t i = 0; i < t->replicas; i++)
         draw_batch(t, &t->replica[i], stage, index + i * (uint32_t)t->graph[stage].batch);
-    enum fg_status status = run_everywhere(t, stage, message);
+    enum fg_status status = run_stage(t, stage, message);
     if (status == FG_OK)
         status = share_gradients(t, message);
     if (status != FG_OK)
@@ -274,7 +273,7 @@ static enum fg_status train_step(struct fg_trainer *t, enum fg_stage stage, cons
         schedule[2] = (float)(1 / (1 - pow(FG_ADAM_SECOND, (double)t->counters.step)));
         schedule[3] = t->training.l2;
     }
-    return run_everywhere(t, FG_UPDATE, message);
+    return run_stage(t, FG_UPDATE, message);
 }
 
 static enum fg_status fold_all(struct fg_trainer *t, struct fg_message *message) {
@@ -337,7 +336,7 @@ enum fg_status fg_trainer_epoch(struct fg_trainer *trainer, fg_step_function *st
     draw_order(t);
     for (uint32_t at = 0; at < count;) {
         const enum fg_stage stage = count - at >= batch ? FG_TRAIN : FG_TRAIN_REST;
-        if (!t->graph[stage].program) /* too few are left: dropped */
+        if (!t->graph[stage].program) /* the pictures left over are too few, and are dropped */
             break;
         uint32_t index[FG_MAX_BATCH];
         const uint32_t pictures = (uint32_t)t->graph[stage].batch * t->replicas;
@@ -407,20 +406,21 @@ static struct fg_state make_state(const struct fg_trainer *t, const uint8_t *dat
     return s;
 }
 
-static struct fg_state_parts list_parts(const struct fg_trainer *t) {
-    return (struct fg_state_parts){.weights = &t->weights, .best = t->best.block, .moments = t->moments};
+static struct fg_state_contents list_contents(const struct fg_trainer *t) {
+    return (struct fg_state_contents){.weights = &t->weights, .best = t->best.block, .moments = t->moments};
 }
 
 enum fg_status fg_trainer_save(const struct fg_trainer *trainer, const char *path, const uint8_t *data_hash,
                                struct fg_message *message) {
     const struct fg_state state = make_state(trainer, data_hash);
-    const struct fg_state_parts parts = list_parts(trainer);
+    const struct fg_state_contents contents = list_contents(trainer);
     enum fg_status status = fg_replica_pull(&trainer->replica[0], FG_SEGMENT_MOMENTS, trainer->moments,
                                             2 * trainer->weights.trained, message);
-    return status == FG_OK ? fg_state_write(path, &state, &parts, message) : status;
+    return status == FG_OK ? fg_state_write(path, &state, &contents, message) : status;
 }
 
-/* Names what of a stored state does not agree with this run; NULL: nothing. The limit of epochs may be raised. */
+/* Finds the option in which a stored state differs from this run; NULL: none. The limit of epochs may
+ * differ. */
 static const char *find_difference(const struct fg_state *stored, const struct fg_state *own) {
     if (memcmp(stored->data_hash, own->data_hash, sizeof own->data_hash))
         return "the pictures";
@@ -445,7 +445,7 @@ static const char *find_difference(const struct fg_state *stored, const struct f
     return NULL;
 }
 
-/* The teacher lies behind what moves. */
+/* Hashes the teacher, which is the last section of the weights' block. */
 static void hash_teacher(const struct fg_trainer *t, uint8_t hash[FG_HASH_SIZE]) {
     crypto_generichash(hash, FG_HASH_SIZE, (const unsigned char *)t->weights.block + t->weights.moving,
                        t->weights.bytes - t->weights.moving, NULL, 0);
@@ -466,8 +466,8 @@ enum fg_status fg_trainer_resume(struct fg_trainer *trainer, const char *path, c
             differs);
     uint8_t given[FG_HASH_SIZE], kept[FG_HASH_SIZE];
     hash_teacher(t, given);
-    const struct fg_state_parts parts = list_parts(t);
-    status = fg_state_read(path, &stored, &parts, message);
+    const struct fg_state_contents contents = list_contents(t);
+    status = fg_state_read(path, &stored, &contents, message);
     if (status != FG_OK)
         return status;
     hash_teacher(t, kept);

@@ -2,30 +2,30 @@
  * resumable bit for bit. After every epoch the held-out loss is taken with batch norm in inference mode and
  * without masks: it alone is reported, compared and stopped on.
  *
- * Owner: who opens a trainer closes it; what the accessors give lives as long as it. Thread: one at a time.
- * Errors: FG_ENVIRONMENT for memory, device and disk, FG_INPUT for what is wrong with pictures, loss or
- * state file. */
+ * Errors: FG_ENVIRONMENT for memory and disk, FG_DEVICE_LOST for the device, FG_INPUT for what is wrong with
+ * pictures, loss or state file. Owner: who opens a trainer closes it; what the getters give lives as long as
+ * it. Thread: one at a time. NULL: a message, a step function, and a trainer that is closed. */
 #ifndef FG_TRAINER_LOOP_TRAIN_H
 #define FG_TRAINER_LOOP_TRAIN_H
 
 #include "trainer/loop/graph.h"
 
-#define FG_TRAINING_WORKSPACE_MIB 256 /* for the batches on a GPU's one lane */
+#define FG_TRAINING_WORKSPACE_MIB 256 /* MiB of workspace for training on a GPU's one lane */
 
 /* The recipe. Zeroed fields are not defaults: fg_training_defaults gives those. */
 struct fg_training {
-    uint32_t epochs;     /* exact limit; 0: 200, or as many as 1,500 steps need where that is more */
-    uint32_t patience;   /* epochs without 0.1 % improvement that end it, never before 1,000 steps */
+    uint32_t epochs;     /* exact limit; 0: the larger of 200 and the epochs that 1,500 steps need */
+    uint32_t patience;   /* epochs without 0.1 % improvement that end training after 1,000 steps */
     uint32_t batch;      /* 2 to FG_MAX_BATCH */
     float learning_rate; /* > 0 */
-    float l2;            /* lambda_R of equation 14; 0 turns it off */
+    float l2;            /* lambda_R of the paper's equation 14; 0 turns it off */
     struct fg_recipe recipe;
     uint64_t seed;
 };
 
 struct fg_training fg_training_defaults(void);
 
-/* Pictures of the network's size, and which of them are for what. All is borrowed. */
+/* Pictures of the network's size: some to train with, some to validate with. All is borrowed. */
 struct fg_pictures {
     const uint8_t *pixels; /* {count, height, width, 3} */
     uint32_t count;
@@ -43,7 +43,7 @@ struct fg_trainer_counters {
     float best_loss;      /* the smallest held-out loss so far */
     uint32_t best_epoch;  /* the epoch (from 1) that had it and whose weights are kept */
     float reference_loss; /* the last loss that was 0.1 % better than the one before */
-    uint32_t stale;       /* epochs since then */
+    uint32_t stale;       /* epochs since the reference loss */
     uint32_t limit;       /* epochs that training may take */
     bool finished;
 };
@@ -52,15 +52,14 @@ struct fg_trainer;
 
 /* Opens training on count backends, which are a group where there are several: each has an equal share of a
  * batch, two pictures or more. A device with memory of its own keeps the pictures there if they fit, and
- * else reads the host's. The network's weights start as weights holds them, and are the trainer's from here
- * on. */
+ * else reads the host's. Training starts with the given weights, which the trainer takes over. */
 FG_MUST_USE enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_weights *weights,
                                            const struct fg_pictures *pictures,
                                            struct fg_backend *const *backends, uint32_t count,
                                            struct fg_trainer **trainer, struct fg_message *message);
 void fg_trainer_close(struct fg_trainer *trainer);
 
-/* Called after each step. pictures: how many of this epoch's have been trained with. */
+/* Called after each step. pictures: number of this epoch's pictures that have been trained with. */
 typedef void fg_step_function(void *argument, uint32_t pictures);
 
 /* Trains one epoch and validates; then the counters say whether training has finished. FG_INPUT: the loss

@@ -56,7 +56,7 @@ static void fill_values(float *values, size_t count, float value) {
         values[i] = value;
 }
 
-/* Box-Muller on one Philox block gives two normals; element pairs share a block. */
+/* Draws normal values: Box-Muller on one Philox block gives two of them. */
 static void draw_normal(float *values, size_t count, uint64_t seed, uint32_t param, double deviation) {
     for (size_t i = 0; i < count; i += 2) {
         struct fg_philox r = fg_philox(seed, (uint32_t)(i / 2), (uint32_t)FG_DRAW_INIT << 16 | param, 0, 0);

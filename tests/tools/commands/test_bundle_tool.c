@@ -172,10 +172,10 @@ static void test_export_state(void **state) {
                             .base = 4,
                             .levels = 7,
                             .switches = FG_STATE_SCCONV | FG_STATE_SIMAM | FG_STATE_FMM};
-    struct fg_state_parts parts = {
+    struct fg_state_contents contents = {
         .weights = &weights, .best = best.block, .moments = calloc(2, weights.trained)};
-    assert_int_equal(fg_state_write(in_folder("a.state"), &head, &parts, &message), FG_OK);
-    free(parts.moments);
+    assert_int_equal(fg_state_write(in_folder("a.state"), &head, &contents, &message), FG_OK);
+    free(contents.moments);
     assert_int_equal(run("export", in_folder("a.state"), in_folder("a.safetensors")), 0);
     float *values[FG_NETWORK_PARAMS] = {NULL};
     load_exported(values);
