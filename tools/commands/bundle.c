@@ -60,7 +60,7 @@ static void print_facts_json(const char *path, const struct fg_bundle_facts *fac
     puts("}");
 }
 
-/* A bundle that is not intact is an answer, not a failure. */
+/* Reads all of a bundle. One that is not intact is an answer, not a failure. */
 static enum fg_status verify_bundle(const char *path, bool json, bool *intact, struct fg_message *message) {
     if (access(path, R_OK))
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s", path);

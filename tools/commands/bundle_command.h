@@ -1,10 +1,13 @@
-/* The parts of flawgate bundle, each in a file of its own. */
+/* What flawgate bundle does, each in a file of its own.
+ *
+ * Errors: FG_INPUT for a file that cannot be read, FG_ENVIRONMENT for memory and disk, FG_USAGE for a wrong
+ * name. Owner: nothing is kept. Thread: the main thread. NULL: only a message may be. */
 #ifndef FG_TOOLS_COMMANDS_BUNDLE_COMMAND_H
 #define FG_TOOLS_COMMANDS_BUNDLE_COMMAND_H
 
 #include "tools/commands/common.h"
 
-/* Prints what the header says, and the tensors. */
+/* Prints what a bundle's header says, and its tensors. */
 FG_MUST_USE enum fg_status fg_bundle_show(const char *path, const struct fg_common *common,
                                           struct fg_message *message);
 

@@ -1,4 +1,4 @@
-/* flawgate bundle show: the header of a bundle and its tensors, for people and for scripts. */
+/* flawgate bundle show: prints the header of a bundle and its tensors, for people and for scripts. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* flawgate check CONFIG: everything that is wrong with a configuration, and the memory plan. */
+/* flawgate check CONFIG: prints everything that is wrong with a configuration, and the memory plan. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@ struct check {
     struct fg_config config;
     struct fg_memory_plan plan;
     struct fg_report report;
-    struct fg_message device; /* which it is; empty where it cannot be opened */
+    struct fg_message device; /* says which device it is; empty where it cannot be opened */
 };
 
 static const struct fg_option OPTIONS[] = {FG_OUTPUT_OPTIONS(struct check)};
@@ -29,13 +29,13 @@ static const struct fg_usage USAGE = {
     .no = "something is wrong with the configuration",
 };
 
-/* Every byte of every bundle: one that is damaged would be found at a job change. */
+/* Reads every byte of a bundle: else damage would be found only at a job change. */
 static void check_bundle(const char *path, uint32_t slot, struct fg_report *report) {
     struct fg_bundle_facts facts;
     struct fg_message message;
     enum fg_status status = fg_bundle_verify(path, &facts, &message);
     if (!facts.header)
-        return; /* the plan has said so */
+        return; /* the plan reports it */
     if (status != FG_OK)
         fg_report_add(report, "slot %u: %s", slot, message.text);
     if (facts.infinite)
@@ -54,7 +54,8 @@ static void check_bundles(const struct fg_config *config, bool quiet, struct fg_
     fg_progress_clear(&progress);
 }
 
-/* Compares what a camera will show with what the bundles that judge it were trained on. */
+/* The contracts of all bundles that judge a camera's frames, which are compared with what the camera
+ * shows. */
 struct contracts {
     struct fg_camera_viewer viewer;
     uint32_t count;
@@ -62,7 +63,7 @@ struct contracts {
         struct fg_contract contract;
         const struct fg_config_view *view;
         uint32_t slot;
-        bool broken; /* one line for each is enough */
+        bool broken; /* reported already: one line for each contract is enough */
     } of[FG_CONFIG_VIEWS * FG_CONFIG_BUNDLES];
 };
 
@@ -96,14 +97,14 @@ static void compare_frame(struct fg_camera_viewer *viewer, const struct fg_camer
     }
 }
 
-/* The contracts of all bundles that judge a camera's frames. */
+/* Collects the contracts of all bundles that judge a camera's frames. */
 static void collect_contracts(const struct fg_config *config, uint32_t camera, struct contracts *contracts) {
     *contracts = (struct contracts){.viewer.see = compare_frame};
     for (uint32_t v = 0; v < config->views; v++)
         for (uint32_t i = 0; i < config->view[v].bundles && config->view[v].camera == camera; i++) {
             struct fg_bundle *bundle;
             if (fg_bundle_open(config->view[v].bundle[i], &bundle, NULL) != FG_OK)
-                continue; /* the plan has said so */
+                continue; /* the plan reports it */
             contracts->of[contracts->count].contract = fg_bundle_header(bundle)->contract;
             contracts->of[contracts->count].view = &config->view[v];
             contracts->of[contracts->count++].slot = i;
@@ -118,17 +119,17 @@ static void check_drivers(const struct fg_config *config, struct fg_report *repo
         collect_contracts(config, i, &contracts[i]);
         viewer[i] = &contracts[i].viewer;
     }
-    fg_ignore(fg_setup_check(config, viewer, report)); /* the report says it all */
+    fg_ignore(fg_setup_check(config, viewer, report)); /* the report says it */
 }
 
-static void check_all(struct check *c, const char *path) {
+static void check_config(struct check *c, const char *path) {
     struct fg_message message;
     struct fg_backend *backend = NULL;
     const struct fg_device_choice choice = {.device = c->config.device,
                                             .threads = c->config.threads,
                                             .workspace_mib = c->config.gpu.workspace_mib};
     if (fg_device_open(&choice, &backend, &c->device, &message) == FG_OK) {
-        fg_ignore(fg_setup_plan(&c->config, backend, &c->plan, &c->report)); /* the report says it all */
+        fg_ignore(fg_setup_plan(&c->config, backend, &c->plan, &c->report)); /* the report says it */
         backend->close(backend);
     } else {
         fg_report_add(&c->report, "%s: %s", path, message.text);
@@ -152,7 +153,7 @@ static void print_text(const struct check *c) {
         fg_setup_describe(&c->config, &c->plan, print_line, NULL);
 }
 
-/* The report's lines as strings; its text is cut up for it. */
+/* Prints the report's lines as JSON strings; the report's text is cut into them. */
 static void print_strings(const struct fg_report *report) {
     char *end;
     for (char *line = report->text; line && *line; line = end + 1) {
@@ -163,7 +164,7 @@ static void print_strings(const struct fg_report *report) {
     }
 }
 
-/* Bytes; memory is null where something is wrong. */
+/* Prints all as JSON. Memory is in bytes, and null where something is wrong. */
 static void print_json(const struct check *c, const char *path) {
     const struct fg_memory_plan *p = &c->plan;
     printf("{\"file\": ");
@@ -190,8 +191,8 @@ int fg_tool_check(int argc, char **argv) {
     if (over)
         return 0;
     status = fg_setup_read(argv[1], &c.config, &c.report);
-    if (status != FG_ENVIRONMENT) /* the bundles can be looked at even where other keys are wrong */
-        check_all(&c, argv[1]);
+    if (status != FG_ENVIRONMENT) /* bundles can be checked even where other keys are wrong */
+        check_config(&c, argv[1]);
     const int result = status == FG_ENVIRONMENT ? 3 : c.report.lines ? 1 : 0;
     if (c.common.json)
         print_json(&c, argv[1]);

@@ -1,4 +1,4 @@
-/* Remarks, and the device that a command computes on. */
+/* Prints remarks, and opens the device that a command computes on. */
 #include "tools/commands/common.h"
 
 #include <stdarg.h>
@@ -14,7 +14,8 @@ void fg_common_remark(const struct fg_common *common, const char *format, ...) {
     fputc('\n', stderr);
 }
 
-/* The time is that of one program, so it begins with the program's first choice. */
+/* Shows how a program's engines are chosen. The time left is that of one program, so progress begins with the
+ * program's first choice. */
 static void show_choosing(void *argument, uint32_t done, uint32_t count) {
     struct fg_common *common = argument;
     if (done == 1)

@@ -1,4 +1,4 @@
-/* flawgate eval NAME.fgb DIR: every figure of the metrics on a category's test pictures, judged by the
+/* flawgate eval NAME.fgb DIR: prints every figure of the metrics on a category's test pictures, judged by the
  * engine. */
 #include <math.h>
 #include <stdio.h>
@@ -56,7 +56,7 @@ static void print_row(const char *name, const struct fg_figures *f) {
     printf("\n");
 }
 
-static enum fg_status print_all(struct eval *eval, struct fg_message *message) {
+static enum fg_status print_figures(struct eval *eval, struct fg_message *message) {
     struct fg_evaluation *e = &eval->evaluation;
     struct fg_figures figures;
     enum fg_status status = fg_metrics_figures(e->metrics, 0, &figures, message);
@@ -127,7 +127,7 @@ int fg_tool_eval(int argc, char **argv) {
     if (status == FG_OK)
         status = evaluate_bundle(&e, argv[2], &message);
     if (status == FG_OK)
-        status = print_all(&e, &message);
+        status = print_figures(&e, &message);
     if (status != FG_OK)
         fg_usage_fail(&USAGE, status, &message);
     fg_evaluation_close(&e.evaluation);

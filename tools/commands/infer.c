@@ -14,7 +14,7 @@
 
 struct infer {
     struct fg_common common;
-    char map[PATH_SIZE], level_maps[PATH_SIZE], overlay[PATH_SIZE]; /* empty: not asked for */
+    char map[PATH_SIZE], level_maps[PATH_SIZE], overlay[PATH_SIZE]; /* empty: not wanted */
     char *const *images;
     int count;
     struct fg_station station;
@@ -74,7 +74,7 @@ static void print_judgement(const struct infer *o, const char *file, const struc
            j->box.w, j->box.h, j->box.area, ms);
 }
 
-/* One object for each picture, even one that is none. */
+/* Prints an object for a file that could not be judged, so that --json has one for each. */
 static void print_unjudged(const struct infer *o, const char *file) {
     if (!o->common.json)
         return;
@@ -113,9 +113,9 @@ static enum fg_status write_maps(const struct infer *o, const struct fg_image *i
     return status;
 }
 
-/* Judges every picture; one that cannot be judged is named and the others still are. Where the verdicts go
- * to a file, a person sees how far it is. */
-static enum fg_status judge_all(struct infer *o, bool *all_pass, struct fg_message *message) {
+/* Judges every picture; one that cannot be judged is named, and the others are still judged. Progress is
+ * shown where the verdicts go to a file. */
+static enum fg_status judge_pictures(struct infer *o, bool *all_pass, struct fg_message *message) {
     enum fg_status worst = FG_OK;
     struct fg_progress progress;
     fg_progress_begin(&progress, "judging picture", o->common.quiet || isatty(STDOUT_FILENO));
@@ -165,7 +165,7 @@ int fg_tool_infer(int argc, char **argv) {
         fg_usage_fail(&USAGE, status, &message);
     } else {
         o.threshold = fg_engine_header(o.station.engine)->calibration.threshold;
-        status = judge_all(&o, &all_pass, &message);
+        status = judge_pictures(&o, &all_pass, &message);
         fg_station_close(&o.station);
     }
     if (backend)

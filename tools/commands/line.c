@@ -1,5 +1,5 @@
-/* flawgate line CONFIG [IO[=0|1|pulse]] [--safe]: drives and watches the ios of a simulated board, by what
- * they are for. It is that driver's other side: a real board has real wires. */
+/* flawgate line CONFIG [IO[=0|1|pulse]] [--safe]: drives and watches the ios of a simulated board under
+ * the titles of their sections. It stands for the wires of a real board. */
 #include <stdio.h>
 #include <string.h>
 
@@ -32,7 +32,7 @@ static const struct fg_usage USAGE = {
     .options = FG_OPTIONS(OPTIONS),
 };
 
-/* The board's number of an io, whose title is length bytes long; -1 where it is not configured. */
+/* Finds the board's number of an io, whose title is length bytes long; -1: it is not configured. */
 static int32_t find_io(const struct line *l, const char *title, size_t length) {
     for (int i = 0; i < FG_CONFIG_IOS; i++) {
         const char *name = fg_config_io_title((enum fg_config_io)i);
@@ -42,7 +42,7 @@ static int32_t find_io(const struct line *l, const char *title, size_t length) {
     return -1;
 }
 
-/* Every io, or the one with the title only. */
+/* Prints every io, or the one with a title; only: this title, or NULL. */
 static void show_ios(const struct line *l, const char *only) {
     const char *before = "{";
     for (int i = 0; i < FG_CONFIG_IOS; i++) {
@@ -72,7 +72,7 @@ static enum fg_status drive_io(struct line *l, uint32_t io, const char *level, s
     return status == FG_OK ? fg_simulated_drive(l->board, io, false, message) : status;
 }
 
-/* what: IO or IO=LEVEL; NULL: all are shown. */
+/* Does what the command line asks for. what: IO or IO=LEVEL; NULL: all ios are shown. */
 static enum fg_status serve_request(struct line *l, const char *what, struct fg_message *message) {
     if (l->safe) {
         fg_simulated_make_safe(l->board);

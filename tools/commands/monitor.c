@@ -1,4 +1,4 @@
-/* flawgate monitor: what a PLC sees of a running line, read over Modbus. */
+/* flawgate monitor: prints what a PLC sees of a running line, read over Modbus. */
 #include <errno.h>
 #include <modbus.h>
 #include <stdlib.h>
@@ -13,8 +13,8 @@
 #include "tools/commands/tool.h"
 
 #define REFRESH_NS 500000000
-#define TRIES 10     /* to read a result that does not change meanwhile */
-#define ANY_UNIT 255 /* the server answers it whatever its own is */
+#define TRIES 10     /* most readings for a result that does not change meanwhile */
+#define ANY_UNIT 255 /* the server answers this unit whatever its own number is */
 
 /* One reading of the map. The server's word order is told by its constant. */
 struct reading {
@@ -31,7 +31,7 @@ static uint32_t get_status(const struct reading *r, enum fg_status_bit bit) {
     return r->input[FG_INPUT_STATUS] >> bit & 1u;
 }
 
-/* Views that the result block's part has; 0 before the first part. */
+/* Counts the views of the result block's part; 0 before the first part. */
 static uint32_t count_views(const struct reading *r) {
     uint32_t views = 0;
     while (views < FG_VIEWS && r->input[FG_INPUT_VIEW_VERDICT + FG_VIEW_STRIDE * views] != 0)
@@ -39,7 +39,7 @@ static uint32_t count_views(const struct reading *r) {
     return views;
 }
 
-/* Whether the views are those of another part than the result block: they came by another request. */
+/* Says whether the views are of another part than the result block, as each came by a request of its own. */
 static bool is_torn(const struct reading *r) {
     for (uint32_t view = 0; view < count_views(r); view++)
         if (r->input[FG_INPUT_VIEW_SEQUENCE + FG_VIEW_STRIDE * view] != r->input[FG_INPUT_RESULT_SEQUENCE])
@@ -92,7 +92,7 @@ static const char *name_reason(uint16_t reason) {
     return name ? name : "unknown";
 }
 
-/* 64 bytes of register text, ended. */
+/* Gets the bundle's name, 64 bytes in registers, and ends it with a zero. */
 static void get_bundle_name(const struct reading *r, char text[FG_BUNDLE_NAME_SIZE + 1]) {
     for (uint32_t i = 0; i < FG_BUNDLE_NAME_SIZE / 2; i++) {
         text[2 * i] = (char)(r->input[FG_INPUT_BUNDLE_NAME + i] >> 8);
@@ -101,8 +101,8 @@ static void get_bundle_name(const struct reading *r, char text[FG_BUNDLE_NAME_SI
     text[FG_BUNDLE_NAME_SIZE] = 0;
 }
 
-/* The rows of a table with these addresses, both included; *count of them. They follow one another. */
-static const struct fg_register *list_rows(const struct fg_register_table *table, uint32_t first,
+/* Finds the rows of a table from one address to another, both included; *count: how many they are. */
+static const struct fg_register *find_rows(const struct fg_register_table *table, uint32_t first,
                                            uint32_t last, uint32_t *count) {
     const struct fg_register *rows = fg_register_find(table, first);
     *count = (uint32_t)(fg_register_find(table, last) - rows) + 1;
@@ -139,7 +139,7 @@ static void print_json_judgement(const struct reading *r, const struct judgement
            box[0], box[1], box[2], box[3], get_pair(r, j->area));
 }
 
-/* Begins behind the words that say what was judged. */
+/* Prints a judgement, after words on the same line that say what was judged. */
 static void print_judgement(const struct reading *r, const struct judgement *j) {
     const uint16_t *box = r->input + j->box;
     printf("%s", name_verdict(r->input[j->verdict]));
@@ -183,7 +183,7 @@ static void print_json(const struct reading *r) {
     char name[FG_BUNDLE_NAME_SIZE + 1];
     get_bundle_name(r, name);
     uint32_t count;
-    const struct fg_register *bits = list_rows(&fg_discrete_inputs, 0, FG_STATUS_HEARTBEAT, &count);
+    const struct fg_register *bits = find_rows(&fg_discrete_inputs, 0, FG_STATUS_HEARTBEAT, &count);
     printf("{");
     for (uint32_t i = 0; i < count; i++)
         printf("\"%s\": %s, ", bits[i].name, get_status(r, bits[i].address) ? "true" : "false");
@@ -193,7 +193,7 @@ static void print_json(const struct reading *r) {
     printf(", \"last_trigger_id\": %u, \"slot\": %u, \"outcome\": %u, \"counters\": {",
            get_pair(r, FG_INPUT_LAST_TRIGGER_ID), in[FG_INPUT_ACTIVE_SLOT], in[FG_INPUT_OUTCOME]);
     const struct fg_register *counters =
-        list_rows(&fg_input_registers, FG_INPUT_TRIGGERS, FG_INPUT_RESULT_OVERRUNS, &count);
+        find_rows(&fg_input_registers, FG_INPUT_TRIGGERS, FG_INPUT_RESULT_OVERRUNS, &count);
     for (uint32_t i = 0; i < count; i++)
         printf("%s\"%s\": %u", i ? ", " : "", counters[i].name, get_pair(r, counters[i].address));
     printf("}, \"trigger_to_verdict_ms\": {\"min\": %.1f, \"mean\": %.1f, \"p99\": %.1f, \"max\": %.1f}, "
@@ -242,7 +242,7 @@ static void print_text(const struct reading *r) {
     char name[FG_BUNDLE_NAME_SIZE + 1];
     get_bundle_name(r, name);
     uint32_t count;
-    const struct fg_register *bits = list_rows(&fg_discrete_inputs, 0, FG_STATUS_HEARTBEAT, &count);
+    const struct fg_register *bits = find_rows(&fg_discrete_inputs, 0, FG_STATUS_HEARTBEAT, &count);
     printf("state       ");
     for (uint32_t i = 0; i < count; i++)
         if (get_status(r, bits[i].address))
@@ -257,7 +257,7 @@ static void print_text(const struct reading *r) {
     print_result(r);
     printf("queued       %u\n", in[FG_INPUT_RESULTS_QUEUED]);
     const struct fg_register *counters =
-        list_rows(&fg_input_registers, FG_INPUT_TRIGGERS, FG_INPUT_RESULT_OVERRUNS, &count);
+        find_rows(&fg_input_registers, FG_INPUT_TRIGGERS, FG_INPUT_RESULT_OVERRUNS, &count);
     for (uint32_t i = 0; i < count; i++)
         printf("%-15s %10u\n", counters[i].name, get_pair(r, counters[i].address));
     printf("to verdict   min %.1f, mean %.1f, 99th %.1f, max %.1f ms\n", in[FG_INPUT_TOTAL_MIN] / 10.0,
@@ -290,8 +290,9 @@ static const struct fg_usage USAGE = {
     .options = FG_OPTIONS(OPTIONS),
 };
 
-/* Once, or on a terminal until the line answers no more. */
-static enum fg_status watch(modbus_t *modbus, const struct options *options, struct fg_message *message) {
+/* Prints the map once, or again and again on a terminal until the line answers no more. */
+static enum fg_status watch_line(modbus_t *modbus, const struct options *options,
+                                 struct fg_message *message) {
     struct reading reading;
     enum fg_status status = read_map(modbus, &reading, message);
     if (status == FG_OK && options->common.json) {
@@ -300,7 +301,7 @@ static enum fg_status watch(modbus_t *modbus, const struct options *options, str
         print_text(&reading);
     } else {
         for (; status == FG_OK; status = read_map(modbus, &reading, message)) {
-            printf("\033[H\033[J"); /* home, clear */
+            printf("\033[H\033[J"); /* moves to the top left and clears the terminal */
             print_text(&reading);
             fflush(stdout);
             nanosleep(&(struct timespec){.tv_nsec = REFRESH_NS}, NULL);
@@ -332,7 +333,7 @@ int fg_tool_monitor(int argc, char **argv) {
                          options.host, port, modbus_strerror(errno));
         goto out;
     }
-    status = watch(modbus, &options, &message);
+    status = watch_line(modbus, &options, &message);
     modbus_close(modbus);
 out:
     modbus_free(modbus);

@@ -18,7 +18,7 @@ static void blend_pixel(uint8_t *pixel, const uint8_t colour[3], float share) {
         pixel[k] = (uint8_t)lrintf((float)pixel[k] * (1 - share) + (float)colour[k] * share);
 }
 
-static void frame_box(struct fg_image *out, const struct fg_box *box) {
+static void draw_box(struct fg_image *out, const struct fg_box *box) {
     static const uint8_t red[3] = {230, 30, 30};
     const int32_t side = out->width < out->height ? out->width : out->height, thick = 1 + side / 300;
     for (int32_t y = box->y - thick; y < box->y + box->h + thick; y++)
@@ -52,7 +52,7 @@ enum fg_status fg_overlay_write(const char *path, const struct fg_image *image, 
             blend_pixel(out.pixels + i * 3, colour, 0.15f + 0.4f * level);
         }
     if (box->w > 0)
-        frame_box(&out, box);
+        draw_box(&out, box);
     enum fg_status status = fg_image_write_png(path, &out, message);
     free(out.pixels);
     return status;

@@ -1,5 +1,5 @@
-/* flawgate registers: the Modbus map, for people, for PLC projects and for the manual. config/modbus.md and
- * config/modbus.csv are its output. */
+/* flawgate registers: prints the Modbus map for people, for PLC projects and for the manual. config/modbus.md
+ * and config/modbus.csv are its output. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,7 +57,7 @@ static void print_csv_row(const struct fg_register *r, uint32_t address, const c
            r->width, r->type, r->table->access, name, r->unit, r->meaning);
 }
 
-/* CSV is for programs, and has a row for each view. */
+/* Prints a row of the map. CSV is for programs, and has a row for each view. */
 static void print_row(enum form form, const struct fg_register *r) {
     const uint32_t one_based = (uint32_t)r->table->one_based + r->address;
     char last[16] = "", step[16] = "", address[48], name[64];
@@ -82,7 +82,7 @@ static void print_row(enum form form, const struct fg_register *r) {
     }
 }
 
-/* A verdict, a reason or a fault; a fault has no name, and only a fault has a remedy. */
+/* Prints a verdict, a reason or a fault; a fault has no name, and only a fault has a remedy. */
 static void print_number(enum form form, const char *kind, uint32_t number, const char *name,
                          const char *meaning, const char *remedy) {
     const char *advice = *remedy ? "; what to do: " : "";

@@ -1,8 +1,11 @@
-/* The commands of flawgate. To add one, write its file with a function fg_tool_NAME, its struct fg_usage
- * and its table of options (runtime/base/usage.h), and add its line to FG_TOOLS. Nothing else lists them.
+/* The commands of flawgate. To add one, write its file with a function fg_tool_NAME, its struct fg_usage and
+ * its table of options (runtime/base/usage.h), and add its line to FG_TOOLS. Nothing else lists them.
  *
- * A command gets its own name in argv[0] and returns the exit status: 0, 1 (the answer is no), 2 (usage),
- * 3 (environment, wrong input), 70 (device lost). */
+ * A command gets its own name in argv[0] and returns the exit status: 0, 1 (the answer is no), 2 (usage), 3
+ * (environment, wrong input), 70 (device lost).
+ *
+ * Errors: a command prints them itself. Owner: nothing is kept. Thread: the main thread. NULL: argv may not
+ * be. */
 #ifndef FG_TOOLS_COMMANDS_TOOL_H
 #define FG_TOOLS_COMMANDS_TOOL_H
 

@@ -1,4 +1,4 @@
-/* flawgate version: what this build has, and what a GPU's backend says of this machine. */
+/* flawgate version: prints what this build has, and what a GPU's backend says of this machine. */
 #include <stdio.h>
 
 #include "runtime/base/json.h"
@@ -14,7 +14,7 @@
 
 struct version {
     struct fg_common common;
-    struct fg_backend *gpu; /* NULL: there is none, and why says why */
+    struct fg_backend *gpu; /* NULL: there is none; why holds the reason */
     struct fg_message why;
 };
 
@@ -60,7 +60,7 @@ int fg_tool_version(int argc, char **argv) {
         return fg_usage_fail(&USAGE, status, &message);
     if (over)
         return 0;
-    /* What a program would say that asked for a GPU. */
+    /* A failure gives the message that a program which needs a GPU would give. */
     if (fg_device_open_cuda(&(struct fg_cuda_settings){.lanes = 1}, &v.gpu, &v.why) != FG_OK)
         v.gpu = NULL;
     if (v.common.json)
