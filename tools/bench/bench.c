@@ -1,6 +1,6 @@
-/* flawgate bench NAME.fgb|BACKBONE: how fast this machine judges, and (for a backbone, with random weights
- * at 256 px) how fast it trains, and how far that is from what the device could do. Each figure is printed
- * as soon as it is there. */
+/* flawgate bench NAME.fgb|BACKBONE: measures how fast this machine judges, and (for a backbone, with random
+ * weights at 256 px) how fast it trains, and how far that is from what the device could do. Each figure is
+ * printed as soon as it is there. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +16,14 @@
 #include "trainer/loop/train.h"
 
 #define SIDE 256
-#define TUNE_S 20 /* for each of a backbone's five programs: all of it is to end in minutes */
+#define TUNE_S 20 /* seconds of tuning for each of a backbone's five programs, so that all ends in minutes */
 #define BATCH 16  /* pictures in a step of training */
 #define WARM_UP 3
 #define MOST_RUNS 2000
 #define BATCHES 3
 static const int32_t BATCH_OF[BATCHES] = {1, 8, 32};
 
-/* --floor: the words before those of the data sheets. */
+/* Values of --floor; the data sheets follow SHEET_FLOOR in the order of FG_SHEETS. */
 enum { NO_FLOOR, MEASURED_FLOOR, SHEET_FLOOR };
 
 struct bench {
@@ -34,7 +34,7 @@ struct bench {
     struct fg_rates rates;
 };
 
-/* What was timed, one by one. */
+/* The times of runs, one by one. */
 struct timing {
     const char *what;
     int32_t batch;
@@ -200,8 +200,8 @@ static enum fg_status bench_batch(struct bench *b, const struct fg_network *netw
     struct fg_judging j;
     timing = (struct timing){.what = "judging", .batch = batch};
     enum fg_status status = fg_judging_open(&j, b->backend, network, folded, batch, message);
-    for (int r = 0; r < FG_SEGMENTS && status == FG_OK; r++)
-        timing.memory += j.inference.program->bytes[r];
+    for (int s = 0; s < FG_SEGMENTS && status == FG_OK; s++)
+        timing.memory += j.inference.program->bytes[s];
     if (status == FG_OK)
         status = time_runs(b, &timing, run_judging, &j, message);
     fg_judging_close(&j);
@@ -210,7 +210,7 @@ static enum fg_status bench_batch(struct bench *b, const struct fg_network *netw
     const double median_ms = print_timing(b, &timing);
     if (b->floor == NO_FLOOR)
         return FG_OK;
-    if (!b->rates.source) { /* after the first figure, which may be all that there is time for */
+    if (!b->rates.source) { /* measured late, because there may be time for the first figure only */
         status = fg_rates_measure(b->backend, &b->rates, message);
         if (status != FG_OK)
             return status;
@@ -231,12 +231,13 @@ static enum fg_status bench_judging(struct bench *b, const struct fg_weights *we
 
 /* ---- Training ---- */
 
-/* Steps, timed from the end of one to the end of the next: what an epoch ends with is not among them. */
+/* Steps, timed from the end of one to the end of the next. What comes after an epoch's last step is not
+ * timed. */
 struct steps {
     struct timing timing;
     uint32_t done, of_epoch;
     int64_t last_ns, all_ns;
-    struct fg_progress progress; /* of this epoch; more follow where a step takes little time */
+    struct fg_progress progress; /* one epoch's; more epochs follow where a step takes little time */
 };
 
 static void time_step(void *argument, uint32_t pictures) {
@@ -298,7 +299,7 @@ static enum fg_status make_network(enum fg_backbone backbone, struct fg_network 
     return fg_network_init(network, &spec, message);
 }
 
-/* Opens the device; for training again, because a device has as much workspace as it was opened with. */
+/* Opens the device. It is opened again for training, because its workspace is set when it is opened. */
 static enum fg_status open_device(struct bench *b, uint32_t workspace_mib, struct fg_message *message) {
     if (b->backend)
         b->backend->close(b->backend);

@@ -1,4 +1,4 @@
-/* The least time of a program, and the rates that it comes from: measured, or of a data sheet. */
+/* Computes the least time of a program, from rates that were measured or stand in a data sheet. */
 #include "tools/bench/floor.h"
 
 #include <assert.h>
@@ -9,7 +9,8 @@
 
 /* ---- Data sheets ---- */
 
-/* Dense float16 with float32 sums on tensor cores, and memory bandwidth; in the order of FG_SHEETS. */
+/* Operations a second (dense float16 with float32 sums on tensor cores) and bytes a second, in the order of
+ * FG_SHEETS. */
 static const struct {
     double operations, bytes;
 } sheets[] = {
@@ -33,7 +34,7 @@ struct fg_rates fg_rates_of_sheet(uint32_t i) {
 static double count_operations(const struct fg_step *step) {
     if (step->op != FG_CONV && step->op != FG_DECONV)
         return 0;
-    /* Every weight meets each position once: of the output, or of a transposed convolution's input. */
+    /* Every weight is used once at each position of the output, or of a transposed convolution's input. */
     const struct fg_tensor *at = step->op == FG_CONV ? step->out[0] : step->in[0];
     return 2.0 * (double)fg_tensor_count(step->param[0]) * at->n * at->h * at->w;
 }
@@ -65,9 +66,9 @@ double fg_floor_seconds(const struct fg_program *program, const struct fg_rates 
 /* ---- Measuring ---- */
 
 #define CHAIN 64            /* steps in the longer chain */
-#define LEAST_NS (FG_S / 5) /* a program is run at least this long */
+#define LEAST_NS (FG_S / 5) /* time for which a program is run at least */
 
-/* A program of its own with its memory. */
+/* A program that is only timed, with its memory. */
 struct probe {
     struct fg_backend *backend;
     struct fg_plan *plan;
@@ -78,19 +79,19 @@ struct probe {
 static enum fg_status open_probe(struct probe *p, struct fg_message *message) {
     struct fg_plan_report report;
     enum fg_status status = fg_plan_finish(p->plan, p->backend, &p->program, &report, message);
-    for (int r = 0; r < FG_SEGMENTS && status == FG_OK; r++)
-        if (p->program->bytes[r])
-            status = p->backend->reserve(p->backend, FG_STORE_DEVICE, p->program->bytes[r],
-                                         &p->memory.segment[r], message);
+    for (int s = 0; s < FG_SEGMENTS && status == FG_OK; s++)
+        if (p->program->bytes[s])
+            status = p->backend->reserve(p->backend, FG_STORE_DEVICE, p->program->bytes[s],
+                                         &p->memory.segment[s], message);
     return status == FG_OK ? p->backend->prepare(p->backend, p->program, &p->memory, message) : status;
 }
 
 static void close_probe(struct probe *p) {
     if (p->program)
         p->backend->forget(p->backend, p->program);
-    for (int r = 0; r < FG_SEGMENTS; r++)
-        if (p->memory.segment[r])
-            p->backend->release(p->backend, p->memory.segment[r]);
+    for (int s = 0; s < FG_SEGMENTS; s++)
+        if (p->memory.segment[s])
+            p->backend->release(p->backend, p->memory.segment[s]);
     fg_plan_close(p->plan);
 }
 
@@ -117,7 +118,7 @@ static const struct fg_tensor *take_values(struct probe *p, int32_t n, int32_t s
     return fg_plan_tensor(p->plan, FG_SEGMENT_ACTIVATIONS, p->backend->compute, n, side, side, c);
 }
 
-/* Raises *best to the operations a second of a convolution, where that is more. */
+/* Measures the operations a second of a convolution, and raises *best to it where it is more. */
 static enum fg_status measure_conv(struct fg_backend *backend, int32_t n, int32_t side, int32_t c,
                                    int32_t kernel, double *best, struct fg_message *message) {
     struct probe p;
@@ -138,8 +139,8 @@ static enum fg_status measure_conv(struct fg_backend *backend, int32_t n, int32_
     return status;
 }
 
-/* Bytes a second of copies far larger than any cache, and seconds of a step that has nothing to do: both
- * of a chain, whose start counts once. */
+/* Measures the seconds of one copy, *a_step, which moves *bytes bytes. Two chains of copies are timed, so
+ * that the start of a program does not count. */
 static enum fg_status measure_copies(struct fg_backend *backend, int32_t n, int32_t side, int32_t c,
                                      double *a_step, double *bytes, struct fg_message *message) {
     double seconds[2] = {0};

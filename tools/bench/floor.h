@@ -1,17 +1,20 @@
 /* The least time that a program can take on a device: for each step the larger of its multiply-adds at the
- * device's rate and its bytes at the device's bandwidth, one after the other, and for each step what an
- * empty one costs. */
+ * device's rate and its bytes at the device's bandwidth, one after the other, and for each step the time of
+ * an empty one.
+ *
+ * Errors: FG_ENVIRONMENT for memory, FG_DEVICE_LOST for the device. Owner: the caller, of all arguments.
+ * Thread: one at a time on one backend. NULL: only a message may be. */
 #ifndef FG_TOOLS_BENCH_FLOOR_H
 #define FG_TOOLS_BENCH_FLOOR_H
 
 #include "kernels/backend.h"
 
 struct fg_rates {
-    const char *source; /* "measured here", or whose data sheet */
+    const char *source; /* "measured here", or the device whose data sheet it is */
     double operations;  /* multiplications and additions a second, in the type that the device judges with */
     double bytes;       /* bytes a second, read and written */
-    double node_s;      /* seconds that an empty step takes; 0 where they come from a data sheet */
-    double value_bytes; /* bytes of a value; 0: as the program has it */
+    double node_s;      /* seconds that an empty step takes; 0 where a data sheet is the source */
+    double value_bytes; /* bytes of a value; 0: the size that the program's tensors have */
 };
 
 /* Measures a backend's rates: the fastest of some large convolutions and copies, and a chain of steps with
@@ -22,7 +25,7 @@ FG_MUST_USE enum fg_status fg_rates_measure(struct fg_backend *backend, struct f
 /* Devices whose public data sheets are known, as the words of an option. */
 #define FG_SHEETS "h200|h100|rtx4090|orin64"
 
-/* The rates that the sheet of word i of FG_SHEETS says, in float16. */
+/* Gives the rates in float16 from the data sheet of word i of FG_SHEETS. */
 struct fg_rates fg_rates_of_sheet(uint32_t i);
 
 /* Gives the least seconds for one run of the program. */
