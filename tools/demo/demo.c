@@ -1,5 +1,5 @@
-/* flawgate demo [DIR]: the whole product on parts that it makes itself: pictures, training, evaluation, a
- * simulated line, verdicts over Modbus. Exit status 1 unless everything is as good as it must be. */
+/* flawgate demo [DIR]: runs the whole product on parts that it makes itself: pictures, training, evaluation,
+ * a simulated line, verdicts over Modbus. Exit status 1 unless everything is as good as it must be. */
 #include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -23,10 +23,10 @@
 #define TRAIN 600
 #define GOOD 100
 #define OF_EACH_DEFECT 25
-#define OVERLAYS 2 /* of each kind */
+#define OVERLAYS 2 /* overlays of each kind of part */
 #define PARTS (GOOD + 4 * OF_EACH_DEFECT)
 #define EPOCHS "14"
-#define BATCH "8" /* more steps in the same time */
+#define BATCH "8" /* a small batch makes more steps in the same time */
 #define RANDOM_EPOCHS "5"
 #define FALSE_REJECTS "0.005"
 #define LEAST_AUROC 0.97
@@ -34,7 +34,7 @@
 #define LEAST_DETECTION 0.90
 
 struct part {
-    char picture[4096]; /* its path in the category */
+    char picture[4096]; /* path of its picture in the category */
     enum fg_picture_defect defect;
     char judged[16]; /* flawgate infer's verdict */
 };
@@ -111,11 +111,11 @@ static enum fg_status make_pictures(struct demo *d, struct fg_message *message) 
 
 static enum fg_status train_bundle(const char *category, const char *bundle, const char *teacher,
                                    const char *epochs, struct fg_message *message) {
-    /* What a demo that was cut short has left is not gone on with. */
+    /* The state of a demo that was cut short is removed: this training starts from the beginning. */
     char state[4096];
     snprintf(state, sizeof state, "%.*s.state", (int)(strlen(bundle) - strlen(FG_BUNDLE_ENDING)), bundle);
     unlink(state);
-    /* A random teacher needs to be told which network; the demo's is a ResNet-18. */
+    /* With a random teacher --backbone must name the network; the demo's own teacher is a ResNet-18. */
     const char *const arguments[] = {
         category, "--out",   bundle, "--teacher", teacher, "--backbone",      "resnet18",    "--size",
         "128",    "--batch", BATCH,  "--epochs",  epochs,  "--false-rejects", FALSE_REJECTS, NULL};
@@ -171,8 +171,9 @@ static enum fg_status evaluate_bundles(struct demo *d, struct fg_message *messag
     return status;
 }
 
-/* Lines up good and defective parts in turn, as files that the camera takes in the order of their names. */
-static enum fg_status line_up_parts(struct demo *d, struct fg_message *message) {
+/* Links the pictures of good and defective parts, in turn, into the camera's folder, which takes them in the
+ * order of their names. */
+static enum fg_status link_parts(struct demo *d, struct fg_message *message) {
     if (mkdir(d->line, 0777) && errno != EEXIST)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot create", d->line);
     for (uint32_t i = 0; i < PARTS; i++) {
@@ -232,7 +233,7 @@ static uint32_t compare_verdicts(const struct demo *d) {
     return different;
 }
 
-/* Draws overlays to look at. */
+/* Draws overlays for people to look at. */
 static enum fg_status draw_overlays(struct demo *d, struct fg_message *message) {
     char folder[4096], out[4096];
     enum fg_status status = make_path(folder, d->folder, "overlays", message);
@@ -283,7 +284,7 @@ static enum fg_status run_demo(struct demo *d, bool *good, struct fg_message *me
     enum fg_status status = FG_OK;
     if (mkdir(d->folder, 0777) && errno != EEXIST)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot create", d->folder);
-    /* The daemon's configuration takes paths as they are. */
+    /* The configuration's paths are relative to its folder, so they must be absolute. */
     char *absolute = realpath(d->folder, NULL);
     if (!absolute)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot be found", d->folder);
@@ -311,7 +312,7 @@ static enum fg_status run_demo(struct demo *d, bool *good, struct fg_message *me
         status = evaluate_bundles(d, message);
     if (status == FG_OK) {
         print_heading("The line: every part triggered, every verdict read over Modbus");
-        status = line_up_parts(d, message);
+        status = link_parts(d, message);
     }
     if (status == FG_OK)
         status = infer_parts(d, message);

@@ -18,7 +18,7 @@
 #include "runtime/modbus/registers.h"
 #include "tools/demo/process.h"
 
-#define PATIENCE (30 * FG_S) /* for the daemon to be ready, and for one verdict */
+#define PATIENCE (30 * FG_S) /* longest wait for the daemon to be ready, and for one verdict */
 #define BLOCK_FIRST FG_INPUT_RESULT_SEQUENCE
 #define BLOCK_COUNT (FG_INPUT_RESULT_SEQUENCE_END - FG_INPUT_RESULT_SEQUENCE + 1)
 
@@ -31,8 +31,8 @@ struct line {
     uint32_t trigger;
 };
 
-/* A port that nobody listens on now. */
-static uint16_t free_port(void) {
+/* Finds a port that nobody listens on now. */
+static uint16_t find_port(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof address;
     const int probe = socket(AF_INET, SOCK_STREAM, 0);
@@ -49,7 +49,7 @@ static enum fg_status write_config(struct line *l, const char *folder, const cha
                                    const char *pictures, struct fg_message *message) {
     snprintf(l->config, sizeof l->config, "%s/line.conf", folder);
     snprintf(l->board, sizeof l->board, "%s/board", folder);
-    l->port = free_port();
+    l->port = find_port();
     FILE *file = fopen(l->config, "w");
     if (!file)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot create", l->config);
@@ -74,18 +74,18 @@ static void pause_briefly(void) {
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-static bool connected(struct line *l) {
+static bool connect_client(struct line *l) {
     modbus_close(l->client);
     return !modbus_connect(l->client);
 }
 
-/* Whether one of the status bits is set. */
+/* Says whether one of the status bits is set. */
 static bool read_status(const struct line *l, enum fg_status_bit bit) {
     uint8_t value = 0;
     return modbus_read_input_bits(l->client, (int)bit, 1, &value) == 1 && value;
 }
 
-static enum fg_status start(struct line *l, const char *folder, struct fg_message *message) {
+static enum fg_status start_line(struct line *l, const char *folder, struct fg_message *message) {
     char log[4096];
     snprintf(log, sizeof log, "%s/line.log", folder);
     const char *const arguments[] = {"-c", l->config, NULL};
@@ -96,7 +96,7 @@ static enum fg_status start(struct line *l, const char *folder, struct fg_messag
     if (!l->client)
         return fg_fail(message, FG_ENVIRONMENT, "Modbus client: no memory");
     const int64_t deadline = fg_clock_ns() + PATIENCE;
-    while (!connected(l) || !read_status(l, FG_STATUS_TRIGGER_READY)) {
+    while (!connect_client(l) || !read_status(l, FG_STATUS_TRIGGER_READY)) {
         if (fg_clock_ns() > deadline || kill(l->daemon, 0))
             return fg_fail(message, FG_ENVIRONMENT, "flawgated did not become ready; %.300s says why", log);
         pause_briefly();
@@ -108,12 +108,12 @@ static enum fg_status start(struct line *l, const char *folder, struct fg_messag
     return FG_OK;
 }
 
-/* A value of the result block, which the demo's line has high word first. */
+/* Gets a value of the result block, whose word order is high word first in the demo's configuration. */
 static uint32_t get_pair(const uint16_t *block, enum fg_input_register at) {
     return (uint32_t)block[at - BLOCK_FIRST] << 16 | block[at - BLOCK_FIRST + 1];
 }
 
-/* One part: wait for trigger_ready, raise the line, read the block that follows. */
+/* Passes one part: waits for trigger_ready, raises the trigger, and reads the result block of that part. */
 static enum fg_status pass_part(struct line *l, uint32_t id, struct fg_demo_verdict *verdict,
                                 struct fg_message *message) {
     const int64_t deadline = fg_clock_ns() + PATIENCE;
@@ -143,7 +143,7 @@ static enum fg_status pass_part(struct line *l, uint32_t id, struct fg_demo_verd
     return status;
 }
 
-static void stop(struct line *l) {
+static void stop_line(struct line *l) {
     if (l->client) {
         modbus_close(l->client);
         modbus_free(l->client);
@@ -160,7 +160,7 @@ enum fg_status fg_demo_line(const char *folder, const char *bundle, const char *
     struct line line = {.port = 0};
     enum fg_status status = write_config(&line, folder, bundle, pictures, message);
     if (status == FG_OK)
-        status = start(&line, folder, message);
+        status = start_line(&line, folder, message);
     struct fg_progress progress;
     fg_progress_begin(&progress, "passing part", false);
     for (uint32_t i = 0; i < count && status == FG_OK; i++) {
@@ -168,6 +168,6 @@ enum fg_status fg_demo_line(const char *folder, const char *bundle, const char *
         fg_progress_count(&progress, i + 1, count);
     }
     fg_progress_clear(&progress);
-    stop(&line);
+    stop_line(&line);
     return status;
 }
