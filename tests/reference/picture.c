@@ -112,7 +112,7 @@ static void cut_region(const uint8_t *frame, const struct fg_tensor *in, const s
         }
 }
 
-/* One line of values, stride bytes apart, to another length: what Pillow's BILINEAR does along one side. */
+/* Resizes a row or a column of values, stride bytes apart: what Pillow's BILINEAR does along one side. */
 static void resize_line(const uint8_t *from, size_t from_stride, int32_t in, uint8_t *to, size_t to_stride,
                         int32_t out) {
     if (in == out) { /* Pillow has no pass for a side that keeps its length */

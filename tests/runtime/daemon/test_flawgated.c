@@ -1,4 +1,4 @@
-/* flawgated from the outside: edges in, verdicts over Modbus, rejects on a line, jobs, faults and ends. */
+/* flawgated from the outside: edges in, verdicts over Modbus, rejects on an io, jobs, faults and ends. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ static int make(void **state) {
     return 0;
 }
 
-/* A part by the hardware line; a defect is rejected at trigger + delay for the pulse's width, a good part is
+/* A part by the hardware io; a defect is rejected at trigger + delay for the pulse's width, a good part is
  * left alone. */
 static void test_verdicts_and_rejects(void **state) {
     (void)state;
@@ -112,7 +112,7 @@ static void test_deadline(void **state) {
     block = wait_result(2);
     assert_int_equal(block.reason, FG_REASON_NOT_READY);
     assert_true(wait_change("REJECT").level);
-    wait_bit(READY, true); /* the late inference has ended */
+    wait_bit(READY, true); /* the late judgement has ended */
     assert_int_equal(read_block().id, 2);
     assert_int_equal(input_u32(54), 2);
     assert_int_equal(input_u32(50) + input_u32(52), 0);

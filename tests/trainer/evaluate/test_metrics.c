@@ -20,8 +20,8 @@
 
 static float map[IMAGES][PIXELS], score[IMAGES];
 static uint8_t mask[IMAGES][PIXELS], group[IMAGES];
-static int32_t region[IMAGES][PIXELS]; /* from 1 */
-static int regions;
+static int32_t component[IMAGES][PIXELS]; /* from 1 */
+static int components;
 static uint32_t state_of_draw = 1;
 
 static uint32_t draw(uint32_t below) {
@@ -30,9 +30,9 @@ static uint32_t draw(uint32_t below) {
 }
 
 static void spread(int i, int y, int x) {
-    if (y < 0 || x < 0 || y >= H || x >= W || !mask[i][y * W + x] || region[i][y * W + x])
+    if (y < 0 || x < 0 || y >= H || x >= W || !mask[i][y * W + x] || component[i][y * W + x])
         return;
-    region[i][y * W + x] = regions;
+    component[i][y * W + x] = components;
     for (int dy = -1; dy <= 1; dy++)
         for (int dx = -1; dx <= 1; dx++)
             spread(i, y + dy, x + dx);
@@ -41,9 +41,9 @@ static void spread(int i, int y, int x) {
 /* Rectangles of defects, scores of few values so that there are ties. */
 static void make(uint32_t seed, uint32_t values) {
     state_of_draw = seed;
-    regions = 0;
+    components = 0;
     memset(mask, 0, sizeof mask);
-    memset(region, 0, sizeof region);
+    memset(component, 0, sizeof component);
     for (int i = 0; i < IMAGES; i++) {
         group[i] = (uint8_t)(i % 3);
         score[i] = 0;
@@ -57,8 +57,8 @@ static void make(uint32_t seed, uint32_t values) {
             score[i] = fmaxf(score[i], map[i][p]);
         }
         for (int p = 0; p < PIXELS; p++)
-            if (mask[i][p] && !region[i][p]) {
-                regions++;
+            if (mask[i][p] && !component[i][p]) {
+                components++;
                 spread(i, p / W, p % W);
             }
     }
@@ -106,10 +106,10 @@ static struct slow slow_curves(int kind) {
             continue;
         double hits = 0, alarms = 0, positives = 0, negatives = 0, overlap = 0;
         int number = 0;
-        for (int r = 1; r <= regions; r++) {
+        for (int r = 1; r <= components; r++) {
             double size = 0, above = 0;
             for (int a = 0; a < IMAGES * PIXELS; a++)
-                if (counts(a / PIXELS, kind) && region[a / PIXELS][a % PIXELS] == r) {
+                if (counts(a / PIXELS, kind) && component[a / PIXELS][a % PIXELS] == r) {
                     size++;
                     above += map[a / PIXELS][a % PIXELS] >= thresholds[t];
                 }
@@ -241,10 +241,10 @@ static double slow_rd4ad(int i) {
         const double threshold = low + t * ((double)high - low) / 200;
         double alarms = 0, good = 0, overlap = 0;
         int own = 0;
-        for (int r = 1; r <= regions; r++) {
+        for (int r = 1; r <= components; r++) {
             double size = 0, above = 0;
             for (int p = 0; p < PIXELS; p++)
-                if (region[i][p] == r) {
+                if (component[i][p] == r) {
                     size++;
                     above += map[i][p] > threshold;
                 }
@@ -281,7 +281,7 @@ static void test_rd4ad(void **state) {
     }
 }
 
-/* Regions of one pixel everywhere, touching only at corners: one region; apart by one pixel: each its own. */
+/* Single pixels that touch at corners are one component; single pixels one pixel apart are one each. */
 static void test_regions(void **state) {
     (void)state;
     for (int apart = 0; apart < 2; apart++) {
@@ -292,7 +292,7 @@ static void test_regions(void **state) {
         for (int y = 0; y < H; y++)
             for (int x = 0; x < W; x++)
                 mask[0][y * W + x] = apart ? y % 2 == 0 && x % 2 == 0 : (y + x) % 2 == 0;
-        map[0][0] = 1; /* one pixel of one region is found without an alarm, then everything alarms */
+        map[0][0] = 1; /* one pixel of one component is found without an alarm, then everything alarms */
         const double first = 1.0 / (apart ? ((H + 1) / 2) * ((W + 1) / 2) : (H * W + 1) / 2);
         /* The overlap rises in one line from first at rate 0 to 1 at rate 1. */
         close_to("PRO", figures_of(0).pro, first + (1 - first) * 0.3 / 2);
@@ -304,11 +304,11 @@ static void test_empty_mask(void **state) {
     (void)state;
     make(5, 1000);
     memset(mask[1], 0, sizeof mask[1]);
-    memset(region[1], 0, sizeof region[1]);
+    memset(component[1], 0, sizeof component[1]);
     const struct fg_figures f = figures_of(0);
     close_to("PRO", f.pro, slow_curves(0).pro);
     close_to("pixel AUROC", f.pixel_auroc, slow_auroc(0));
-    assert_true(f.pro_rd4ad >= 0); /* the mean of those that have a region */
+    assert_true(f.pro_rd4ad >= 0); /* the mean of those that have a component */
     assert_true(f.image_auroc >= 0);
 }
 
