@@ -38,7 +38,7 @@ enum fg_status fg_file_create_in_memory(struct fg_file *file, const char *name, 
     snprintf(file->path, sizeof file->path, "%s", name);
     file->temporary[0] = 0;
     file->descriptor = memfd_create("flawgate", MFD_CLOEXEC);
-    return file->descriptor < 0 ? fail(file, message, "create in memory") : FG_OK;
+    return file->descriptor < 0 ? fail_file(file, message, "create in memory") : FG_OK;
 }
 
 enum fg_status fg_file_write(struct fg_file *file, const void *bytes, size_t size,
