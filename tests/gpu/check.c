@@ -1,11 +1,13 @@
 /* The CUDA backend on a real GPU, against the CPU and the reference. tests/gpu.sh runs it there.
  *
- * usage: gpu_check device | TEST...   where a TEST is network, finite, half, tf32, exact, training, memory or resize
+ * usage: gpu_check device | TEST...   where a TEST is network, finite, half, tf32, exact, training, memory
+ * or resize
  *
- * network: whole networks beside the CPU's, to what a bundle's self-test allows. finite: a NaN and an overflow in each
- * layer in turn never end as a finite score. half: every operator as judging computes it; tf32: convolutions as training
- * does; exact: every operator, true float32, both passes. training: the losses of the CPU's training, and its network
- * judged. memory: none is lost in 1,000 parts. resize: the camera's formats.
+ * network: whole networks beside the CPU's, to what a bundle's self-test allows. finite: a NaN and an
+ * overflow in each layer in turn never end as a finite score. half: every operator as judging computes it;
+ * tf32: convolutions as training does; exact: every operator, true float32, both passes. training: the
+ * losses of the CPU's training, and its network judged. memory: none is lost in 1,000 parts. resize: the
+ * camera's formats.
  *
  * Whole networks run on the device as programs open it, but that engines are chosen in less time. */
 #include <setjmp.h>
@@ -257,8 +259,8 @@ static void test_finite(void **state) {
         changed[count / 2] = NAN;
         if (isfinite(score_with(&j, p, changed)))
             fail_msg("a NaN in %s ends as a finite score", name);
-        /* The layer's own output overflows, in half of its channels upwards whatever comes in: a transposed convolution's
-         * (2x2) come last. */
+        /* The layer's own output overflows, in half of its channels upwards whatever comes in: a
+         * transposed convolution's (2x2) come last. */
         for (size_t i = 0; i < count; i++)
             changed[i] = (t->dtype == FG_F16 ? 60000.0f : 1e6f) *
                          ((t->h == 2 ? i % 2 == 0 : i < count / 2) ? 1.0f : -1.0f);
@@ -277,8 +279,8 @@ static void test_finite(void **state) {
 
 /* ---- Training ---- */
 
-/* How far a loss may be from the CPU's: the CPU's own moves by up to 1.1 % when the operands of its convolutions are rounded
- * as TF32 has them, and by 0.6 % when its first weights move by a millionth. */
+/* How far a loss may be from the CPU's: the CPU's own moves by up to 1.1 % when the operands of its
+ * convolutions are rounded as TF32 has them, and by 0.6 % when its first weights move by a millionth. */
 #define NOISE 0.05f
 
 enum { PART = 128, TRAINS = 64, HELD_OUT = 16, EPOCHS = 4 };
@@ -332,7 +334,8 @@ static void test_training(void **state) {
 
 /* ---- Memory ---- */
 
-/* CU_DEVICE_ATTRIBUTE_INTEGRATED: its memory is the host's, which other programs take and give back meanwhile. */
+/* CU_DEVICE_ATTRIBUTE_INTEGRATED: its memory is the host's, which other programs take and give back
+ * meanwhile. */
 #define INTEGRATED 18
 #define OTHERS ((int64_t)16 << 20)
 

@@ -79,7 +79,7 @@ struct job {
     float *scores;
     uint32_t count, scored;
     struct fg_report *skipped;
-    fg_calibrate_function *progress;
+    fg_progress_function *progress;
     void *argument;
 };
 
@@ -136,7 +136,7 @@ static enum fg_status make_self_test(struct fg_draft *draft, struct fg_message *
 }
 
 enum fg_status fg_calibrate_draft(struct fg_draft *draft, const char *const *pictures, uint32_t count,
-                                  float false_rejects, fg_calibrate_function *progress, void *argument,
+                                  float false_rejects, fg_progress_function *progress, void *argument,
                                   struct fg_report *skipped, struct fg_message *message) {
     const size_t pixels = (size_t)draft->header.spec.height * (size_t)draft->header.spec.width;
     struct job job = {.draft = draft,
@@ -166,7 +166,7 @@ enum fg_status fg_calibrate_draft(struct fg_draft *draft, const char *const *pic
 
 enum fg_status fg_calibrate_bundle(const char *bundle_path, const char *path, const char *const *pictures,
                                    uint32_t count, float false_rejects, struct fg_backend *backend,
-                                   fg_calibrate_function *progress, void *argument, struct fg_report *skipped,
+                                   fg_progress_function *progress, void *argument, struct fg_report *skipped,
                                    struct fg_calibration *calibration, struct fg_message *message) {
     struct fg_draft draft;
     enum fg_status status = fg_draft_open_file(&draft, bundle_path, backend, message);

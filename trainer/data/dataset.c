@@ -41,7 +41,7 @@ struct decoding {
     bool *read;                    /* [files] */
     struct fg_message *reason;     /* [files], where not read */
     uint8_t (*hash)[FG_HASH_SIZE]; /* [files] of the contents */
-    fg_dataset_function *progress;
+    fg_progress_function *progress;
     void *argument;
     pthread_mutex_t lock;
     uint32_t next, done;
@@ -260,7 +260,7 @@ static enum fg_status read_all(struct fg_dataset *dataset, struct decoding *d, c
 }
 
 enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, int32_t height, int32_t width,
-                               uint64_t seed, struct fg_backend *backend, fg_dataset_function *progress,
+                               uint64_t seed, struct fg_backend *backend, fg_progress_function *progress,
                                void *argument, struct fg_message *message) {
     memset(dataset, 0, sizeof *dataset);
     dataset->height = height;

@@ -11,6 +11,7 @@
 #define FG_TRAINER_DATA_DATASET_H
 
 #include "kernels/backend.h"
+#include "runtime/base/progress.h"
 #include "runtime/bundle/bundle.h"
 #include "runtime/image/image.h"
 #include "trainer/data/files.h"
@@ -42,16 +43,13 @@ static inline size_t fg_dataset_picture_bytes(const struct fg_dataset *dataset) 
     return (size_t)dataset->height * (size_t)dataset->width * 3;
 }
 
-/* Called from one thread at a time, after each picture. */
-typedef void fg_dataset_function(void *argument, uint32_t done, uint32_t count);
-
 /* Reads the good pictures of a folder. height and width 0: the size for the median aspect that the files'
  * headers have (fg_dataset_size). The seed draws which are held out. backend: one in the host's memory.
  * progress NULL: nobody looks. FG_INPUT: no such folder, or fewer than FG_DATASET_LEAST good pictures; the
  * data set then still lists what was skipped. */
 FG_MUST_USE enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, int32_t height,
                                            int32_t width, uint64_t seed, struct fg_backend *backend,
-                                           fg_dataset_function *progress, void *argument,
+                                           fg_progress_function *progress, void *argument,
                                            struct fg_message *message);
 void fg_dataset_close(struct fg_dataset *dataset);
 

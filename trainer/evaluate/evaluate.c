@@ -67,7 +67,7 @@ static enum fg_status judge_picture(struct job *job, const struct fg_test_pictur
 }
 
 enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *station, const char *folder,
-                           float threshold, fg_evaluate_function *progress, void *argument,
+                           float threshold, fg_progress_function *progress, void *argument,
                            struct fg_message *message) {
     struct fg_evaluation *e = evaluation;
     memset(e, 0, sizeof *e);

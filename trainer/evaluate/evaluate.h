@@ -4,6 +4,7 @@
 #ifndef FG_TRAINER_EVALUATE_EVALUATE_H
 #define FG_TRAINER_EVALUATE_EVALUATE_H
 
+#include "runtime/base/progress.h"
 #include "runtime/engine/station.h"
 #include "trainer/data/files.h"
 #include "trainer/evaluate/metrics.h"
@@ -21,14 +22,11 @@ struct fg_evaluation {
     double seconds;
 };
 
-/* Called after each picture. */
-typedef void fg_evaluate_function(void *argument, uint32_t done, uint32_t count);
-
 /* Judges all of folder/test with the station's bundle at a threshold, which may be one that the bundle does
  * not have yet. FG_INPUT names what cannot be read. progress NULL: nobody looks. evaluation is to be closed
  * in either case. */
 FG_MUST_USE enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *station,
-                                       const char *folder, float threshold, fg_evaluate_function *progress,
+                                       const char *folder, float threshold, fg_progress_function *progress,
                                        void *argument, struct fg_message *message);
 void fg_evaluation_close(struct fg_evaluation *evaluation);
 

@@ -420,7 +420,8 @@ enum fg_status fg_trainer_save(const struct fg_trainer *trainer, const char *pat
     return status == FG_OK ? fg_state_write(path, &state, &parts, message) : status;
 }
 
-/* Names what of a stored state does not agree with this run; NULL: nothing. The limit of epochs may be raised. */
+/* Names what of a stored state does not agree with this run; NULL: nothing. The limit of epochs may be
+ * raised. */
 static const char *find_difference(const struct fg_state *stored, const struct fg_state *own) {
     if (memcmp(stored->data_hash, own->data_hash, sizeof own->data_hash))
         return "the pictures";

@@ -183,7 +183,8 @@ static void *ask_disable(void *argument) {
     return command(FG_COMMAND_COILS, 0) == FG_MODBUS_DONE ? NULL : argument;
 }
 
-/* An edge of before coil 0 was cleared is a part, also where the line was busy with another request when both came. */
+/* An edge of before coil 0 was cleared is a part, also where the line was busy with another request when
+ * both came. */
 static void test_an_edge_comes_before_a_later_request(void **state) {
     reset_config(state);
     draw = draw_and_wait;
