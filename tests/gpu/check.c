@@ -26,7 +26,7 @@
 #include "runtime/engine/device.h"
 #include "tests/reference/bench.h"
 #include "tests/reference/cases.h"
-#include "tools/bench/judging.h"
+#include "tools/bench/trial.h"
 #include "tools/demo/picture_part.h"
 #include "trainer/loop/train.h"
 
@@ -191,17 +191,17 @@ static void make_folded(enum fg_backbone backbone, bool soft) {
 /* One picture on both, held to what fg_engine_self_test allows. picture: NULL for noise. */
 static void compare_judging(const char *name, const uint8_t *picture) {
     const size_t pixels = (size_t)network.spec.height * (size_t)network.spec.width;
-    struct fg_judging a, b;
-    ok(fg_judging_open(&a, gpu, &network, &folded, 1, &message));
-    ok(fg_judging_open(&b, cpu, &network, &folded, 1, &message));
+    struct fg_trial a, b;
+    ok(fg_trial_open(&a, gpu, &network, &folded, 1, &message));
+    ok(fg_trial_open(&b, cpu, &network, &folded, 1, &message));
     if (picture) {
         memcpy(a.memory.segment[FG_SEGMENT_FRAME], picture, pixels * 3);
         memcpy(b.memory.segment[FG_SEGMENT_FRAME], picture, pixels * 3);
     }
-    ok(fg_judging_run(&a, &message));
-    ok(fg_judging_run(&b, &message));
-    const float *map = fg_judging_map(&a), *expected = fg_judging_map(&b);
-    const float score = *fg_judging_score(&a), right = *fg_judging_score(&b);
+    ok(fg_trial_run(&a, &message));
+    ok(fg_trial_run(&b, &message));
+    const float *map = fg_trial_map(&a), *expected = fg_trial_map(&b);
+    const float score = *fg_trial_score(&a), right = *fg_trial_score(&b);
     float error = 0, largest = 0;
     for (size_t i = 0; i < pixels; i++) {
         error = fmaxf(error, isfinite(map[i]) ? fabsf(map[i] - expected[i]) : INFINITY);
@@ -214,8 +214,8 @@ static void compare_judging(const char *name, const uint8_t *picture) {
         (double)(error / largest), (double)(times->finalise_ns + times->tune_ns) / 1e9);
     assert_true(fabsf(score - right) <= 0.01f * right);
     assert_true(error <= 0.02f * largest);
-    fg_judging_close(&a);
-    fg_judging_close(&b);
+    fg_trial_close(&a);
+    fg_trial_close(&b);
 }
 
 static void compare_backbone(enum fg_backbone backbone, bool soft) {
@@ -235,17 +235,17 @@ static void test_soft_gate(void **state) {
 }
 
 /* The score with values in place of a parameter's. */
-static float score_with(struct fg_judging *j, uint32_t param, const float *values) {
-    ok(fg_judging_weight(j, param, values, &message));
-    ok(fg_judging_run(j, &message));
-    return *fg_judging_score(j);
+static float score_with(struct fg_trial *j, uint32_t param, const float *values) {
+    ok(fg_trial_weight(j, param, values, &message));
+    ok(fg_trial_run(j, &message));
+    return *fg_trial_score(j);
 }
 
 static void test_finite(void **state) {
     (void)state;
     make_folded(FG_RESNET18, false);
-    struct fg_judging j;
-    ok(fg_judging_open(&j, gpu, &network, &folded, 1, &message));
+    struct fg_trial j;
+    ok(fg_trial_open(&j, gpu, &network, &folded, 1, &message));
     uint32_t layers = 0;
     for (uint32_t p = 0; p < network.params; p++) {
         const struct fg_tensor *t = j.inference.frozen[p];
@@ -273,7 +273,7 @@ static void test_finite(void **state) {
         layers++;
     }
     print_message("%u parameters\n", layers);
-    fg_judging_close(&j);
+    fg_trial_close(&j);
     fg_folded_close(&folded);
 }
 
@@ -350,19 +350,19 @@ static void test_memory(void **state) {
     assert_true(ask && attribute);
     assert_int_equal(attribute(&integrated, INTEGRATED, 0), 0);
     make_folded(FG_RESNET18, false);
-    struct fg_judging j;
-    ok(fg_judging_open(&j, gpu, &network, &folded, 1, &message));
+    struct fg_trial j;
+    ok(fg_trial_open(&j, gpu, &network, &folded, 1, &message));
     for (uint32_t i = 0; i < gpu->device.warm_ups; i++)
-        ok(fg_judging_run(&j, &message));
+        ok(fg_trial_run(&j, &message));
     size_t before = 0, after = 0, all;
     assert_int_equal(ask(&before, &all), 0);
     for (int i = 0; i < PARTS; i++)
-        ok(fg_judging_run(&j, &message));
+        ok(fg_trial_run(&j, &message));
     assert_int_equal(ask(&after, &all), 0);
     const int64_t taken = (int64_t)before - (int64_t)after;
     print_message("%d parts took %lld bytes of the device's memory\n", PARTS, (long long)taken);
     assert_true(integrated ? taken <= OTHERS : taken == 0);
-    fg_judging_close(&j);
+    fg_trial_close(&j);
     fg_folded_close(&folded);
 }
 

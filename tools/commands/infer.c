@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "runtime/base/json.h"
-#include "runtime/engine/station.h"
+#include "runtime/engine/desk.h"
 #include "tools/commands/common.h"
 #include "tools/commands/overlay.h"
 #include "tools/commands/tool.h"
@@ -17,7 +17,7 @@ struct infer {
     char map[PATH_SIZE], level_maps[PATH_SIZE], overlay[PATH_SIZE]; /* empty: not asked for */
     char *const *images;
     int count;
-    struct fg_station station;
+    struct fg_desk desk;
     float threshold;
 };
 
@@ -87,7 +87,7 @@ static void print_unjudged(const struct infer *o, const char *file) {
 
 static enum fg_status write_maps(const struct infer *o, const struct fg_image *image,
                                  const struct fg_judgement *j, struct fg_message *message) {
-    const struct fg_engine *engine = o->station.engine;
+    const struct fg_engine *engine = o->desk.engine;
     const struct fg_network_spec *spec = &fg_engine_header(engine)->spec;
     enum fg_status status = FG_OK;
     if (*o->map)
@@ -125,7 +125,7 @@ static enum fg_status judge_all(struct infer *o, bool *all_pass, struct fg_messa
         struct fg_judgement judgement;
         enum fg_status status = fg_image_read(o->images[i], &image, message);
         if (status == FG_OK)
-            status = fg_station_judge(&o->station, o->images[i], &image, o->threshold, &judgement, message);
+            status = fg_desk_judge(&o->desk, o->images[i], &image, o->threshold, &judgement, message);
         if (status != FG_OK) {
             print_unjudged(o, o->images[i]);
         } else {
@@ -160,13 +160,13 @@ int fg_tool_infer(int argc, char **argv) {
     if (status == FG_OK)
         status = fg_common_device(&o.common, 0, 0, &backend, &message);
     if (status == FG_OK)
-        status = fg_station_open(&o.station, argv[1], backend, true, &message);
+        status = fg_desk_open(&o.desk, argv[1], backend, true, &message);
     if (status != FG_OK) {
         fg_usage_fail(&USAGE, status, &message);
     } else {
-        o.threshold = fg_engine_header(o.station.engine)->calibration.threshold;
+        o.threshold = fg_engine_header(o.desk.engine)->calibration.threshold;
         status = judge_all(&o, &all_pass, &message);
-        fg_station_close(&o.station);
+        fg_desk_close(&o.desk);
     }
     if (backend)
         backend->close(backend);

@@ -5,7 +5,7 @@
 #define FG_TRAINER_EVALUATE_EVALUATE_H
 
 #include "runtime/base/progress.h"
-#include "runtime/engine/station.h"
+#include "runtime/engine/desk.h"
 #include "trainer/data/files.h"
 #include "trainer/evaluate/metrics.h"
 
@@ -22,10 +22,10 @@ struct fg_evaluation {
     double seconds;
 };
 
-/* Judges all of folder/test with the station's bundle at a threshold, which may be one that the bundle does
+/* Judges all of folder/test with the desk's bundle at a threshold, which may be one that the bundle does
  * not have yet. FG_INPUT names what cannot be read. progress NULL: nobody looks. evaluation is to be closed
  * in either case. */
-FG_MUST_USE enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *station,
+FG_MUST_USE enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_desk *desk,
                                        const char *folder, float threshold, fg_progress_function *progress,
                                        void *argument, struct fg_message *message);
 void fg_evaluation_close(struct fg_evaluation *evaluation);
