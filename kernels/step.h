@@ -177,8 +177,8 @@ struct fg_step {
     uint32_t waits;
 };
 
-/* Steps in an order that respects every wait. The arrays belong to whoever built the program (runtime/plan).
- */
+/* Steps in an order that respects every wait. The arrays belong to whoever built the program
+ * (runtime/network/plan.h). */
 struct fg_program {
     struct fg_step *step;
     uint32_t steps;

@@ -164,7 +164,7 @@ struct fg_param {
     enum fg_module module;
     bool transposed;  /* a DECONV's weight: stored in x out x 2 x 2 */
     uint32_t rank;    /* 1 or 4 */
-    int32_t shape[4]; /* as stored in files: PyTorch's order; tensor() gives the NHWC one */
+    int32_t shape[4]; /* as stored in files: PyTorch's order; fg_param_tensor gives the NHWC one */
 };
 
 struct fg_value {
