@@ -1,5 +1,8 @@
 /* The operators of the network, one step of a program, and the program itself.
  *
+ * To add an operator: a row of FG_OPERATOR_TABLE, a row below that says its operands, and in each backend a
+ * file with its struct fg_kernel. Nothing else lists operators; a backend without it does not link.
+ *
  * A step names its operands; which operand an operator reads in which slot is the table below. Absent
  * operands are NULL. All values are float32 NHWC (float64 in the tests' reference backend) unless the table
  * says otherwise.
@@ -73,24 +76,27 @@
 #include "kernels/tensor.h"
 #include "runtime/base/pixel.h"
 
-enum fg_operator {
-    FG_RESIZE,
-    FG_NORMALISE,
-    FG_CONV,
-    FG_DECONV,
-    FG_BATCH_NORM,
-    FG_MAX_POOL,
-    FG_CONCAT,
-    FG_SRU,
-    FG_CRU,
-    FG_SIMAM,
-    FG_MASK,
-    FG_COSINE,
-    FG_DISTILL,
-    FG_ANOMALY_MAP,
-    FG_ADAM,
-    FG_OPERATORS
-};
+/* Constant and name of each. A backend has a struct fg_kernel of that name for each (fg_cpu_resize). */
+#define FG_OPERATOR_TABLE(X)                                                                                 \
+    X(RESIZE, resize)                                                                                        \
+    X(NORMALISE, normalise)                                                                                  \
+    X(CONV, conv)                                                                                            \
+    X(DECONV, deconv)                                                                                        \
+    X(BATCH_NORM, batch_norm)                                                                                \
+    X(MAX_POOL, max_pool)                                                                                    \
+    X(CONCAT, concat)                                                                                        \
+    X(SRU, sru)                                                                                              \
+    X(CRU, cru)                                                                                              \
+    X(SIMAM, simam)                                                                                          \
+    X(MASK, mask)                                                                                            \
+    X(COSINE, cosine)                                                                                        \
+    X(DISTILL, distill)                                                                                      \
+    X(ANOMALY_MAP, anomaly_map)                                                                              \
+    X(ADAM, adam)
+
+#define FG_OPERATOR_ENUM(constant, name) FG_##constant,
+enum fg_operator { FG_OPERATOR_TABLE(FG_OPERATOR_ENUM) FG_OPERATORS };
+#undef FG_OPERATOR_ENUM
 
 enum fg_pass { FG_FORWARD, FG_BACKWARD };
 
@@ -171,8 +177,8 @@ struct fg_step {
     uint32_t waits;
 };
 
-/* Steps in an order that respects every wait. The arrays belong to whoever built the program (runtime/plan).
- */
+/* Steps in an order that respects every wait. The arrays belong to whoever built the program
+ * (runtime/network/plan.h). */
 struct fg_program {
     struct fg_step *step;
     uint32_t steps;

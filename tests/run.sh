@@ -24,6 +24,11 @@ format() {
   git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp' | xargs clang-format --dry-run -Werror
 }
 
+# clang-format leaves comments as they are.
+columns() {
+  ! git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.cpp' | LC_ALL=C.UTF-8 xargs grep -nE '^.{111,}'
+}
+
 # A status that a header gives must be looked at: each declaration says so.
 must_use() {
   ! git grep -nE '^(static inline |typedef )?enum fg_status (fg_|\(\*)|^ +enum fg_status \(\*' -- '*.h'
@@ -70,6 +75,7 @@ count() {
 
 check 'folders include along the arrows' python3 tests/arrows.py
 check 'clang-format' format
+check '110 columns' columns
 check 'results must be used' must_use
 check 'shell scripts' shellcheck .ci/run tests/run.sh tests/gpu.sh tests/old-cuda.sh tools/setup.sh tools/demo.sh
 programs cpu

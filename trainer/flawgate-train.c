@@ -274,7 +274,7 @@ static void evaluate_draft(struct run *run, struct fg_draft *draft) {
     struct fg_message why;
     begin_progress(run, "evaluating on picture");
     enum fg_status status =
-        fg_evaluate(&evaluation, &draft->station, run->options.folder, draft->header.calibration.threshold,
+        fg_evaluate(&evaluation, &draft->desk, run->options.folder, draft->header.calibration.threshold,
                     fg_progress_count, &run->progress, &why);
     if (status == FG_OK)
         status = fg_metrics_figures(evaluation.metrics, 0, &figures, &why);

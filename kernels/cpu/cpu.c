@@ -50,23 +50,8 @@ struct fg_cpu {
     struct fg_message message;
 };
 
-static const struct fg_kernel *const kernels[FG_OPERATORS] = {
-    [FG_RESIZE] = &fg_cpu_resize,
-    [FG_NORMALISE] = &fg_cpu_normalise,
-    [FG_CONV] = &fg_cpu_conv,
-    [FG_DECONV] = &fg_cpu_deconv,
-    [FG_BATCH_NORM] = &fg_cpu_batch_norm,
-    [FG_MAX_POOL] = &fg_cpu_max_pool,
-    [FG_CONCAT] = &fg_cpu_concat,
-    [FG_SRU] = &fg_cpu_sru,
-    [FG_CRU] = &fg_cpu_cru,
-    [FG_SIMAM] = &fg_cpu_simam,
-    [FG_MASK] = &fg_cpu_mask,
-    [FG_COSINE] = &fg_cpu_cosine,
-    [FG_DISTILL] = &fg_cpu_distill,
-    [FG_ANOMALY_MAP] = &fg_cpu_anomaly_map,
-    [FG_ADAM] = &fg_cpu_adam,
-};
+#define KERNEL(constant, name) [FG_##constant] = &fg_cpu_##name,
+static const struct fg_kernel *const kernels[FG_OPERATORS] = {FG_OPERATOR_TABLE(KERNEL)};
 
 void fg_cpu_parallel(struct fg_backend *backend, const struct fg_step *step, uint32_t tasks,
                      fg_cpu_task *task, void *argument) {

@@ -8,9 +8,9 @@
 
 #include "kernels/backend.h"
 
-extern const struct fg_kernel fg_cpu_resize, fg_cpu_normalise, fg_cpu_conv, fg_cpu_deconv, fg_cpu_batch_norm,
-    fg_cpu_max_pool, fg_cpu_concat, fg_cpu_sru, fg_cpu_cru, fg_cpu_simam, fg_cpu_mask, fg_cpu_cosine,
-    fg_cpu_distill, fg_cpu_anomaly_map, fg_cpu_adam;
+#define FG_CPU_KERNEL(constant, name) extern const struct fg_kernel fg_cpu_##name;
+FG_OPERATOR_TABLE(FG_CPU_KERNEL)
+#undef FG_CPU_KERNEL
 
 /* Put before a function whose loops gcc vectorises: it is compiled for each of these instruction sets, and
  * the best one that the machine has is taken at start. (Sanitizers cannot run the code that chooses.) */

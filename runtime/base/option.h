@@ -2,8 +2,8 @@
  * options of a command line.
  *
  * A table says name, kind, range, default and help of each option, and where its value goes in a struct of
- * the caller's; reading, messages and --help come from it. To add an option, add a member to that struct and
- * a row to the table:
+ * the caller's; reading, messages and --help come from it. To add an option, add a member to that struct
+ * and a row to the table:
  *
  *     {"batch", FG_OPTION_NUMBER, offsetof(struct train, batch), "16", 2, 64, .value = "N", .help = "..."}
  *

@@ -76,18 +76,19 @@ size_t fg_pixel_span(enum fg_pixel_format format, int32_t width, int32_t height,
  * lacks nothing. */
 const char *fg_pixel_lacks(enum fg_pixel_format format, int32_t width, int32_t height);
 
-/* The region itself, or all of a frame of this size where it is all zero; and whether it lies inside such a
- * frame. */
+/* Gives the region itself, or the whole of a frame of this size where the region is all zero. */
 struct fg_region fg_region_of(struct fg_region region, int32_t width, int32_t height);
+/* Says whether the region lies inside a frame of this size. */
 bool fg_region_fits(struct fg_region region, int32_t width, int32_t height);
 
-/* The size of what is seen of a frame: of its region, once that is rotated. */
+/* Gives the size of what is seen of a frame: the size of its region after rotation. */
 void fg_frame_seen(const struct fg_frame *frame, int32_t *width, int32_t *height);
 
-/* Whether a frame can be rotated so; and whether rows become columns then. */
+/* Says whether a frame can be rotated by these degrees. */
 static inline bool fg_rotation_is_known(int32_t rotation) {
     return rotation == 0 || rotation == 90 || rotation == 180 || rotation == 270;
 }
+/* Says whether rows become columns in this rotation. */
 static inline bool fg_rotation_turns(int32_t rotation) {
     return rotation == 90 || rotation == 270;
 }

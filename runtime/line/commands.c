@@ -102,14 +102,11 @@ static void carry_out(struct fg_line *l, const struct fg_command *c) {
     }
 }
 
-void fg_commands_take(struct fg_line *l) {
-    struct fg_request *request;
-    while ((request = fg_requests_take(&l->requests))) {
-        const struct fg_commands *commands = &request->commands;
-        const enum fg_modbus_exception exception = refuse_commands(l, commands);
-        for (uint32_t i = 0; i < commands->count && exception == FG_MODBUS_DONE; i++)
-            carry_out(l, &commands->command[i]);
-        fg_publish(l); /* effects come before the reply */
-        fg_requests_answer(request, exception);
-    }
+void fg_commands_answer(struct fg_line *l, struct fg_request *request) {
+    const struct fg_commands *commands = &request->commands;
+    const enum fg_modbus_exception exception = refuse_commands(l, commands);
+    for (uint32_t i = 0; i < commands->count && exception == FG_MODBUS_DONE; i++)
+        carry_out(l, &commands->command[i]);
+    fg_publish(l); /* effects come before the reply */
+    fg_requests_answer(request, exception);
 }

@@ -4,7 +4,9 @@
 
 struct fg_line;
 
-/* Carries out or refuses every list that waits, and answers when its effects are published. */
-void fg_commands_take(struct fg_line *l);
+struct fg_request;
+
+/* Carries out or refuses the list of a request, and answers when its effects are published. */
+void fg_commands_answer(struct fg_line *l, struct fg_request *request);
 
 #endif

@@ -76,10 +76,16 @@ static void take_edges(struct fg_line *l, uint32_t camera, bool dead) {
     fg_log(FG_LOG_ERROR, "the board is gone: no edge is seen any more");
 }
 
-static void take_requests(struct fg_line *l, uint32_t camera, bool dead) {
+/* One in a turn, so that a server whose answer has come knows that the turn before it is over. Edges of
+ * before the request come before it, also those that came while the line was waiting for it. */
+static void take_request(struct fg_line *l, uint32_t camera, bool dead) {
     (void)camera, (void)dead;
     fg_event_take(l->requests.asked);
-    fg_commands_take(l);
+    struct fg_request *request = fg_requests_take(&l->requests);
+    if (!request)
+        return; /* its server took it back */
+    take_edges(l, 0, false);
+    fg_commands_answer(l, request);
 }
 
 static void take_actuation(struct fg_line *l, uint32_t camera, bool dead) {
@@ -104,7 +110,7 @@ static void list_sources(struct fg_line *l) {
     add_source(l, (struct fg_line_source){.descriptor = &l->judged, .take = take_job});
     add_source(l, (struct fg_line_source){
                       .descriptor = &l->s.edges->descriptor, .gone = &l->deaf, .take = take_edges});
-    add_source(l, (struct fg_line_source){.descriptor = &l->requests.asked, .take = take_requests});
+    add_source(l, (struct fg_line_source){.descriptor = &l->requests.asked, .take = take_request});
     for (uint32_t i = 0; i < l->s.config->cameras; i++)
         add_source(l, (struct fg_line_source){.descriptor = &l->s.camera[i]->descriptor,
                                               .gone = &l->camera[i].gone,

@@ -14,7 +14,7 @@
 enum { FREE, FILLED, ASKED, TAKEN };
 
 enum fg_status fg_requests_open(struct fg_requests *requests, struct fg_message *message) {
-    bool whole = (requests->asked = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0;
+    bool whole = (requests->asked = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE)) >= 0;
     for (int i = 0; i < FG_REQUESTS; i++)
         whole &= (requests->place[i].answered = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0;
     return whole ? FG_OK : fg_fail_errno(message, FG_ENVIRONMENT, errno, "line: cannot make a descriptor");

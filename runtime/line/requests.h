@@ -24,7 +24,7 @@ struct fg_request {
 struct fg_requests {
     struct fg_request place[FG_REQUESTS];
     _Atomic uint64_t tickets;
-    int asked; /* eventfd: readable when a request waits */
+    int asked; /* eventfd: readable while a request waits; each take of the event is for one of them */
 };
 
 /* requests: zeroed. FG_ENVIRONMENT: no descriptors are left. Closing is allowed in every case, but not while

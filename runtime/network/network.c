@@ -159,8 +159,8 @@ static int32_t add_conv(struct builder *b, const struct conv *conv) {
                                     (x.w + conv->stride - 1) / conv->stride, conv->channels);
 }
 
-/* One block of a ResNet stage. shrink: stride of a teacher's block; grow: the student's first block of a
- * stage, where the strided convolution is a transposed one. */
+/* One block of a ResNet stage. grow: it is the student's first block of a stage, where the strided
+ * convolution is a transposed one. */
 static int32_t add_block(struct builder *b, const char *prefix, int32_t x, int32_t planes, int32_t stride,
                          bool grow) {
     const bool bottleneck = b->expansion == 4;
@@ -234,7 +234,7 @@ static void add_teacher(struct builder *b, const int32_t blocks[4], int32_t base
     }
 }
 
-/* network.h, section 3.1: brings the used levels to the size of F_E^3 and fuses them. Level 1's two
+/* network.h, section 3, fusion: brings the used levels to the size of F_E^3 and fuses them. Level 1's two
  * convolutions and level 2's one have branches of their own, because they only wait for their F_E. */
 static int32_t add_msff(struct builder *b, uint32_t levels, const int32_t feature[3], int32_t channels) {
     int32_t part[3] = {0}, parts = 0;

@@ -5,7 +5,7 @@
  * this project and a PyTorch script and give the same numbers. Names in quotes are tensor names, a part of
  * the public format.
  *
- * To add a backbone: a value of enum fg_backbone and a row of BACKBONES in network.c.
+ * To add a backbone: a row of FG_BACKBONE_TABLE.
  * To add a module: its nodes in network.c, and its operator in kernels/step.h and each backend where it needs
  * one. Nothing else names either; fg_network_init says so where a list is too short for it.
  *
@@ -164,7 +164,7 @@ struct fg_param {
     enum fg_module module;
     bool transposed;  /* a DECONV's weight: stored in x out x 2 x 2 */
     uint32_t rank;    /* 1 or 4 */
-    int32_t shape[4]; /* as stored in files: PyTorch's order; tensor() gives the NHWC one */
+    int32_t shape[4]; /* as stored in files: PyTorch's order; fg_param_tensor gives the NHWC one */
 };
 
 struct fg_value {

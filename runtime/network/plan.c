@@ -20,23 +20,9 @@ struct fg_plan {
 };
 
 const char *fg_operator_name(enum fg_operator op) {
-    static const char *const names[FG_OPERATORS] = {
-        [FG_RESIZE] = "resize",
-        [FG_NORMALISE] = "normalise",
-        [FG_CONV] = "conv",
-        [FG_DECONV] = "deconv",
-        [FG_BATCH_NORM] = "batch_norm",
-        [FG_MAX_POOL] = "max_pool",
-        [FG_CONCAT] = "concat",
-        [FG_SRU] = "sru",
-        [FG_CRU] = "cru",
-        [FG_SIMAM] = "simam",
-        [FG_MASK] = "mask",
-        [FG_COSINE] = "cosine",
-        [FG_DISTILL] = "distill",
-        [FG_ANOMALY_MAP] = "anomaly_map",
-        [FG_ADAM] = "adam",
-    };
+#define NAME(constant, name) [FG_##constant] = #name,
+    static const char *const names[FG_OPERATORS] = {FG_OPERATOR_TABLE(NAME)};
+#undef NAME
     assert(op < FG_OPERATORS);
     return names[op];
 }

@@ -10,6 +10,9 @@
 
 #include "runtime/weights/safetensors.h"
 
+/* Begins the names of the teacher's parameters in a network's file; a teacher's own file leaves it out. */
+#define FG_SAFETENSORS_PREFIX "teacher."
+
 struct fg_safetensors {
     char path[4096];
     FILE *stream;                         /* NULL before it is open */

@@ -10,15 +10,13 @@
 #include "runtime/base/half.h"
 #include "runtime/weights/safetensors_file.h"
 
-#define MOST_BLOCKS 64 /* that are looked for in a stage */
-
-static const char PREFIX[] = "teacher.";
+#define MOST_BLOCKS 64 /* blocks that are looked for in a stage */
 
 /* Finds a parameter's name in a file of this kind; NULL when such a file does not have it. */
 static const char *find_file_name(const struct fg_param *param, enum fg_safetensors_kind kind) {
     if (kind == FG_SAFETENSORS_NETWORK)
         return param->name;
-    return param->module == FG_TEACHER ? param->name + strlen(PREFIX) : NULL;
+    return param->module == FG_TEACHER ? param->name + strlen(FG_SAFETENSORS_PREFIX) : NULL;
 }
 
 static bool has_prefix(const char *name, const char *with) {
@@ -28,7 +26,7 @@ static bool has_prefix(const char *name, const char *with) {
 /* What other programs keep beside the weights that are used: runtime/network/network.h, section 2. */
 static bool is_skipped(const char *name) {
     static const char counter[] = ".num_batches_tracked";
-    const char *bare = has_prefix(name, PREFIX) ? name + strlen(PREFIX) : name;
+    const char *bare = has_prefix(name, FG_SAFETENSORS_PREFIX) ? name + strlen(FG_SAFETENSORS_PREFIX) : name;
     const size_t length = strlen(name), end = sizeof counter - 1;
     return has_prefix(bare, "layer4.") || has_prefix(bare, "fc.") ||
            (length > end && !strcmp(name + length - end, counter));
@@ -43,6 +41,7 @@ static int32_t find_param(const struct fg_network *network, enum fg_safetensors_
     return -1;
 }
 
+/* Finds the weight of a convolution in the file's teacher; NULL when there is none. */
 static const struct fg_safetensors_tensor *
 find_in_teacher(const struct fg_safetensors *file, const char *prefix, int stage, int block, int conv) {
     char name[FG_NAME_SIZE];
@@ -50,13 +49,13 @@ find_in_teacher(const struct fg_safetensors *file, const char *prefix, int stage
     return fg_safetensors_find(file, name);
 }
 
-/* How many of the teacher's blocks a backbone has too many or too few. */
+/* Counts the blocks that a backbone has more or fewer than the file's teacher. */
 static int count_differences(const struct fg_safetensors *file, const char *prefix,
                              const struct fg_backbone_shape *shape) {
     int differences = 0;
     for (int stage = 1; stage <= 3; stage++) {
-        int blocks =
-            0; /* the last one's number counts, so that a damaged file is still known for what it is */
+        /* The last block's number counts, so that a damaged file is still known for what it is. */
+        int blocks = 0;
         for (int i = 0; i < MOST_BLOCKS; i++)
             if (find_in_teacher(file, prefix, stage, i, 1))
                 blocks = i + 1;
@@ -67,7 +66,7 @@ static int count_differences(const struct fg_safetensors *file, const char *pref
 
 enum fg_status fg_safetensors_backbone(const struct fg_safetensors *file, enum fg_safetensors_kind kind,
                                        enum fg_backbone *backbone, struct fg_message *message) {
-    const char *prefix = kind == FG_SAFETENSORS_NETWORK ? PREFIX : "";
+    const char *prefix = kind == FG_SAFETENSORS_NETWORK ? FG_SAFETENSORS_PREFIX : "";
     char name[FG_NAME_SIZE];
     snprintf(name, sizeof name, "%sconv1.weight", prefix);
     const struct fg_safetensors_tensor *first = fg_safetensors_find(file, name),

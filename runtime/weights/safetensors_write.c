@@ -137,7 +137,7 @@ enum fg_status fg_safetensors_write(const char *path, const struct fg_network *n
 
 enum fg_status fg_safetensors_write_teacher(const char *path, const struct fg_network *network,
                                             const float *const *values, struct fg_message *message) {
-    static const char prefix[] = "teacher.";
+    const size_t prefix = strlen(FG_SAFETENSORS_PREFIX);
     struct output *o = calloc(1, sizeof *o);
     if (!o)
         return fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to write it", path);
@@ -147,11 +147,11 @@ enum fg_status fg_safetensors_write_teacher(const char *path, const struct fg_ne
         for (uint32_t i = 0; i < network->params; i++) {
             const struct fg_param *param = &network->param[i];
             const struct fg_tensor t = fg_param_tensor(param);
-            if (strncmp(param->name, prefix, sizeof prefix - 1) != 0 ||
+            if (strncmp(param->name, FG_SAFETENSORS_PREFIX, prefix) != 0 ||
                 fg_half_holds(values[i], fg_tensor_count(&t)) != half)
                 continue;
             o->item[o->items++] = (struct item){
-                .param = param, .name = param->name + sizeof prefix - 1, .values = values[i], .half = half};
+                .param = param, .name = param->name + prefix, .values = values[i], .half = half};
         }
     enum fg_status status = write_items(o, path);
     free(o);

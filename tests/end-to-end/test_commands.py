@@ -193,6 +193,17 @@ class Scripts(unittest.TestCase):
         has, = self.ask("version")
         self.assertEqual(run("flawgate", "version").stdout.splitlines()[0], "flawgate " + has["version"])
 
+    def test_infer_overwrites_no_input(self):
+        bundle, picture, link = (self.folder / name for name in ("a.fgb", "kept.png", "link.png"))
+        shutil.copy(self.folder / "good" / "000.png", picture)
+        link.symlink_to(picture)
+        before = picture.read_bytes()
+        for option, output in (("--overlay", picture), ("--overlay", link), ("--map", bundle)):
+            done = run("flawgate", "infer", bundle, picture, option, output)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("would overwrite", done.stderr)
+        self.assertEqual(picture.read_bytes(), before)
+
     def test_progress(self):
         """On a terminal a line is rewritten and taken away; a script sees nothing of it."""
         pictures = [self.folder / "good" / f"{i:03}.png" for i in range(8)]
@@ -231,11 +242,13 @@ class Scripts(unittest.TestCase):
                     break
             levels, = self.ask("line", served)
             level, = self.ask("line", served, "reject")
+            driven, = self.ask("line", served, "trigger=1")
             daemon.send_signal(signal.SIGTERM)
             out, rest = daemon.communicate()
         self.assertEqual((daemon.returncode, out), (0, ""))
         self.assertEqual(levels, {"trigger": 0, "reject": 0})
         self.assertEqual(level, {"reject": 0})
+        self.assertEqual(driven, {"trigger": 1})
         log += rest.splitlines()
         self.assertEqual([line for line in log if not TIME.match(line)], [])
         self.assertTrue(any("memory plan" in line for line in log))

@@ -1,11 +1,13 @@
 /* The CUDA backend on a real GPU, against the CPU and the reference. tests/gpu.sh runs it there.
  *
- * usage: gpu_check device | TEST...   where a TEST is network, finite, half, tf32, exact, training, memory or resize
+ * usage: gpu_check device | TEST...   where a TEST is network, finite, half, tf32, exact, training, memory
+ * or resize
  *
- * network: whole networks beside the CPU's, to what a bundle's self-test allows. finite: a NaN and an overflow in each
- * layer in turn never end as a finite score. half: every operator as judging computes it; tf32: convolutions as training
- * does; exact: every operator, true float32, both passes. training: the losses of the CPU's training, and its network
- * judged. memory: none is lost in 1,000 parts. resize: the camera's formats.
+ * network: whole networks beside the CPU's, to what a bundle's self-test allows. finite: a NaN and an
+ * overflow in each layer in turn never end as a finite score. half: every operator as judging computes it;
+ * tf32: convolutions as training does; exact: every operator, true float32, both passes. training: the
+ * losses of the CPU's training, and its network judged. memory: none is lost in 1,000 parts. resize: the
+ * camera's formats.
  *
  * Whole networks run on the device as programs open it, but that engines are chosen in less time. */
 #include <setjmp.h>
@@ -24,7 +26,7 @@
 #include "runtime/engine/device.h"
 #include "tests/reference/bench.h"
 #include "tests/reference/cases.h"
-#include "tools/bench/judging.h"
+#include "tools/bench/trial.h"
 #include "tools/demo/picture_part.h"
 #include "trainer/loop/train.h"
 
@@ -189,17 +191,17 @@ static void make_folded(enum fg_backbone backbone, bool soft) {
 /* One picture on both, held to what fg_engine_self_test allows. picture: NULL for noise. */
 static void compare_judging(const char *name, const uint8_t *picture) {
     const size_t pixels = (size_t)network.spec.height * (size_t)network.spec.width;
-    struct fg_judging a, b;
-    ok(fg_judging_open(&a, gpu, &network, &folded, 1, &message));
-    ok(fg_judging_open(&b, cpu, &network, &folded, 1, &message));
+    struct fg_trial a, b;
+    ok(fg_trial_open(&a, gpu, &network, &folded, 1, &message));
+    ok(fg_trial_open(&b, cpu, &network, &folded, 1, &message));
     if (picture) {
         memcpy(a.memory.segment[FG_SEGMENT_FRAME], picture, pixels * 3);
         memcpy(b.memory.segment[FG_SEGMENT_FRAME], picture, pixels * 3);
     }
-    ok(fg_judging_run(&a, &message));
-    ok(fg_judging_run(&b, &message));
-    const float *map = fg_judging_map(&a), *expected = fg_judging_map(&b);
-    const float score = *fg_judging_score(&a), right = *fg_judging_score(&b);
+    ok(fg_trial_run(&a, &message));
+    ok(fg_trial_run(&b, &message));
+    const float *map = fg_trial_map(&a), *expected = fg_trial_map(&b);
+    const float score = *fg_trial_score(&a), right = *fg_trial_score(&b);
     float error = 0, largest = 0;
     for (size_t i = 0; i < pixels; i++) {
         error = fmaxf(error, isfinite(map[i]) ? fabsf(map[i] - expected[i]) : INFINITY);
@@ -212,8 +214,8 @@ static void compare_judging(const char *name, const uint8_t *picture) {
         (double)(error / largest), (double)(times->finalise_ns + times->tune_ns) / 1e9);
     assert_true(fabsf(score - right) <= 0.01f * right);
     assert_true(error <= 0.02f * largest);
-    fg_judging_close(&a);
-    fg_judging_close(&b);
+    fg_trial_close(&a);
+    fg_trial_close(&b);
 }
 
 static void compare_backbone(enum fg_backbone backbone, bool soft) {
@@ -233,17 +235,17 @@ static void test_soft_gate(void **state) {
 }
 
 /* The score with values in place of a parameter's. */
-static float score_with(struct fg_judging *j, uint32_t param, const float *values) {
-    ok(fg_judging_weight(j, param, values, &message));
-    ok(fg_judging_run(j, &message));
-    return *fg_judging_score(j);
+static float score_with(struct fg_trial *j, uint32_t param, const float *values) {
+    ok(fg_trial_weight(j, param, values, &message));
+    ok(fg_trial_run(j, &message));
+    return *fg_trial_score(j);
 }
 
 static void test_finite(void **state) {
     (void)state;
     make_folded(FG_RESNET18, false);
-    struct fg_judging j;
-    ok(fg_judging_open(&j, gpu, &network, &folded, 1, &message));
+    struct fg_trial j;
+    ok(fg_trial_open(&j, gpu, &network, &folded, 1, &message));
     uint32_t layers = 0;
     for (uint32_t p = 0; p < network.params; p++) {
         const struct fg_tensor *t = j.inference.frozen[p];
@@ -257,8 +259,8 @@ static void test_finite(void **state) {
         changed[count / 2] = NAN;
         if (isfinite(score_with(&j, p, changed)))
             fail_msg("a NaN in %s ends as a finite score", name);
-        /* The layer's own output overflows, in half of its channels upwards whatever comes in: a transposed convolution's
-         * (2x2) come last. */
+        /* The layer's own output overflows, in half of its channels upwards whatever comes in: a
+         * transposed convolution's (2x2) come last. */
         for (size_t i = 0; i < count; i++)
             changed[i] = (t->dtype == FG_F16 ? 60000.0f : 1e6f) *
                          ((t->h == 2 ? i % 2 == 0 : i < count / 2) ? 1.0f : -1.0f);
@@ -271,14 +273,14 @@ static void test_finite(void **state) {
         layers++;
     }
     print_message("%u parameters\n", layers);
-    fg_judging_close(&j);
+    fg_trial_close(&j);
     fg_folded_close(&folded);
 }
 
 /* ---- Training ---- */
 
-/* How far a loss may be from the CPU's: the CPU's own moves by up to 1.1 % when the operands of its convolutions are rounded
- * as TF32 has them, and by 0.6 % when its first weights move by a millionth. */
+/* How far a loss may be from the CPU's: the CPU's own moves by up to 1.1 % when the operands of its
+ * convolutions are rounded as TF32 has them, and by 0.6 % when its first weights move by a millionth. */
 #define NOISE 0.05f
 
 enum { PART = 128, TRAINS = 64, HELD_OUT = 16, EPOCHS = 4 };
@@ -332,7 +334,8 @@ static void test_training(void **state) {
 
 /* ---- Memory ---- */
 
-/* CU_DEVICE_ATTRIBUTE_INTEGRATED: its memory is the host's, which other programs take and give back meanwhile. */
+/* CU_DEVICE_ATTRIBUTE_INTEGRATED: its memory is the host's, which other programs take and give back
+ * meanwhile. */
 #define INTEGRATED 18
 #define OTHERS ((int64_t)16 << 20)
 
@@ -347,19 +350,19 @@ static void test_memory(void **state) {
     assert_true(ask && attribute);
     assert_int_equal(attribute(&integrated, INTEGRATED, 0), 0);
     make_folded(FG_RESNET18, false);
-    struct fg_judging j;
-    ok(fg_judging_open(&j, gpu, &network, &folded, 1, &message));
+    struct fg_trial j;
+    ok(fg_trial_open(&j, gpu, &network, &folded, 1, &message));
     for (uint32_t i = 0; i < gpu->device.warm_ups; i++)
-        ok(fg_judging_run(&j, &message));
+        ok(fg_trial_run(&j, &message));
     size_t before = 0, after = 0, all;
     assert_int_equal(ask(&before, &all), 0);
     for (int i = 0; i < PARTS; i++)
-        ok(fg_judging_run(&j, &message));
+        ok(fg_trial_run(&j, &message));
     assert_int_equal(ask(&after, &all), 0);
     const int64_t taken = (int64_t)before - (int64_t)after;
     print_message("%d parts took %lld bytes of the device's memory\n", PARTS, (long long)taken);
     assert_true(integrated ? taken <= OTHERS : taken == 0);
-    fg_judging_close(&j);
+    fg_trial_close(&j);
     fg_folded_close(&folded);
 }
 

@@ -6,10 +6,9 @@
 
 #include "kernels/backend.h"
 
-extern const struct fg_kernel fg_reference_resize, fg_reference_normalise, fg_reference_conv,
-    fg_reference_deconv, fg_reference_batch_norm, fg_reference_max_pool, fg_reference_concat,
-    fg_reference_sru, fg_reference_cru, fg_reference_simam, fg_reference_mask, fg_reference_cosine,
-    fg_reference_distill, fg_reference_anomaly_map, fg_reference_adam;
+#define FG_REFERENCE_KERNEL(constant, name) extern const struct fg_kernel fg_reference_##name;
+FG_OPERATOR_TABLE(FG_REFERENCE_KERNEL)
+#undef FG_REFERENCE_KERNEL
 
 bool fg_reference_supports(const struct fg_backend *backend, const struct fg_step *step);
 

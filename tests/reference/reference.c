@@ -12,23 +12,8 @@ struct reference {
     struct fg_message message;
 };
 
-static const struct fg_kernel *const kernels[FG_OPERATORS] = {
-    [FG_RESIZE] = &fg_reference_resize,
-    [FG_NORMALISE] = &fg_reference_normalise,
-    [FG_CONV] = &fg_reference_conv,
-    [FG_DECONV] = &fg_reference_deconv,
-    [FG_BATCH_NORM] = &fg_reference_batch_norm,
-    [FG_MAX_POOL] = &fg_reference_max_pool,
-    [FG_CONCAT] = &fg_reference_concat,
-    [FG_SRU] = &fg_reference_sru,
-    [FG_CRU] = &fg_reference_cru,
-    [FG_SIMAM] = &fg_reference_simam,
-    [FG_MASK] = &fg_reference_mask,
-    [FG_COSINE] = &fg_reference_cosine,
-    [FG_DISTILL] = &fg_reference_distill,
-    [FG_ANOMALY_MAP] = &fg_reference_anomaly_map,
-    [FG_ADAM] = &fg_reference_adam,
-};
+#define KERNEL(constant, name) [FG_##constant] = &fg_reference_##name,
+static const struct fg_kernel *const kernels[FG_OPERATORS] = {FG_OPERATOR_TABLE(KERNEL)};
 
 /* Values are doubles, but for pictures and what MASK draws from. The shapes are the tests' own. */
 bool fg_reference_supports(const struct fg_backend *backend, const struct fg_step *step) {

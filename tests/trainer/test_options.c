@@ -69,6 +69,8 @@ static void what_is_given_counts(void **state) {
     assert_int_equal(read_line("parts --out a.fgb --teacher t --seed 18446744073709551615 --mask-rate 0"),
                      FG_OK);
     assert_true(options.training.seed == UINT64_MAX && options.training.recipe.mask_rate == 0);
+    assert_int_equal(read_line("parts --out a.fgb --teacher t --device cpu --devices 2"), FG_OK);
+    assert_int_equal(options.devices, 2);
 }
 
 static void what_cannot_be_is_refused(void **state) {
@@ -85,8 +87,7 @@ static void what_cannot_be_is_refused(void **state) {
         {"parts --out a.fgb --teacher random", "--teacher random needs --backbone NAME"},
         {"parts --out a.fgb --teacher t --backbone resnet19", "--backbone resnet19: must be resnet18"},
         {"parts --out a.fgb --teacher t --batch 1", "--batch 1: must be a whole number from 2 to 64"},
-        {"parts --out a.fgb --teacher t --batch 16 --devices 3", "--batch 16 on 3 GPUs"},
-        {"parts --out a.fgb --teacher t --device cpu --devices 2", "--devices 2 is of GPUs"},
+        {"parts --out a.fgb --teacher t --batch 16 --devices 3", "--batch 16 on 3 devices"},
         {"parts --out a.fgb --teacher t --size 100", "--size 100: must be auto"},
         {"parts --out a.fgb --teacher t --levels 1,4", "--levels 1,4: must be a list of 1, 2 and 3"},
         {"parts --out a.fgb --teacher t --epoch 3", "is --epochs meant"},

@@ -7,10 +7,10 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/json.h"
+#include "runtime/engine/desk.h"
 #include "runtime/engine/device.h"
-#include "runtime/engine/station.h"
 #include "tools/bench/floor.h"
-#include "tools/bench/judging.h"
+#include "tools/bench/trial.h"
 #include "tools/commands/common.h"
 #include "tools/commands/tool.h"
 #include "trainer/loop/train.h"
@@ -165,46 +165,46 @@ static enum fg_status time_runs(const struct bench *b, struct timing *t,
 }
 
 static enum fg_status run_self_test(void *argument, struct fg_message *message) {
-    struct fg_station *station = argument;
-    return fg_engine_self_test(station->engine, message);
+    struct fg_desk *desk = argument;
+    return fg_engine_self_test(desk->engine, message);
 }
 
 static enum fg_status bench_bundle(struct bench *b, struct fg_message *message) {
-    struct fg_station station;
+    struct fg_desk desk;
     enum fg_status status = fg_common_device(&b->common, 0, 0, &b->backend, message);
     if (status == FG_OK)
-        status = fg_station_open(&station, b->subject, b->backend, true, message);
+        status = fg_desk_open(&desk, b->subject, b->backend, true, message);
     if (status != FG_OK)
         return status;
     char load[128];
-    fg_load_times_text(fg_engine_times(station.engine), load, sizeof load);
+    fg_load_times_text(fg_engine_times(desk.engine), load, sizeof load);
     print_device(b);
     printf(b->common.json ? "{\"of\": \"loading\", \"took\": \"%s\"}\n" : "loading: %s\n", load);
     fflush(stdout);
     static struct timing timing = {.what = "judging", .batch = 1};
-    timing.memory = fg_arena_size(station.arena) + fg_arena_size(station.device);
-    status = time_runs(b, &timing, run_self_test, &station, message);
+    timing.memory = fg_arena_size(desk.arena) + fg_arena_size(desk.device);
+    status = time_runs(b, &timing, run_self_test, &desk, message);
     if (status == FG_OK)
         print_timing(b, &timing);
-    fg_station_close(&station);
+    fg_desk_close(&desk);
     return status;
 }
 
 static enum fg_status run_judging(void *argument, struct fg_message *message) {
-    return fg_judging_run(argument, message);
+    return fg_trial_run(argument, message);
 }
 
 static enum fg_status bench_batch(struct bench *b, const struct fg_network *network,
                                   const struct fg_folded *folded, int32_t batch, struct fg_message *message) {
     static struct timing timing;
-    struct fg_judging j;
+    struct fg_trial j;
     timing = (struct timing){.what = "judging", .batch = batch};
-    enum fg_status status = fg_judging_open(&j, b->backend, network, folded, batch, message);
+    enum fg_status status = fg_trial_open(&j, b->backend, network, folded, batch, message);
     for (int s = 0; s < FG_SEGMENTS && status == FG_OK; s++)
         timing.memory += j.inference.program->bytes[s];
     if (status == FG_OK)
         status = time_runs(b, &timing, run_judging, &j, message);
-    fg_judging_close(&j);
+    fg_trial_close(&j);
     if (status != FG_OK)
         return status;
     const double median_ms = print_timing(b, &timing);

@@ -12,7 +12,7 @@
 struct eval {
     struct fg_common common;
     struct fg_backend *backend;
-    struct fg_station station;
+    struct fg_desk desk;
     struct fg_evaluation evaluation;
 };
 
@@ -62,7 +62,7 @@ static enum fg_status print_figures(struct eval *eval, struct fg_message *messag
     enum fg_status status = fg_metrics_figures(e->metrics, 0, &figures, message);
     if (status != FG_OK)
         return status;
-    const struct fg_calibration *calibration = &fg_bundle_header(eval->station.bundle)->calibration;
+    const struct fg_calibration *calibration = &fg_bundle_header(eval->desk.bundle)->calibration;
     char sentence[512];
     fg_calibration_sentence(calibration, sentence, sizeof sentence);
     if (eval->common.json) {
@@ -106,9 +106,9 @@ static enum fg_status print_figures(struct eval *eval, struct fg_message *messag
 static enum fg_status evaluate_bundle(struct eval *e, const char *folder, struct fg_message *message) {
     struct fg_progress progress;
     fg_progress_begin(&progress, "judging picture", e->common.quiet);
-    enum fg_status status = fg_evaluate(&e->evaluation, &e->station, folder,
-                                        fg_bundle_header(e->station.bundle)->calibration.threshold,
-                                        fg_progress_count, &progress, message);
+    enum fg_status status =
+        fg_evaluate(&e->evaluation, &e->desk, folder, fg_bundle_header(e->desk.bundle)->calibration.threshold,
+                    fg_progress_count, &progress, message);
     fg_progress_clear(&progress);
     return status;
 }
@@ -123,7 +123,7 @@ int fg_tool_eval(int argc, char **argv) {
     if (status == FG_OK)
         status = fg_common_device(&e.common, 0, 0, &e.backend, &message);
     if (status == FG_OK)
-        status = fg_station_open(&e.station, argv[1], e.backend, true, &message);
+        status = fg_desk_open(&e.desk, argv[1], e.backend, true, &message);
     if (status == FG_OK)
         status = evaluate_bundle(&e, argv[2], &message);
     if (status == FG_OK)
@@ -131,7 +131,7 @@ int fg_tool_eval(int argc, char **argv) {
     if (status != FG_OK)
         fg_usage_fail(&USAGE, status, &message);
     fg_evaluation_close(&e.evaluation);
-    fg_station_close(&e.station);
+    fg_desk_close(&e.desk);
     if (e.backend)
         e.backend->close(e.backend);
     return fg_exit_status(status);

@@ -2,10 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/json.h"
-#include "runtime/engine/station.h"
+#include "runtime/engine/desk.h"
 #include "tools/commands/common.h"
 #include "tools/commands/overlay.h"
 #include "tools/commands/tool.h"
@@ -17,7 +18,7 @@ struct infer {
     char map[PATH_SIZE], level_maps[PATH_SIZE], overlay[PATH_SIZE]; /* empty: not wanted */
     char *const *images;
     int count;
-    struct fg_station station;
+    struct fg_desk desk;
     float threshold;
 };
 
@@ -44,14 +45,30 @@ static const struct fg_usage USAGE = {
     .computes = true,
 };
 
-static enum fg_status check_options(const struct infer *o, struct fg_message *message) {
+/* An output never overwrites what it is made from, under whatever name. */
+static enum fg_status check_output(const struct infer *o, const char *bundle, const char *output,
+                                   struct fg_message *message) {
+    struct stat made, input;
+    if (!*output || stat(output, &made))
+        return FG_OK; /* there is no such file yet */
+    for (int i = -1; i < o->count; i++) {
+        const char *path = i < 0 ? bundle : o->images[i];
+        if (!stat(path, &input) && made.st_dev == input.st_dev && made.st_ino == input.st_ino)
+            return fg_fail(message, FG_USAGE, "%.200s would overwrite %.200s: give another name", output,
+                           path);
+    }
+    return FG_OK;
+}
+
+static enum fg_status check_options(const struct infer *o, const char *bundle, struct fg_message *message) {
     const size_t length = strlen(o->overlay);
     if (length && (length < 4 || strcmp(o->overlay + length - 4, ".png")))
         return fg_fail(message, FG_USAGE, "--overlay %.100s: must end in .png", o->overlay);
     if (o->count > 1 && (*o->map || *o->level_maps || *o->overlay))
         return fg_fail(message, FG_USAGE,
                        "--map, --level-maps and --overlay take exactly one picture, not %d", o->count);
-    return FG_OK;
+    enum fg_status status = check_output(o, bundle, o->map, message);
+    return status == FG_OK ? check_output(o, bundle, o->overlay, message) : status;
 }
 
 static void print_judgement(const struct infer *o, const char *file, const struct fg_judgement *j) {
@@ -87,7 +104,7 @@ static void print_unjudged(const struct infer *o, const char *file) {
 
 static enum fg_status write_maps(const struct infer *o, const struct fg_image *image,
                                  const struct fg_judgement *j, struct fg_message *message) {
-    const struct fg_engine *engine = o->station.engine;
+    const struct fg_engine *engine = o->desk.engine;
     const struct fg_network_spec *spec = &fg_engine_header(engine)->spec;
     enum fg_status status = FG_OK;
     if (*o->map)
@@ -113,8 +130,8 @@ static enum fg_status write_maps(const struct infer *o, const struct fg_image *i
     return status;
 }
 
-/* Judges every picture; one that cannot be judged is named, and the others are still judged. Progress is
- * shown where the verdicts go to a file. */
+/* Judges every picture. One that cannot be judged is named, and the others are still judged, but not on a
+ * device that is lost. Progress is shown where the verdicts go to a file. */
 static enum fg_status judge_pictures(struct infer *o, bool *all_pass, struct fg_message *message) {
     enum fg_status worst = FG_OK;
     struct fg_progress progress;
@@ -125,7 +142,7 @@ static enum fg_status judge_pictures(struct infer *o, bool *all_pass, struct fg_
         struct fg_judgement judgement;
         enum fg_status status = fg_image_read(o->images[i], &image, message);
         if (status == FG_OK)
-            status = fg_station_judge(&o->station, o->images[i], &image, o->threshold, &judgement, message);
+            status = fg_desk_judge(&o->desk, o->images[i], &image, o->threshold, &judgement, message);
         if (status != FG_OK) {
             print_unjudged(o, o->images[i]);
         } else {
@@ -139,6 +156,8 @@ static enum fg_status judge_pictures(struct infer *o, bool *all_pass, struct fg_
             worst = status;
             fprintf(stderr, "flawgate infer: %s\n", message->text);
         }
+        if (status == FG_DEVICE_LOST)
+            break;
         fg_progress_count(&progress, (uint32_t)i + 1, (uint32_t)o->count);
     }
     fg_progress_clear(&progress);
@@ -156,17 +175,17 @@ int fg_tool_infer(int argc, char **argv) {
     o.images = argv + 2;
     o.count = argc - 2;
     if (status == FG_OK)
-        status = check_options(&o, &message);
+        status = check_options(&o, argv[1], &message);
     if (status == FG_OK)
         status = fg_common_device(&o.common, 0, 0, &backend, &message);
     if (status == FG_OK)
-        status = fg_station_open(&o.station, argv[1], backend, true, &message);
+        status = fg_desk_open(&o.desk, argv[1], backend, true, &message);
     if (status != FG_OK) {
         fg_usage_fail(&USAGE, status, &message);
     } else {
-        o.threshold = fg_engine_header(o.station.engine)->calibration.threshold;
+        o.threshold = fg_engine_header(o.desk.engine)->calibration.threshold;
         status = judge_pictures(&o, &all_pass, &message);
-        fg_station_close(&o.station);
+        fg_desk_close(&o.desk);
     }
     if (backend)
         backend->close(backend);

@@ -42,13 +42,13 @@ static int32_t find_io(const struct line *l, const char *title, size_t length) {
     return -1;
 }
 
-/* Prints every io, or the one with a title; only: this title, or NULL. */
-static void show_ios(const struct line *l, const char *only) {
+/* Prints every io, or the one whose title has length bytes; only: this title, or NULL. */
+static void show_ios(const struct line *l, const char *only, size_t length) {
     const char *before = "{";
     for (int i = 0; i < FG_CONFIG_IOS; i++) {
         const char *title = fg_config_io_title((enum fg_config_io)i);
         const int32_t io = find_io(l, title, strlen(title));
-        if (io < 0 || (only && strcmp(only, title)))
+        if (io < 0 || (only && (strlen(title) != length || memcmp(only, title, length))))
             continue;
         const int level = fg_simulated_level(l->board, (uint32_t)io);
         if (l->common.json)
@@ -72,20 +72,22 @@ static enum fg_status drive_io(struct line *l, uint32_t io, const char *level, s
     return status == FG_OK ? fg_simulated_drive(l->board, io, false, message) : status;
 }
 
-/* Does what the command line asks for. what: IO or IO=LEVEL; NULL: all ios are shown. */
+/* Does what the command line asks for. what: IO or IO=LEVEL; NULL: all ios are shown. For a script the levels
+ * are said after a change too. */
 static enum fg_status serve_request(struct line *l, const char *what, struct fg_message *message) {
-    if (l->safe) {
-        fg_simulated_make_safe(l->board);
-        return FG_OK;
-    }
     const size_t length = what ? strcspn(what, "=") : 0;
+    enum fg_status status = FG_OK;
     const int32_t io = what ? find_io(l, what, length) : -1;
     if (what && io < 0)
         return fg_fail(message, FG_USAGE, "%.50s is no io of this configuration", what);
-    if (what && what[length])
-        return drive_io(l, (uint32_t)io, what + length + 1, message);
-    show_ios(l, what);
-    return FG_OK;
+    const bool sets = l->safe || (what && what[length]);
+    if (l->safe)
+        fg_simulated_make_safe(l->board);
+    else if (sets)
+        status = drive_io(l, (uint32_t)io, what + length + 1, message);
+    if (status == FG_OK && (!sets || l->common.json))
+        show_ios(l, what, length);
+    return status;
 }
 
 static enum fg_status join_board(const struct fg_config *config, struct fg_simulated **board,

@@ -198,7 +198,7 @@ static void print_json(const struct reading *r) {
         printf("%s\"%s\": %u", i ? ", " : "", counters[i].name, get_pair(r, counters[i].address));
     printf("}, \"trigger_to_verdict_ms\": {\"min\": %.1f, \"mean\": %.1f, \"p99\": %.1f, \"max\": %.1f}, "
            "\"resident_mib\": %u, \"arena_used_mib\": %u, \"arena_mib\": %u, \"gpu_free_mib\": %u, "
-           "\"configuration_checksum\": %u, \"bundle_checksum\": %u, \"bundle\": ",
+           "\"configuration_checksum\": \"%08x\", \"bundle_checksum\": \"%08x\", \"bundle\": ",
            in[FG_INPUT_TOTAL_MIN] / 10.0, in[FG_INPUT_TOTAL_MEAN] / 10.0, in[FG_INPUT_TOTAL_P99] / 10.0,
            in[FG_INPUT_TOTAL_MAX] / 10.0, in[FG_INPUT_RESIDENT_MEMORY], in[FG_INPUT_ARENA_USED],
            in[FG_INPUT_ARENA_SIZE], in[FG_INPUT_GPU_FREE], get_pair(r, FG_INPUT_CONFIGURATION_CHECKSUM),

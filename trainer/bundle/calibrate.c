@@ -87,7 +87,7 @@ struct job {
  * are needed in the host's memory. */
 static enum fg_status make_test_picture(const struct fg_draft *draft, const struct fg_image *image,
                                         struct fg_message *message) {
-    struct fg_backend *cpu = NULL, *own = draft->station.backend;
+    struct fg_backend *cpu = NULL, *own = draft->desk.backend;
     const struct fg_network_spec *spec = &draft->header.spec;
     enum fg_status status = own->device.host_memory ? FG_OK : fg_cpu_open(1, 1, &cpu, message);
     if (status == FG_OK)
@@ -109,7 +109,7 @@ static enum fg_status score_pictures(struct job *job, struct fg_message *message
         if (status != FG_OK)
             return status;
         struct fg_judgement judgement;
-        status = fg_station_judge(&job->draft->station, job->paths[i], &image, INFINITY, &judgement, message);
+        status = fg_desk_judge(&job->draft->desk, job->paths[i], &image, INFINITY, &judgement, message);
         if (status == FG_OK && job->scored == 0)
             status = make_test_picture(job->draft, &image, message);
         fg_image_free(&image);
@@ -126,12 +126,11 @@ static enum fg_status score_pictures(struct job *job, struct fg_message *message
 static enum fg_status make_self_test(struct fg_draft *draft, struct fg_message *message) {
     const struct fg_network_spec *spec = &draft->header.spec;
     struct fg_judgement judgement;
-    enum fg_status status =
-        fg_engine_judge_picture(draft->station.engine, draft->picture, &judgement, message);
+    enum fg_status status = fg_engine_judge_picture(draft->desk.engine, draft->picture, &judgement, message);
     if (status != FG_OK)
         return status;
     draft->header.self_test_score = judgement.score;
-    memcpy(draft->map, fg_engine_map(draft->station.engine),
+    memcpy(draft->map, fg_engine_map(draft->desk.engine),
            (size_t)spec->height * (size_t)spec->width * sizeof *draft->map);
     return FG_OK;
 }

@@ -26,24 +26,24 @@ enum fg_status fg_draft_open(struct fg_draft *draft, const char *path, const str
     memset(draft, 0, sizeof *draft);
     draft->header = *header;
     enum fg_status status = make_bundle(path, weights, header, &bundle, message);
-    return status == FG_OK ? fg_station_take(&draft->station, bundle, backend, false, message) : status;
+    return status == FG_OK ? fg_desk_take(&draft->desk, bundle, backend, false, message) : status;
 }
 
 enum fg_status fg_draft_open_file(struct fg_draft *draft, const char *path, struct fg_backend *backend,
                                   struct fg_message *message) {
     memset(draft, 0, sizeof *draft);
-    enum fg_status status = fg_station_open(&draft->station, path, backend, false, message);
+    enum fg_status status = fg_desk_open(&draft->desk, path, backend, false, message);
     if (status == FG_OK)
-        draft->header = *fg_bundle_header(draft->station.bundle);
+        draft->header = *fg_bundle_header(draft->desk.bundle);
     return status;
 }
 
 enum fg_status fg_draft_write(const struct fg_draft *draft, const char *path, struct fg_message *message) {
-    return fg_bundle_write(draft->station.bundle, path, &draft->header, draft->picture, draft->map, message);
+    return fg_bundle_write(draft->desk.bundle, path, &draft->header, draft->picture, draft->map, message);
 }
 
 void fg_draft_close(struct fg_draft *draft) {
-    fg_station_close(&draft->station);
+    fg_desk_close(&draft->desk);
     free(draft->picture);
     free(draft->map);
     memset(draft, 0, sizeof *draft);

@@ -9,11 +9,11 @@
 #ifndef FG_TRAINER_BUNDLE_DRAFT_H
 #define FG_TRAINER_BUNDLE_DRAFT_H
 
-#include "runtime/engine/station.h"
+#include "runtime/engine/desk.h"
 #include "trainer/loop/weights.h"
 
 struct fg_draft {
-    struct fg_station station;      /* judges with the weights that will be written */
+    struct fg_desk desk;            /* judges with the weights that will be written */
     struct fg_bundle_header header; /* the header that will be written */
     /* The new self-test, owned: a picture {height, width, 3} and the map {height, width} that it must give.
      * Both NULL: the bundle keeps the self-test that it has. */

@@ -11,7 +11,7 @@
 /* An evaluation that is under way. */
 struct job {
     struct fg_evaluation *evaluation;
-    struct fg_station *station;
+    struct fg_desk *desk;
     float threshold;
     int32_t height, width; /* pixels of maps and masks */
     uint8_t *mask;         /* {height, width} */
@@ -47,13 +47,13 @@ static enum fg_status judge_picture(struct job *job, const struct fg_test_pictur
         status = fg_image_read(picture->path, &image, message);
     if (status != FG_OK)
         return status;
-    status = fg_station_judge(job->station, picture->path, &image, job->threshold, &judgement, message);
+    status = fg_desk_judge(job->desk, picture->path, &image, job->threshold, &judgement, message);
     fg_image_free(&image);
     if (status == FG_OK && picture->mask)
         status = fg_mask_read(picture->mask, job->height, job->width, job->mask, message);
     if (status != FG_OK)
         return status;
-    fg_metrics_add(e->metrics, fg_engine_map(job->station->engine), judgement.score, group,
+    fg_metrics_add(e->metrics, fg_engine_map(job->desk->engine), judgement.score, group,
                    picture->mask ? job->mask : NULL);
     const bool rejected = !judgement.finite || judgement.score > job->threshold;
     if (group) {
@@ -66,7 +66,7 @@ static enum fg_status judge_picture(struct job *job, const struct fg_test_pictur
     return FG_OK;
 }
 
-enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *station, const char *folder,
+enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_desk *desk, const char *folder,
                            float threshold, fg_progress_function *progress, void *argument,
                            struct fg_message *message) {
     struct fg_evaluation *e = evaluation;
@@ -74,9 +74,9 @@ enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *
     enum fg_status status = fg_test_set_open(&e->set, folder, message);
     if (status != FG_OK)
         return status;
-    const struct fg_network_spec *spec = &fg_bundle_header(station->bundle)->spec;
+    const struct fg_network_spec *spec = &fg_bundle_header(desk->bundle)->spec;
     struct job job = {.evaluation = e,
-                      .station = station,
+                      .desk = desk,
                       .threshold = threshold,
                       .height = spec->height,
                       .width = spec->width,

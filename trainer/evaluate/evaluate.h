@@ -2,12 +2,12 @@
  *
  * Errors: FG_INPUT for what cannot be read, FG_ENVIRONMENT for memory, and the engine's own; every message
  * names the folder or the picture. Owner: who evaluates closes the evaluation, after a failure too. Thread:
- * one at a time on one station. NULL: a message, and what a function says. */
+ * one at a time on one desk. NULL: a message, and what a function says. */
 #ifndef FG_TRAINER_EVALUATE_EVALUATE_H
 #define FG_TRAINER_EVALUATE_EVALUATE_H
 
 #include "runtime/base/progress.h"
-#include "runtime/engine/station.h"
+#include "runtime/engine/desk.h"
 #include "trainer/data/files.h"
 #include "trainer/evaluate/metrics.h"
 
@@ -24,10 +24,10 @@ struct fg_evaluation {
     double seconds;
 };
 
-/* Judges all of folder/test with the station's bundle at a threshold, which may be one that the bundle does
- * not have yet. FG_INPUT names what cannot be read. progress is called after each picture; NULL: it is not
+/* Judges all of folder/test with the desk's bundle at a threshold, which may be one that the bundle does not
+ * have yet. FG_INPUT names what cannot be read. progress is called after each picture; NULL: it is not
  * shown. */
-FG_MUST_USE enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_station *station,
+FG_MUST_USE enum fg_status fg_evaluate(struct fg_evaluation *evaluation, struct fg_desk *desk,
                                        const char *folder, float threshold, fg_progress_function *progress,
                                        void *argument, struct fg_message *message);
 void fg_evaluation_close(struct fg_evaluation *evaluation);

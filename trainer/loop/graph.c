@@ -23,7 +23,8 @@ struct builder {
     uint32_t records;
     /* Values with a gradient, and the gradients d: the network's values, then outputs of convolutions before
      * their batch norm. */
-    const struct fg_tensor *of[2 * FG_NETWORK_VALUES], *d[2 * FG_NETWORK_VALUES];
+    const struct fg_tensor *of[FG_NETWORK_VALUES + FG_NETWORK_NODES],
+        *d[FG_NETWORK_VALUES + FG_NETWORK_NODES];
     uint32_t values;
 };
 

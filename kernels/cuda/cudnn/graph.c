@@ -103,9 +103,10 @@ static void check(struct builder *b, cudnnStatus_t error, const char *what) {
 static cudnnBackendDescriptor_t create(struct builder *b, cudnnBackendDescriptorType_t type,
                                        const char *what) {
     cudnnBackendDescriptor_t d = NULL;
+    if (b->error == CUDNN_STATUS_SUCCESS && b->graph->parts == FG_CUDNN_DESCRIPTORS)
+        check(b, CUDNN_STATUS_INTERNAL_ERROR, "room for descriptors");
     if (b->error == CUDNN_STATUS_SUCCESS) {
         check(b, cudnnBackendCreateDescriptor(type, &d), what);
-        assert(b->graph->parts < FG_CUDNN_DESCRIPTORS);
         if (d)
             b->graph->part[b->graph->parts++] = d;
     }

@@ -37,13 +37,10 @@ FG_MUST_USE enum fg_status fg_cuda_conv_tail(const struct fg_cuda_call *call, vo
  * place. */
 FG_MUST_USE enum fg_status fg_cuda_relu(const struct fg_cuda_call *call, void *y);
 
-/* Operators that cuDNN has not. Values are float32, or float16 where an operator's inference needs it;
- * backward is float32. */
-extern const struct fg_kernel fg_cuda_resize, fg_cuda_normalise, fg_cuda_batch_norm, fg_cuda_max_pool,
-    fg_cuda_concat, fg_cuda_sru, fg_cuda_cru, fg_cuda_simam, fg_cuda_mask, fg_cuda_cosine, fg_cuda_distill,
-    fg_cuda_anomaly_map, fg_cuda_adam;
-
-/* Those that it has. */
-extern const struct fg_kernel fg_cuda_conv, fg_cuda_deconv;
+/* The operators: CONV and DECONV are cuDNN's, the others are kernels of our own. Values are float32, or
+ * float16 where an operator's inference needs it; backward is float32. */
+#define FG_CUDA_KERNEL(constant, name) extern const struct fg_kernel fg_cuda_##name;
+FG_OPERATOR_TABLE(FG_CUDA_KERNEL)
+#undef FG_CUDA_KERNEL
 
 #endif

@@ -14,23 +14,8 @@ const char fg_plugin_version[] = FG_VERSION;
 __attribute__((visibility("default"))) fg_cuda_open_function fg_cuda_open;
 __attribute__((visibility("default"))) fg_cuda_open_group_function fg_cuda_open_group;
 
-static const struct fg_kernel *const kernels[FG_OPERATORS] = {
-    [FG_RESIZE] = &fg_cuda_resize,
-    [FG_NORMALISE] = &fg_cuda_normalise,
-    [FG_CONV] = &fg_cuda_conv,
-    [FG_DECONV] = &fg_cuda_deconv,
-    [FG_BATCH_NORM] = &fg_cuda_batch_norm,
-    [FG_MAX_POOL] = &fg_cuda_max_pool,
-    [FG_CONCAT] = &fg_cuda_concat,
-    [FG_SRU] = &fg_cuda_sru,
-    [FG_CRU] = &fg_cuda_cru,
-    [FG_SIMAM] = &fg_cuda_simam,
-    [FG_MASK] = &fg_cuda_mask,
-    [FG_COSINE] = &fg_cuda_cosine,
-    [FG_DISTILL] = &fg_cuda_distill,
-    [FG_ANOMALY_MAP] = &fg_cuda_anomaly_map,
-    [FG_ADAM] = &fg_cuda_adam,
-};
+#define KERNEL(constant, name) [FG_##constant] = &fg_cuda_##name,
+static const struct fg_kernel *const kernels[FG_OPERATORS] = {FG_OPERATOR_TABLE(KERNEL)};
 
 enum fg_status fg_cuda_fail(cudaError_t error, const char *what, struct fg_message *message) {
     enum fg_status status = FG_DEVICE_LOST;

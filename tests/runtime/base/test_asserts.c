@@ -1,4 +1,5 @@
-/* In the debug, asan and tsan presets the libraries' asserts are on: what a programmer does wrong ends the program. */
+/* In the debug, asan and tsan presets the libraries' asserts are on: what a programmer does wrong ends the
+ * program. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>

@@ -10,7 +10,7 @@
 #include <poll.h>
 
 #include "runtime/base/event.h"
-#include "runtime/line/requests.h"
+#include "runtime/line/state.h"
 #include "tests/runtime/line/running.h"
 
 #define SERVERS FG_REQUESTS
@@ -158,11 +158,68 @@ static void test_servers_beside_each_other(void **state) {
     wait_result(1);
 }
 
+/* ---- The order of edges and requests ---- */
+
+static sem_t exposing, exposed;
+
+/* Holds the line in the middle of the request that triggered the camera. */
+static void draw_and_wait(uint8_t *pixels, int i) {
+    draw_picture(pixels, i);
+    sem_post(&exposing);
+    while (sem_wait(&exposed))
+        ;
+}
+
+/* How many requests were ever made. */
+static uint64_t count_asked(void) {
+    return atomic_load(&line->requests.tickets);
+}
+
+static void *ask_trigger(void *argument) {
+    return command(FG_COMMAND_TRIGGER, 0) == FG_MODBUS_DONE ? NULL : argument;
+}
+
+static void *ask_disable(void *argument) {
+    return command(FG_COMMAND_COILS, 0) == FG_MODBUS_DONE ? NULL : argument;
+}
+
+/* An edge of before coil 0 was cleared is a part, also where the line was busy with another request when
+ * both came. */
+static void test_an_edge_comes_before_a_later_request(void **state) {
+    reset_config(state);
+    draw = draw_and_wait;
+    sem_init(&exposing, 0, 0);
+    sem_init(&exposed, 0, 0);
+    add_bundle(0, "one");
+    begin();
+    WAIT(now.able);
+    close_gate(); /* the first part is with the judge until the end, so that the edge cannot be taken */
+    pthread_t triggering, disabling;
+    void *wrong;
+    const uint64_t asked = count_asked();
+    assert_int_equal(pthread_create(&triggering, NULL, ask_trigger, &wrong), 0);
+    while (sem_wait(&exposing))
+        ;
+    trigger();
+    assert_int_equal(pthread_create(&disabling, NULL, ask_disable, &wrong), 0);
+    while (count_asked() < asked + 2)
+        sched_yield();
+    sem_post(&exposed);
+    pthread_join(triggering, &wrong);
+    assert_null(wrong);
+    pthread_join(disabling, &wrong);
+    assert_null(wrong);
+    WAIT(!(now.coils & FG_COIL_TRIGGER_ENABLE));
+    assert_int_equal(now.counters.triggers, 2);
+    assert_int_equal(now.counters.missed_triggers, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_has_its_answer),
         cmocka_unit_test(test_nobody_answers),
         cmocka_unit_test_teardown(test_servers_beside_each_other, end),
+        cmocka_unit_test_teardown(test_an_edge_comes_before_a_later_request, end),
     };
     return cmocka_run_group_tests(tests, make, remove_folder);
 }

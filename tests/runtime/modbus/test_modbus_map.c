@@ -182,8 +182,8 @@ static struct fg_snapshot full_snapshot(void) {
     return s;
 }
 
-/* Each register with high word first, and where the pairs are. The numbers are written here once more, so that
- * this is a check of registers.h. */
+/* Each register with high word first, and where the pairs are. The numbers are written here once more, so
+ * that this is a check of registers.h. */
 static const uint16_t REGISTERS[FG_MODBUS_INPUT_REGISTERS] = {[1] = 17,
                                                               [2] = 0x0001,
                                                               [3] = 0x0203,

@@ -75,12 +75,12 @@ static void open_calibrated(struct fg_draft *draft, uint32_t count) {
     ok(fg_calibrate_draft(draft, paths, count, 0.01f, NULL, NULL, NULL, &message));
 }
 
-static float judge(struct fg_station *station, int i, float map[SIDE * SIDE]) {
+static float judge(struct fg_desk *desk, int i, float map[SIDE * SIDE]) {
     struct fg_image image;
     struct fg_judgement judgement;
     ok(fg_image_read(pictures[i], &image, &message));
-    ok(fg_station_judge(station, pictures[i], &image, INFINITY, &judgement, &message));
-    memcpy(map, fg_engine_map(station->engine), SIDE * SIDE * sizeof *map);
+    ok(fg_desk_judge(desk, pictures[i], &image, INFINITY, &judgement, &message));
+    memcpy(map, fg_engine_map(desk->engine), SIDE * SIDE * sizeof *map);
     fg_image_free(&image);
     return judgement.score;
 }
@@ -98,7 +98,7 @@ static void test_judged_as_calibrated(void **state) {
     struct fg_draft draft;
     open_calibrated(&draft, PICTURES);
     for (int i = 0; i < PICTURES; i++)
-        score[i] = judge(&draft.station, i, drafted[i]);
+        score[i] = judge(&draft.desk, i, drafted[i]);
     assert_int_equal(size_of(path), 0);
     draft.header.provenance.test_pictures = 7;
     ok(fg_draft_write(&draft, path, &message));
@@ -106,18 +106,18 @@ static void test_judged_as_calibrated(void **state) {
     const float self_test = draft.header.self_test_score;
     fg_draft_close(&draft);
 
-    struct fg_station station;
-    ok(fg_station_open(&station, path, backend, true, &message));
+    struct fg_desk desk;
+    ok(fg_desk_open(&desk, path, backend, true, &message));
     for (int i = 0; i < PICTURES; i++) {
-        assert_true(judge(&station, i, opened) == score[i]);
+        assert_true(judge(&desk, i, opened) == score[i]);
         assert_memory_equal(opened, drafted[i], sizeof opened);
     }
-    const struct fg_bundle_header *h = fg_bundle_header(station.bundle);
+    const struct fg_bundle_header *h = fg_bundle_header(desk.bundle);
     assert_true(h->calibrated && h->self_test_score == self_test);
     assert_memory_equal(&h->calibration, &calibration, sizeof calibration);
     assert_int_equal(h->provenance.test_pictures, 7);
     assert_string_equal(h->provenance.name, "part");
-    fg_station_close(&station);
+    fg_desk_close(&desk);
 }
 
 /* A draft that cannot be finished leaves the bundle that is there. */
@@ -158,17 +158,17 @@ static void test_calibrated_anew(void **state) {
     for (int i = 0; i < PICTURES; i++)
         paths[i] = pictures[i];
     open_calibrated(&draft, PICTURES - 1);
-    const float score = judge(&draft.station, 0, map);
+    const float score = judge(&draft.desk, 0, map);
     ok(fg_draft_write(&draft, path, &message));
     fg_draft_close(&draft);
     ok(fg_calibrate_bundle(path, path, paths, PICTURES, 0.1f, backend, NULL, NULL, NULL, &calibration,
                            &message));
     assert_int_equal(calibration.pictures, PICTURES);
-    struct fg_station station;
-    ok(fg_station_open(&station, path, backend, true, &message));
-    assert_int_equal(fg_bundle_header(station.bundle)->calibration.pictures, PICTURES);
-    assert_true(judge(&station, 0, map) == score);
-    fg_station_close(&station);
+    struct fg_desk desk;
+    ok(fg_desk_open(&desk, path, backend, true, &message));
+    assert_int_equal(fg_bundle_header(desk.bundle)->calibration.pictures, PICTURES);
+    assert_true(judge(&desk, 0, map) == score);
+    fg_desk_close(&desk);
 }
 
 /* What training sees of a picture is what the engine sees. */
@@ -184,9 +184,9 @@ static void test_resized_as_judged(void **state) {
         pixels[k] = (uint8_t)(k % 97 * 2 + k / 131);
     for (int32_t channels = 1; channels <= 3; channels += 2) {
         const struct fg_image image = {pixels, 50, 90, channels};
-        ok(fg_station_judge(&draft.station, "picture", &image, INFINITY, &whole, &message));
+        ok(fg_desk_judge(&draft.desk, "picture", &image, INFINITY, &whole, &message));
         ok(fg_picture_resize(backend, &image, SIDE, SIDE, resized, &message));
-        ok(fg_engine_judge_picture(draft.station.engine, resized, &alone, &message));
+        ok(fg_engine_judge_picture(draft.desk.engine, resized, &alone, &message));
         assert_true(whole.finite && whole.score == alone.score);
     }
     fg_draft_close(&draft);

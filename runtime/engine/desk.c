@@ -1,10 +1,10 @@
 /* Judges picture files with one bundle: the arena, the engine in it, and a frame for each decoded picture. */
-#include "runtime/engine/station.h"
+#include "runtime/engine/desk.h"
 
 #include <string.h>
 
 /* Makes an arena of one bank, and the engine in it, in place of those that there are. */
-static enum fg_status load_engine(struct fg_station *s, int32_t max_width, int32_t max_height,
+static enum fg_status load_engine(struct fg_desk *s, int32_t max_width, int32_t max_height,
                                   struct fg_message *message) {
     fg_engine_close(s->engine);
     fg_arena_close(s->arena);
@@ -30,34 +30,34 @@ static enum fg_status load_engine(struct fg_station *s, int32_t max_width, int32
     return status;
 }
 
-enum fg_status fg_station_take(struct fg_station *station, struct fg_bundle *bundle,
-                               struct fg_backend *backend, bool self_test, struct fg_message *message) {
-    *station = (struct fg_station){.backend = backend, .bundle = bundle, .self_test = self_test};
+enum fg_status fg_desk_take(struct fg_desk *desk, struct fg_bundle *bundle, struct fg_backend *backend,
+                            bool self_test, struct fg_message *message) {
+    *desk = (struct fg_desk){.backend = backend, .bundle = bundle, .self_test = self_test};
     const struct fg_contract *contract = &fg_bundle_header(bundle)->contract;
-    enum fg_status status = load_engine(station, contract->width, contract->height, message);
+    enum fg_status status = load_engine(desk, contract->width, contract->height, message);
     if (status != FG_OK)
-        fg_station_close(station);
+        fg_desk_close(desk);
     return status;
 }
 
-enum fg_status fg_station_open(struct fg_station *station, const char *path, struct fg_backend *backend,
-                               bool self_test, struct fg_message *message) {
+enum fg_status fg_desk_open(struct fg_desk *desk, const char *path, struct fg_backend *backend,
+                            bool self_test, struct fg_message *message) {
     struct fg_bundle *bundle = NULL;
-    memset(station, 0, sizeof *station);
+    memset(desk, 0, sizeof *desk);
     enum fg_status status = fg_bundle_open(path, &bundle, message);
-    return status == FG_OK ? fg_station_take(station, bundle, backend, self_test, message) : status;
+    return status == FG_OK ? fg_desk_take(desk, bundle, backend, self_test, message) : status;
 }
 
-void fg_station_close(struct fg_station *station) {
-    fg_engine_close(station->engine);
-    fg_arena_close(station->arena);
-    fg_arena_close(station->device);
-    fg_bundle_close(station->bundle);
-    memset(station, 0, sizeof *station);
+void fg_desk_close(struct fg_desk *desk) {
+    fg_engine_close(desk->engine);
+    fg_arena_close(desk->arena);
+    fg_arena_close(desk->device);
+    fg_bundle_close(desk->bundle);
+    memset(desk, 0, sizeof *desk);
 }
 
-enum fg_status fg_station_judge(struct fg_station *station, const char *name, const struct fg_image *image,
-                                float threshold, struct fg_judgement *judgement, struct fg_message *message) {
+enum fg_status fg_desk_judge(struct fg_desk *desk, const char *name, const struct fg_image *image,
+                             float threshold, struct fg_judgement *judgement, struct fg_message *message) {
     const struct fg_frame frame = {.pixels = image->pixels,
                                    .width = image->width,
                                    .height = image->height,
@@ -65,14 +65,13 @@ enum fg_status fg_station_judge(struct fg_station *station, const char *name, co
                                    .pitch = (size_t)image->width * (size_t)image->channels};
     enum fg_status status = FG_OK;
     /* No engine: there was no memory for the last picture's; this one may be smaller. */
-    if (!station->engine || (!fg_bundle_header(station->bundle)->contract.width &&
-                             (image->width > station->max_width || image->height > station->max_height)))
-        status =
-            load_engine(station, image->width > station->max_width ? image->width : station->max_width,
-                        image->height > station->max_height ? image->height : station->max_height, message);
+    if (!desk->engine || (!fg_bundle_header(desk->bundle)->contract.width &&
+                          (image->width > desk->max_width || image->height > desk->max_height)))
+        status = load_engine(desk, image->width > desk->max_width ? image->width : desk->max_width,
+                             image->height > desk->max_height ? image->height : desk->max_height, message);
     if (status == FG_OK)
-        status = fg_engine_submit(station->engine, &frame, message);
+        status = fg_engine_submit(desk->engine, &frame, message);
     if (status == FG_OK)
-        status = fg_engine_finish(station->engine, INT64_MAX, threshold, judgement, message);
+        status = fg_engine_finish(desk->engine, INT64_MAX, threshold, judgement, message);
     return status == FG_OK ? status : fg_fail_in(message, status, name);
 }
