@@ -1,3 +1,4 @@
+/* Chooses and opens the device that a program computes on: the CPU, or GPUs through flawgate-cuda.so. */
 #include "runtime/engine/device.h"
 
 #include <dlfcn.h>
