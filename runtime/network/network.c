@@ -60,7 +60,7 @@ struct builder {
     struct fg_message *message;
 };
 
-/* Whether one more fits into a list; says so where it does not. */
+/* Checks that one more fits into a list, and says so where it does not. */
 static bool check_room(struct builder *b, uint32_t count, uint32_t room, const char *list) {
     if (count < room)
         return true;
@@ -121,7 +121,7 @@ static struct fg_node *add_node(struct builder *b, enum fg_operator op) {
     return node;
 }
 
-/* A convolution with all that belongs to it. bn NULL: none. */
+/* A convolution with all that belongs to it. bn is NULL where no batch norm follows. */
 struct conv {
     const char *name, *bn; /* prefixes: "teacher.conv1", "teacher.bn1" */
     int32_t in, channels, kernel, stride, groups;
@@ -159,8 +159,8 @@ static int32_t add_conv(struct builder *b, const struct conv *conv) {
                                     (x.w + conv->stride - 1) / conv->stride, conv->channels);
 }
 
-/* One block of a ResNet stage. shrink: stride of a teacher's block; grow: the student's first block of a
- * stage, where the strided convolution is a transposed one. */
+/* Adds one block of a ResNet stage. shrink is the stride of a teacher's block; grow marks the student's first
+ * block of a stage, where the strided convolution is a transposed one. */
 static int32_t add_block(struct builder *b, const char *prefix, int32_t x, int32_t planes, int32_t stride,
                          bool grow) {
     const bool bottleneck = b->expansion == 4;
