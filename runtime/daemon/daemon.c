@@ -1,4 +1,4 @@
-/* Opens everything in order, serves, closes everything in reverse; but for a lost device, which is left as it
+/* Opens everything in order, serves, and closes everything in reverse. Only a lost device is left as it
  * is. */
 #include "runtime/daemon/daemon.h"
 
@@ -33,7 +33,7 @@ struct daemon {
     struct fg_arena *arena, *device;
     struct fg_camera *camera[FG_CONFIG_CAMERAS];
     struct fg_board *board;
-    int32_t io_index[FG_CONFIG_IOS]; /* on the board; -1: not configured */
+    int32_t io_index[FG_CONFIG_IOS]; /* index of each io on the board; -1: it is not configured */
     struct fg_rejects *rejects;
     int notify;
     struct fg_actuator *actuator;
@@ -55,7 +55,7 @@ static void on_stop(int number) {
     fg_line_stop(signal_line);
 }
 
-/* The process is lost: outputs first, then the default action. */
+/* Makes the outputs safe in a process that crashes, then takes the default action. */
 static void on_crash(int number) {
     signal_outputs->safe(signal_outputs);
     signal(number, SIG_DFL);
@@ -180,7 +180,7 @@ static enum fg_status open_server(struct daemon *d, struct fg_message *message) 
     return fg_modbus_server_open(&settings, &line, &d->server, message);
 }
 
-static void *serve(void *argument) {
+static void *serve_modbus(void *argument) {
     struct daemon *d = argument;
     fg_modbus_server_run(d->server);
     return NULL;
@@ -204,15 +204,15 @@ static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
     if (status != FG_OK)
         return status;
     install_signals(d);
-    /* Pages stay where they are once touched; without the right to it, as the system gives. */
+    /* Pages stay in memory once they are touched. A program without the right to ask for it runs without. */
     mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
-    const int error = pthread_create(&d->server_thread, NULL, serve, d);
+    const int error = pthread_create(&d->server_thread, NULL, serve_modbus, d);
     d->serving = !error;
     return error ? fg_fail_errno(message, FG_ENVIRONMENT, error, "Modbus: cannot start its thread") : FG_OK;
 }
 
-/* What the world sees: outputs first. Signals go before what their handlers reach: those that end the process
- * first, those of a crash once the outputs are safe. */
+/* Closes what the world sees, outputs first. Each signal goes before what its handler reaches: those that end
+ * the process go first, those of a crash once the outputs are safe. */
 static void close_outside(struct daemon *d) {
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
@@ -244,9 +244,9 @@ static void close_all(struct daemon *d) {
     fg_report_free(&d->report);
 }
 
-/* The device is lost: no call to it need return, not even those that libraries make when a process exits, and
- * a job that hangs keeps its memory. */
-static _Noreturn void leave(struct daemon *d) {
+/* Ends the process of a lost device. No call to the device need return, not even those that libraries make
+ * when a process exits, and a job that hangs keeps its memory. */
+static _Noreturn void leave_process(struct daemon *d) {
     close_outside(d);
     _exit(fg_exit_status(FG_DEVICE_LOST));
 }
@@ -263,7 +263,7 @@ static void log_report(const struct fg_report *report) {
         fg_log(FG_LOG_ERROR, "no memory for what is wrong");
 }
 
-/* Every two seconds: a first load takes up to a minute. */
+/* Logs every two seconds, since a first load takes up to a minute. */
 static void log_choosing(void *argument, uint32_t done, uint32_t all) {
     int64_t *next_ns = argument;
     const int64_t now = fg_clock_ns();
@@ -310,7 +310,7 @@ int fg_daemon_run(const char *config_path) {
         result = fg_line_run(d.line);
         tell_systemd("STOPPING=1");
         if (result == fg_exit_status(FG_DEVICE_LOST))
-            leave(&d);
+            leave_process(&d);
         fg_log(FG_LOG_INFO, "arena: planned %zu bytes, used %zu",
                fg_arena_size(d.arena) + fg_arena_size(d.device),
                fg_arena_high_water(d.arena) + fg_arena_high_water(d.device));

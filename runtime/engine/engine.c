@@ -26,7 +26,7 @@ struct fg_engine {
     struct fg_engine_need need;
     int32_t max_width, max_height;
 
-    uint8_t *frame;       /* a frame that the device cannot reach where it is */
+    uint8_t *frame;       /* room for a frame that the device cannot reach where it is */
     uint8_t *test_input;  /* height * width * 3 */
     float *test_map;      /* height * width */
     void *search;         /* fg_defect_scratch */
@@ -69,7 +69,7 @@ static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *mes
     return FG_OK;
 }
 
-/* The engine without memory: enough to say what it needs. */
+/* Makes the engine without memory, which is enough to say what it needs. */
 static enum fg_status make_engine(const struct fg_bundle *bundle, struct fg_backend *backend,
                                   int32_t max_frame_width, int32_t max_frame_height,
                                   struct fg_engine **engine, struct fg_message *message) {
@@ -80,7 +80,7 @@ static enum fg_status make_engine(const struct fg_bundle *bundle, struct fg_back
     e->checksum = fg_bundle_checksum(bundle);
     e->network = *fg_bundle_network(bundle);
     e->backend = backend;
-    /* The self-test's picture is a frame too. */
+    /* The engine judges the self-test's picture as a frame, so it has room for one. */
     e->max_width = max_frame_width > e->network.spec.width ? max_frame_width : e->network.spec.width;
     e->max_height = max_frame_height > e->network.spec.height ? max_frame_height : e->network.spec.height;
     enum fg_status status = make_plan(e, message);
@@ -217,8 +217,8 @@ static enum fg_status take_memory(struct fg_engine *engine, void **scratch, stru
     return FG_OK;
 }
 
-/* Frames of the size that will come, so that the first part is judged as fast as any. */
-static enum fg_status warm_up(struct fg_engine *engine, struct fg_message *message) {
+/* Judges frames of the size that will come, so that the first part is judged as fast as any. */
+static enum fg_status warm_engine(struct fg_engine *engine, struct fg_message *message) {
     const struct fg_contract *contract = &engine->header.contract;
     const enum fg_pixel_format format = fg_pixel_decoded(contract->channels ? contract->channels : 3);
     struct fg_frame frame = {.pixels = engine->frame,
@@ -266,7 +266,7 @@ enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend 
             fg_say_in(message, fg_bundle_path(bundle));
     }
     if (status == FG_OK)
-        status = warm_up(e, message);
+        status = warm_engine(e, message);
     if (status != FG_OK) {
         fg_engine_close(e);
         return status;
@@ -291,7 +291,7 @@ void fg_load_times_text(const struct fg_load_times *times, char *text, size_t si
 void fg_engine_close(struct fg_engine *engine) {
     if (!engine)
         return;
-    if (engine->running) /* only its end is waited for: nobody asks for the result */
+    if (engine->running) /* it waits for the end alone, since nobody asks for the result */
         fg_ignore(engine->backend->poll(engine->backend, INT64_MAX, NULL));
     if (engine->inference.program)
         engine->backend->forget(engine->backend, engine->inference.program);
@@ -352,8 +352,8 @@ enum fg_status fg_engine_accepts(const struct fg_engine *engine, const struct fg
     return FG_OK;
 }
 
-/* Where a frame is that the device cannot read, or whose rows lie further apart than was planned: rows side
- * by side. */
+/* Copies a frame that the device cannot read, or whose rows lie further apart than was planned, with its rows
+ * side by side. */
 static void stage_frame(struct fg_engine *engine, struct fg_frame *frame) {
     const size_t row = fg_pixel_row_bytes(frame->format, frame->width);
     const size_t rows = fg_pixel_frame_bytes(frame->format, frame->height, 1); /* with those of colour */
@@ -420,7 +420,7 @@ enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *
         return status;
     const float *map = fg_engine_map(engine), expected = engine->header.self_test_score;
     float largest = 0, difference = 0;
-    bool finite = judgement.finite; /* fmaxf drops a NaN, so it is looked for */
+    bool finite = judgement.finite; /* fmaxf drops a NaN, so each value is checked */
     for (size_t i = 0; i < pixels; i++) {
         const float d = fabsf(map[i] - engine->test_map[i]);
         finite = finite && isfinite(d);
@@ -442,7 +442,7 @@ const float *fg_engine_map(const struct fg_engine *engine) {
     return fg_tensor_data(engine->inference.map, &engine->memory);
 }
 
-/* Index of a used level, or -1. */
+/* Finds the index of a used level; -1: it is not used. */
 static int32_t find_level(const struct fg_engine *engine, uint32_t level) {
     for (uint32_t l = 0; l < engine->network.levels; l++)
         if (engine->network.level[l] == level)

@@ -18,7 +18,7 @@
 #include "runtime/engine/arena.h"
 
 struct fg_box {
-    int32_t x, y, w, h; /* pixels of the whole frame, unrotated; all 0 when there is no defect */
+    int32_t x, y, w, h; /* pixels of the whole frame, not rotated; all 0 when there is no defect */
     int32_t area;       /* pixels of the frame */
 };
 
@@ -32,8 +32,8 @@ struct fg_judgement {
 /* Exact bytes of a bank, part by part (load: inflate windows and staging; search: self-test and search for
  * the box), for one bundle on one backend and frames up to the given size. */
 struct fg_engine_need {
-    size_t weights, prepared, activations, workspace; /* the device's */
-    size_t io, frame, load, search; /* the host's; frame: where one lies that the device cannot reach */
+    size_t weights, prepared, activations, workspace; /* bytes of the device */
+    size_t io, frame, load, search; /* bytes of the host; frame: for a frame that the device cannot reach */
     size_t host, device;            /* sums: all is the host's where the device has no memory of its own */
 };
 
@@ -48,13 +48,14 @@ FG_MUST_USE enum fg_status fg_engine_need(const struct fg_bundle *bundle, struct
                                           int32_t max_frame_width, int32_t max_frame_height,
                                           struct fg_engine_need *need, struct fg_message *message);
 
-/* The bundle must stay open while the engine opens, not after. self_test false only for the trainer, whose
- * bundle has none yet. FG_INPUT: damaged streams, or the self-test failed (the message has the figures). */
+/* Opens a bundle in a bank. The bundle must stay open while the engine opens, not after. self_test is false
+ * only for the trainer, whose bundle has none yet. FG_INPUT: damaged streams, or the self-test failed (the
+ * message has the figures). */
 FG_MUST_USE enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend *backend,
                                           const struct fg_engine_bank *bank, int32_t max_frame_width,
                                           int32_t max_frame_height, bool self_test, struct fg_engine **engine,
                                           struct fg_message *message);
-/* Empties the bank. */
+/* Closes it and empties the bank. */
 void fg_engine_close(struct fg_engine *engine);
 
 /* What opening took, in nanoseconds: weights (reading and inflating overlap; their shares of the time), then
@@ -94,12 +95,12 @@ FG_MUST_USE enum fg_status fg_engine_judge_picture(struct fg_engine *engine, con
  * FG_INPUT, with both figures in the message, when it does not. Takes one run's time. */
 FG_MUST_USE enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *message);
 
-/* After a finished run: the map (height * width of the network), owned by the engine, valid until the next
- * submit. */
+/* Gives the map of a finished run (height * width of the network), owned by the engine and valid until the
+ * next submit. */
 const float *fg_engine_map(const struct fg_engine *engine);
-/* The size of level map M^i; false when level i is not used. */
+/* Gives the size of level map M^i; false when level i is not used. */
 bool fg_engine_level(const struct fg_engine *engine, uint32_t level, int32_t *height, int32_t *width);
-/* After a finished run: the map M^i of a used level into the caller's height * width values. */
+/* Copies the map M^i of a used level, after a finished run, into the caller's height * width values. */
 FG_MUST_USE enum fg_status fg_engine_level_map(const struct fg_engine *engine, uint32_t level, float *map,
                                                struct fg_message *message);
 

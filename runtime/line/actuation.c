@@ -13,7 +13,7 @@
 #include "runtime/base/event.h"
 
 #define HALF_BEAT (500 * FG_MS)
-#define LINE_MAY_SLEEP (1500 * FG_MS) /* after that the heartbeat stops */
+#define LINE_MAY_SLEEP (1500 * FG_MS) /* a line that is silent for longer stops the heartbeat */
 
 #define UNKNOWN (-1)
 
@@ -26,16 +26,16 @@ struct fg_actuator {
     _Atomic uint32_t wanted, missed;
     _Atomic bool quit, rejecting, stopped, failed;
     _Atomic int64_t line_seen_ns, seen_ns;
-    /* The thread's own. */
-    int level[OUTS]; /* as last set */
+    /* Only the actuator's thread touches what follows. */
+    int level[OUTS]; /* each output as it was last set */
     bool broken[OUTS], retry;
     bool beat;
     int64_t next_beat_ns;
     struct fg_actuation state;
 };
 
-/* An output that could not be set is tried again at each beat: what it should be still counts. */
-static void put(struct fg_actuator *a, int out, int32_t io, bool level) {
+/* Sets an output to a level that it does not have. One that could not be set is tried again at each beat. */
+static void set_output(struct fg_actuator *a, int out, int32_t io, bool level) {
     if (a->level[out] == (int)level || (a->broken[out] && !a->retry))
         return;
     struct fg_message message;
@@ -48,8 +48,8 @@ static void put(struct fg_actuator *a, int out, int32_t io, bool level) {
     atomic_store(&a->failed, true);
 }
 
-/* Both sides of the beat depend on the line's own proof of life. */
-static void beat(struct fg_actuator *a, int64_t now) {
+/* Turns the heartbeat's level when it is due. Both levels depend on the line's proof of life. */
+static void turn_heartbeat(struct fg_actuator *a, int64_t now) {
     if (now < a->next_beat_ns)
         return;
     a->next_beat_ns = now - a->next_beat_ns > HALF_BEAT ? now + HALF_BEAT : a->next_beat_ns + HALF_BEAT;
@@ -57,25 +57,25 @@ static void beat(struct fg_actuator *a, int64_t now) {
         a->beat = !a->beat;
 }
 
-/* One round; returns when the next is due. */
-static int64_t act(struct fg_actuator *a) {
+/* Acts on all that is due, and returns when the next round is. */
+static int64_t do_round(struct fg_actuator *a) {
     const struct fg_actuation_settings *s = &a->settings;
     const int64_t now = fg_clock_ns();
     const uint32_t wanted = atomic_load(&a->wanted);
     atomic_store(&a->seen_ns, now);
     fg_rejects_decide(s->rejects, s->rule, now, &a->state);
     a->retry = now >= a->next_beat_ns;
-    beat(a, now);
+    turn_heartbeat(a, now);
     const bool halted = wanted & FG_WANT_HALT, rejecting = a->state.reject || (halted && s->reject_all);
     const bool rising = a->state.reject && a->level[OUT_REJECT] != 1;
-    put(a, OUT_REJECT, s->reject, rejecting);
+    set_output(a, OUT_REJECT, s->reject, rejecting);
     if (rising) /* the pulse is whole however late the output came on */
         a->state.off_ns += fg_clock_ns() - now;
-    put(a, OUT_PASS, s->pass, (wanted & FG_WANT_PASS) && !halted);
-    put(a, OUT_READY, s->ready, (wanted & FG_WANT_READY) && !halted);
-    put(a, OUT_FAULT, s->fault, wanted & FG_WANT_FAULT);
+    set_output(a, OUT_PASS, s->pass, (wanted & FG_WANT_PASS) && !halted);
+    set_output(a, OUT_READY, s->ready, (wanted & FG_WANT_READY) && !halted);
+    set_output(a, OUT_FAULT, s->fault, wanted & FG_WANT_FAULT);
     if (!halted)
-        put(a, OUT_HEARTBEAT, s->heartbeat, a->beat);
+        set_output(a, OUT_HEARTBEAT, s->heartbeat, a->beat);
     bool news = (atomic_exchange(&a->rejecting, rejecting) != rejecting) | a->state.decided;
     atomic_fetch_add(&a->missed, a->state.missed);
     if (a->state.stop) {
@@ -87,15 +87,16 @@ static int64_t act(struct fg_actuator *a) {
     return a->state.next_ns < a->next_beat_ns ? a->state.next_ns : a->next_beat_ns;
 }
 
-static void *run(void *argument) {
+static void *run_actuation(void *argument) {
     struct fg_actuator *a = argument;
-    /* As exact as the system allows; without the right to it, what it gives. */
+    /* Times are as exact as the system allows. A program without the right to ask for it takes what it
+     * gets. */
     prctl(PR_SET_TIMERSLACK, 1UL);
     const struct sched_param priority = {.sched_priority = 50};
     pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority);
     a->next_beat_ns = fg_clock_ns() + HALF_BEAT;
     while (!atomic_load(&a->quit)) {
-        const int64_t left = act(a) - fg_clock_ns();
+        const int64_t left = do_round(a) - fg_clock_ns();
         const struct timespec timeout = {.tv_sec = left > 0 ? left / FG_S : 0,
                                          .tv_nsec = left > 0 ? left % FG_S : 0};
         struct pollfd descriptor = {.fd = a->wake, .events = POLLIN};
@@ -116,7 +117,7 @@ enum fg_status fg_actuator_open(const struct fg_actuation_settings *settings, st
         a->level[i] = UNKNOWN;
     atomic_store(&a->line_seen_ns, fg_clock_ns());
     a->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    const int error = a->wake < 0 ? errno : pthread_create(&a->thread, NULL, run, a);
+    const int error = a->wake < 0 ? errno : pthread_create(&a->thread, NULL, run_actuation, a);
     if (error) {
         close(a->wake);
         free(a);

@@ -6,7 +6,7 @@
 #include "runtime/line/part.h"
 #include "runtime/line/state.h"
 
-/* "camera TOP", or "camera" where there is one without a name. */
+/* Writes "camera TOP", or "camera" where there is one camera without a name. */
 static const char *name_camera(const struct fg_line *l, uint32_t camera, char text[FG_CONFIG_NAME + 8]) {
     const char *name = l->s.config->camera[camera].name;
     snprintf(text, FG_CONFIG_NAME + 8, "camera%s%s", *name ? " " : "", name);
@@ -50,7 +50,7 @@ void fg_cameras_trigger(struct fg_line *l, uint32_t mask) {
         else
             fg_part_no_frame(l, i);
     }
-    /* A camera that has its frame at once is not waited for. */
+    /* A camera may have its frame at once, and then its descriptor need not be waited for. */
     for (uint32_t i = 0; i < l->s.config->cameras; i++)
         if (mask & 1u << i && !l->camera[i].gone)
             fg_cameras_take(l, i, false);
@@ -63,7 +63,7 @@ void fg_cameras_take(struct fg_line *l, uint32_t camera, bool dead) {
     struct fg_camera_frame frame;
     enum fg_status status;
     while ((status = device->next(device, 0, &frame, &message)) == FG_OK) {
-        const bool again = c->counted && frame.sequence == c->sequence; /* one that was shown before */
+        const bool again = c->counted && frame.sequence == c->sequence; /* the camera gave it before */
         c->counted = true;
         c->sequence = frame.sequence;
         if (again || !fg_part_frame(l, camera, &frame))

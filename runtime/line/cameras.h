@@ -1,5 +1,8 @@
-/* The line's cameras: triggered together, and opened again while they are gone. The line's thread alone uses
- * them. */
+/* The line's cameras: they are triggered together, and opened again while they are gone.
+ *
+ * Errors: FG_ENVIRONMENT from arming, for a camera that is gone; later a camera that fails becomes a fault of
+ * the line. Owner: the line owns what it keeps of a camera; its caller owns the cameras. Thread: the line's
+ * alone. NULL: never, but for a message. */
 #ifndef FG_RUNTIME_LINE_CAMERAS_H
 #define FG_RUNTIME_LINE_CAMERAS_H
 
@@ -15,10 +18,11 @@
 
 /* What the line keeps of a camera. */
 struct fg_line_camera {
-    bool gone; /* its descriptor is not waited for */
-    int64_t retry_ns, wait_ns;
-    bool counted;      /* a frame has come since it was opened, */
-    uint32_t sequence; /* and this was the last one's */
+    bool gone;         /* its descriptor is not waited for */
+    int64_t retry_ns;  /* when it is opened again */
+    int64_t wait_ns;   /* from one try to the next */
+    bool counted;      /* a frame has come since it was opened */
+    uint32_t sequence; /* the last frame's, where counted */
 };
 
 struct fg_line;
@@ -31,9 +35,11 @@ void fg_cameras_trigger(struct fg_line *l, uint32_t mask);
 /* Takes the frames that a camera has. dead: its descriptor reported an error or a hang-up. */
 void fg_cameras_take(struct fg_line *l, uint32_t camera, bool dead);
 
+/* Whether any camera is gone. */
 bool fg_cameras_gone(const struct fg_line *l);
-/* When a camera that is gone is tried next, INT64_MAX: none is gone; and the trial itself. */
+/* When a camera that is gone is opened again; INT64_MAX: none is gone. */
 int64_t fg_cameras_due(const struct fg_line *l);
+/* Opens the cameras again whose time has come. */
 void fg_cameras_retry(struct fg_line *l, int64_t now_ns);
 
 #endif

@@ -8,10 +8,11 @@
 #include "runtime/line/publish.h"
 #include "runtime/line/state.h"
 
-/* Whether the whole list may be carried out now. coils: as they will be. */
+/* Finds why the list may not be carried out now; FG_MODBUS_DONE: it may. coils are those that the list
+ * leaves. */
 static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct fg_commands *commands) {
     uint8_t coils = l->show.coils;
-    bool triggered = false; /* by this list */
+    bool triggered = false; /* the list has a trigger before this command */
     for (uint32_t i = 0; i < commands->count; i++) {
         const struct fg_command *c = &commands->command[i];
         if (c->kind == FG_COMMAND_COILS)
@@ -48,7 +49,7 @@ static void change_job(struct fg_line *l, uint16_t slot) {
     }
 }
 
-static void carry_out(struct fg_line *l, const struct fg_command *c) {
+static void carry_out_command(struct fg_line *l, const struct fg_command *c) {
     struct fg_holding *holding = &l->show.holding;
     if (c->kind >= FG_COMMAND_THRESHOLD) {
         holding->threshold[c->kind - FG_COMMAND_THRESHOLD] = c->value;
@@ -97,7 +98,7 @@ static void carry_out(struct fg_line *l, const struct fg_command *c) {
     case FG_COMMAND_UNLOCK:
         l->show.unlocked = c->value != 0;
         break;
-    case FG_COMMAND_THRESHOLD: /* above */
+    case FG_COMMAND_THRESHOLD: /* carried out above, before the switch */
         break;
     }
 }
@@ -106,7 +107,7 @@ void fg_commands_answer(struct fg_line *l, struct fg_request *request) {
     const struct fg_commands *commands = &request->commands;
     const enum fg_modbus_exception exception = refuse_commands(l, commands);
     for (uint32_t i = 0; i < commands->count && exception == FG_MODBUS_DONE; i++)
-        carry_out(l, &commands->command[i]);
-    fg_publish(l); /* effects come before the reply */
+        carry_out_command(l, &commands->command[i]);
+    fg_publish(l); /* what it changed is shown before the answer goes out */
     fg_requests_answer(request, exception);
 }

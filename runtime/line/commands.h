@@ -1,4 +1,7 @@
-/* Commands of servers, which wait in the queue of requests. The line's thread alone takes them. */
+/* Commands of servers, which wait in the queue of requests.
+ *
+ * Errors: a Modbus exception in the answer. Owner: the queue owns its requests. Thread: the line's alone.
+ * NULL: never. */
 #ifndef FG_RUNTIME_LINE_COMMANDS_H
 #define FG_RUNTIME_LINE_COMMANDS_H
 

@@ -1,5 +1,6 @@
-/* Faults of the line: latched for the PLC, logged when they come and when they are cleared. The line's thread
- * alone uses them. */
+/* Faults of the line: latched for the PLC, logged when they come and when they are cleared.
+ *
+ * Errors: none. Owner: the line owns its faults. Thread: the line's alone. NULL: never. */
 #ifndef FG_RUNTIME_LINE_FAULTS_H
 #define FG_RUNTIME_LINE_FAULTS_H
 

@@ -19,7 +19,7 @@ static void start_job(struct fg_line *l, const struct fg_job *job, int64_t deadl
     fg_judge_start(l->s.judge, job);
 }
 
-/* What a view is to judge of its camera's frame. */
+/* Gives the frame that a view judges: what it sees of its camera's. */
 static struct fg_frame aim_view(const struct fg_config_view *view, const struct fg_camera_frame *given) {
     struct fg_frame frame = {.pixels = given->pixels,
                              .width = given->width,
@@ -72,7 +72,7 @@ bool fg_jobs_loading(const struct fg_line *l) {
 
 /* ---- Ending ---- */
 
-/* "view TOP: ", or nothing where there is one without a name. */
+/* Writes "view TOP: ", or nothing where there is one view without a name. */
 static const char *name_view(const struct fg_line *l, uint32_t view, char text[FG_CONFIG_NAME + 8]) {
     const char *name = l->s.config->view[view].name;
     snprintf(text, FG_CONFIG_NAME + 8, "%s%s%s", *name ? "view " : "", name, *name ? ": " : "");
@@ -148,12 +148,12 @@ static void lose_device(struct fg_line *l, const char *why) {
 }
 
 void fg_jobs_take(struct fg_line *l) {
-    static struct fg_job_result r; /* of this thread alone; too large for a short stack */
+    static struct fg_job_result r; /* static, because it is large for a stack; only this thread uses it */
     if (!fg_judge_result(l->s.judge, &r))
         return;
     l->judging = false;
     if (r.status == FG_DEVICE_LOST && !l->lost_at_ns)
-        lose_device(l, r.message.text); /* before what follows from it */
+        lose_device(l, r.message.text); /* what follows must find the device lost */
     switch (r.kind) {
     case FG_JOB_JUDGE:
         end_judgement(l, &r);

@@ -1,4 +1,7 @@
-/* Jobs that the line gives to the judge, one at a time. The line's thread alone uses them. */
+/* Jobs that the line gives to the judge, one at a time.
+ *
+ * Errors: none; a job that fails becomes a verdict, an outcome or a fault of the line. Owner: the line owns
+ * its jobs. Thread: the line's alone. NULL: never. */
 #ifndef FG_RUNTIME_LINE_JOBS_H
 #define FG_RUNTIME_LINE_JOBS_H
 
@@ -9,10 +12,12 @@ struct fg_line;
 
 /* Judges the next view of the oldest part, where the judge is free and a frame waits. */
 void fg_jobs_judge_next(struct fg_line *l);
-/* Loads the bundles of a slot for all views. The judge must be free, here and below. */
+/* Loads the bundles of a slot for all views. The judge must be free. */
 void fg_jobs_load(struct fg_line *l, uint16_t slot);
+/* Runs the self-tests of the engines in use. The judge must be free. */
 void fg_jobs_self_test(struct fg_line *l);
-/* A job change that was asked for during a part takes effect between parts: now, if there is none. */
+/* Loads the slot that was asked for during a part, where no part is under way any more. The judge must be
+ * free. */
 void fg_jobs_start_waiting_load(struct fg_line *l);
 
 /* Whether a load or a self-test is under way. */
@@ -20,9 +25,10 @@ bool fg_jobs_loading(const struct fg_line *l);
 
 /* Takes the result of a job that has ended. */
 void fg_jobs_take(struct fg_line *l);
-/* A job that does not end is the device's loss (line.h: FG_LINE_HANG, FG_LINE_STOP_LIMIT): when it would be,
- * INT64_MAX: no job is under way; and what follows. */
+/* When the job under way counts as one that does not end (line.h: FG_LINE_HANG, FG_LINE_STOP_LIMIT);
+ * INT64_MAX: no job is under way. */
 int64_t fg_jobs_due(const struct fg_line *l);
+/* Takes the device for lost where that time has come. */
 void fg_jobs_watch(struct fg_line *l, int64_t now_ns);
 
 #endif

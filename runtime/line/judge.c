@@ -11,12 +11,12 @@
 struct fg_judge {
     struct fg_judge_settings settings;
     struct fg_engine *engine[FG_VIEWS];
-    uint32_t set; /* of banks that the engines are in: 0 or 1 */
+    uint32_t set; /* the set of banks that the engines are in: 0 or 1 */
     uint16_t slot;
     pthread_t thread;
     int start, done; /* eventfds: a job is there, a result is there */
     bool quit;
-    struct fg_job job; /* the starter's until start is written, the thread's until done is */
+    struct fg_job job; /* belongs to the starter, and to the thread from start to done */
     struct fg_job_result result;
 };
 
@@ -45,7 +45,7 @@ static enum fg_status open_engine(struct fg_judge *j, uint32_t view, uint32_t se
     return status;
 }
 
-/* All views or none. */
+/* Loads the bundles of all views, or changes nothing. */
 static enum fg_status load_slot(struct fg_judge *j) {
     const uint32_t views = j->settings.views, set = j->engine[0] ? 1 - j->set : 0;
     struct fg_engine *engine[FG_VIEWS] = {NULL};
@@ -75,7 +75,7 @@ static enum fg_status test_engines(struct fg_judge *j) {
     return status;
 }
 
-static void *run(void *argument) {
+static void *run_judge(void *argument) {
     struct fg_judge *j = argument;
     for (;;) {
         fg_event_take(j->start);
@@ -106,7 +106,7 @@ enum fg_status fg_judge_open(const struct fg_judge_settings *settings, struct fg
     j->settings = *settings;
     j->start = eventfd(0, EFD_CLOEXEC);
     j->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    const int error = j->start < 0 || j->done < 0 ? errno : pthread_create(&j->thread, NULL, run, j);
+    const int error = j->start < 0 || j->done < 0 ? errno : pthread_create(&j->thread, NULL, run_judge, j);
     if (error) {
         close(j->start);
         close(j->done);

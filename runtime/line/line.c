@@ -13,7 +13,7 @@
 #include "runtime/line/state.h"
 
 #define HALF_BEAT (500 * FG_MS)
-#define ACTUATION_LIMIT FG_S /* the actuation goes around twice as often at least */
+#define ACTUATION_LIMIT FG_S /* a round of the actuation takes half of it at most */
 
 /* ---- What the line is able to do ---- */
 
@@ -21,14 +21,14 @@ bool fg_line_listening(const struct fg_line *l) {
     return (l->show.coils & FG_COIL_TRIGGER_ENABLE) && !(l->show.coils & FG_COIL_OFFLINE);
 }
 
-/* With job.require the PLC must have named the slot in use. */
-static bool knows_job(const struct fg_line *l) {
+/* Whether the PLC has named the slot in use, which job.require asks for. */
+static bool is_job_named(const struct fg_line *l) {
     return !l->s.config->job.require || (l->slot_written && l->show.active_slot == l->show.holding.slot);
 }
 
 bool fg_line_able(const struct fg_line *l) {
-    return l->loaded && !fg_jobs_loading(l) && !l->slot_waiting && knows_job(l) && !l->halted && !l->deaf &&
-           !l->stop_at_ns && !l->lost_at_ns && !fg_cameras_gone(l) && fg_part_room(l) &&
+    return l->loaded && !fg_jobs_loading(l) && !l->slot_waiting && is_job_named(l) && !l->halted &&
+           !l->deaf && !l->stop_at_ns && !l->lost_at_ns && !fg_cameras_gone(l) && fg_part_room(l) &&
            fg_rejects_room(l->s.rejects);
 }
 
@@ -76,14 +76,14 @@ static void take_edges(struct fg_line *l, uint32_t camera, bool dead) {
     fg_log(FG_LOG_ERROR, "the board is gone: no edge is seen any more");
 }
 
-/* One in a turn, so that a server whose answer has come knows that the turn before it is over. Edges of
- * before the request come before it, also those that came while the line was waiting for it. */
+/* Takes one request a turn, so that a server whose answer has come knows that the turn before it is over.
+ * Edges that came before the request are taken first, also those that came while the line waited for it. */
 static void take_request(struct fg_line *l, uint32_t camera, bool dead) {
     (void)camera, (void)dead;
     fg_event_take(l->requests.asked);
     struct fg_request *request = fg_requests_take(&l->requests);
     if (!request)
-        return; /* its server took it back */
+        return; /* the server has taken it back */
     take_edges(l, 0, false);
     fg_commands_answer(l, request);
 }
@@ -103,7 +103,7 @@ static void add_source(struct fg_line *l, struct fg_line_source source) {
     l->source[l->sources++] = source;
 }
 
-/* In the order in which they are served: a part's verdict before the next edge. */
+/* Lists the sources in the order in which they are served: a part's verdict comes before the next edge. */
 static void list_sources(struct fg_line *l) {
     l->judged = fg_judge_descriptor(l->s.judge);
     add_source(l, (struct fg_line_source){.descriptor = &l->stop, .take = take_stop});
@@ -152,7 +152,7 @@ static bool is_well(const struct fg_line *l, int64_t now_ns) {
     return !judge_late && !l->lost_at_ns && now_ns - fg_actuator_seen_ns(l->s.actuator) < ACTUATION_LIMIT;
 }
 
-static void beat(struct fg_line *l, int64_t now_ns) {
+static void turn_heartbeat(struct fg_line *l, int64_t now_ns) {
     l->next_beat_ns = now_ns + HALF_BEAT;
     if (is_well(l, now_ns))
         l->show.heartbeat = !l->show.heartbeat;
@@ -160,11 +160,12 @@ static void beat(struct fg_line *l, int64_t now_ns) {
 }
 
 static const struct {
-    int64_t (*due)(const struct fg_line *l); /* INT64_MAX: not at all */
+    int64_t (*due)(const struct fg_line *l); /* when it is due next; INT64_MAX: never */
     void (*act)(struct fg_line *l, int64_t now_ns);
 } TIMES[] = {
-    {fg_part_due, fg_part_expire},         {find_result_due, expire_result},   {fg_jobs_due, fg_jobs_watch},
-    {find_watchdog_due, stop_without_plc}, {fg_cameras_due, fg_cameras_retry}, {find_beat_due, beat},
+    {fg_part_due, fg_part_expire},      {find_result_due, expire_result},
+    {fg_jobs_due, fg_jobs_watch},       {find_watchdog_due, stop_without_plc},
+    {fg_cameras_due, fg_cameras_retry}, {find_beat_due, turn_heartbeat},
 };
 #define TIME_COUNT (sizeof TIMES / sizeof *TIMES)
 
@@ -184,13 +185,13 @@ static void serve_sources(struct fg_line *l) {
     const struct timespec timeout = {.tv_sec = left > 0 ? left / FG_S : 0,
                                      .tv_nsec = left > 0 ? left % FG_S : 0};
     ppoll(fds, l->sources, &timeout, NULL);
-    fg_part_expire(l, fg_clock_ns()); /* before a verdict that came too late is taken */
+    fg_part_expire(l, fg_clock_ns()); /* a deadline comes before a verdict that is late for it */
     for (uint32_t i = 0; i < l->sources; i++)
         if (fds[i].revents)
             l->source[i].take(l, l->source[i].camera, fds[i].revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
-static void turn(struct fg_line *l) {
+static void take_turn(struct fg_line *l) {
     serve_sources(l);
     fg_jobs_judge_next(l);
     const int64_t now = fg_clock_ns();
@@ -203,7 +204,7 @@ static void turn(struct fg_line *l) {
     fg_publish(l);
 }
 
-/* The first slot's bundles are there. */
+/* Begins to serve, once the bundles of the first slot are there. */
 static void begin_serving(struct fg_line *l) {
     l->show.outcome = FG_OUTCOME_NONE;
     l->watchdog_ns = fg_clock_ns();
@@ -223,7 +224,7 @@ int fg_line_run(struct fg_line *line) {
     fg_jobs_load(l, l->show.holding.slot);
     bool serving = false;
     while (l->lost_at_ns || !l->stop_at_ns || fg_part_any(l) || l->judging) {
-        turn(l);
+        take_turn(l);
         if (l->lost_at_ns) {
             if (fg_clock_ns() - l->lost_at_ns > FG_LINE_ANSWER)
                 return fg_exit_status(FG_DEVICE_LOST);

@@ -55,7 +55,12 @@
  * that cannot be set stops the line.
  *
  * Heartbeats, the output and bit 15, stop when the actuation has not turned for a second, or a job is past
- * its deadline. */
+ * its deadline.
+ *
+ * Errors: FG_ENVIRONMENT from opening, for descriptors; fg_line_run gives an exit status. Owner: who opens a
+ * line closes it; what its settings name stays the caller's and must outlive it. Thread: fg_line_run makes
+ * its caller the line's thread; fg_line_apply and fg_line_stop may be called from any other meanwhile. NULL:
+ * fg_line_close takes it; of the settings only device may be. */
 #ifndef FG_RUNTIME_LINE_LINE_H
 #define FG_RUNTIME_LINE_LINE_H
 
@@ -74,8 +79,9 @@
  * later than a slow processor with a large network is; haste would gain nothing, since from the deadline on
  * nothing passes. */
 #define FG_LINE_HANG (60 * FG_S)
-/* The same after the end was asked for: longer than any part's deadline and a first load, but with
- * FG_LINE_ANSWER less than the 90 s after which systemd kills. */
+/* A job that has not ended so long after the end was asked for is the device's loss too. The time is longer
+ * than any part's deadline and a first load, but with FG_LINE_ANSWER less than the 90 s after which systemd
+ * kills. */
 #define FG_LINE_STOP_LIMIT (80 * FG_S)
 /* How long Modbus tells that the device is lost. */
 #define FG_LINE_ANSWER (2 * FG_S)
@@ -89,34 +95,37 @@ struct fg_line_settings {
     struct fg_actuator *actuator;
     struct fg_rejects *rejects;
     struct fg_judge *judge;
-    int actuation_descriptor;              /* the eventfd that the actuator notifies */
-    const struct fg_arena *arena, *device; /* for their figures; device: or NULL */
-    void *memory;                          /* fg_line_memory bytes, zeroed */
+    int actuation_descriptor; /* the eventfd that the actuator notifies */
+    const struct fg_arena *arena,
+        *device;         /* for the figures of memory; device: NULL where it has no memory of its own */
+    void *memory;        /* fg_line_memory bytes, zeroed */
     void (*ready)(void); /* called once, on the line's thread, when the first slot's bundles serve */
 };
 
 struct fg_line;
 
+/* Bytes that a line takes. */
 size_t fg_line_memory(void);
 
-/* FG_ENVIRONMENT: no descriptors are left. */
+/* Opens a line in the memory that the settings give. FG_ENVIRONMENT: no descriptors are left. */
 FG_MUST_USE enum fg_status fg_line_open(const struct fg_line_settings *settings, struct fg_line **line,
                                         struct fg_message *message);
-/* Not while it runs or a server asks. NULL is allowed. */
+/* Closes it. The line must not run, and no server may ask. */
 void fg_line_close(struct fg_line *line);
 
-/* What servers read, and how they ask: fg_line_apply runs on a server's thread and returns when the line has
- * acted; several may ask at once (requests.h). */
+/* The cell that servers read; it lives as long as the line. */
 struct fg_snapshot_cell *fg_line_cell(struct fg_line *line);
+/* Asks the line, on a server's thread, and returns when the line has acted. Several servers may ask at once
+ * (requests.h). */
 enum fg_modbus_exception fg_line_apply(void *line, const struct fg_commands *commands);
 
-/* Loads the bundles of the first slot, then runs until fg_line_stop or the device is lost. The exit status:
- * 0, 3 (the first bundles or a camera cannot be used), 70: then a job may still be under way, which may never
- * end. */
+/* Loads the bundles of the first slot, then runs until fg_line_stop or until the device is lost. Gives the
+ * exit status: 0; 3 when the first bundles or a camera cannot be used; 70 when the device is lost, and then a
+ * job may be under way that never ends. */
 int fg_line_run(struct fg_line *line);
 
-/* From any thread and from a signal handler: takes no more triggers, gives the parts under way their
- * verdicts, ends with the job under way. */
+/* Ends the run: it takes no more triggers, gives the parts under way their verdicts, and waits for the job
+ * under way. Any thread and a signal handler may call it. */
 void fg_line_stop(struct fg_line *line);
 
 #endif

@@ -44,8 +44,8 @@ static bool is_worse(const struct fg_view_result *a, const struct fg_view_result
            (double)a->score * (double)b->threshold > (double)b->score * (double)a->threshold;
 }
 
-/* All views are judged: the worst one is the part's. */
-static void decide(struct fg_line *l, struct fg_part *p) {
+/* Decides a part whose views are all judged: the worst verdict is the part's. */
+static void decide_part(struct fg_line *l, struct fg_part *p) {
     struct fg_result *r = &p->result;
     struct fg_view_result *worst = &r->view[0];
     for (uint32_t v = 1; v < l->s.config->views; v++)
@@ -89,7 +89,7 @@ static void log_result(const struct fg_line *l, const struct fg_result *r) {
 }
 
 /* Counts and logs a verdict. */
-static void record(struct fg_line *l, struct fg_part *p) {
+static void record_verdict(struct fg_line *l, struct fg_part *p) {
     p->result.total = (uint32_t)((fg_clock_ns() - p->trigger_ns) / (FG_MS / 10));
     count_verdict(l, p->result.verdict);
     log_result(l, &p->result);
@@ -100,9 +100,9 @@ static void lose_result(struct fg_line *l) {
     fg_count(&l->show.counters.overruns);
 }
 
-static void finish(struct fg_line *l, struct fg_part *p) {
-    record(l, p);
-    if (p->taken) /* else it has no time to speak of */
+static void finish_part(struct fg_line *l, struct fg_part *p) {
+    record_verdict(l, p);
+    if (p->taken) /* a refused part has no time from trigger to verdict */
         fg_publish_time(l, p->result.total);
     if (fg_results_put(&l->results, &p->result, fg_clock_ns()))
         lose_result(l);
@@ -111,7 +111,8 @@ static void finish(struct fg_line *l, struct fg_part *p) {
     p->state = p->judged < 0 ? FG_PART_NONE : FG_PART_FINISHED;
 }
 
-/* Verdicts are given in the order of triggers. Parts that found no place have had theirs. */
+/* Gives the verdicts that are next in the order of triggers. Parts that found no place have had their
+ * verdicts. */
 static void finish_in_order(struct fg_line *l) {
     while (fg_part_any(l)) {
         struct fg_part *p = find_part(l, l->finished + 1);
@@ -119,12 +120,12 @@ static void finish_in_order(struct fg_line *l) {
             return;
         l->finished++;
         if (p)
-            finish(l, p);
+            finish_part(l, p);
     }
 }
 
-/* Whether a camera's frame is still looked at, or will be. */
-static bool needs_frame(const struct fg_line *l, const struct fg_part *p, uint32_t camera) {
+/* Whether the judge looks at a camera's frame, or will. */
+static bool is_frame_needed(const struct fg_line *l, const struct fg_part *p, uint32_t camera) {
     for (uint32_t v = 0; v < l->s.config->views; v++)
         if (l->s.config->view[v].camera == camera &&
             (p->judged == (int32_t)v || (is_open(p) && !p->result.view[v].verdict)))
@@ -132,17 +133,17 @@ static bool needs_frame(const struct fg_line *l, const struct fg_part *p, uint32
     return false;
 }
 
-/* What follows when a part's views or frames have changed. Afterwards it may be gone. */
-static void settle(struct fg_line *l, struct fg_part *p) {
+/* Moves a part on whose views or frames have changed. Its place may be free afterwards. */
+static void settle_part(struct fg_line *l, struct fg_part *p) {
     bool judged = true;
     for (uint32_t v = 0; v < l->s.config->views; v++)
         judged = judged && p->result.view[v].verdict;
     if (p->state == FG_PART_EXPOSING && !p->awaited)
         p->state = FG_PART_FRAMED;
     if (is_open(p) && judged)
-        decide(l, p);
+        decide_part(l, p);
     for (uint32_t c = 0; c < l->s.config->cameras; c++)
-        if (p->held & 1u << c && !needs_frame(l, p, c)) {
+        if (p->held & 1u << c && !is_frame_needed(l, p, c)) {
             l->s.camera[c]->release(l->s.camera[c], &p->frame[c]);
             p->held &= ~(1u << c);
         }
@@ -151,7 +152,7 @@ static void settle(struct fg_line *l, struct fg_part *p) {
     finish_in_order(l);
 }
 
-/* Every view of this camera, or of any (-1), that is not judged is INOPERATIVE. */
+/* Makes every view of a camera (-1: of any) that is not judged INOPERATIVE. */
 static void fail_views(const struct fg_line *l, struct fg_part *p, int32_t camera, enum fg_reason reason) {
     for (uint32_t v = 0; v < l->s.config->views; v++) {
         struct fg_view_result *r = &p->result.view[v];
@@ -213,10 +214,10 @@ void fg_part_refuse(struct fg_line *l, int64_t trigger_ns) {
     fail_views(l, &part, -1, l->lost_at_ns ? FG_REASON_DEVICE_LOST : FG_REASON_NOT_READY);
     if (p->state == FG_PART_NONE) {
         *p = part;
-        settle(l, p);
-    } else { /* all places wait for the verdict of one part: no result is kept of this one */
-        decide(l, &part);
-        record(l, &part);
+        settle_part(l, p);
+    } else { /* all places wait for one part's verdict, so this result is not kept */
+        decide_part(l, &part);
+        record_verdict(l, &part);
         lose_result(l);
         finish_in_order(l);
     }
@@ -233,7 +234,7 @@ static struct fg_part *find_exposed(struct fg_line *l) {
 
 bool fg_part_frame(struct fg_line *l, uint32_t camera, const struct fg_camera_frame *frame) {
     struct fg_part *p = find_exposed(l);
-    /* A frame of before its trigger is another part's. */
+    /* A frame exposed before the trigger is another part's. */
     if (!p || !(p->awaited & 1u << camera) || frame->exposed_ns < p->trigger_ns)
         return false;
     const bool whole = frame->status == FG_FRAME_WHOLE;
@@ -249,7 +250,7 @@ bool fg_part_frame(struct fg_line *l, uint32_t camera, const struct fg_camera_fr
         fg_count(&l->show.counters.camera_errors);
         fail_views(l, p, (int32_t)camera, FG_REASON_BAD_FRAME);
     }
-    settle(l, p);
+    settle_part(l, p);
     return whole;
 }
 
@@ -259,7 +260,7 @@ void fg_part_no_frame(struct fg_line *l, uint32_t camera) {
         return;
     p->awaited &= ~(1u << camera);
     fail_views(l, p, (int32_t)camera, FG_REASON_NO_FRAME);
-    settle(l, p);
+    settle_part(l, p);
 }
 
 /* ---- Judging ---- */
@@ -281,18 +282,18 @@ void fg_part_judged(struct fg_line *l, uint32_t id, uint32_t view, const struct 
     struct fg_part *p = find_part(l, id);
     struct fg_view_result *r = &p->result.view[view];
     p->judged = -1;
-    if (is_open(p)) { /* else its deadline came first */
+    if (is_open(p)) { /* a part that is not open met its deadline first */
         const float threshold = r->threshold;
         *r = *result;
         r->threshold = threshold;
         p->result.inference += inference;
     }
-    settle(l, p);
+    settle_part(l, p);
 }
 
 /* ---- Ends without a judgement ---- */
 
-static void abandon(struct fg_line *l, struct fg_part *p, enum fg_reason reason) {
+static void abandon_part(struct fg_line *l, struct fg_part *p, enum fg_reason reason) {
     for (uint32_t c = 0; c < l->s.config->cameras; c++)
         if (p->awaited & 1u << c && reason == FG_REASON_DEADLINE) {
             fg_count(&l->show.counters.camera_errors);
@@ -301,13 +302,13 @@ static void abandon(struct fg_line *l, struct fg_part *p, enum fg_reason reason)
         }
     p->awaited = 0;
     fail_views(l, p, -1, reason);
-    settle(l, p);
+    settle_part(l, p);
 }
 
 void fg_part_abandon_all(struct fg_line *l, enum fg_reason reason) {
     for (uint32_t i = 0; i < FG_PARTS; i++)
         if (is_open(&l->part[i]))
-            abandon(l, &l->part[i], reason);
+            abandon_part(l, &l->part[i], reason);
 }
 
 int64_t fg_part_due(const struct fg_line *l) {
@@ -318,7 +319,7 @@ int64_t fg_part_due(const struct fg_line *l) {
     return due;
 }
 
-/* A frame that is there, but was not looked at in time, is not the camera's fault. */
+/* Takes the frames that are there: one that was not looked at in time is not the camera's fault. */
 static void look_for_frames(struct fg_line *l, const struct fg_part *p) {
     const uint32_t awaited = p->awaited;
     for (uint32_t c = 0; c < l->s.config->cameras; c++)
@@ -333,6 +334,6 @@ void fg_part_expire(struct fg_line *l, int64_t now_ns) {
             continue;
         look_for_frames(l, p);
         if (is_open(p))
-            abandon(l, p, FG_REASON_DEADLINE);
+            abandon_part(l, p, FG_REASON_DEADLINE);
     }
 }

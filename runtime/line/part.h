@@ -2,7 +2,10 @@
  * verdict, reject.
  *
  * Places are fixed, one for each id modulo FG_PARTS. A part keeps its place until its verdict was given and
- * the judge has none of its frames. The line's thread alone uses them. */
+ * the judge has none of its frames.
+ *
+ * Errors: none; a part that fails has the verdict INOPERATIVE and a reason. Owner: the line owns its parts; a
+ * frame that a part holds goes back to its camera. Thread: the line's alone. NULL: never. */
 #ifndef FG_RUNTIME_LINE_PART_H
 #define FG_RUNTIME_LINE_PART_H
 
@@ -11,8 +14,8 @@
 #include "runtime/line/rejects.h"
 #include "runtime/line/snapshot.h"
 
-#define FG_PARTS                                                                                             \
-    FG_REJECTS /* parts that wait for the verdict of an earlier one have a reject point to come */
+/* Parts that wait for the verdict of an earlier one have a reject point to come. */
+#define FG_PARTS FG_REJECTS
 
 enum fg_part_state {
     FG_PART_NONE = 0, /* the place is free */
@@ -27,11 +30,12 @@ struct fg_part {
     bool taken; /* false: it was refused, and waits only for its turn */
     uint32_t id;
     int64_t trigger_ns, trigger_unix_ms;
-    int64_t deadline_ns;    /* past it the part is INOPERATIVE at once */
-    int64_t framed_ns;      /* when its last frame was in memory; 0: one never was */
-    int32_t reject_place;   /* in struct fg_rejects; -1: none */
-    uint32_t awaited, held; /* cameras, by bit: the frame has not come; the frame is lent to this part */
-    int32_t judged;         /* the view that the judge is at; -1: none */
+    int64_t deadline_ns;  /* past it the part is INOPERATIVE at once */
+    int64_t framed_ns;    /* when its last frame was in memory; 0: one never was */
+    int32_t reject_place; /* in struct fg_rejects; -1: none */
+    uint32_t awaited;     /* cameras, by bit, whose frame has not come */
+    uint32_t held;        /* cameras, by bit, whose frame is lent to this part */
+    int32_t judged;       /* the view that the judge is at; -1: none */
     struct fg_camera_frame frame[FG_CONFIG_CAMERAS];
     struct fg_result result; /* a view that is not judged yet has verdict 0 */
 };
@@ -44,28 +48,31 @@ bool fg_part_room(const struct fg_line *l);
 /* Whether any part is between trigger and verdict. */
 bool fg_part_any(const struct fg_line *l);
 
-/* Makes a part of a trigger and starts its exposure. Only where fg_line_able says so. */
+/* Makes a part of a trigger and starts its exposure. Allowed only where fg_line_able is true. */
 void fg_part_take(struct fg_line *l, int64_t trigger_ns);
 /* Makes a part of a trigger that cannot be taken: INOPERATIVE, with the same reject point. */
 void fg_part_refuse(struct fg_line *l, int64_t trigger_ns);
 
-/* A camera's frame came. False: no part takes it, or it is damaged; it is to be released. */
+/* Gives a camera's frame to its part. False: no part takes it, or it is damaged, and the caller releases
+ * it. */
 bool fg_part_frame(struct fg_line *l, uint32_t camera, const struct fg_camera_frame *frame);
-/* The camera will give no frame for the part that is exposed. */
+/* Tells the part that is exposed that this camera gives it no frame. */
 void fg_part_no_frame(struct fg_line *l, uint32_t camera);
 
-/* The next view to judge, oldest part first; NULL: none has its frame and no verdict. */
+/* Finds the next view to judge, in the oldest part first. NULL: no part has a view with a frame and without a
+ * verdict. */
 struct fg_part *fg_part_next(struct fg_line *l, uint32_t *view);
-/* The judge is done with a view of this part, which may have been abandoned meanwhile. result: its verdict,
- * without threshold. inference: 0.1 ms. */
+/* Takes the verdict of a view from the judge. The part may have been abandoned meanwhile. result is without
+ * threshold; inference is in 0.1 ms. */
 void fg_part_judged(struct fg_line *l, uint32_t id, uint32_t view, const struct fg_view_result *result,
                     uint32_t inference);
 
 /* Gives every part without a verdict this reason. */
 void fg_part_abandon_all(struct fg_line *l, enum fg_reason reason);
 
-/* The next deadline, INT64_MAX: none; and what follows from those that have passed. */
+/* The next deadline of a part; INT64_MAX: there is none. */
 int64_t fg_part_due(const struct fg_line *l);
+/* Abandons the parts whose deadline has passed. */
 void fg_part_expire(struct fg_line *l, int64_t now_ns);
 
 #endif

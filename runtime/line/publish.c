@@ -30,7 +30,7 @@ void fg_publish_time(struct fg_line *l, uint32_t total) {
     l->time_count++;
     l->time_sum += total;
     l->show.total_mean = (uint32_t)(l->time_sum / l->time_count);
-    /* The smallest time that 99 % do not exceed. */
+    /* p99 is the smallest time that 99 % of the parts do not exceed. */
     const uint64_t wanted = (l->time_count * 99 + 99) / 100;
     uint64_t sum = 0;
     uint32_t p99 = 0;
@@ -56,7 +56,7 @@ void fg_publish_measure(struct fg_line *l) {
         l->show.resident_mib =
             (uint32_t)(strtoul(resident, NULL, 10) * (unsigned long)sysconf(_SC_PAGESIZE) >> 20);
     }
-    if (!l->show.updating) /* else the judge is filling a bank */
+    if (!l->show.updating) /* while it is updating, the judge fills a bank */
         l->show.arena_used_mib =
             (uint32_t)((fg_arena_high_water(l->s.arena) + fg_arena_high_water(l->s.device)) >> 20);
     l->show.uptime_s = (uint32_t)((fg_clock_ns() - l->started_ns) / FG_S);
@@ -68,7 +68,7 @@ void fg_publish(struct fg_line *l) {
     show->busy = fg_part_any(l);
     show->online =
         l->loaded && !l->halted && !l->lost_at_ns && !((show->coils & FG_COIL_OFFLINE) && !show->busy);
-    /* After a job change that failed the bundles of before are in use. */
+    /* After a job change that failed, the earlier bundles are still in use. */
     const bool fallback =
         l->loaded && !show->updating && !l->slot_waiting && show->active_slot != show->holding.slot;
     show->degraded = fallback || fg_cameras_gone(l);

@@ -31,14 +31,15 @@ bool fg_rejects_permit(struct fg_rejects *rejects, int32_t place, enum fg_verdic
     uint32_t none = FG_PERMISSION_NONE;
     if (atomic_compare_exchange_strong(&r->permission, &none, permission))
         return true;
-    /* The actuation leaves a part that it took for the line to free, so that the place is not given away
+    /* The actuation lets the line free a part that it took, so that the place is not given away in
      * between. */
     atomic_store_explicit(&r->permission, FG_PERMISSION_FREE, memory_order_release);
     return false;
 }
 
-/* One part at its point. */
-static void act(struct fg_reject *r, enum fg_inoperative_rule rule, int64_t now_ns, struct fg_actuation *a) {
+/* Decides one part at its point. */
+static void decide_part(struct fg_reject *r, enum fg_inoperative_rule rule, int64_t now_ns,
+                        struct fg_actuation *a) {
     const int64_t pulse_ns = r->pulse_ns, late_ns = now_ns - r->point_ns;
     uint32_t none = FG_PERMISSION_NONE;
     uint32_t permission = FG_PERMISSION_NONE;
@@ -70,7 +71,7 @@ void fg_rejects_decide(struct fg_rejects *rejects, enum fg_inoperative_rule rule
             continue;
         const int64_t point_ns = r->point_ns;
         if (now_ns >= point_ns) {
-            act(r, rule, now_ns, actuation);
+            decide_part(r, rule, now_ns, actuation);
             actuation->decided = true;
         } else if (point_ns < actuation->next_ns) {
             actuation->next_ns = point_ns;

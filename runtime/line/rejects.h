@@ -3,7 +3,10 @@
  *
  * The queue is shared by two threads without a lock: the line adds parts and gives verdicts, the actuation
  * takes them at their points. A verdict and its reject point meet in one atomic exchange, so exactly one
- * comes first. */
+ * comes first.
+ *
+ * Errors: none. Owner: the caller, of a zeroed struct. Thread: one line and one actuation, each for the
+ * functions of its side. NULL: never. */
 #ifndef FG_RUNTIME_LINE_REJECTS_H
 #define FG_RUNTIME_LINE_REJECTS_H
 
@@ -12,7 +15,8 @@
 #include "runtime/line/snapshot.h"
 
 #define FG_REJECTS 64
-#define FG_REJECT_TARDY ((int64_t)10000000) /* ns: the default pulse; a shorter one forgives as much */
+#define FG_REJECT_TARDY                                                                                      \
+    ((int64_t)10000000) /* ns: the default pulse; a shorter pulse may come as late as this one */
 
 /* What is known of a part at its reject point. */
 enum fg_permission {
@@ -34,16 +38,17 @@ struct fg_rejects {
     struct fg_reject part[FG_REJECTS];
 };
 
-/* The line's side. A part's place, or -1: no place is free, or its point has passed (a missed reject). */
+/* The line's side. Adds a part and gives its place. -1: no place is free, or its point has passed (a missed
+ * reject). */
 int32_t fg_rejects_add(struct fg_rejects *rejects, int64_t point_ns, int64_t pulse_ns, int64_t now_ns);
 
-/* Whether another part has a place. */
+/* Whether there is a place for one more part. */
 bool fg_rejects_room(const struct fg_rejects *rejects);
 
 /* Gives the verdict. False: the reject point was there first (a late verdict); it changes nothing. */
 bool fg_rejects_permit(struct fg_rejects *rejects, int32_t place, enum fg_verdict verdict);
 
-/* The actuation's side. */
+/* The actuation's side: what fg_rejects_decide found, and what it keeps between calls. */
 struct fg_actuation {
     bool reject;     /* level of the output from now on */
     bool stop;       /* a part without a verdict came by and the line must stop */
@@ -53,7 +58,7 @@ struct fg_actuation {
     int64_t next_ns; /* when to look again; INT64_MAX: when a part is added */
 };
 
-/* on_inoperative, for INOPERATIVE parts and those without a verdict yet. */
+/* What on_inoperative says of INOPERATIVE parts and of those without a verdict yet. */
 enum fg_inoperative_rule { FG_RULE_REJECT, FG_RULE_PASS, FG_RULE_STOP };
 
 /* Decides every part whose point has come. A pulse has its whole width even when the call comes late;

@@ -6,10 +6,10 @@
 
 #include "runtime/base/event.h"
 
-#define PATIENCE_MS 1000 /* of a server, for the line to look at its request */
+#define PATIENCE_MS 1000 /* how long a server waits for the line to look at its request */
 
-/* A FREE place is any server's to claim, a FILLED one belongs to a server. An ASKED one is claimed by the
- * line, or by its server to take it back; a TAKEN one is the line's until it signals the answer, then its
+/* Any server may claim a FREE place; a FILLED one belongs to that server. The line claims an ASKED one, or
+ * its server does, to take it back. A TAKEN one is the line's until it signals the answer; then it is its
  * server's again. */
 enum { FREE, FILLED, ASKED, TAKEN };
 
@@ -26,13 +26,13 @@ void fg_requests_close(struct fg_requests *requests) {
         close(requests->place[i].answered);
 }
 
-static bool claim(struct fg_request *request, uint32_t from, uint32_t to) {
+static bool claim_request(struct fg_request *request, uint32_t from, uint32_t to) {
     return atomic_compare_exchange_strong(&request->state, &from, to);
 }
 
 enum fg_modbus_exception fg_requests_ask(struct fg_requests *requests, const struct fg_commands *commands) {
     struct fg_request *request = requests->place;
-    while (request < requests->place + FG_REQUESTS && !claim(request, FREE, FILLED))
+    while (request < requests->place + FG_REQUESTS && !claim_request(request, FREE, FILLED))
         request++;
     if (request == requests->place + FG_REQUESTS)
         return FG_MODBUS_BUSY;
@@ -41,8 +41,9 @@ enum fg_modbus_exception fg_requests_ask(struct fg_requests *requests, const str
     atomic_store(&request->state, ASKED);
     fg_event_signal(requests->asked);
     struct pollfd answered = {.fd = request->answered, .events = POLLIN};
-    /* Taken back before the line has seen it, it is refused; else the answer is on its way. */
-    if (poll(&answered, 1, PATIENCE_MS) <= 0 && claim(request, ASKED, FREE))
+    /* A request that is taken back before the line has seen it is refused. Otherwise the answer is on its
+     * way. */
+    if (poll(&answered, 1, PATIENCE_MS) <= 0 && claim_request(request, ASKED, FREE))
         return FG_MODBUS_BUSY;
     while (!fg_event_take(request->answered))
         poll(&answered, 1, -1);
@@ -61,7 +62,7 @@ struct fg_request *fg_requests_take(struct fg_requests *requests) {
                 oldest = request;
         }
         /* Its server may take it back meanwhile. */
-        if (!oldest || claim(oldest, ASKED, TAKEN))
+        if (!oldest || claim_request(oldest, ASKED, TAKEN))
             return oldest;
     }
 }

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static void fill(struct fg_results *r, const struct fg_result *result, int64_t now_ns) {
+static void fill_block(struct fg_results *r, const struct fg_result *result, int64_t now_ns) {
     r->block = *result;
     r->valid = true;
     r->expired = false;
@@ -20,7 +20,7 @@ static struct fg_result take_first(struct fg_results *r) {
 
 bool fg_results_put(struct fg_results *results, const struct fg_result *result, int64_t now_ns) {
     if (!results->buffer || !results->valid) {
-        fill(results, result, now_ns);
+        fill_block(results, result, now_ns);
         return false;
     }
     const bool full = results->queued == FG_RESULTS_QUEUE;
@@ -33,7 +33,7 @@ bool fg_results_put(struct fg_results *results, const struct fg_result *result, 
 void fg_results_acknowledge(struct fg_results *results, int64_t now_ns) {
     if (results->queued) {
         const struct fg_result first = take_first(results);
-        fill(results, &first, now_ns);
+        fill_block(results, &first, now_ns);
     } else {
         results->valid = results->expired = false;
     }

@@ -18,7 +18,7 @@ enum fg_status fg_setup_read(const char *path, struct fg_config *config, struct 
     struct fg_config_drivers drivers = {.camera = cameras, .board = boards};
     for (const struct fg_camera_driver *driver; (driver = fg_camera_drivers[drivers.cameras]);
          drivers.cameras++)
-        if (drivers.cameras < FG_CONFIG_DRIVERS) /* more are refused */
+        if (drivers.cameras < FG_CONFIG_DRIVERS) /* fg_config_read refuses more */
             cameras[drivers.cameras] =
                 (struct fg_config_driver){driver->name, driver->keys, driver->settings};
     for (const struct fg_board_driver *driver; (driver = fg_board_drivers[drivers.boards]); drivers.boards++)
@@ -27,7 +27,7 @@ enum fg_status fg_setup_read(const char *path, struct fg_config *config, struct 
     return fg_config_read(path, &drivers, config, report);
 }
 
-/* The directory camera's decoder is ours. */
+/* Decodes for the directory camera, since board/ knows no file format. */
 static enum fg_status decode_picture(const char *path, struct fg_decoded *picture,
                                      struct fg_message *message) {
     struct fg_image image;
@@ -144,7 +144,7 @@ static enum fg_status check_contract(const struct fg_bundle_header *header, cons
     return FG_OK;
 }
 
-/* What one bundle takes that judges a view of a camera. The message names the file. */
+/* Finds what one bundle takes that judges a view of a camera. The message names the file. */
 static enum fg_status plan_bundle(const char *path, struct fg_backend *backend,
                                   const struct fg_config_view *view, const struct fg_camera_facts *camera,
                                   struct fg_engine_need *need, struct fg_message *message) {
@@ -163,7 +163,7 @@ static enum fg_status plan_bundle(const char *path, struct fg_backend *backend,
     return status;
 }
 
-/* How messages begin that are about a view's bundle. */
+/* Writes how messages about a view's bundle begin. */
 static void name_slot(const struct fg_config *config, uint32_t view, uint32_t slot, char *text, size_t size) {
     const char *name = config->view[view].name;
     snprintf(text, size, "%s%s%sslot %u", *name ? "view " : "", name, *name ? ", " : "", slot);
@@ -196,15 +196,15 @@ enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *
     return report->lines == before ? FG_OK : FG_INPUT;
 }
 
-/* Who takes the lines of the plan. */
+/* Takes the lines of the plan. */
 struct teller {
     fg_setup_line_function *tell;
     void *argument;
 };
 
-static void tell(const struct teller *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void tell_line(const struct teller *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-static void tell(const struct teller *to, const char *format, ...) {
+static void tell_line(const struct teller *to, const char *format, ...) {
     char text[512];
     va_list args;
     va_start(args, format);
@@ -214,14 +214,14 @@ static void tell(const struct teller *to, const char *format, ...) {
 }
 
 static void tell_bytes(const struct teller *to, const char *what, size_t bytes) {
-    tell(to, "  %-34s %14zu bytes  %8.1f MiB", what, bytes, (double)bytes / 1048576);
+    tell_line(to, "  %-34s %14zu bytes  %8.1f MiB", what, bytes, (double)bytes / 1048576);
 }
 
 void fg_setup_describe(const struct fg_config *config, const struct fg_memory_plan *plan,
                        fg_setup_line_function *line, void *argument) {
     const struct teller to = {line, argument};
     const size_t arena = plan->fixed + plan->banks * plan->bank, device = plan->banks * plan->device;
-    tell(&to, "memory plan");
+    tell_line(&to, "memory plan");
     tell_bytes(&to, "frames of cameras", plan->fixed - plan->line);
     tell_bytes(&to, "queues, results, statistics", plan->line);
     for (uint32_t v = 0; v < config->views; v++)
@@ -229,7 +229,7 @@ void fg_setup_describe(const struct fg_config *config, const struct fg_memory_pl
             const struct fg_engine_need *n = &plan->need[v][i];
             char where[64];
             name_slot(config, v, i, where, sizeof where);
-            tell(&to, "  %s, %s", where, config->view[v].bundle[i]);
+            tell_line(&to, "  %s, %s", where, config->view[v].bundle[i]);
             tell_bytes(&to, "  weights", n->weights);
             tell_bytes(&to, "  prepared weights", n->prepared);
             tell_bytes(&to, "  activations", n->activations);
@@ -239,7 +239,7 @@ void fg_setup_describe(const struct fg_config *config, const struct fg_memory_pl
     tell_bytes(&to, "one bank", plan->bank);
     if (device)
         tell_bytes(&to, "  and on the device", plan->device);
-    tell(&to, "  %-34s %14u", "banks", plan->banks);
+    tell_line(&to, "  %-34s %14u", "banks", plan->banks);
     tell_bytes(&to, "arena", arena);
     if (device)
         tell_bytes(&to, "arena on the device", device);

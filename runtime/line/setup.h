@@ -1,7 +1,11 @@
 /* What a configuration takes, and the drivers that it names, for flawgated and flawgate check.
  *
  * The plan is known before anything is loaded: the arena to the byte, and a named allowance for what
- * libraries take (OpenBLAS's buffers, the C library, libmodbus, stacks). */
+ * libraries take (OpenBLAS's buffers, the C library, libmodbus, stacks).
+ *
+ * Errors: FG_INPUT for a configuration that cannot be used, FG_ENVIRONMENT for a board, a camera or memory
+ * that is not there. Owner: who opens a camera or a board closes it; all arguments are borrowed. Thread: one
+ * at a time. NULL: never, but for a message and where a function says so. */
 #ifndef FG_RUNTIME_LINE_SETUP_H
 #define FG_RUNTIME_LINE_SETUP_H
 
@@ -12,27 +16,29 @@
 
 #define FG_ALLOWANCE ((size_t)48 << 20) /* bytes, for libraries and stacks */
 
+/* Bytes that a configuration takes, by what takes them. */
 struct fg_memory_plan {
-    size_t camera[FG_CONFIG_CAMERAS]; /* frames */
-    size_t line;                      /* queues, results, statistics */
-    size_t fixed;                     /* all of these */
-    size_t bank;                      /* of the bundle that takes most */
-    size_t device;                    /* a bank of the device's own memory; 0 where it has none */
+    size_t camera[FG_CONFIG_CAMERAS]; /* for its frames */
+    size_t line;                      /* for queues, results and statistics */
+    size_t fixed;                     /* cameras and line together */
+    size_t bank;                      /* for the bundle that takes most */
+    size_t device;                    /* a bank in the device's own memory; 0 where it has none */
     uint32_t banks;
-    struct fg_engine_need need[FG_CONFIG_VIEWS][FG_CONFIG_BUNDLES]; /* of each slot's bundle */
+    struct fg_engine_need need[FG_CONFIG_VIEWS]
+                              [FG_CONFIG_BUNDLES]; /* what the bundle of each view and slot needs */
 };
 
-/* Reads a configuration with the drivers of this program: fg_config_read. */
+/* Reads a configuration with the drivers of this program, as fg_config_read does. */
 FG_MUST_USE enum fg_status fg_setup_read(const char *path, struct fg_config *config,
                                          struct fg_report *report);
 
-/* Opens the head of every bundle. A line in the report for each that cannot be used, or whose contract its
+/* Opens the head of every bundle. The report gets a line for each that cannot be used, or whose contract its
  * camera cannot keep; FG_INPUT when there is one. */
 FG_MUST_USE enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
                                          struct fg_memory_plan *plan, struct fg_report *report);
 
-/* Asks the drivers of board and cameras. A line in the report for everything that is wrong; FG_INPUT when
- * there is one. viewer: NULL, or for each camera who sees what it will show, which takes its time. */
+/* Asks the drivers of board and cameras. The report gets a line for everything that is wrong; FG_INPUT when
+ * there is one. viewer has, for each camera, who sees what it will show, which takes time; NULL: nobody. */
 FG_MUST_USE enum fg_status fg_setup_check(const struct fg_config *config,
                                           struct fg_camera_viewer *const *viewer, struct fg_report *report);
 
@@ -42,12 +48,13 @@ void fg_setup_aim(const struct fg_config_view *view, struct fg_frame *frame);
 void fg_setup_frames(const struct fg_config *config, int32_t width[FG_CONFIG_VIEWS],
                      int32_t height[FG_CONFIG_VIEWS]);
 
-/* Opens a configured camera. memory: what the plan has for it, borrowed until it is closed. */
+/* Opens a configured camera. memory has the bytes that the plan says, and is borrowed until the camera is
+ * closed. */
 FG_MUST_USE enum fg_status fg_setup_camera(const struct fg_config *config, uint32_t i, void *memory,
                                            struct fg_camera **camera, struct fg_message *message);
 
-/* Opens the configured board. index: for each io of the configuration its index on the board; -1: it is not
- * configured. */
+/* Opens the configured board. index gets, for each io of the configuration, its index on the board; -1: it is
+ * not configured. */
 FG_MUST_USE enum fg_status fg_setup_board(const struct fg_config *config, int32_t index[FG_CONFIG_IOS],
                                           struct fg_board **board, struct fg_message *message);
 

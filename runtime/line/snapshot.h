@@ -2,7 +2,10 @@
  *
  * The line publishes one snapshot after everything that it does; each server (Modbus, monitor) reads a whole
  * one and answers from it. Nothing is locked: there is one writer, and a reader that meets it tries again.
- * Meanings and register numbers: runtime/modbus/registers.h. */
+ * Meanings and register numbers: runtime/modbus/registers.h.
+ *
+ * Errors: none. Owner: the caller, of cell and snapshot. Thread: one publishes and any number read. NULL:
+ * never. */
 #ifndef FG_RUNTIME_LINE_SNAPSHOT_H
 #define FG_RUNTIME_LINE_SNAPSHOT_H
 
@@ -28,7 +31,7 @@ struct fg_result {
     enum fg_verdict verdict;
     enum fg_reason reason;
     float score, threshold; /* score is not shown when INOPERATIVE */
-    uint16_t slot;          /* of the bundle that judged it */
+    uint16_t slot;          /* slot of the bundle that judged it */
     uint16_t x, y, w, h;    /* box of the worst defect, pixels of the frame; 0 unless DEFECT */
     uint32_t area;          /* pixels of the frame */
     int64_t trigger_unix_ms;
@@ -40,7 +43,9 @@ struct fg_result {
 /* Counters stay at UINT32_MAX when full. */
 struct fg_counters {
     uint32_t triggers, pass, defect, inoperative;
-    uint32_t missed_triggers, late, camera_errors, overruns; /* late: late verdicts and missed rejects */
+    uint32_t missed_triggers;
+    uint32_t late; /* late verdicts and missed rejects */
+    uint32_t camera_errors, overruns;
 };
 
 static inline void fg_count(uint32_t *counter) {
@@ -53,7 +58,7 @@ enum fg_command_code { FG_CODE_NONE = 0, FG_CODE_SELF_TEST = 1 };
 /* The holding registers as last written, or as the configuration has them. */
 struct fg_holding {
     uint16_t slot;
-    uint32_t threshold[FG_VIEWS]; /* of each view, x 10000; 0: the bundle's own */
+    uint32_t threshold[FG_VIEWS]; /* threshold of each view x 10000; 0: the bundle's own */
     uint16_t command;
     uint16_t watchdog;
     uint32_t reject; /* distance in encoder counts, or delay in 0.1 ms */
@@ -73,8 +78,8 @@ struct fg_snapshot {
     bool busy, fault, exposure_complete, result_toggle, missed_trigger, result_overrun, updating, degraded;
     bool reject_active, heartbeat;
     uint16_t error; /* 0, or 16 and up while fault is latched */
-    /* Levels, of enum fg_coil. The line sets them when it takes FG_COMMAND_COILS; edges are told apart by
-     * what the snapshot shows. */
+    /* Levels by bit, enum fg_coil. The line sets them when it takes FG_COMMAND_COILS; the map compares a
+     * write with them to find edges. */
     uint8_t coils;
     struct fg_holding holding;
     bool unlocked; /* the code of register 7 was given */
@@ -83,7 +88,7 @@ struct fg_snapshot {
     bool result_valid;        /* holds a verdict not yet acknowledged */
     bool result_expired;      /* it waited longer than ack_timeout_ms: its verdict's bits read 0 */
     uint16_t result_sequence; /* counts what was put into the block */
-    uint16_t results_queued;  /* behind the block */
+    uint16_t results_queued;  /* results that wait behind the block */
     struct fg_result result;
 
     uint32_t uptime_s;
@@ -109,14 +114,14 @@ enum fg_command_kind {
     FG_COMMAND_RESULT_ACK,
     FG_COMMAND_CLEAR_FAULT,
     FG_COMMAND_RESET_COUNTERS,
-    FG_COMMAND_RUN,  /* value: the command of holding register 2 to carry out */
-    FG_COMMAND_SLOT, /* value: job change; also given for the slot in use (job.require) */
-    FG_COMMAND_CODE, /* this and the next: value for the holding register of that name */
-    FG_COMMAND_WATCHDOG,
-    FG_COMMAND_REJECT,
-    FG_COMMAND_PULSE,
+    FG_COMMAND_RUN,       /* value: the command of holding register 2 to carry out */
+    FG_COMMAND_SLOT,      /* value: job change; also given for the slot in use (job.require) */
+    FG_COMMAND_CODE,      /* value: holding register 2, command */
+    FG_COMMAND_WATCHDOG,  /* value: the watchdog's holding register */
+    FG_COMMAND_REJECT,    /* value: the holding registers of the reject distance or delay */
+    FG_COMMAND_PULSE,     /* value: the pulse's holding register */
     FG_COMMAND_UNLOCK,    /* value: 1 unlocked, 0 locked again */
-    FG_COMMAND_THRESHOLD, /* this and the FG_VIEWS - 1 behind it: value is a view's threshold x 10000 */
+    FG_COMMAND_THRESHOLD, /* first of FG_VIEWS kinds, one for each view; value: its threshold x 10000 */
 };
 
 struct fg_command {
@@ -138,10 +143,10 @@ struct fg_snapshot_cell {
     _Atomic uint64_t word[FG_SNAPSHOT_WORDS];
 };
 
-/* One writer at a time. Never waits. */
+/* Publishes a snapshot. One thread writes at a time; the call never waits. */
 void fg_snapshot_publish(struct fg_snapshot_cell *cell, const struct fg_snapshot *snapshot);
 
-/* The last snapshot published whole. */
+/* Reads the last snapshot that was published whole. */
 void fg_snapshot_read(struct fg_snapshot_cell *cell, struct fg_snapshot *snapshot);
 
 #endif

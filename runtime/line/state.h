@@ -1,4 +1,6 @@
-/* Inside the line: its one struct. Others use line.h. */
+/* Inside the line: its one struct. Others use line.h.
+ *
+ * Errors: none. Owner: the line. Thread: the line's alone. NULL: never. */
 #ifndef FG_RUNTIME_LINE_STATE_H
 #define FG_RUNTIME_LINE_STATE_H
 
@@ -14,7 +16,7 @@ struct fg_line_source {
     const int *descriptor;
     const bool *gone; /* while true it is not waited for; NULL: it cannot be gone */
     void (*take)(struct fg_line *l, uint32_t camera, bool dead); /* dead: it reported an error or a hang-up */
-    uint32_t camera;                                             /* where it is one */
+    uint32_t camera; /* index of the camera, where the source is one */
 };
 
 #define FG_LINE_SOURCES (5 + FG_CONFIG_CAMERAS)
@@ -31,21 +33,22 @@ struct fg_line {
     struct fg_requests requests;
 
     struct fg_part part[FG_PARTS]; /* by id modulo FG_PARTS */
-    uint32_t parts, finished;      /* ids: of the newest part, and of the last one whose verdict was given */
+    uint32_t parts;                /* id of the newest part */
+    uint32_t finished;             /* id of the last part whose verdict was given */
     struct fg_line_camera camera[FG_CONFIG_CAMERAS];
     bool deaf; /* the board's edges are gone, for good */
     int64_t last_edge_ns;
     uint32_t bounces;
 
     bool loaded;               /* every view has an engine */
-    bool judging;              /* the judge has a job, */
-    enum fg_job_kind job;      /* of this kind, */
-    int64_t judge_deadline_ns; /* which is late after this time */
+    bool judging;              /* the judge has a job */
+    enum fg_job_kind job;      /* kind of the judge's job */
+    int64_t judge_deadline_ns; /* time after which the judge's job is late */
     bool slot_waiting;         /* a job change waits for the parts to end */
-    bool slot_written;         /* by the PLC */
+    bool slot_written;         /* the PLC has written a slot */
 
-    uint32_t faults;     /* latched ones, by bit: code - 16 */
-    bool halted;         /* a fault stopped the line; until it is cleared */
+    uint32_t faults;     /* latched faults, by bit: code - 16 */
+    bool halted;         /* a fault stopped the line, and is not cleared */
     bool last_pass;      /* level of the pass output */
     int64_t lost_at_ns;  /* when the device was lost; 0: it is there */
     int64_t stop_at_ns;  /* when the end was asked for; 0: it was not */
@@ -57,9 +60,9 @@ struct fg_line {
     uint64_t time_sum, time_count;
 };
 
-/* trigger_enable and not offline: triggers of any source are heard. */
+/* Whether triggers are heard: trigger_enable is 1 and offline is 0. */
 bool fg_line_listening(const struct fg_line *l);
-/* A trigger given now would be taken. */
+/* Whether a trigger given now would be taken. */
 bool fg_line_able(const struct fg_line *l);
 
 #endif

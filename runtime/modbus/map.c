@@ -81,7 +81,7 @@ enum fg_modbus_exception fg_modbus_decode(const uint8_t *pdu, uint32_t size,
 
 /* ---- What the rows show ---- */
 
-/* A value x scale, rounded; 4294967295 only for what is no number. */
+/* Multiplies a value by scale and rounds it; only what is no number gives 4294967295. */
 static uint32_t scale_u32(float value, double scale) {
     if (!isfinite(value))
         return UINT32_MAX;
@@ -97,7 +97,7 @@ static uint32_t show_reason(enum fg_verdict verdict, enum fg_reason reason) {
     return verdict == FG_INOPERATIVE ? (uint32_t)reason : FG_REASON_NONE;
 }
 
-/* What only a defect has. */
+/* Shows a value that only a defect has. */
 static uint32_t show_box(enum fg_verdict verdict, uint32_t value) {
     return verdict == FG_DEFECT ? value : 0;
 }
@@ -327,7 +327,7 @@ static enum fg_modbus_exception write_registers(const struct fg_modbus_request *
 
 /* ---- One request ---- */
 
-/* The function's table; NULL: no function of this map. */
+/* Finds the table that a function reads or writes; NULL: the map has no such function. */
 static const struct fg_register_table *find_table(uint8_t function) {
     switch (function) {
     case FG_MODBUS_READ_COILS:
@@ -355,10 +355,10 @@ static bool has_rows(const struct fg_register_table *table, const struct fg_modb
     return true;
 }
 
-/* A read of addresses inside the function's table. */
+/* Answers a read whose addresses are inside the function's table. */
 static void answer_read(const struct fg_modbus_request *request, const struct fg_snapshot *snapshot,
                         bool low_first, uint16_t *values) {
-    uint16_t table[FG_MODBUS_INPUT_REGISTERS] = {0}; /* what has no row reads 0 */
+    uint16_t table[FG_MODBUS_INPUT_REGISTERS] = {0}; /* an address without a row reads 0 */
     switch (request->function) {
     case FG_MODBUS_READ_COILS:
         put_bits(table, snapshot->coils, FG_MODBUS_COILS);

@@ -1,6 +1,8 @@
-/* The Modbus map as a pure function: a request and the line's snapshot in; an exception or values, and what
- * the line is to do, out. Tables and rules: registers.h. The same for TCP and RTU; no socket, no clock, no
- * state. Any thread may call it; no pointer may be NULL, and none is kept. Errors are Modbus exceptions. */
+/* The Modbus map as a pure function: a request and the line's snapshot go in; an exception or values, and
+ * what the line is to do, come out. Tables and rules stand in registers.h. TCP and RTU use one map; it has no
+ * socket, no clock and no state.
+ *
+ * Errors: Modbus exceptions. Owner: the caller, of every argument; none is kept. Thread: any. NULL: never. */
 #ifndef FG_RUNTIME_MODBUS_MAP_H
 #define FG_RUNTIME_MODBUS_MAP_H
 
@@ -36,7 +38,7 @@ struct fg_modbus_rules {
     uint16_t slots;                   /* bundles in the list: slots 0 to slots - 1 exist */
     uint32_t views;                   /* configured ones: 1 to FG_VIEWS */
     struct fg_modbus_range threshold; /* of any view, x 10000; 0 is always allowed */
-    struct fg_modbus_range reject;    /* as struct fg_holding */
+    struct fg_modbus_range reject;    /* in the unit of struct fg_holding */
     struct fg_modbus_range pulse;     /* 0.1 ms */
     uint16_t unlock_code; /* locks holding registers 1, 4 to 6 and 16 to 31; 0: nothing is locked */
 };
@@ -45,25 +47,25 @@ struct fg_modbus_rules {
 struct fg_modbus_request {
     uint8_t function;
     uint16_t address, count;
-    /* Of a write: as many as the map has coils or holding registers, at most. */
+    /* Values of a write, at most as many as the map has coils or holding registers. */
     uint16_t values[FG_MODBUS_HOLDING_REGISTERS];
 };
 
 struct fg_modbus_answer {
     enum fg_modbus_exception exception;
-    /* Of a read that is no exception: count bits or registers. */
+    /* Bits or registers of a read that is no exception; their number is the request's count. */
     uint16_t values[FG_MODBUS_MAX_READ_REGISTERS];
-    /* For the line to carry out before the answer goes out; after an exception too. */
+    /* What the line carries out before the answer goes out, also after an exception. */
     struct fg_commands commands;
 };
 
-/* Decodes function and data of a request, size bytes, 1 to FG_MODBUS_MAX_PDU. An exception when the function,
- * a length, a count or the value of a single coil breaks the protocol. */
+/* Decodes function and data of a request; size is 1 to FG_MODBUS_MAX_PDU bytes. Gives an exception when the
+ * function, a length, a count or the value of a single coil breaks the protocol. */
 enum fg_modbus_exception fg_modbus_decode(const uint8_t *pdu, uint32_t size,
                                           struct fg_modbus_request *request);
 
-/* Answers a decoded request. may_write: the sender is one of the writers; a write of another is refused with
- * FG_MODBUS_BUSY. */
+/* Answers a decoded request. may_write is true for a client that may write; the write of another is refused
+ * with FG_MODBUS_BUSY. */
 void fg_modbus_answer(const struct fg_modbus_request *request, const struct fg_snapshot *snapshot,
                       const struct fg_modbus_rules *rules, bool may_write, struct fg_modbus_answer *answer);
 

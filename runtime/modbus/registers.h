@@ -3,7 +3,7 @@
  * these lists, monitor and the demo take addresses and names from them, and "flawgate registers" prints them
  * (config/modbus.md and config/modbus.csv). A new register is one row here, and a field of the snapshot.
  *
- * All is constant and any thread may use it; nothing here fails or is the caller's to free. */
+ * Errors: none. Owner: nobody; all is constant. Thread: any. NULL: never. */
 #ifndef FG_RUNTIME_MODBUS_REGISTERS_H
 #define FG_RUNTIME_MODBUS_REGISTERS_H
 

@@ -23,7 +23,7 @@
 #define PDU_AT 7u
 #define MAX_FRAME (PDU_AT + FG_MODBUS_MAX_PDU)
 
-#define ACCEPT_PAUSE FG_S /* after the system refused a connection for want of something */
+#define ACCEPT_PAUSE FG_S /* pause after the system had no memory or descriptor for a connection */
 
 struct client {
     int socket;       /* -1: free */
@@ -44,7 +44,7 @@ struct fg_modbus_server {
     struct fg_modbus_rules rules;
     struct fg_modbus_line line;
     modbus_t *modbus;          /* writes the answers, to whichever client's socket it is given */
-    modbus_mapping_t *mapping; /* what it answers from */
+    modbus_mapping_t *mapping; /* values that libmodbus answers from */
     struct client client[FG_MODBUS_CLIENTS];
 };
 
@@ -65,7 +65,7 @@ static bool parse_address(const char *text, struct in6_addr *address) {
     return inet_pton(AF_INET6, text, address) == 1;
 }
 
-/* The socket address to bind to; its size, or 0 when the text is none. */
+/* Makes the socket address to bind to, and gives its size; 0 when the text is no address. */
 static socklen_t parse_bind_address(const char *text, uint16_t port, struct sockaddr_storage *address) {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
@@ -190,7 +190,7 @@ void fg_modbus_server_close(struct fg_modbus_server *server) {
 
 /* ---- One request ---- */
 
-/* The mapping's own values for what is read; a write is echoed by libmodbus from the request. */
+/* Fills the mapping with the values that are read; libmodbus echoes a write from the request. */
 static void fill_mapping(modbus_mapping_t *mapping, const struct fg_modbus_request *request,
                          const uint16_t *values) {
     uint16_t at = request->address;
@@ -242,7 +242,7 @@ static bool answer_frame(struct fg_modbus_server *server, const struct client *c
 
 /* ---- Clients ---- */
 
-/* Size of the frame at the front; 0 while it is not whole; -1 when it is no Modbus. */
+/* Gives the size of the frame at the front; 0 while it is not whole; -1 when it is no Modbus. */
 static int32_t measure_frame(const struct client *client) {
     const uint8_t *bytes = client->bytes;
     if (client->used < HEADER_SIZE)
@@ -253,8 +253,8 @@ static int32_t measure_frame(const struct client *client) {
     return client->used >= HEADER_SIZE + length ? (int32_t)(HEADER_SIZE + length) : 0;
 }
 
-/* One step for a client whose socket is ready: a waiting request is answered, else more is read. A request
- * is answered only when its answer has room in the socket, so that none is cut. */
+/* Takes one step for a client whose socket is ready: it answers a waiting request, or else reads more. A
+ * request is answered only when its answer has room in the socket, so that none is cut. */
 static void serve_client(struct fg_modbus_server *server, struct client *client, int64_t now) {
     int32_t frame = measure_frame(client);
     if (frame > 0) {
@@ -279,7 +279,7 @@ static void serve_client(struct fg_modbus_server *server, struct client *client,
         drop_client(client);
 }
 
-/* A free place, else the one that has been silent the longest. */
+/* Finds a free place, or else the client that has been silent the longest. */
 static struct client *find_place(struct fg_modbus_server *server) {
     struct client *longest = &server->client[0];
     for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++) {
@@ -313,7 +313,7 @@ static void take_client(struct fg_modbus_server *server, int64_t now) {
 
 /* ---- The loop ---- */
 
-/* Milliseconds until something is due without an event. */
+/* Gives the milliseconds until something is due without an event. */
 static int get_wait_ms(const struct fg_modbus_server *server, int64_t now) {
     int64_t due = now + 60 * FG_S;
     for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++) {

@@ -1,12 +1,13 @@
-/* The Modbus TCP server: one thread, 16 clients, framing without blocking, answers through libmodbus.
+/* The Modbus TCP server: one thread, FG_MODBUS_CLIENTS clients, framing without blocking, answers through
+ * libmodbus.
  *
- * A client that is silent for the idle timeout, sends what is no Modbus, or is the longest silent when a
- * 17th comes, is closed. One that does not read its answers is read no further. None delays another. After
- * fg_modbus_server_open no call takes memory.
+ * A client is closed when it is silent for the idle timeout, when it sends what is no Modbus, or when it has
+ * been silent the longest and one more connects. A client that does not read its answers is read no further.
+ * None delays another. After fg_modbus_server_open no call takes memory.
  *
- * The caller owns the server, from open to close, and runs it on one thread of its own; only
- * fg_modbus_server_stop may be called from another meanwhile. No pointer may be NULL but the server of
- * fg_modbus_server_close. */
+ * Errors: FG_INPUT and FG_ENVIRONMENT from opening; later a client's failure closes that client. Owner: who
+ * opens a server closes it. Thread: one, which runs it; only fg_modbus_server_stop may be called from another
+ * meanwhile. NULL: fg_modbus_server_close takes it; no other argument may be, but for a message. */
 #ifndef FG_RUNTIME_MODBUS_SERVER_H
 #define FG_RUNTIME_MODBUS_SERVER_H
 
@@ -29,9 +30,9 @@ struct fg_modbus_settings {
 /* How the server reaches the line. */
 struct fg_modbus_line {
     struct fg_snapshot_cell *cell; /* what the answers are made of */
-    /* Carries out a list whole, or refuses it whole with an exception; the effects are published when it
-     * returns, since the answer goes out next. A trigger that it refuses is its own to count as missed.
-     * Called on the server's thread. */
+    /* Carries out a list whole, or refuses it whole with an exception. It publishes the effects before it
+     * returns, since the answer goes out next, and counts a trigger that it refuses as missed. It is called
+     * on the server's thread. */
     enum fg_modbus_exception (*apply)(void *context, const struct fg_commands *commands);
     void *context; /* handed to apply */
 };
@@ -48,12 +49,12 @@ FG_MUST_USE enum fg_status fg_modbus_server_open(const struct fg_modbus_settings
 /* The port that it listens on. */
 uint16_t fg_modbus_server_port(const struct fg_modbus_server *server);
 
-/* Serves on the calling thread until fg_modbus_server_stop, which any thread and a signal handler may call.
- */
+/* Serves on the calling thread until fg_modbus_server_stop is called. */
 void fg_modbus_server_run(struct fg_modbus_server *server);
+/* Ends the run. Any thread and a signal handler may call it. */
 void fg_modbus_server_stop(struct fg_modbus_server *server);
 
-/* Closes all connections. Not while it runs. */
+/* Closes all connections. The server must not run. */
 void fg_modbus_server_close(struct fg_modbus_server *server);
 
 #endif

@@ -13,12 +13,13 @@
 #define FG_FORWARD_TENSORS (FG_NETWORK_PARAMS + FG_NETWORK_VALUES + 16)
 #define FG_FORWARD_STEPS (FG_NETWORK_NODES + 16)
 
-/* A network inside a plan: where each parameter and value is. NULL where there is none (yet). */
+/* A network inside a plan: where each parameter and value is. A tensor is NULL before it is added, and where
+ * the network has none. */
 struct fg_forward {
     struct fg_plan *plan;
     const struct fg_network *network;
     int32_t batch;
-    enum fg_dtype dtype; /* what convolutions' weights and values have; vectors are float32 */
+    enum fg_dtype dtype; /* type of convolutions' weights and of values; vectors are float32 */
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters */
     const struct fg_tensor *value[FG_NETWORK_VALUES];
 };
@@ -36,7 +37,7 @@ void fg_forward_picture(struct fg_forward *forward, const struct fg_tensor *pict
 /* Adds one node's step. A MASK adds none: its output is its input. */
 void fg_forward_node(struct fg_forward *forward, const struct fg_node *node);
 
-/* The level index l (0 to levels - 1) whose F_G this node makes, or -1. */
+/* Finds the level index l (0 to levels - 1) whose F_G this node makes; -1: it makes none. */
 int32_t fg_forward_level(const struct fg_network *network, const struct fg_node *node);
 
 #endif

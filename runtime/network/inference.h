@@ -15,10 +15,10 @@ struct fg_inference {
     struct fg_plan_report report;
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters; NULL where a network has none */
     const struct fg_tensor *frame;                     /* u8 in FG_SEGMENT_FRAME */
-    size_t frame_bytes;            /* what the largest frame has, rows padded to whole FG_ALIGNMENT */
-    struct fg_step *resize;        /* its format, pitch, region and rotation change with the frame */
-    const struct fg_tensor *map;   /* {batch, height, width, 1} in FG_SEGMENT_IO */
-    const struct fg_tensor *score; /* {batch, 1, 1, 1} in FG_SEGMENT_IO */
+    size_t frame_bytes;          /* what the largest frame has, rows padded to whole FG_ALIGNMENT */
+    struct fg_step *resize;      /* the step whose format, pitch, region and rotation change with the frame */
+    const struct fg_tensor *map; /* {batch, height, width, 1} in FG_SEGMENT_IO */
+    const struct fg_tensor *score;                    /* {batch, 1, 1, 1} in FG_SEGMENT_IO */
     const struct fg_tensor *level[FG_NETWORK_LEVELS]; /* M^i of the l-th used level; kept, on the device */
 };
 
@@ -29,7 +29,7 @@ FG_MUST_USE enum fg_status fg_inference_open(struct fg_inference *inference, con
                                              struct fg_message *message);
 void fg_inference_close(struct fg_inference *inference);
 
-/* The next run judges this frame, of at most the size that was planned: its pixels, where memory's
+/* Sets the frame that the next run judges, of at most the size that was planned. Its pixels, where memory's
  * FG_SEGMENT_FRAME is then, must stay until the run has ended. */
 void fg_inference_set_frame(struct fg_inference *inference, struct fg_memory *memory,
                             const struct fg_frame *frame);

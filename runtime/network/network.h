@@ -124,7 +124,7 @@
 #define FG_BACKBONE_CONSTANT(constant, ...) FG_##constant,
 enum fg_backbone { FG_BACKBONE_TABLE(FG_BACKBONE_CONSTANT) FG_BACKBONES };
 
-/* Their names with a bar between, as option tables take words. */
+/* The backbones' names with a bar between them, as option tables take words. */
 #define FG_BACKBONE_WORD(constant, name, ...) "|" name
 #define FG_BACKBONE_WORDS (&FG_BACKBONE_TABLE(FG_BACKBONE_WORD)[1])
 
@@ -138,7 +138,7 @@ struct fg_backbone_shape {
 /* What a bundle records to build its network again. */
 struct fg_network_spec {
     enum fg_backbone backbone;
-    int32_t height, width;   /* the input's: multiples of 32 from 64 to 1024 */
+    int32_t height, width;   /* pixels of the input: multiples of 32 from 64 to 1024 */
     int32_t base;            /* the channels of layer1 before expansion: 64; the tests use 4 */
     bool scconv, simam, fmm; /* the paper's ablations */
     bool soft_gate;          /* sru_gate = soft */
@@ -147,7 +147,7 @@ struct fg_network_spec {
 
 enum fg_param_kind {
     FG_PARAM_CONV, /* weight of a convolution or transposed convolution: decays by l2 */
-    FG_PARAM_BIAS, /* a convolution's */
+    FG_PARAM_BIAS, /* bias of a convolution */
     FG_PARAM_BN_WEIGHT,
     FG_PARAM_BN_BIAS,
     FG_PARAM_BN_MEAN,
@@ -171,7 +171,7 @@ struct fg_value {
     int32_t h, w, c;
 };
 
-/* -1 where there is none. */
+/* A node of the network. An index is -1 where the node has no such value or parameter. */
 struct fg_node {
     enum fg_operator op;
     int32_t in[FG_MAX_IN], out[FG_MAX_OUT]; /* values */
@@ -187,8 +187,8 @@ struct fg_node {
 
 /* A batch norm and the convolution before it, which it is folded into. */
 struct fg_fold {
-    uint32_t weight; /* param: the convolution's */
-    uint32_t bn;     /* param: the first of weight, bias, running_mean, running_var */
+    uint32_t weight; /* parameter: the convolution's weight */
+    uint32_t bn;     /* parameter: the first of weight, bias, running_mean, running_var */
     enum fg_module module;
 };
 
@@ -204,9 +204,9 @@ struct fg_network {
     uint32_t folds;
     int32_t input;                      /* value 0: the normalised picture */
     uint32_t levels;                    /* the number of levels that are used */
-    uint32_t level[FG_NETWORK_LEVELS];  /* [levels] which they are, 1 to 3, ascending */
-    int32_t teacher[FG_NETWORK_LEVELS]; /* [levels] their values F_E */
-    int32_t student[FG_NETWORK_LEVELS]; /* [levels] their values F_G */
+    uint32_t level[FG_NETWORK_LEVELS];  /* [levels] the used levels, 1 to 3, ascending */
+    int32_t teacher[FG_NETWORK_LEVELS]; /* [levels] the used levels' values F_E */
+    int32_t student[FG_NETWORK_LEVELS]; /* [levels] the used levels' values F_G */
 };
 
 /* Builds the lists. FG_INPUT when the spec is out of range (from a hostile bundle, or a command line);
@@ -214,23 +214,23 @@ struct fg_network {
 FG_MUST_USE enum fg_status fg_network_init(struct fg_network *network, const struct fg_network_spec *spec,
                                            struct fg_message *message);
 
-/* A backbone's line of the table. */
+/* Gives a backbone's line of the table. */
 const struct fg_backbone_shape *fg_backbone_shape(enum fg_backbone backbone);
 const char *fg_backbone_name(enum fg_backbone backbone);
-/* FG_BACKBONES for an unknown name. */
+/* Finds a backbone by its name; FG_BACKBONES for an unknown one. */
 enum fg_backbone fg_backbone_find(const char *name);
 
-/* A parameter's tensor in NHWC order, segment and offset 0. */
+/* Gives a parameter's tensor in NHWC order, with segment and offset 0. */
 struct fg_tensor fg_param_tensor(const struct fg_param *param);
 
 /* Whether a folded network (a bundle, an engine) has this parameter: everything but batch norm's weight, mean
  * and variance, whose effect is in the convolution's weight and the batch norm's bias. */
 bool fg_param_folded(const struct fg_param *param);
 
-/* Index of the parameter with this name, or -1. */
+/* Finds the index of the parameter with this name; -1: there is none. */
 int32_t fg_network_find(const struct fg_network *network, const char *name);
 
-/* Multiply-adds of one forward pass of one picture. */
+/* Gives the multiply-adds of one forward pass of one picture. */
 double fg_network_cost(const struct fg_network *network);
 
 #endif

@@ -16,7 +16,7 @@ struct fg_plan {
     uint64_t *before; /* [step][words] steps that have ended whenever this one begins */
     uint64_t *uses;   /* [tensor][words] steps that touch it */
     uint32_t words;
-    bool overrun; /* more was added than there is room for: finish refuses */
+    bool overrun; /* more was added than there is room for, so finish refuses */
 };
 
 const char *fg_operator_name(enum fg_operator op) {
@@ -179,9 +179,9 @@ static void mark_step(uint64_t *set, uint32_t step) {
     set[step / 64] |= (uint64_t)1 << (step % 64);
 }
 
-/* Waits, uses, first uses, and the steps before each step. writer and readers follow each tensor through the
- * order given: a read waits for the last write, a write for the last write and every lane's last read since.
- */
+/* Derives waits, uses, first uses, and the steps before each step. writer and readers follow each tensor
+ * through the order given: a read waits for the last write, a write for the last write and for every lane's
+ * last read since then. */
 static enum fg_status derive_edges(struct fg_plan *plan, struct fg_message *message) {
     struct fg_program *program = &plan->program;
     uint32_t *writer = malloc(plan->tensors * sizeof *writer);
@@ -269,8 +269,8 @@ static enum fg_status ask_backend(struct fg_plan *plan, const struct fg_backend 
     return FG_OK;
 }
 
-/* Every use of a ended before b is made, in every legal order. */
-static bool tensor_precedes(const struct fg_plan *plan, uint32_t a, uint32_t b) {
+/* Whether every use of a has ended before b is made, in every legal order. */
+static bool is_used_before(const struct fg_plan *plan, uint32_t a, uint32_t b) {
     if (plan->keep[a])
         return false;
     const uint64_t *uses = plan->uses + (size_t)a * plan->words;
@@ -286,14 +286,14 @@ struct item {
     size_t bytes, offset;
 };
 
-static int by_size(const void *a, const void *b) {
+static int compare_sizes(const void *a, const void *b) {
     const struct item *x = a, *y = b;
     if (x->bytes != y->bytes)
         return x->bytes < y->bytes ? 1 : -1;
     return x->tensor < y->tensor ? -1 : 1;
 }
 
-static int by_offset(const void *a, const void *b) {
+static int compare_offsets(const void *a, const void *b) {
     const struct item *x = *(struct item *const *)a, *y = *(struct item *const *)b;
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
@@ -310,7 +310,7 @@ static size_t place_items(struct item *const *order, uint32_t items, const struc
         for (uint32_t k = 0; k < i; k++)
             if (conflict[(size_t)(item - all) * items + (size_t)(order[k] - all)])
                 taken[count++] = order[k];
-        qsort(taken, count, sizeof *taken, by_offset);
+        qsort(taken, count, sizeof *taken, compare_offsets);
         size_t at = 0;
         for (uint32_t k = 0; k < count && taken[k]->offset < at + item->bytes; k++)
             if (taken[k]->offset + taken[k]->bytes > at)
@@ -330,12 +330,12 @@ static size_t place_all(struct fg_plan *plan, struct item *item, uint32_t items,
                         struct item **order, struct item **taken, size_t *best_offset) {
     if (!items)
         return 0;
-    qsort(item, items, sizeof *item, by_size);
+    qsort(item, items, sizeof *item, compare_sizes);
     for (uint32_t i = 0; i < items; i++) {
         order[i] = &item[i];
         for (uint32_t k = 0; k < i; k++) {
-            bool shared = tensor_precedes(plan, item[i].tensor, item[k].tensor) ||
-                          tensor_precedes(plan, item[k].tensor, item[i].tensor);
+            bool shared = is_used_before(plan, item[i].tensor, item[k].tensor) ||
+                          is_used_before(plan, item[k].tensor, item[i].tensor);
             conflict[(size_t)i * items + k] = conflict[(size_t)k * items + i] = !shared;
         }
     }

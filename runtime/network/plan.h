@@ -20,19 +20,20 @@ struct fg_plan_report {
     size_t live_peak; /* largest sum of bytes live at one step, in the order given: the floor on one lane */
 };
 
-/* Room for that number of tensors and steps, each 1 or more; lanes 1 to FG_MAX_LANES. What is added beyond
- * the room is lost, and finish refuses the plan. */
+/* Opens a plan with room for that number of tensors and steps, each 1 or more; lanes 1 to FG_MAX_LANES. What
+ * is added beyond the room is lost, and finish refuses the plan. */
 FG_MUST_USE enum fg_status fg_plan_open(uint32_t tensors, uint32_t steps, uint32_t lanes,
                                         struct fg_plan **plan, struct fg_message *message);
 void fg_plan_close(struct fg_plan *plan);
 
-/* A tensor in a segment. In every segment but ACTIVATIONS tensors lie one behind the other in the order
- * added, from where the segment stands; activations are placed by finish. The pointer stays valid for the
- * plan's life. */
+/* Adds a tensor to a segment. In every segment but ACTIVATIONS tensors lie one behind the other in the order
+ * added, from where the segment stands; finish places activations. The pointer stays valid for the plan's
+ * life. */
 const struct fg_tensor *fg_plan_tensor(struct fg_plan *plan, enum fg_segment segment, enum fg_dtype dtype,
                                        int32_t n, int32_t h, int32_t w, int32_t c);
 
-/* A tensor at a given place of a segment that the caller lays out itself (parameters, gradients, moments). */
+/* Adds a tensor at a given place of a segment that the caller lays out itself (parameters, gradients,
+ * moments). */
 const struct fg_tensor *fg_plan_tensor_at(struct fg_plan *plan, const struct fg_tensor *tensor);
 
 /* Changes the extents of a FG_SEGMENT_FRAME tensor between runs, up to those that it was planned with. */
