@@ -25,7 +25,8 @@
  * its threshold decides score, threshold, box and area.
  *
  * Results. Without results.buffer each verdict replaces the result block, and the next trigger makes it
- * invalid. With it a verdict that finds the block valid joins a queue of FG_RESULTS_QUEUE, and the block
+ * invalid; of verdicts that are given at once, only the last is seen, and the others are result_overrun. With
+ * the buffer a verdict that finds the block valid joins a queue of FG_RESULTS_QUEUE, and the block
  * changes only by coil 2; a full queue loses its oldest, and one that waits longer than
  * results.ack_timeout_ms reads as no verdict (both: result_overrun).
  *

@@ -104,9 +104,12 @@ static void finish_part(struct fg_line *l, struct fg_part *p) {
     record_verdict(l, p);
     if (p->taken) /* a refused part has no time from trigger to verdict */
         fg_publish_time(l, p->result.total);
-    if (fg_results_put(&l->results, &p->result, fg_clock_ns()))
+    /* Where nothing is buffered, nobody has seen a verdict that gives way before it was published. */
+    if (fg_results_put(&l->results, &p->result, fg_clock_ns()) || (l->fresh && !l->results.buffer))
         lose_result(l);
-    l->show.result_toggle = !l->show.result_toggle;
+    if (!l->fresh) /* two flips in one snapshot would be none */
+        l->show.result_toggle = !l->show.result_toggle;
+    l->fresh = true;
     l->last_pass = p->result.verdict == FG_PASS;
     p->state = p->judged < 0 ? FG_PART_NONE : FG_PART_FINISHED;
 }

@@ -79,6 +79,7 @@ void fg_publish(struct fg_line *l) {
     show->result = l->results.block;
     show->reject_active = fg_actuator_rejecting(l->s.actuator);
     fg_snapshot_publish(&l->cell, show);
+    l->fresh = false;
     /* Once the last part has its verdict, the end waits for nothing but a job that is late. */
     const bool halt = l->halted || l->lost_at_ns || (l->stop_at_ns && !show->busy);
     const uint32_t wanted = (l->last_pass ? FG_WANT_PASS : 0u) |

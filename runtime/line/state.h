@@ -50,6 +50,7 @@ struct fg_line {
     uint32_t faults;     /* latched faults, by bit: code - 16 */
     bool halted;         /* a fault stopped the line, and is not cleared */
     bool last_pass;      /* level of the pass output */
+    bool fresh;          /* a verdict was given since the last snapshot */
     int64_t lost_at_ns;  /* when the device was lost; 0: it is there */
     int64_t stop_at_ns;  /* when the end was asked for; 0: it was not */
     int64_t watchdog_ns; /* when the PLC's watchdog last moved */

@@ -118,7 +118,8 @@ enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };
     X(7, FAULT, "fault", s->fault, "a fault is latched; its code is in input register 1")                    \
     X(8, EXPOSURE_COMPLETE, "exposure_complete", s->exposure_complete,                                       \
       "the current part's frame is in memory: the part may move")                                            \
-    X(9, RESULT_TOGGLE, "result_toggle", s->result_toggle, "flips at every new verdict")                     \
+    X(9, RESULT_TOGGLE, "result_toggle", s->result_toggle,                                                   \
+      "flips at new verdicts; several that come at once flip it once")                                       \
     X(10, MISSED_TRIGGER, "missed_trigger", s->missed_trigger,                                               \
       "latched: a trigger came while the line was not ready")                                                \
     X(11, RESULT_OVERRUN, "result_overrun", s->result_overrun,                                               \

@@ -47,6 +47,29 @@ static void test_refused_parts_keep_their_turn(void **state) {
     expect_no_frames();
 }
 
+/* Where nothing is buffered, the verdict of a refused part replaces the one before it at once. A PLC learns
+ * that there was one: the toggle has flipped, and the lost verdict is an overrun. */
+static void test_verdicts_at_once_without_a_buffer(void **state) {
+    (void)state;
+    add_bundle(0, "one");
+    begin();
+    set_threshold(0, ALL_PASS);
+    test_camera_plan(camera[0], TEST_DELAYED);
+    trigger_able();
+    trigger();
+    WAIT(now.counters.triggers == 2);
+    const bool toggle = now.result_toggle;
+    test_camera_deliver(camera[0]);
+    WAIT(!now.busy);
+    assert_int_equal(now.result.id, 2);
+    assert_int_equal(now.result.verdict, FG_INOPERATIVE);
+    assert_int_equal(now.counters.pass, 1);
+    assert_true(now.result_toggle != toggle);
+    assert_true(now.result_overrun);
+    assert_int_equal(now.counters.overruns, 1);
+    expect_no_frames();
+}
+
 /* With a queue the next part is exposed while the one before is judged; it is full with as many as it is
  * long. */
 static void test_queue(void **state) {
@@ -367,6 +390,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, reset_config, end)
     const struct CMUnitTest tests[] = {
         TEST(test_refused_parts_keep_their_turn),
+        TEST(test_verdicts_at_once_without_a_buffer),
         TEST(test_queue),
         TEST(test_long_queue),
         TEST(test_deadline_in_the_queue),
