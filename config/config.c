@@ -96,7 +96,7 @@ static bool add_key(cfg_opt_t *keys, size_t *count, const struct fg_option *key)
     for (size_t i = 0; i < *count; i++)
         if (strcmp(keys[i].name, key->name) == 0)
             return is_list(key) == (keys[i].flags & CFGF_LIST);
-    if (*count == MOST_KEYS)
+    if (*count == MOST_KEYS - 1) /* the first place in given is the driver's */
         return false;
     keys[*count] = is_list(key) ? list : single;
     keys[*count].name = key->name;

@@ -97,6 +97,11 @@ static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **
     return status;
 }
 
+_Static_assert((int)FG_INOPERATIVE_REJECT == (int)FG_RULE_REJECT &&
+                   (int)FG_INOPERATIVE_PASS == (int)FG_RULE_PASS &&
+                   (int)FG_INOPERATIVE_STOP == (int)FG_RULE_STOP,
+               "the configuration's words are the rejects' rules");
+
 static enum fg_status open_actuator(struct daemon *d, struct fg_message *message) {
     d->notify = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (d->notify < 0)
@@ -173,6 +178,7 @@ static enum fg_status open_server(struct daemon *d, struct fg_message *message) 
                   .reject = {c->deadline_ms * 10 + c->reject.lead, 6000000},
                   .pulse = {1, UINT16_MAX},
                   .unlock_code = (uint16_t)c->unlock_code}};
+    _Static_assert(FG_CONFIG_WRITERS <= FG_MODBUS_MAX_WRITERS, "the server has room for every writer");
     for (uint32_t i = 0; i < c->modbus.writers; i++)
         settings.writer[i] = c->modbus.writer[i];
     const struct fg_modbus_line line = {

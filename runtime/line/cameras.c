@@ -13,17 +13,23 @@ static const char *name_camera(const struct fg_line *l, uint32_t camera, char te
     return text;
 }
 
-static void report_camera(struct fg_line *l, uint32_t camera, const char *what) {
+void fg_cameras_report(struct fg_line *l, uint32_t camera, const char *what) {
     char name[FG_CONFIG_NAME + 8];
     fg_count(&l->show.counters.camera_errors);
     fg_faults_raise(l, FG_FAULT_CAMERA);
     fg_log(FG_LOG_ERROR, "%s: %s", name_camera(l, camera, name), what);
 }
 
+/* The time until the next try: twice as long as the last one, until the camera has given a frame. */
+static int64_t find_wait(const struct fg_line_camera *c) {
+    const int64_t wait_ns = c->wait_ns ? 2 * c->wait_ns : FG_CAMERA_FIRST_WAIT;
+    return wait_ns < FG_CAMERA_LONGEST_WAIT ? wait_ns : FG_CAMERA_LONGEST_WAIT;
+}
+
 static void lose_camera(struct fg_line *l, uint32_t camera) {
     struct fg_line_camera *c = &l->camera[camera];
     c->gone = true;
-    c->wait_ns = FG_CAMERA_FIRST_WAIT;
+    c->wait_ns = find_wait(c);
     c->retry_ns = fg_clock_ns() + c->wait_ns;
     fg_part_no_frame(l, camera);
 }
@@ -44,7 +50,7 @@ void fg_cameras_trigger(struct fg_line *l, uint32_t mask) {
         const enum fg_status status = camera->trigger(camera, &message);
         if (status == FG_OK)
             continue;
-        report_camera(l, i, message.text);
+        fg_cameras_report(l, i, message.text);
         if (status == FG_ENVIRONMENT)
             lose_camera(l, i);
         else
@@ -65,13 +71,14 @@ void fg_cameras_take(struct fg_line *l, uint32_t camera, bool dead) {
     while ((status = device->next(device, 0, &frame, &message)) == FG_OK) {
         const bool again = c->counted && frame.sequence == c->sequence; /* the camera gave it before */
         c->counted = true;
+        c->wait_ns = 0;
         c->sequence = frame.sequence;
         if (again || !fg_part_frame(l, camera, &frame))
             device->release(device, &frame);
     }
     if (status == FG_TIMEOUT && !dead)
         return;
-    report_camera(l, camera, status == FG_TIMEOUT ? "its descriptor is dead" : message.text);
+    fg_cameras_report(l, camera, status == FG_TIMEOUT ? "its descriptor is dead" : message.text);
     lose_camera(l, camera);
 }
 
@@ -87,7 +94,6 @@ int64_t fg_cameras_due(const struct fg_line *l) {
     return due;
 }
 
-/* Fault 16 shows for as long as a camera is gone, whoever clears it. */
 static void retry_camera(struct fg_line *l, uint32_t camera, int64_t now_ns) {
     struct fg_line_camera *c = &l->camera[camera];
     struct fg_camera *device = l->s.camera[camera];
@@ -97,12 +103,12 @@ static void retry_camera(struct fg_line *l, uint32_t camera, int64_t now_ns) {
     if (status == FG_OK)
         status = device->arm(device, &message);
     if (status == FG_OK) {
-        *c = (struct fg_line_camera){0};
+        *c = (struct fg_line_camera){.wait_ns = c->wait_ns};
         fg_log(FG_LOG_INFO, "%s: it is back", name_camera(l, camera, name));
         return;
     }
     fg_faults_raise(l, FG_FAULT_CAMERA);
-    c->wait_ns = 2 * c->wait_ns < FG_CAMERA_LONGEST_WAIT ? 2 * c->wait_ns : FG_CAMERA_LONGEST_WAIT;
+    c->wait_ns = find_wait(c);
     c->retry_ns = now_ns + c->wait_ns;
 }
 

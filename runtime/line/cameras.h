@@ -20,7 +20,7 @@
 struct fg_line_camera {
     bool gone;         /* its descriptor is not waited for */
     int64_t retry_ns;  /* when it is opened again */
-    int64_t wait_ns;   /* from one try to the next */
+    int64_t wait_ns;   /* from one try to the next; 0: it has given a frame since it was opened */
     bool counted;      /* a frame has come since it was opened */
     uint32_t sequence; /* the last frame's, where counted */
 };
@@ -36,6 +36,9 @@ void fg_cameras_trigger(struct fg_line *l, uint32_t mask);
 void fg_cameras_take(struct fg_line *l, uint32_t camera, bool dead);
 
 /* Whether any camera is gone. */
+/* Counts, latches and logs what is wrong with a camera. */
+void fg_cameras_report(struct fg_line *l, uint32_t camera, const char *what);
+
 bool fg_cameras_gone(const struct fg_line *l);
 /* When a camera that is gone is opened again; INT64_MAX: none is gone. */
 int64_t fg_cameras_due(const struct fg_line *l);

@@ -3,6 +3,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
+#include "runtime/line/cameras.h"
 #include "runtime/line/state.h"
 
 #define FIRST FG_FAULT_CAMERA
@@ -24,18 +25,29 @@ void fg_faults_halt(struct fg_line *l, enum fg_fault fault) {
     l->halted = true;
 }
 
+/* Whether what is wrong is still so: clearing it would only hide it. */
+static bool does_stay(const struct fg_line *l, uint32_t fault) {
+    return fault == FG_FAULT_DEVICE_LOST || (fault == FG_FAULT_CAMERA && fg_cameras_gone(l)) ||
+           (fault == FG_FAULT_EDGES_LOST && l->deaf);
+}
+
 void fg_faults_clear(struct fg_line *l) {
     l->show.missed_trigger = l->show.result_overrun = false;
-    for (uint32_t fault = FIRST; fault < FIRST + 32; fault++)
-        if (l->faults & BIT(fault) && fault != FG_FAULT_DEVICE_LOST) {
-            l->faults &= ~BIT(fault);
-            fg_log(FG_LOG_INFO, "fault %u is cleared", fault);
+    l->show.error = FG_FAULT_NONE;
+    for (uint32_t fault = FIRST; fault < FIRST + 32; fault++) {
+        if (!(l->faults & BIT(fault)))
+            continue;
+        if (does_stay(l, fault)) {
+            l->show.error = (uint16_t)fault; /* of several, the last one: a lost device hides the others */
+            continue;
         }
+        l->faults &= ~BIT(fault);
+        fg_log(FG_LOG_INFO, "fault %u is cleared", fault);
+    }
     l->show.fault = l->faults;
-    l->show.error = l->faults ? FG_FAULT_DEVICE_LOST : FG_FAULT_NONE;
-    if (l->halted)
+    if (l->halted && !l->deaf)
         fg_log(FG_LOG_INFO, "line released");
-    l->halted = false;
+    l->halted = l->deaf;
     l->watchdog_ns = fg_clock_ns();
 }
 

@@ -187,7 +187,7 @@ static void serve_sources(struct fg_line *l) {
     ppoll(fds, l->sources, &timeout, NULL);
     fg_part_expire(l, fg_clock_ns()); /* a deadline comes before a verdict that is late for it */
     for (uint32_t i = 0; i < l->sources; i++)
-        if (fds[i].revents)
+        if (fds[i].revents && !(l->source[i].gone && *l->source[i].gone)) /* gone in this turn */
             l->source[i].take(l, l->source[i].camera, fds[i].revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
@@ -258,16 +258,17 @@ enum fg_status fg_line_open(const struct fg_line_settings *settings, struct fg_l
     l->s = *settings;
     l->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    enum fg_status status = FG_OK;
     if (l->stop < 0)
-        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "line: cannot make a descriptor");
-    const enum fg_status status = fg_requests_open(&l->requests, message);
-    if (status != FG_OK)
-        return status;
+        status = fg_fail_errno(message, FG_ENVIRONMENT, errno, "line: cannot make a descriptor");
+    const enum fg_status requests = fg_requests_open(&l->requests, message);
+    *line = l; /* what was opened is closed after a failure too */
+    if (status != FG_OK || requests != FG_OK)
+        return status != FG_OK ? status : requests;
     list_sources(l);
     l->started_ns = fg_clock_ns();
     l->results.buffer = config->results.buffer;
     l->results.ack_timeout_ns = config->results.ack_timeout_ms * FG_MS;
-    *line = l;
     fg_publish_begin(l);
     return FG_OK;
 }

@@ -76,7 +76,7 @@ static void count_verdict(struct fg_line *l, enum fg_verdict verdict) {
 static void log_result(const struct fg_line *l, const struct fg_result *r) {
     static const char *const verdicts[] = {
         [FG_PASS] = "PASS", [FG_DEFECT] = "DEFECT", [FG_INOPERATIVE] = "INOPERATIVE"};
-    char view[FG_CONFIG_NAME + 8] = "";
+    char view[FG_CONFIG_NAME + sizeof " by view "] = "";
     for (uint32_t v = 0; v < l->s.config->views && l->s.config->views > 1; v++)
         if (r->view[v].decided)
             snprintf(view, sizeof view, " by view %s", l->s.config->view[v].name);
@@ -299,8 +299,7 @@ void fg_part_judged(struct fg_line *l, uint32_t id, uint32_t view, const struct 
 static void abandon_part(struct fg_line *l, struct fg_part *p, enum fg_reason reason) {
     for (uint32_t c = 0; c < l->s.config->cameras; c++)
         if (p->awaited & 1u << c && reason == FG_REASON_DEADLINE) {
-            fg_count(&l->show.counters.camera_errors);
-            fg_faults_raise(l, FG_FAULT_CAMERA);
+            fg_cameras_report(l, c, "it gave no frame in time");
             fail_views(l, p, (int32_t)c, FG_REASON_NO_FRAME);
         }
     p->awaited = 0;

@@ -17,6 +17,10 @@
 /* Parts that wait for the verdict of an earlier one have a reject point to come. */
 #define FG_PARTS FG_REJECTS
 
+_Static_assert((FG_PARTS & (FG_PARTS - 1)) == 0, "an id modulo FG_PARTS goes on where ids begin again");
+_Static_assert(FG_CONFIG_QUEUE <= FG_PARTS && FG_CONFIG_CAMERAS <= 32,
+               "every part of the queue has a place, every camera a bit");
+
 enum fg_part_state {
     FG_PART_NONE = 0, /* the place is free */
     FG_PART_EXPOSING, /* triggered; a frame has not come */

@@ -126,8 +126,10 @@ static void test_camera_vanishes_and_comes_back(void **state) {
     assert_int_equal(test_camera_count(camera[0]).looks, looks);
     trigger();
     expect_result(2, FG_INOPERATIVE, FG_REASON_NOT_READY);
-    /* Nobody clears the fault for longer than until the next attempt. */
+    /* Nobody clears the fault while the camera is gone. */
     assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_true(look()->fault);
+    assert_int_equal(now.error, FG_FAULT_CAMERA);
     expect_gone();
     come_back(3);
 }
@@ -210,7 +212,8 @@ static void test_board_vanishes(void **state) {
     test_board_vanish(board);
     WAIT(now.error == FG_FAULT_EDGES_LOST && !now.able);
     assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
-    assert_false(look()->able);
+    assert_false(look()->able || now.online);
+    assert_int_equal(now.error, FG_FAULT_EDGES_LOST);
     assert_int_equal(command(FG_COMMAND_TRIGGER, 0), FG_MODBUS_BUSY);
 }
 
