@@ -8,16 +8,48 @@
 #include "runtime/line/publish.h"
 #include "runtime/line/state.h"
 
-/* Finds why the list may not be carried out now; FG_MODBUS_DONE: it may. coils are those that the list
- * leaves. */
+/* The coils as a list leaves them, and those that rise by it. A list that writes no coil needs no edge. */
+static uint8_t apply_coils(uint8_t coils, const struct fg_commands *commands, uint32_t *rising) {
+    const uint8_t before = coils;
+    *rising = UINT32_MAX;
+    for (uint32_t i = 0; i < commands->count; i++) {
+        const uint32_t value = commands->command[i].value, written = value >> 16;
+        if (commands->command[i].kind != FG_COMMAND_COILS)
+            continue;
+        coils = (uint8_t)((coils & ~written) | (value & written));
+        *rising = coils & ~(uint32_t)before;
+    }
+    return coils;
+}
+
+/* Whether a command is to be carried out: one of an edge only where its coil rises. */
+static bool is_due(const struct fg_command *c, uint32_t rising) {
+    switch (c->kind) {
+    case FG_COMMAND_TRIGGER:
+        return rising & FG_COIL_TRIGGER;
+    case FG_COMMAND_RESULT_ACK:
+        return rising & FG_COIL_RESULT_ACK;
+    case FG_COMMAND_CLEAR_FAULT:
+        return rising & FG_COIL_CLEAR_FAULT;
+    case FG_COMMAND_RESET_COUNTERS:
+        return rising & FG_COIL_RESET_COUNTERS;
+    case FG_COMMAND_RUN:
+        return rising & FG_COIL_COMMAND;
+    default:
+        return true;
+    }
+}
+
+/* Finds why the list may not be carried out now; FG_MODBUS_DONE: it may. */
 static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct fg_commands *commands) {
-    uint8_t coils = l->show.coils;
+    uint32_t rising;
+    const uint8_t coils = apply_coils(l->show.coils, commands, &rising);
+    const bool listening = (coils & FG_COIL_TRIGGER_ENABLE) && !(coils & FG_COIL_OFFLINE);
     bool triggered = false; /* the list has a trigger before this command */
     for (uint32_t i = 0; i < commands->count; i++) {
         const struct fg_command *c = &commands->command[i];
-        if (c->kind == FG_COMMAND_COILS)
-            coils = (uint8_t)c->value;
-        const bool listening = (coils & FG_COIL_TRIGGER_ENABLE) && !(coils & FG_COIL_OFFLINE);
+        if (!is_due(c, rising))
+            continue;
         if (c->kind == FG_COMMAND_TRIGGER && listening && !fg_line_able(l)) {
             fg_faults_missed_trigger(l);
             return FG_MODBUS_BUSY;
@@ -56,8 +88,7 @@ static void carry_out_command(struct fg_line *l, const struct fg_command *c) {
         return;
     }
     switch (c->kind) {
-    case FG_COMMAND_COILS:
-        l->show.coils = (uint8_t)c->value;
+    case FG_COMMAND_COILS: /* fg_commands_answer */
         break;
     case FG_COMMAND_TRIGGER:
         if (fg_line_listening(l))
@@ -106,8 +137,13 @@ static void carry_out_command(struct fg_line *l, const struct fg_command *c) {
 void fg_commands_answer(struct fg_line *l, struct fg_request *request) {
     const struct fg_commands *commands = &request->commands;
     const enum fg_modbus_exception exception = refuse_commands(l, commands);
-    for (uint32_t i = 0; i < commands->count && exception == FG_MODBUS_DONE; i++)
-        carry_out_command(l, &commands->command[i]);
+    if (exception == FG_MODBUS_DONE) {
+        uint32_t rising;
+        l->show.coils = apply_coils(l->show.coils, commands, &rising);
+        for (uint32_t i = 0; i < commands->count; i++)
+            if (is_due(&commands->command[i], rising))
+                carry_out_command(l, &commands->command[i]);
+    }
     fg_publish(l); /* what it changed is shown before the answer goes out */
     fg_requests_answer(request, exception);
 }

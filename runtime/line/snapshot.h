@@ -108,8 +108,8 @@ struct fg_snapshot {
 
 /* What a write asks for. A list is carried out whole, in its order, or refused whole. */
 enum fg_command_kind {
-    FG_COMMAND_COILS,          /* value: all coils from now on; trigger_enable and offline act by level */
-    FG_COMMAND_TRIGGER,        /* take a picture now */
+    FG_COMMAND_COILS,   /* value: FG_WRITTEN_COILS; what acts by an edge follows as a command of its own */
+    FG_COMMAND_TRIGGER, /* take a picture now */
     FG_COMMAND_MISSED_TRIGGER, /* a trigger was refused: raise and count it; comes alone */
     FG_COMMAND_RESULT_ACK,
     FG_COMMAND_CLEAR_FAULT,
@@ -123,6 +123,11 @@ enum fg_command_kind {
     FG_COMMAND_UNLOCK,    /* value: 1 unlocked, 0 locked again */
     FG_COMMAND_THRESHOLD, /* first of FG_VIEWS kinds, one for each view; value: its threshold x 10000 */
 };
+
+/* The coils that are written, by bit, and their levels; the levels of others do not count. Another server may
+ * have written coils since the list was made, so the line carries an edge's command out only where its coil
+ * rises. */
+#define FG_WRITTEN_COILS(written, levels) ((uint32_t)(written) << 16 | (uint32_t)(levels))
 
 struct fg_command {
     enum fg_command_kind kind;

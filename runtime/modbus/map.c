@@ -191,9 +191,10 @@ static bool is_within(uint32_t value, struct fg_modbus_range range) {
 
 static enum fg_modbus_exception write_coils(const struct fg_modbus_request *request,
                                             const struct fg_snapshot *s, struct fg_commands *commands) {
-    uint32_t coils = s->coils;
+    uint32_t coils = s->coils, written = 0;
     for (uint32_t i = 0; i < request->count; i++) {
         uint32_t bit = 1u << (request->address + i);
+        written |= bit;
         coils = request->values[i] ? coils | bit : coils & ~bit;
     }
     uint32_t rising = coils & ~(uint32_t)s->coils;
@@ -210,7 +211,7 @@ static enum fg_modbus_exception write_coils(const struct fg_modbus_request *requ
         return FG_MODBUS_BUSY;
     }
 
-    add_command(commands, FG_COMMAND_COILS, coils);
+    add_command(commands, FG_COMMAND_COILS, FG_WRITTEN_COILS(written, coils));
     if (rising & FG_COIL_TRIGGER && listening)
         add_command(commands, FG_COMMAND_TRIGGER, 0);
     if (rising & FG_COIL_RESULT_ACK)

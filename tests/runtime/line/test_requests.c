@@ -180,7 +180,9 @@ static void *ask_trigger(void *argument) {
 }
 
 static void *ask_disable(void *argument) {
-    return command(FG_COMMAND_COILS, 0) == FG_MODBUS_DONE ? NULL : argument;
+    return command(FG_COMMAND_COILS, FG_WRITTEN_COILS(FG_COIL_TRIGGER_ENABLE, 0)) == FG_MODBUS_DONE
+               ? NULL
+               : argument;
 }
 
 /* An edge of before coil 0 was cleared is a part, also where the line was busy with another request when
