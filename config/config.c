@@ -345,13 +345,13 @@ static void report_missing(void) {
                           fg_sections_name(&sections, FG_SECTION_VIEW, i, section));
 }
 
-/* Sets a driver that is not known to the first one, so that every index is within its range. */
-static void bound_drivers(void) {
+/* Marks the sections whose driver is not known. */
+static void mark_unknown_drivers(void) {
     for (uint32_t i = 0; i < sections.config->cameras; i++)
         if (!fg_sections_driver(&sections, FG_SECTION_CAMERA, i))
-            sections.config->camera[i].driver = 0;
+            sections.config->camera[i].driver = FG_CONFIG_NO_DRIVER;
     if (!fg_sections_driver(&sections, FG_SECTION_BOARD, 0))
-        sections.config->board.driver = 0;
+        sections.config->board.driver = FG_CONFIG_NO_DRIVER;
 }
 
 /* Reads the text until all of its errors are told: what libconfuse refuses is set aside and the rest read
@@ -372,7 +372,7 @@ static void read_text(char *text) {
     read_once(text);
     if (whole)
         report_missing();
-    bound_drivers();
+    mark_unknown_drivers();
     for (uint32_t i = 0; i < config->views; i++)
         config->view[i].rotation *= 90; /* until here, the index of its word */
     if (whole)

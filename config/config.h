@@ -24,6 +24,7 @@
 #define FG_CONFIG_DRIVERS 16           /* drivers of cameras, or drivers of boards */
 #define FG_CONFIG_QUEUE 8              /* parts between trigger and verdict */
 #define FG_CONFIG_SIDE 16384           /* pixels of a frame's side */
+#define FG_CONFIG_NO_DRIVER UINT32_MAX /* the file names a driver that there is not */
 #define FG_CONFIG_SETTINGS 2048        /* bytes of what a driver's keys fill */
 #define FG_CONFIG_WRITERS 16           /* addresses of Modbus clients that may write */
 #define FG_CONFIG_ADDRESS 64           /* bytes of an address */

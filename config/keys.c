@@ -99,7 +99,7 @@ static const struct fg_option THRESHOLD[] = {
 
 static const struct fg_option LOCK[] = {
     {"code", FG_OPTION_NUMBER, AT(unlock_code), "0", 0, 65535,
-     .help = "holding registers 1 and 4 to 6 are locked until this code is written to 7"},
+     .help = "holding registers 1, 4 to 6 and 16 to 31 are locked until this code is written to 7"},
 };
 
 static const struct fg_option COMPUTE[] = {

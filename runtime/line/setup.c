@@ -27,7 +27,7 @@ enum fg_status fg_setup_read(const char *path, struct fg_config *config, struct 
     return fg_config_read(path, &drivers, config, report);
 }
 
-/* Decodes for the directory camera, since board/ knows no file format. */
+/* Decodes for cameras that show picture files, since board/ knows no file format. */
 static enum fg_status decode_picture(const char *path, struct fg_decoded *picture,
                                      struct fg_message *message) {
     struct fg_image image;
@@ -41,6 +41,7 @@ static void free_picture(struct fg_decoded *picture) {
     free(picture->pixels);
 }
 
+/* NULL: the configuration names no driver that there is, which is reported already. */
 static const struct fg_camera_driver *find_camera(const struct fg_config *config, uint32_t i, void *memory,
                                                   struct fg_camera_settings *settings) {
     static const struct fg_decoder decoder = {fg_image_name, decode_picture, free_picture};
@@ -50,35 +51,51 @@ static const struct fg_camera_driver *find_camera(const struct fg_config *config
                                             .max_height = (int32_t)camera->max_height,
                                             .decoder = &decoder,
                                             .memory = memory};
-    return fg_camera_drivers[camera->driver];
+    return camera->driver == FG_CONFIG_NO_DRIVER ? NULL : fg_camera_drivers[camera->driver];
 }
 
 static const struct fg_board_driver *find_board(const struct fg_config *config) {
-    return fg_board_drivers[config->board.driver];
+    return config->board.driver == FG_CONFIG_NO_DRIVER ? NULL : fg_board_drivers[config->board.driver];
 }
 
 _Static_assert(FG_CONFIG_VIEWS == FG_VIEWS, "the configuration and the map have the same number of views");
 
 static struct fg_camera_facts state_facts(const struct fg_config *config, uint32_t i) {
     struct fg_camera_settings settings;
-    struct fg_camera_facts facts;
-    find_camera(config, i, NULL, &settings)->facts(&settings, &facts);
+    const struct fg_camera_driver *driver = find_camera(config, i, NULL, &settings);
+    struct fg_camera_facts facts = {
+        .software_trigger = true, .max_width = settings.max_width, .max_height = settings.max_height};
+    if (driver)
+        driver->facts(&settings, &facts);
     return facts;
+}
+
+/* Adds what is wrong with one camera; each line names the camera where it has a name. */
+static void check_camera(const struct fg_config *config, uint32_t i, struct fg_camera_viewer *viewer,
+                         struct fg_report *report) {
+    const char *name = config->camera[i].name;
+    struct fg_camera_settings settings;
+    const struct fg_camera_driver *driver = find_camera(config, i, NULL, &settings);
+    struct fg_report own = {0};
+    if (!driver)
+        return;
+    driver->check(&settings, viewer, &own);
+    if (!state_facts(config, i).software_trigger)
+        fg_report_add(&own, "the driver %s cannot take a picture when the program asks for it", driver->name);
+    char *rest = NULL;
+    for (char *line = own.text ? strtok_r(own.text, "\n", &rest) : NULL; line;
+         line = strtok_r(NULL, "\n", &rest))
+        fg_report_add(report, "%s%s%s%s", *name ? "camera " : "", name, *name ? ": " : "", line);
+    fg_report_free(&own);
 }
 
 enum fg_status fg_setup_check(const struct fg_config *config, struct fg_camera_viewer *const *viewer,
                               struct fg_report *report) {
     const uint32_t before = report->lines;
-    find_board(config)->check(config->board.settings, report);
-    for (uint32_t i = 0; i < config->cameras; i++) {
-        struct fg_camera_settings settings;
-        const struct fg_camera_driver *driver = find_camera(config, i, NULL, &settings);
-        driver->check(&settings, viewer ? viewer[i] : NULL, report);
-        if (!state_facts(config, i).software_trigger)
-            fg_report_add(report,
-                          "camera %s: the driver %s cannot take a picture when the program asks for it",
-                          config->camera[i].name, driver->name);
-    }
+    if (find_board(config))
+        find_board(config)->check(config->board.settings, report);
+    for (uint32_t i = 0; i < config->cameras; i++)
+        check_camera(config, i, viewer ? viewer[i] : NULL, report);
     return report->lines == before ? FG_OK : FG_INPUT;
 }
 
@@ -164,9 +181,10 @@ static enum fg_status plan_bundle(const char *path, struct fg_backend *backend,
 }
 
 /* Writes how messages about a view's bundle begin. */
-static void name_slot(const struct fg_config *config, uint32_t view, uint32_t slot, char *text, size_t size) {
+void fg_setup_name_slot(const struct fg_config *config, uint32_t view, uint32_t slot,
+                        char text[FG_SETUP_SLOT]) {
     const char *name = config->view[view].name;
-    snprintf(text, size, "%s%s%sslot %u", *name ? "view " : "", name, *name ? ", " : "", slot);
+    snprintf(text, FG_SETUP_SLOT, "%s%s%sslot %u", *name ? "view " : "", name, *name ? ", " : "", slot);
 }
 
 enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
@@ -185,8 +203,8 @@ enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *
         for (uint32_t i = 0; i < view->bundles; i++) {
             struct fg_message message;
             struct fg_engine_need *need = &plan->need[v][i];
-            char where[64];
-            name_slot(config, v, i, where, sizeof where);
+            char where[FG_SETUP_SLOT];
+            fg_setup_name_slot(config, v, i, where);
             if (plan_bundle(view->bundle[i], backend, view, &camera, need, &message) != FG_OK)
                 fg_report_add(report, "%s: %s", where, message.text);
             plan->bank = need->host > plan->bank ? need->host : plan->bank;
@@ -227,8 +245,8 @@ void fg_setup_describe(const struct fg_config *config, const struct fg_memory_pl
     for (uint32_t v = 0; v < config->views; v++)
         for (uint32_t i = 0; i < config->view[v].bundles; i++) {
             const struct fg_engine_need *n = &plan->need[v][i];
-            char where[64];
-            name_slot(config, v, i, where, sizeof where);
+            char where[FG_SETUP_SLOT];
+            fg_setup_name_slot(config, v, i, where);
             tell_line(&to, "  %s, %s", where, config->view[v].bundle[i]);
             tell_bytes(&to, "  weights", n->weights);
             tell_bytes(&to, "  prepared weights", n->prepared);

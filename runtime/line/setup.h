@@ -42,6 +42,11 @@ FG_MUST_USE enum fg_status fg_setup_plan(const struct fg_config *config, struct 
 FG_MUST_USE enum fg_status fg_setup_check(const struct fg_config *config,
                                           struct fg_camera_viewer *const *viewer, struct fg_report *report);
 
+#define FG_SETUP_SLOT 64 /* bytes */
+/* Writes how lines about a view's bundle begin: "view TOP, slot 1", without the view where it has no name. */
+void fg_setup_name_slot(const struct fg_config *config, uint32_t view, uint32_t slot,
+                        char text[FG_SETUP_SLOT]);
+
 /* Puts into a frame of a view's camera what the view sees of it: region and rotation. */
 void fg_setup_aim(const struct fg_config_view *view, struct fg_frame *frame);
 /* The largest frame that each view judges, in pixels. */

@@ -36,7 +36,7 @@
       "result_valid. With it a valid block changes only by result_ack, and up to 8 results wait; while "     \
       "one waits longer than results.ack_timeout_ms, pass, defect and inoperative read 0 and "               \
       "result_overrun is raised.")                                                                           \
-    X("Where modbus.writers lists addresses, only those may write. Where unlock_code is given, holding "     \
+    X("Where modbus.writers lists addresses, only those may write. Where lock.code is given, holding "       \
       "registers 1, 4 to 6 and 16 to 31 are locked until register 7 brings the code.")                       \
     X("A register of one word (u16) reads 65535 where its value is larger.")                                 \
     X("Rows with v are repeated for the views 0 to 7.")

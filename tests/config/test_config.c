@@ -295,7 +295,7 @@ static void test_drivers_keys(void **state) {
     refused("bundles = { a }\ncamera { driver = sensor device = \"\" }\n", 1, 0, "camera.device is missing");
     refused("bundles = { a }\ncamera { driver = webcam\nwidth = 3 path = p gain = 1 }\n", 2, 2,
             "camera.driver = \"webcam\": must be directory or sensor");
-    assert_int_equal(config.camera[0].driver, 0); /* always one of the list */
+    assert_int_equal(config.camera[0].driver, FG_CONFIG_NO_DRIVER);
     refused(LEAST "board { driver = chips }\n", 1, 0, "board.speed is missing: the speed");
     refused(LEAST "board { driver = chips speed = 3 path = p }\n", 1, 3, "a key of the driver simulated");
     refused(LEAST "board { driver = chips speed = 3\nspeed = 4 }\n", 1, 4, "twice");

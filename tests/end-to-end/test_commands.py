@@ -204,6 +204,20 @@ class Scripts(unittest.TestCase):
             self.assertIn("would overwrite", done.stderr)
         self.assertEqual(picture.read_bytes(), before)
 
+    def test_check_names_camera_and_view(self):
+        """What is wrong with one of several is told of that one, and no driver is asked that is not there."""
+        config = self.folder / "two.conf"
+        config.write_text('camera left { path = "nope" }\n'
+                          'camera right { driver = "nonsense" path = "good" }\n'
+                          'view a { camera = left bundles = { "none.fgb" } }\n'
+                          'view b { camera = right bundles = { "a.fgb" } }\n'
+                          'board { driver = "nonsense" }\n')
+        done = run("flawgate", "check", config)
+        self.assertEqual(done.returncode, 1)
+        for said in ("camera right.driver", "board.driver", "view a, slot 0: ", "camera left: camera.path"):
+            self.assertEqual(len([line for line in done.stderr.splitlines() if said in line]), 1, said)
+        self.assertIn("4 wrong", done.stderr)
+
     def test_progress(self):
         """On a terminal a line is rewritten and taken away; a script sees nothing of it."""
         pictures = [self.folder / "good" / f"{i:03}.png" for i in range(8)]

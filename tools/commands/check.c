@@ -30,17 +30,21 @@ static const struct fg_usage USAGE = {
 };
 
 /* Reads every byte of a bundle: else damage would be found only at a job change. */
-static void check_bundle(const char *path, uint32_t slot, struct fg_report *report) {
+static void check_bundle(const struct fg_config *config, uint32_t view, uint32_t slot,
+                         struct fg_report *report) {
+    const char *path = config->view[view].bundle[slot];
+    char where[FG_SETUP_SLOT];
     struct fg_bundle_facts facts;
     struct fg_message message;
     enum fg_status status = fg_bundle_verify(path, &facts, &message);
     if (!facts.header)
         return; /* the plan reports it */
+    fg_setup_name_slot(config, view, slot, where);
     if (status != FG_OK)
-        fg_report_add(report, "slot %u: %s", slot, message.text);
+        fg_report_add(report, "%s: %s", where, message.text);
     if (facts.infinite)
-        fg_report_add(report, "slot %u: %.300s: weights that are not finite: every part would be INOPERATIVE",
-                      slot, path);
+        fg_report_add(report, "%s: %.300s: weights that are not finite: every part would be INOPERATIVE",
+                      where, path);
 }
 
 static void check_bundles(const struct fg_config *config, bool quiet, struct fg_report *report) {
@@ -49,7 +53,7 @@ static void check_bundles(const struct fg_config *config, bool quiet, struct fg_
     fg_progress_begin(&progress, "", quiet);
     for (uint32_t i = 0; i < all; i++) {
         fg_progress_say(&progress, (double)i / all, "reading bundle %u of %u", i + 1, all);
-        check_bundle(config->view[i / slots].bundle[i % slots], i % slots, report);
+        check_bundle(config, i / slots, i % slots, report);
     }
     fg_progress_clear(&progress);
 }
@@ -62,8 +66,8 @@ struct contracts {
     struct {
         struct fg_contract contract;
         const struct fg_config_view *view;
-        uint32_t slot;
-        bool broken; /* reported already: one line for each contract is enough */
+        char where[FG_SETUP_SLOT]; /* how lines about it begin */
+        bool broken;               /* reported already: one line for each contract is enough */
     } of[FG_CONFIG_VIEWS * FG_CONFIG_BUNDLES];
 };
 
@@ -73,7 +77,7 @@ static void compare_frame(struct fg_camera_viewer *viewer, const struct fg_camer
     const char *name = frame->name ? frame->name : "a frame";
     for (uint32_t i = 0; i < contracts->count; i++) {
         const struct fg_contract *c = &contracts->of[i].contract;
-        const uint32_t slot = contracts->of[i].slot;
+        const char *where = contracts->of[i].where;
         struct fg_frame seen = {.width = frame->width, .height = frame->height};
         int32_t width, height;
         fg_setup_aim(contracts->of[i].view, &seen);
@@ -85,13 +89,13 @@ static void compare_frame(struct fg_camera_viewer *viewer, const struct fg_camer
         if (contracts->of[i].broken)
             continue;
         if (outside)
-            fg_report_add(report, "slot %u: the region of view %s is not inside %.300s, which has %dx%d",
-                          slot, contracts->of[i].view->name, name, frame->width, frame->height);
+            fg_report_add(report, "%s: the view's region is not inside %.300s, which has %dx%d", where, name,
+                          frame->width, frame->height);
         if (other_size)
-            fg_report_add(report, "slot %u: judges pictures of %dx%d, but %.300s has %dx%d", slot, c->width,
+            fg_report_add(report, "%s: judges pictures of %dx%d, but %.300s has %dx%d", where, c->width,
                           c->height, name, width, height);
         if (other_colour)
-            fg_report_add(report, "slot %u: judges %s pictures, but %.300s is not", slot,
+            fg_report_add(report, "%s: judges %s pictures, but %.300s is not", where,
                           c->channels == 1 ? "grey" : "colour", name);
         contracts->of[i].broken = outside || other_size || other_colour;
     }
@@ -107,7 +111,7 @@ static void collect_contracts(const struct fg_config *config, uint32_t camera, s
                 continue; /* the plan reports it */
             contracts->of[contracts->count].contract = fg_bundle_header(bundle)->contract;
             contracts->of[contracts->count].view = &config->view[v];
-            contracts->of[contracts->count++].slot = i;
+            fg_setup_name_slot(config, v, i, contracts->of[contracts->count++].where);
             fg_bundle_close(bundle);
         }
 }
