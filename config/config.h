@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/base/compute.h"
 #include "runtime/base/option.h"
 #include "runtime/base/report.h"
 
@@ -133,7 +134,7 @@ struct fg_config {
     } threshold;
     uint32_t unlock_code; /* 0: nothing is locked */
 
-    char device[FG_CONFIG_NAME];
+    enum fg_compute device;
     struct {
         uint32_t workspace_mib; /* MiB that cuDNN may use on each lane */
     } gpu;

@@ -103,8 +103,9 @@ static const struct fg_option LOCK[] = {
 };
 
 static const struct fg_option COMPUTE[] = {
-    {"device", FG_OPTION_TEXT, AT(device), "auto", .size = FG_CONFIG_NAME, .help = "what computes"},
-    {"threads", FG_OPTION_NUMBER, AT(threads), "0", 0, 64, .help = "how many processors are used"},
+    {"device", FG_OPTION_CHOICE, AT(device), "auto", .words = FG_COMPUTE_WORDS, .help = "what computes"},
+    {"threads", FG_OPTION_NUMBER, AT(threads), "0", 0, FG_COMPUTE_THREADS,
+     .help = "how many processors are used"},
 };
 
 static const struct fg_option GPU[] = {

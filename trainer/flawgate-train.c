@@ -358,12 +358,12 @@ static enum fg_status check_state(const struct run *run, struct fg_message *mess
 
 static void show_choosing(void *argument, uint32_t done, uint32_t count) {
     struct run *run = argument;
-    fg_progress_say(&run->progress, 0, "choosing engines for this GPU, once: %u of %u", done, count);
+    fg_device_show_choosing(&run->progress, done, count);
 }
 
 /* Opens what trains, and a CPU beside GPUs, because the CPU decodes and resizes in any case. */
 static enum fg_status open_devices(struct run *run, struct fg_message *message) {
-    const struct fg_device_choice cpu = {.device = "cpu", .threads = run->options.threads},
+    const struct fg_device_choice cpu = {.device = FG_COMPUTE_CPU, .threads = run->options.threads},
                                   choice = {.device = run->options.device,
                                             .threads = run->options.threads,
                                             .workspace_mib = FG_TRAINING_WORKSPACE_MIB,

@@ -19,9 +19,9 @@ struct fg_train_options {
     bool scconv, simam, fmm, soft_gate;
     uint32_t levels; /* bit i - 1 is set where level i is used */
     struct fg_training training;
-    uint32_t devices;            /* 1 to FG_MAX_DEVICES */
-    char device[FG_DEVICE_NAME]; /* "auto", "cuda", "cpu" */
-    uint32_t threads;            /* 0: one for each processor of the machine */
+    uint32_t devices; /* 1 to FG_MAX_DEVICES */
+    enum fg_compute device;
+    uint32_t threads; /* 0: one for each processor of the machine */
     float false_rejects;
     bool resume, json, quiet;
     uint32_t without, loss, gate; /* the words that were given, as option.h stores them */

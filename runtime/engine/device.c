@@ -21,7 +21,7 @@ static uint32_t processors(void) {
     if (sched_getaffinity(0, sizeof set, &set))
         return 1;
     const int count = CPU_COUNT(&set);
-    return count > FG_DEVICE_THREADS ? FG_DEVICE_THREADS : (uint32_t)count;
+    return count > FG_COMPUTE_THREADS ? FG_COMPUTE_THREADS : (uint32_t)count;
 }
 
 static enum fg_status open_cpu(uint32_t threads, struct fg_backend **backend, struct fg_message *message) {
@@ -97,6 +97,11 @@ static struct fg_cuda_settings settings_for(const struct fg_device_choice *choic
         .argument = choice->argument};
 }
 
+void fg_device_show_choosing(struct fg_progress *progress, uint32_t done, uint32_t count) {
+    fg_progress_say(progress, count > 1 ? (done - 1.0) / (count - 1.0) : 0,
+                    "choosing engines for this GPU, once: %u of %u", done, count);
+}
+
 static enum fg_status open_gpus(const struct fg_device_choice *choice, uint32_t count,
                                 struct fg_backend **backends, struct fg_message *said,
                                 struct fg_message *message) {
@@ -137,8 +142,12 @@ static enum fg_status open_cpus(uint32_t threads, uint32_t count, struct fg_back
 enum fg_status fg_device_open_group(const struct fg_device_choice *choice, uint32_t count,
                                     struct fg_backend **backends, struct fg_message *said,
                                     struct fg_message *message) {
-    return strcmp(choice->device, "cpu") ? open_gpus(choice, count, backends, said, message)
-                                         : open_cpus(choice->threads, count, backends, said, message);
+    if (choice->device == FG_COMPUTE_CPU)
+        return open_cpus(choice->threads, count, backends, said, message);
+    const enum fg_status status = open_gpus(choice, count, backends, said, message);
+    return status == FG_OK ? status
+                           : fg_fail_in(message, status,
+                                        "several devices are GPUs, or parts of the CPU with --device cpu");
 }
 
 enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_backend **backend,
@@ -149,12 +158,10 @@ enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_b
 enum fg_status fg_device_open_within(const struct fg_device_choice *choice, uint32_t tune_s,
                                      struct fg_backend **backend, struct fg_message *said,
                                      struct fg_message *message) {
-    const bool automatic = !strcmp(choice->device, "auto"), cuda = !strcmp(choice->device, "cuda");
+    const bool cuda = choice->device == FG_COMPUTE_CUDA;
     struct fg_message why = {""};
-    if (!automatic && !cuda && strcmp(choice->device, "cpu"))
-        return fg_fail(message, FG_USAGE, "device \"%.50s\": give auto, cuda or cpu", choice->device);
     enum fg_status status = FG_ENVIRONMENT;
-    if (automatic || cuda) {
+    if (choice->device != FG_COMPUTE_CPU) {
         const struct fg_cuda_settings settings = settings_for(choice, tune_s);
         status = fg_device_open_cuda(&settings, backend, cuda ? message : &why);
     }

@@ -3,10 +3,11 @@
 #define FG_RUNTIME_ENGINE_DEVICE_H
 
 #include "kernels/plugin.h"
+#include "runtime/base/compute.h"
 #include "runtime/base/option.h"
 
 struct fg_device_choice {
-    const char *device;     /* "auto": a GPU where there is one, else the CPU; "cuda"; "cpu" */
+    enum fg_compute device;
     uint32_t threads;       /* of the CPU; 0: as many as this process may run on */
     uint32_t workspace_mib; /* for cuDNN on each lane of a GPU; 0: 64 */
     /* Called while a GPU chooses its engines for a program that is new to it, by the thread that prepares the
@@ -15,23 +16,23 @@ struct fg_device_choice {
     void *argument;
 };
 
-/* Rows of a table of options for a choice; at: the offset of its char[FG_DEVICE_NAME], of its uint32_t. */
-#define FG_DEVICE_NAME 16
-#define FG_DEVICE_THREADS 64 /* most */
+/* Shows how far a GPU is with that: convolution done of count. */
+void fg_device_show_choosing(struct fg_progress *progress, uint32_t done, uint32_t count);
+
+/* Rows of a table of options for a choice; at: the offset of its enum fg_compute, of its uint32_t. */
 #define FG_DEVICE_OPTION(at)                                                                                 \
     {                                                                                                        \
-        "device", FG_OPTION_TEXT, (at), "auto",                                                              \
-            .size = FG_DEVICE_NAME, .value = "NAME",                                                         \
-            .help = "computes on auto (an NVIDIA GPU where there is one), cuda or cpu"                       \
+        "device", FG_OPTION_CHOICE, (at), "auto",                                                            \
+            .words = FG_COMPUTE_WORDS, .value = "NAME",                                                      \
+            .help = "what computes; auto is an NVIDIA GPU where there is one, else the CPU"                  \
     }
 #define FG_THREADS_OPTION(at)                                                                                \
     {                                                                                                        \
-        "threads", FG_OPTION_NUMBER, (at), .min = 1, .max = FG_DEVICE_THREADS, .value = "N",                 \
+        "threads", FG_OPTION_NUMBER, (at), .min = 1, .max = FG_COMPUTE_THREADS, .value = "N",                \
                                            .help = "processors to use, all where it is not given"            \
     }
 
-/* Opens it. said: a line that names the device, and why it is not a GPU where "auto" was asked. FG_USAGE
- * for another name; FG_ENVIRONMENT where "cuda" was asked and there is none.
+/* Opens it. said: a line that names the device, and why it is not a GPU where "auto" was asked. FG_ENVIRONMENT where "cuda" was asked and there is none.
  *
  * What a GPU's engines measured is kept in $STATE_DIRECTORY (systemd gives it), or
  * $XDG_CACHE_HOME/flawgate, or ~/.cache/flawgate; where none of them can be written it is measured each

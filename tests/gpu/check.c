@@ -143,8 +143,8 @@ static void test_resize(void **state) {
 /* ---- Networks ---- */
 
 static int open_as_programs(uint32_t workspace_mib) {
-    const struct fg_device_choice of_gpu = {.device = "cuda", .workspace_mib = workspace_mib},
-                                  of_cpu = {.device = "cpu"};
+    const struct fg_device_choice of_gpu = {.device = FG_COMPUTE_CUDA, .workspace_mib = workspace_mib},
+                                  of_cpu = {.device = FG_COMPUTE_CPU};
     struct fg_message said;
     if (fg_device_open_within(&of_gpu, TUNE_S, &gpu, &said, &message) == FG_OK &&
         fg_device_open(&of_cpu, &cpu, &said, &message) == FG_OK)

@@ -46,7 +46,7 @@ static void defaults(void **state) {
     assert_int_equal(options.training.recipe.global_loss, expected.recipe.global_loss);
     assert_true(options.training.seed == expected.seed);
     assert_string_equal(options.folder, "parts");
-    assert_string_equal(options.device, "auto");
+    assert_int_equal(options.device, FG_COMPUTE_AUTO);
     assert_int_equal(options.backbone, FG_BACKBONES);
     assert_true(options.scconv && options.simam && options.fmm && !options.soft_gate);
     assert_int_equal(options.levels, 7);
@@ -88,6 +88,7 @@ static void what_cannot_be_is_refused(void **state) {
         {"parts --out a.fgb --teacher t --backbone resnet19", "--backbone resnet19: must be resnet18"},
         {"parts --out a.fgb --teacher t --batch 1", "--batch 1: must be a whole number from 2 to 64"},
         {"parts --out a.fgb --teacher t --batch 16 --devices 3", "--batch 16 on 3 devices"},
+        {"parts --out a.fgb --teacher t --device tpu", "--device tpu: must be auto, cuda or cpu"},
         {"parts --out a.fgb --teacher t --size 100", "--size 100: must be auto"},
         {"parts --out a.fgb --teacher t --levels 1,4", "--levels 1,4: must be a list of 1, 2 and 3"},
         {"parts --out a.fgb --teacher t --epoch 3", "is --epochs meant"},

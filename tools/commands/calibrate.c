@@ -67,7 +67,7 @@ static void print_json(const struct calibrate *c, const char *bundle, const char
 }
 
 int fg_tool_calibrate(int argc, char **argv) {
-    struct calibrate c = {.common = {.device = "auto"}};
+    struct calibrate c = {.common = {.device = FG_COMPUTE_AUTO}};
     struct fg_message message;
     bool over;
     enum fg_status status = fg_usage_read(&USAGE, &argc, argv, &c, &over, &message);

@@ -20,8 +20,7 @@ static void show_choosing(void *argument, uint32_t done, uint32_t count) {
     struct fg_common *common = argument;
     if (done == 1)
         fg_progress_begin(&common->choosing, "", common->quiet);
-    fg_progress_say(&common->choosing, (done - 1.0) / (count - 1.0),
-                    "choosing engines for this GPU, once: %u of %u", done, count);
+    fg_device_show_choosing(&common->choosing, done, count);
     if (done == count)
         fg_progress_clear(&common->choosing);
 }

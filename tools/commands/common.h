@@ -16,7 +16,7 @@
 
 struct fg_common {
     bool json, quiet;
-    char device[FG_DEVICE_NAME];
+    enum fg_compute device;
     uint32_t threads;            /* 0: one for each processor */
     struct fg_progress choosing; /* progress while a GPU chooses its engines */
     bool device_named;           /* whether the remark on the device was printed */

@@ -95,7 +95,8 @@ static enum fg_status prepare_training(struct teach *t) {
     struct fg_message said;
     enum fg_status status = make_network(&t->network, message);
     if (status == FG_OK)
-        status = fg_device_open(&(struct fg_device_choice){.device = "cpu"}, &t->backend, &said, message);
+        status =
+            fg_device_open(&(struct fg_device_choice){.device = FG_COMPUTE_CPU}, &t->backend, &said, message);
     if (status == FG_OK)
         status = fg_weights_open(&t->weights, &t->network, message);
     if (status != FG_OK)
