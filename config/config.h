@@ -16,6 +16,7 @@
 #include "runtime/base/compute.h"
 #include "runtime/base/option.h"
 #include "runtime/base/report.h"
+#include "runtime/base/size.h"
 
 #define FG_CONFIG_TEXT 512   /* bytes of a path, with the ending zero */
 #define FG_CONFIG_NAME 32    /* bytes of a short text */
@@ -24,7 +25,6 @@
 #define FG_CONFIG_VIEWS 8
 #define FG_CONFIG_DRIVERS 16           /* drivers of cameras, or drivers of boards */
 #define FG_CONFIG_QUEUE 8              /* parts between trigger and verdict */
-#define FG_CONFIG_SIDE 16384           /* pixels of a frame's side */
 #define FG_CONFIG_NO_DRIVER UINT32_MAX /* the file names a driver that there is not */
 #define FG_CONFIG_SETTINGS 2048        /* bytes of what a driver's keys fill */
 #define FG_CONFIG_WRITERS 16           /* addresses of Modbus clients that may write */

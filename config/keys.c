@@ -25,15 +25,15 @@ static const struct fg_option TOP[] = {
 
 /* driver, a choice of what the program has, and the driver's own keys stand here too. */
 static const struct fg_option CAMERA[] = {
-    {"max_width", FG_OPTION_NUMBER, AT(camera[0].max_width), "1024", 16, FG_CONFIG_SIDE,
+    {"max_width", FG_OPTION_NUMBER, AT(camera[0].max_width), "1024", 16, FG_SIDE_FRAME,
      .help = "the width of the largest frame, in pixels"},
-    {"max_height", FG_OPTION_NUMBER, AT(camera[0].max_height), "1024", 16, FG_CONFIG_SIDE,
+    {"max_height", FG_OPTION_NUMBER, AT(camera[0].max_height), "1024", 16, FG_SIDE_FRAME,
      .help = "the height of the largest frame, in pixels"},
 };
 
 /* camera, a choice of those that the file has, stands here too. */
 static const struct fg_option VIEW[] = {
-    {"region", FG_OPTION_REGION, AT(view[0].x), "whole", 0, FG_CONFIG_SIDE,
+    {"region", FG_OPTION_REGION, AT(view[0].x), "whole", 0, FG_SIDE_FRAME,
      .help = "the region of the frame that is judged"},
     {"rotation", FG_OPTION_CHOICE, AT(view[0].rotation), "0", .words = "0|90|180|270",
      .help = "how far the region is turned clockwise before it is judged, in degrees"},

@@ -82,7 +82,7 @@ static enum fg_status open_teacher(struct run *run, struct fg_message *message) 
                            fg_backbone_name(backbone), fg_backbone_name(o->backbone));
     }
     run->spec = (struct fg_network_spec){.backbone = backbone,
-                                         .base = 64,
+                                         .base = FG_NETWORK_BASE,
                                          .scconv = o->scconv,
                                          .simam = o->simam,
                                          .fmm = o->fmm,

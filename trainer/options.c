@@ -15,7 +15,7 @@ static const struct fg_option OPTIONS[] = {
      .help = "takes the teacher from FILE.safetensors, a backbone trained on ImageNet; random judges badly"},
     {"backbone", FG_OPTION_CHOICE, AT(backbone), .words = FG_BACKBONE_WORDS, .value = "NAME",
      .help = "the teacher's network, the teacher file's where it is not given"},
-    {"size", FG_OPTION_SIZE, AT(size), "auto", 64, 1024, .value = "SIZE",
+    {"size", FG_OPTION_SIZE, AT(size), "auto", FG_SIDE_LEAST, FG_SIDE_MOST, .value = "SIZE",
      .help = "of pictures as the network sees them"},
     {"epochs", FG_OPTION_NUMBER, AT(training.epochs), .min = 1, .max = 1e6, .value = "N",
      .help = "most epochs; where it is not given 200, or as many as 1,500 steps need"},

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/size.h"
+
 #define DESCRIPTION 256 /* bytes of the text that says what a value may be */
 #define COLUMNS 100     /* width of help's lines */
 #define LONGEST_NAME 32 /* bytes of the longest name that is compared for a hint */
@@ -81,7 +83,7 @@ static void describe_values(const struct fg_option *option, char text[DESCRIPTIO
         snprintf(text, DESCRIPTION, "a list of %s, separated by commas", words);
         break;
     case FG_OPTION_SIZE:
-        snprintf(words, sizeof words, "auto, a side or HEIGHTxWIDTH, multiples of %d", FG_OPTION_SIDE);
+        snprintf(words, sizeof words, "auto, a side or HEIGHTxWIDTH, multiples of %d", FG_SIDE_STEP);
         describe_range(option, words, text, DESCRIPTION);
         break;
     case FG_OPTION_REGION:
@@ -198,7 +200,7 @@ static bool put_size(const struct fg_option *option, int32_t to[2], const char *
         if (*text)
             return false;
         for (int i = 0; i < 2; i++)
-            if (side[i] < option->min || side[i] > option->max || side[i] % FG_OPTION_SIDE)
+            if (side[i] < option->min || side[i] > option->max || side[i] % FG_SIDE_STEP)
                 return false;
     }
     to[0] = (int32_t)side[0];

@@ -30,13 +30,11 @@ enum fg_option_kind {
     FG_OPTION_ADDRESS,  /* a numeric IPv4 or IPv6 address, stored as TEXT */
     FG_OPTION_CHOICE,   /* one of the words: uint32_t, its index */
     FG_OPTION_SET,      /* several of the words, separated by commas: uint32_t, bit i for word i */
-    FG_OPTION_SIZE,     /* auto, SIDE or HEIGHTxWIDTH: int32_t[2], height and width; auto is 0, 0 */
+    FG_OPTION_SIZE,     /* auto, SIDE or HEIGHTxWIDTH, multiples of FG_SIDE_STEP: int32_t[2]; auto is 0, 0 */
     FG_OPTION_REGION,   /* whole or X,Y,WIDTHxHEIGHT: uint32_t[4], x, y, width, height; whole is 0, 0, 0, 0 */
     FG_OPTION_PATHS,    /* at most max entries: char[max][size] and a uint32_t that counts them */
     FG_OPTION_ADDRESSES, /* numeric addresses, stored as PATHS */
 };
-
-#define FG_OPTION_SIDE 32 /* the sides of a SIZE are multiples of it */
 
 struct fg_option {
     const char *name; /* a name of one letter has one dash on a command line: -n */

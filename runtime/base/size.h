@@ -11,6 +11,13 @@
 /* Every tensor begins at a multiple of this many bytes, in every segment and on every backend. */
 #define FG_ALIGNMENT ((size_t)256)
 
+/* Pixels of height or width: of the pictures that a network sees, which are multiples of the step, and of any
+ * picture or camera frame. */
+#define FG_SIDE_LEAST 64
+#define FG_SIDE_MOST 1024
+#define FG_SIDE_STEP 32
+#define FG_SIDE_FRAME 16384
+
 static inline bool fg_size_add(size_t a, size_t b, size_t *sum) {
     return !__builtin_add_overflow(a, b, sum);
 }

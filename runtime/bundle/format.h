@@ -82,16 +82,16 @@ enum fg_bundle_element { FG_BUNDLE_FLOAT32 = 1, FG_BUNDLE_FLOAT16, FG_BUNDLE_BYT
  * number is its place in FG_BACKBONE_TABLE (runtime/network/network.h), from 0. */
 #define FG_BUNDLE_FIELDS(FIELD)                                                                              \
     FIELD(1, U32, FG_BUNDLE_MUST, spec.backbone, FG_BACKBONES - 1)                                           \
-    FIELD(2, U32, FG_BUNDLE_MUST, spec.height, 1024)                                                         \
-    FIELD(3, U32, FG_BUNDLE_MUST, spec.width, 1024)                                                          \
-    FIELD(4, U32, FG_BUNDLE_MUST, spec.base, 64)                                                             \
+    FIELD(2, U32, FG_BUNDLE_MUST, spec.height, FG_SIDE_MOST)                                                 \
+    FIELD(3, U32, FG_BUNDLE_MUST, spec.width, FG_SIDE_MOST)                                                  \
+    FIELD(4, U32, FG_BUNDLE_MUST, spec.base, FG_NETWORK_BASE)                                                \
     FIELD(5, SWITCH, FG_BUNDLE_MUST, spec.scconv, 0)                                                         \
     FIELD(6, SWITCH, FG_BUNDLE_MUST, spec.simam, 0)                                                          \
     FIELD(7, SWITCH, FG_BUNDLE_MUST, spec.fmm, 0)                                                            \
     FIELD(8, SWITCH, FG_BUNDLE_MUST, spec.soft_gate, 0)                                                      \
     FIELD(9, U32, FG_BUNDLE_MUST, spec.levels, 7)                                                            \
-    FIELD(16, U32, FG_BUNDLE_MUST, contract.width, 16384)                                                    \
-    FIELD(17, U32, FG_BUNDLE_MUST, contract.height, 16384)                                                   \
+    FIELD(16, U32, FG_BUNDLE_MUST, contract.width, FG_SIDE_FRAME)                                            \
+    FIELD(17, U32, FG_BUNDLE_MUST, contract.height, FG_SIDE_FRAME)                                           \
     FIELD(18, U32, FG_BUNDLE_MUST, contract.channels, 3)                                                     \
     FIELD(19, TEXT, FG_BUNDLE_MUST, contract.format, 0)                                                      \
     FIELD(32, SWITCH, FG_BUNDLE_MUST, calibrated, 0)                                                         \

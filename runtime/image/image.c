@@ -23,10 +23,10 @@
 
 enum fg_status fg_image_take(const struct fg_image_source *source, struct fg_image *image, size_t height,
                              size_t width, size_t channels, struct fg_message *message) {
-    if (!height || !width || height > FG_IMAGE_MAX_SIDE || width > FG_IMAGE_MAX_SIDE ||
+    if (!height || !width || height > FG_SIDE_FRAME || width > FG_SIDE_FRAME ||
         height * width > FG_IMAGE_MAX_PIXELS)
         return fg_fail(message, FG_INPUT, "%.300s: %zux%zu pixels; at most %d a side and %zu in all are read",
-                       source->path, width, height, FG_IMAGE_MAX_SIDE, FG_IMAGE_MAX_PIXELS);
+                       source->path, width, height, FG_SIDE_FRAME, FG_IMAGE_MAX_PIXELS);
     image->height = (int32_t)height;
     image->width = (int32_t)width;
     image->channels = (int32_t)channels;

@@ -17,7 +17,6 @@
 #include "runtime/base/status.h"
 
 /* A larger picture is refused before memory is taken for it. */
-#define FG_IMAGE_MAX_SIDE 16384 /* pixels of width or height */
 #define FG_IMAGE_MAX_PIXELS ((size_t)100 * 1000 * 1000)
 
 struct fg_image {

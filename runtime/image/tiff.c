@@ -93,8 +93,8 @@ static enum fg_status read_blocks(TIFF *tiff, const struct fg_image_source *sour
         l->block_width = l->width;
         l->block_height = l->block_height > l->height ? l->height : l->block_height;
     }
-    if (!l->block_height || !l->block_width || l->block_height > FG_IMAGE_MAX_SIDE ||
-        l->block_width > FG_IMAGE_MAX_SIDE)
+    if (!l->block_height || !l->block_width || l->block_height > FG_SIDE_FRAME ||
+        l->block_width > FG_SIDE_FRAME)
         return refuse_damage(source, message);
     const size_t samples = l->planes == PLANARCONFIG_SEPARATE ? 1 : l->samples;
     const size_t row = (l->block_width * samples * l->depth + 7) / 8;

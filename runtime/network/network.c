@@ -430,17 +430,20 @@ static void list_folds(struct fg_network *net) {
     }
 }
 
+static bool is_side(int32_t side) {
+    return side >= FG_SIDE_LEAST && side <= FG_SIDE_MOST && side % FG_SIDE_STEP == 0;
+}
+
 static enum fg_status check_spec(const struct fg_network_spec *spec, struct fg_message *message) {
     if (spec->backbone < 0 || spec->backbone >= FG_BACKBONES)
         return fg_fail(message, FG_INPUT, "network: backbone %d is unknown", (int)spec->backbone);
-    if (spec->height < 64 || spec->height > 1024 || spec->height % 32 || spec->width < 64 ||
-        spec->width > 1024 || spec->width % 32)
+    if (!is_side(spec->height) || !is_side(spec->width))
         return fg_fail(message, FG_INPUT,
-                       "network: size %dx%d: height and width must be multiples of 32 from 64 to 1024",
-                       spec->height, spec->width);
-    if (spec->base < 4 || spec->base > 64 || spec->base % 4)
-        return fg_fail(message, FG_INPUT, "network: %d base channels: must be a multiple of 4 from 4 to 64",
-                       spec->base);
+                       "network: size %dx%d: height and width must be multiples of %d from %d to %d",
+                       spec->height, spec->width, FG_SIDE_STEP, FG_SIDE_LEAST, FG_SIDE_MOST);
+    if (spec->base < 4 || spec->base > FG_NETWORK_BASE || spec->base % 4)
+        return fg_fail(message, FG_INPUT, "network: %d base channels: must be a multiple of 4 from 4 to %d",
+                       spec->base, FG_NETWORK_BASE);
     if (spec->levels < 1 || spec->levels > 7)
         return fg_fail(message, FG_INPUT, "network: level set %u: must name one or more of levels 1, 2, 3",
                        spec->levels);

@@ -109,6 +109,7 @@
 #define FG_NETWORK_VALUES 256
 #define FG_NETWORK_NODES 256
 #define FG_NETWORK_LEVELS 3
+#define FG_NETWORK_BASE 64 /* channels of layer1 in a ResNet, and the most that a spec may have */
 #define FG_NAME_SIZE 64
 
 /* All backbones, which are torchvision's ResNets: constant, name, blocks of each stage (the fourth is
@@ -139,7 +140,7 @@ struct fg_backbone_shape {
 struct fg_network_spec {
     enum fg_backbone backbone;
     int32_t height, width;   /* pixels of the input: multiples of 32 from 64 to 1024 */
-    int32_t base;            /* the channels of layer1 before expansion: 64; the tests use 4 */
+    int32_t base;            /* the channels of layer1 before expansion: FG_NETWORK_BASE; the tests use 4 */
     bool scconv, simam, fmm; /* the paper's ablations */
     bool soft_gate;          /* sru_gate = soft */
     uint32_t levels;         /* bit i - 1: level i is used; 1 to 7 */

@@ -291,7 +291,7 @@ static enum fg_status make_network(enum fg_backbone backbone, struct fg_network 
     const struct fg_network_spec spec = {.backbone = backbone,
                                          .height = SIDE,
                                          .width = SIDE,
-                                         .base = 64,
+                                         .base = FG_NETWORK_BASE,
                                          .scconv = true,
                                          .simam = true,
                                          .fmm = true,

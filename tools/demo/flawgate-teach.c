@@ -51,7 +51,7 @@ static const struct fg_option STEPS = {"STEPS", FG_OPTION_NUMBER, offsetof(struc
 /* Makes a network of the teacher's nodes, now to be trained, and the head. */
 static enum fg_status make_network(struct fg_network *net, struct fg_message *message) {
     const struct fg_network_spec spec = {
-        .backbone = FG_RESNET18, .height = SIDE, .width = SIDE, .base = 64, .levels = 4};
+        .backbone = FG_RESNET18, .height = SIDE, .width = SIDE, .base = FG_NETWORK_BASE, .levels = 4};
     enum fg_status status = fg_network_init(net, &spec, message);
     if (status != FG_OK)
         return status;

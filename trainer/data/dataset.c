@@ -17,8 +17,8 @@
 
 void fg_dataset_size(double aspect, int32_t *height, int32_t *width) {
     double nearest = INFINITY;
-    for (int32_t h = 64; h <= 1024; h += 32)
-        for (int32_t w = 64; w <= 1024; w += 32) {
+    for (int32_t h = FG_SIDE_LEAST; h <= FG_SIDE_MOST; h += FG_SIDE_STEP)
+        for (int32_t w = FG_SIDE_LEAST; w <= FG_SIDE_MOST; w += FG_SIDE_STEP) {
             const double share = (double)h * w / 65536, distance = fabs(log((double)w / h / aspect));
             /* The larger of two sizes that are equally near. */
             const bool better =

@@ -4,7 +4,7 @@
 
 #define RADIUS FG_BLUR_RADIUS
 #define TAPS (2 * RADIUS + 1)
-#define MOST_WIDTH 1024
+#define MOST_WIDTH FG_SIDE_MOST
 
 struct level {
     const float *values; /* {n, h, w, 1}; NULL: not used */
