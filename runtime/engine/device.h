@@ -32,7 +32,8 @@ void fg_device_show_choosing(struct fg_progress *progress, uint32_t done, uint32
                                            .help = "processors to use, all where it is not given"            \
     }
 
-/* Opens it. said: a line that names the device, and why it is not a GPU where "auto" was asked. FG_ENVIRONMENT where "cuda" was asked and there is none.
+/* Opens it. said: a line that names the device, and why it is not a GPU where "auto" was asked.
+ * FG_ENVIRONMENT where "cuda" was asked and there is none.
  *
  * What a GPU's engines measured is kept in $STATE_DIRECTORY (systemd gives it), or
  * $XDG_CACHE_HOME/flawgate, or ~/.cache/flawgate; where none of them can be written it is measured each

@@ -97,15 +97,16 @@ static enum fg_status start_line(struct line *l, const char *folder, struct fg_m
         return fg_fail(message, FG_ENVIRONMENT, "Modbus client: no memory");
     const int64_t deadline = fg_clock_ns() + PATIENCE;
     while (!connect_client(l) || !read_status(l, FG_STATUS_TRIGGER_READY)) {
-        if (fg_clock_ns() > deadline || kill(l->daemon, 0))
+        if (fg_clock_ns() > deadline || fg_process_has_ended(l->daemon))
             return fg_fail(message, FG_ENVIRONMENT, "flawgated did not become ready; %.300s says why", log);
         pause_briefly();
     }
     status = fg_simulated_join(l->board, &l->simulated, message);
     if (status != FG_OK)
         return status;
-    l->trigger = (uint32_t)fg_simulated_find(l->simulated, "TRIGGER");
-    return FG_OK;
+    const int32_t trigger = fg_simulated_find(l->simulated, "TRIGGER");
+    l->trigger = (uint32_t)trigger;
+    return trigger < 0 ? fg_fail(message, FG_ENVIRONMENT, "the board has no io TRIGGER") : FG_OK;
 }
 
 /* Gets a value of the result block, whose word order is high word first in the demo's configuration. */

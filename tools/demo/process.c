@@ -42,6 +42,11 @@ enum fg_status fg_process_start(const char *program, const char *const *argument
     return *child > 0 ? FG_OK : fg_fail_errno(message, FG_ENVIRONMENT, error, "%s: cannot start", program);
 }
 
+bool fg_process_has_ended(pid_t child) {
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid == child;
+}
+
 int fg_process_wait(pid_t child) {
     int status;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)

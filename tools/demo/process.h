@@ -7,6 +7,7 @@
 #ifndef FG_TOOLS_DEMO_PROCESS_H
 #define FG_TOOLS_DEMO_PROCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -17,6 +18,9 @@
  * writes where this program does. FG_ENVIRONMENT when it cannot be started. */
 FG_MUST_USE enum fg_status fg_process_start(const char *program, const char *const *arguments, int descriptor,
                                             const char *output, pid_t *child, struct fg_message *message);
+
+/* Whether a child has ended; fg_process_wait still gives how. */
+bool fg_process_has_ended(pid_t child);
 
 /* Waits for the end of a child; gives its exit status, or 128 plus the signal that ended it. */
 int fg_process_wait(pid_t child);
