@@ -53,7 +53,8 @@ struct fg_camera {
     /* Gives a frame back, also one that was lent before the camera was gone. */
     void (*release)(struct fg_camera *camera, const struct fg_camera_frame *frame);
     /* Closes and opens a device that is gone; arm comes next. Frames lent before stay readable until they are
-     * released. FG_ENVIRONMENT: it is still gone; the caller tries again later. */
+     * released. FG_ENVIRONMENT: it is still gone; the caller tries again later. It does not wait: where a
+     * device takes long to open, a thread of the driver's own opens it, and meanwhile it is gone. */
     FG_MUST_USE enum fg_status (*reopen)(struct fg_camera *camera, struct fg_message *message);
     void (*close)(struct fg_camera *camera);
 };
