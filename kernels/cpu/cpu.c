@@ -120,7 +120,7 @@ static void end_lane(struct fg_cpu *cpu) {
     }
 }
 
-static void *lead(void *argument) {
+static void *lead_lane(void *argument) {
     struct lane *lane = argument;
     struct fg_cpu *cpu = lane->cpu;
     fg_team_run(lane->team, fg_cpu_threads(&cpu->base), touch_blas, NULL);
@@ -348,7 +348,7 @@ static void set_up_blas(struct fg_cpu *cpu, uint32_t callers) {
     }
 }
 
-static void init(struct fg_cpu *cpu, uint32_t threads, uint32_t lanes) {
+static void set_up_backend(struct fg_cpu *cpu, uint32_t threads, uint32_t lanes) {
     for (int op = 0; op < FG_OPERATORS; op++) {
         cpu->kernel[op] = *kernels[op];
     }
@@ -395,7 +395,7 @@ enum fg_status fg_cpu_open(uint32_t threads, uint32_t lanes, struct fg_backend *
     if (!cpu) {
         return fg_fail(message, FG_ENVIRONMENT, "no memory for the CPU backend");
     }
-    init(cpu, threads, lanes);
+    set_up_backend(cpu, threads, lanes);
     enum fg_status status = FG_OK;
     for (uint32_t l = 0; l < lanes && status == FG_OK; l++) {
         struct lane *lane = &cpu->lane[l];
@@ -407,7 +407,7 @@ enum fg_status fg_cpu_open(uint32_t threads, uint32_t lanes, struct fg_backend *
         }
         pthread_mutex_lock(&cpu->mutex);
         cpu->running++;
-        int error = pthread_create(&lane->leader, NULL, lead, lane);
+        int error = pthread_create(&lane->leader, NULL, lead_lane, lane);
         cpu->running -= error != 0;
         pthread_mutex_unlock(&cpu->mutex);
         if (error) {

@@ -8,8 +8,8 @@ size_t fg_winograd_weight_bytes(const struct fg_conv_shape *s) {
 
 /* Channels [k, k + count) of output channel o to tile[36]. */
 FG_CPU_CLONES
-static void transform(const struct fg_conv_shape *s, const float *weight, bool flip, size_t o, size_t k,
-                      size_t count, float tile[6][6][LANES]) {
+static void transform_kernel(const struct fg_conv_shape *s, const float *weight, bool flip, size_t o,
+                             size_t k, size_t count, float tile[6][6][LANES]) {
     const float *kernel[3][3];
     for (size_t y = 0; y < 3; y++) {
         for (size_t x = 0; x < 3; x++) {
@@ -57,7 +57,7 @@ void fg_winograd_weights(const struct fg_conv_shape *s, const float *weight, enu
         for (size_t k = 0; k < s->gc; k += LANES) {
             const size_t channels = min(s->gc - k, LANES);
             for (size_t i = 0; i < outputs; i++) {
-                transform(s, weight, backward, o + i, k, channels, (float(*)[6][LANES])tile[i]);
+                transform_kernel(s, weight, backward, o + i, k, channels, (float(*)[6][LANES])tile[i]);
             }
             for (size_t p = 0; p < FG_WINOGRAD_POINTS; p++) {
                 float *matrix = transformed + (p * s->groups + group) * s->gc * s->goc;
