@@ -65,19 +65,19 @@ static bool has_time(const struct contest *c) {
 }
 
 /* Only then is a convolution part of a verdict. */
-static bool judges(const struct contest *c) {
+static bool is_for_judging(const struct contest *c) {
     return c->part == FG_CUDNN_FORWARD && c->step->in[0]->dtype == FG_F16;
 }
 
 /* Measures a plan, and takes it if it is the best so far and keeps what is not finite. */
-static enum fg_status judge(struct contest *c, struct fg_cudnn_plan *plan) {
+static enum fg_status probe_plan(struct contest *c, struct fg_cudnn_plan *plan) {
     struct fg_cuda_choice *choice = c->choice;
     struct fg_message *why = &c->refusal;
     float ms = 0;
     enum fg_status status = fg_cuda_measure(c->cuda, c->step, c->part, plan, c->memory, &ms, why);
     if (status != FG_OK || (choice->plan.plan && ms >= choice->ms))
         return status;
-    if (judges(c))
+    if (is_for_judging(c))
         status = fg_cuda_probe(c->cuda, c->step, plan, c->memory, why);
     c->drop += status == FG_USAGE;
     if (status != FG_OK)
@@ -102,7 +102,7 @@ static enum fg_status try_candidate(struct contest *c, struct fg_cudnn_candidate
     times->finalise_ns += fg_clock_ns() - begin;
     begin = fg_clock_ns();
     if (status == FG_OK)
-        status = judge(c, &plan);
+        status = probe_plan(c, &plan);
     times->tune_ns += fg_clock_ns() - begin;
     /* A candidate that fails is passed over as long as the device answers. What it has queued ends before it
      * does. */
@@ -145,8 +145,8 @@ static enum fg_status try_offer(struct contest *c, enum fg_cudnn_offer offer, bo
     return status;
 }
 
-static enum fg_status choose(struct contest *c, struct fg_message *message) {
-    const bool may_part = judges(c) && c->step->relu;
+static enum fg_status choose_plan(struct contest *c, struct fg_message *message) {
+    const bool may_part = is_for_judging(c) && c->step->relu;
     enum fg_status status = FG_OK;
     for (int offer = 0; offer < FG_CUDNN_OFFERS; offer++)
         for (int apart = 0; apart <= may_part && status == FG_OK && !c->choice->plan.plan; apart++)
@@ -199,7 +199,7 @@ static enum fg_status make_choice(struct choosing *c, const struct fg_step *step
                               .end_ns = begin + (left > 0 ? left / (c->p->choices - c->done) : 0),
                               .last_ns = begin + LIMIT,
                               .choice = choice};
-    enum fg_status status = choose(&contest, message);
+    enum fg_status status = choose_plan(&contest, message);
     c->news |= status == FG_OK;
     if (fg_clock_ns() - c->written_ns > WRITE_EVERY) /* a load that is cut off need not begin anew */
         write_news(c);

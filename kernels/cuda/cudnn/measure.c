@@ -29,7 +29,7 @@ static void find_operands(void *data[FG_CUDNN_PLACES], const struct fg_step *ste
     }
 }
 
-static enum fg_status run(const struct trial *t, struct fg_message *message) {
+static enum fg_status run_plan(const struct trial *t, struct fg_message *message) {
     return fg_cudnn_plan_run(t->plan, t->handle, t->data, t->workspace, message);
 }
 
@@ -42,16 +42,16 @@ static enum fg_status refuse_copies(cudaGraph_t graph, struct fg_message *messag
 }
 
 /* Some runs as a graph: queued one by one, short kernels would be timed by the processor that queues them. */
-static enum fg_status record(const struct trial *t, cudaGraphExec_t *exec, struct fg_message *message) {
+static enum fg_status record_runs(const struct trial *t, cudaGraphExec_t *exec, struct fg_message *message) {
     /* What the first run loads is not loaded inside the capture. */
-    enum fg_status status = run(t, message);
+    enum fg_status status = run_plan(t, message);
     if (status != FG_OK)
         return status;
     cudaError_t error = cudaStreamBeginCapture(t->stream, cudaStreamCaptureModeThreadLocal);
     if (error != cudaSuccess)
         return fg_cuda_fail(error, "beginning a capture", message);
     for (int i = 0; i < RUNS && status == FG_OK; i++)
-        status = run(t, message);
+        status = run_plan(t, message);
     cudaGraph_t graph = NULL;
     error = cudaStreamEndCapture(t->stream, &graph);
     if (error == cudaSuccess && status == FG_OK)
@@ -73,7 +73,7 @@ enum fg_status fg_cuda_measure(struct fg_cuda *cuda, const struct fg_step *step,
                       .workspace = (char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace};
     find_operands(t.data, step, part, memory);
     cudaGraphExec_t exec = NULL;
-    enum fg_status status = record(&t, &exec, message);
+    enum fg_status status = record_runs(&t, &exec, message);
     if (status != FG_OK)
         return status;
     cudaError_t error = cudaSuccess;

@@ -14,7 +14,7 @@ cudaStream_t fg_cuda_stream(struct fg_backend *backend, const struct fg_step *st
     return ((struct fg_cuda *)backend)->stream[step->lane];
 }
 
-static struct fg_cuda_program *find(struct fg_cuda *cuda, const struct fg_program *program) {
+static struct fg_cuda_program *find_program(struct fg_cuda *cuda, const struct fg_program *program) {
     struct fg_cuda_program *p = cuda->programs;
     while (p && p->program != program)
         p = p->next;
@@ -60,7 +60,7 @@ enum fg_status fg_cuda_prepare(struct fg_backend *backend, const struct fg_progr
     if (program->lanes > backend->device.lanes)
         return fg_fail(message, FG_USAGE, "the program has %u lanes, the backend was opened with %u",
                        program->lanes, backend->device.lanes);
-    if (find(cuda, program)) /* nothing is derived from weights */
+    if (find_program(cuda, program)) /* nothing is derived from weights */
         return FG_OK;
     enum fg_status used = fg_cuda_use(cuda, message);
     if (used != FG_OK)
@@ -172,7 +172,7 @@ enum fg_status fg_cuda_submit(struct fg_backend *backend, const struct fg_progra
     struct fg_cuda *cuda = (struct fg_cuda *)backend;
     if (cuda->running)
         return fg_fail(message, FG_TIMEOUT, "a run is under way; poll until it has ended");
-    struct fg_cuda_program *p = find(cuda, program);
+    struct fg_cuda_program *p = find_program(cuda, program);
     if (!p)
         return fg_fail(message, FG_USAGE, "a program of %u steps was not prepared", program->steps);
     enum fg_status status = fg_cuda_use(cuda, message);
