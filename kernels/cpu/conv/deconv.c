@@ -23,7 +23,7 @@ struct deconv {
     bool relu, add;
 };
 
-static struct deconv shape_of(const struct fg_backend *backend, const struct fg_step *step) {
+static struct deconv find_shape(const struct fg_backend *backend, const struct fg_step *step) {
     const struct fg_tensor *x = step->in[0], *out = step->out[0];
     struct deconv d = {.n = (size_t)x->n,
                        .h = (size_t)x->h,
@@ -57,18 +57,19 @@ static bool deconv_supports(const struct fg_backend *backend, const struct fg_st
 
 /* Forward: a block of products for each thread. Backward: the gradient as the product's rows, all of it. */
 static size_t deconv_workspace(const struct fg_backend *backend, const struct fg_step *step) {
-    struct deconv d = shape_of(backend, step);
+    struct deconv d = find_shape(backend, step);
     size_t rows = step->pass == FG_BACKWARD ? d.rows : fg_cpu_threads(backend) * d.block;
     return rows * d.columns * sizeof(float);
 }
 
-/* Row r of the product holds, for dy = 0 and 1, two neighbouring output pixels: where the first lies. */
-static size_t output_of(const struct deconv *d, size_t r, size_t dy) {
+/* Row r of the product holds, for dy = 0 and 1, two neighbouring output pixels. Gives where the first one
+ * lies. */
+static size_t find_output(const struct deconv *d, size_t r, size_t dy) {
     size_t x = r % d->w, line = r / d->w; /* line counts through all images, as output lines do */
     return ((2 * line + dy) * 2 * d->w + 2 * x) * d->oc;
 }
 
-static void forward_block(void *argument, uint32_t task, uint32_t thread) {
+static void run_forward_block(void *argument, uint32_t task, uint32_t thread) {
     const struct deconv *d = argument;
     const struct fg_cpu_range rows = fg_cpu_share(d->rows, d->tasks, task);
     float *block = d->scratch + thread * d->block * d->columns;
@@ -77,7 +78,7 @@ static void forward_block(void *argument, uint32_t task, uint32_t thread) {
     fg_conv_finish(block, d->oc, 4 * (rows.end - rows.begin), d->oc, d->bias, NULL, d->relu);
     for (size_t r = rows.begin; r < rows.end; r++, block += d->columns) {
         for (size_t dy = 0; dy < 2; dy++) {
-            memcpy(d->out + output_of(d, r, dy), block + dy * 2 * d->oc, 2 * d->oc * sizeof(float));
+            memcpy(d->out + find_output(d, r, dy), block + dy * 2 * d->oc, 2 * d->oc * sizeof(float));
         }
     }
 }
@@ -85,18 +86,18 @@ static void forward_block(void *argument, uint32_t task, uint32_t thread) {
 static enum fg_status deconv_forward(struct fg_backend *backend, const struct fg_step *step,
                                      const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
-    struct deconv d = shape_of(backend, step);
+    struct deconv d = find_shape(backend, step);
     d.x = fg_cpu_values(step->in[0], memory);
     d.weight = fg_cpu_values(step->param[0], memory);
     d.bias = fg_cpu_values(step->param[1], memory);
     d.out = fg_cpu_values(step->out[0], memory);
     d.scratch = fg_cpu_workspace(step, memory);
-    fg_cpu_parallel(backend, step, d.tasks, forward_block, &d);
+    fg_cpu_parallel(backend, step, d.tasks, run_forward_block, &d);
     return FG_OK;
 }
 
 FG_CPU_CLONES
-static void masked_copy(const float *restrict d_out, const float *restrict out, float *restrict to,
+static void copy_masked(const float *restrict d_out, const float *restrict out, float *restrict to,
                         size_t count) {
     for (size_t i = 0; i < count; i++) {
         to[i] = out[i] <= 0.0f ? 0.0f : d_out[i];
@@ -104,16 +105,16 @@ static void masked_copy(const float *restrict d_out, const float *restrict out, 
 }
 
 /* The output's gradient, in the product's order, and from it the input's. */
-static void backward_block(void *argument, uint32_t task, uint32_t thread) {
+static void run_backward_block(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct deconv *d = argument;
     const struct fg_cpu_range rows = fg_cpu_share(d->rows, d->tasks, task);
     for (size_t r = rows.begin; r < rows.end; r++) {
         for (size_t dy = 0; dy < 2; dy++) {
-            size_t from = output_of(d, r, dy);
+            size_t from = find_output(d, r, dy);
             float *to = d->scratch + r * d->columns + dy * 2 * d->oc;
             if (d->relu) {
-                masked_copy(d->g + from, d->out + from, to, 2 * d->oc);
+                copy_masked(d->g + from, d->out + from, to, 2 * d->oc);
             } else {
                 memcpy(to, d->g + from, 2 * d->oc * sizeof(float));
             }
@@ -127,7 +128,7 @@ static void backward_block(void *argument, uint32_t task, uint32_t thread) {
 }
 
 /* d_W = x^T g for a slice of its columns. */
-static void weight_slice(void *argument, uint32_t task, uint32_t thread) {
+static void make_weight_slice(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct deconv *d = argument;
     struct fg_cpu_range slice = fg_cpu_share(d->columns, d->tasks, task);
@@ -140,7 +141,7 @@ static void weight_slice(void *argument, uint32_t task, uint32_t thread) {
 static enum fg_status deconv_backward(struct fg_backend *backend, const struct fg_step *step,
                                       const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
-    struct deconv d = shape_of(backend, step);
+    struct deconv d = find_shape(backend, step);
     d.x = fg_cpu_values(step->in[0], memory);
     d.weight = fg_cpu_values(step->param[0], memory);
     d.out = fg_cpu_values(step->out[0], memory);
@@ -148,10 +149,10 @@ static enum fg_status deconv_backward(struct fg_backend *backend, const struct f
     d.d_x = fg_cpu_values(step->d_in[0], memory);
     d.d_weight = fg_cpu_values(step->d_param[0], memory);
     d.scratch = fg_cpu_workspace(step, memory);
-    fg_cpu_parallel(backend, step, d.tasks, backward_block, &d);
+    fg_cpu_parallel(backend, step, d.tasks, run_backward_block, &d);
     if (step->d_param[0]) {
         d.tasks = fg_cpu_threads(backend);
-        fg_cpu_parallel(backend, step, d.tasks, weight_slice, &d);
+        fg_cpu_parallel(backend, step, d.tasks, make_weight_slice, &d);
     }
     if (step->d_param[1]) {
         fg_conv_sum_rows(backend, step, d.scratch, 4 * d.rows, d.oc, fg_cpu_values(step->d_param[1], memory));
