@@ -12,7 +12,7 @@ struct adam {
     float *theta, *m, *v; /* [count] each */
 };
 
-FG_CPU_CLONES static void update(const struct adam *a, size_t begin, size_t end, float l2) {
+FG_CPU_CLONES static void update_parameters(const struct adam *a, size_t begin, size_t end, float l2) {
     const float rate = a->rate, first = a->first, second = a->second;
     const float *g = a->g;
     float *theta = a->theta, *m = a->m, *v = a->v;
@@ -24,15 +24,15 @@ FG_CPU_CLONES static void update(const struct adam *a, size_t begin, size_t end,
     }
 }
 
-static void share_task(void *argument, uint32_t task, uint32_t thread) {
+static void update_share(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct adam *a = argument;
     const struct fg_cpu_range range = fg_cpu_share(a->count, a->tasks, task);
     const size_t middle = a->decayed < range.begin ? range.begin
                           : a->decayed > range.end ? range.end
                                                    : a->decayed;
-    update(a, range.begin, middle, a->l2);
-    update(a, middle, range.end, 0);
+    update_parameters(a, range.begin, middle, a->l2);
+    update_parameters(a, middle, range.end, 0);
 }
 
 static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
@@ -60,7 +60,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                      .theta = fg_cpu_values(step->param[0], memory),
                      .m = fg_cpu_values(step->param[1], memory),
                      .v = fg_cpu_values(step->param[2], memory)};
-    fg_cpu_parallel(backend, step, a.tasks, share_task, &a);
+    fg_cpu_parallel(backend, step, a.tasks, update_share, &a);
     return FG_OK;
 }
 

@@ -12,7 +12,7 @@ struct concat {
     uint32_t accumulate;
 };
 
-static void gather(void *argument, uint32_t task, uint32_t thread) {
+static void gather_inputs(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct concat *a = argument;
     const struct fg_cpu_range range = fg_cpu_share(a->rows, a->tasks, task);
@@ -24,7 +24,7 @@ static void gather(void *argument, uint32_t task, uint32_t thread) {
     }
 }
 
-static void scatter(void *argument, uint32_t task, uint32_t thread) {
+static void scatter_gradient(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct concat *a = argument;
     const struct fg_cpu_range range = fg_cpu_share(a->rows, a->tasks, task);
@@ -52,7 +52,7 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
     return out->dtype == FG_F32 && channels == out->c;
 }
 
-static struct concat describe(struct fg_backend *backend, const struct fg_step *step) {
+static struct concat describe_step(struct fg_backend *backend, const struct fg_step *step) {
     struct concat a = {.channels = (size_t)step->out[0]->c,
                        .tasks = fg_cpu_threads(backend),
                        .accumulate = step->accumulate};
@@ -65,22 +65,22 @@ static struct concat describe(struct fg_backend *backend, const struct fg_step *
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
                               const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
-    struct concat a = describe(backend, step);
+    struct concat a = describe_step(backend, step);
     a.whole = fg_cpu_values(step->out[0], memory);
     for (int i = 0; i < FG_MAX_IN; i++)
         a.in[i] = fg_cpu_values(step->in[i], memory);
-    fg_cpu_parallel(backend, step, a.tasks, gather, &a);
+    fg_cpu_parallel(backend, step, a.tasks, gather_inputs, &a);
     return FG_OK;
 }
 
 static enum fg_status backward(struct fg_backend *backend, const struct fg_step *step,
                                const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
-    struct concat a = describe(backend, step);
+    struct concat a = describe_step(backend, step);
     a.whole = fg_cpu_values(step->d_out[0], memory);
     for (int i = 0; i < FG_MAX_IN; i++)
         a.in[i] = fg_cpu_values(step->d_in[i], memory);
-    fg_cpu_parallel(backend, step, a.tasks, scatter, &a);
+    fg_cpu_parallel(backend, step, a.tasks, scatter_gradient, &a);
     return FG_OK;
 }
 

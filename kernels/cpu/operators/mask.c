@@ -13,7 +13,7 @@ struct mask {
 };
 
 /* Forward and backward are the same product. */
-static void one_image(void *argument, uint32_t task, uint32_t thread) {
+static void mask_image(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct mask *m = argument;
     const float *from = m->from + task * m->positions * m->c;
@@ -33,8 +33,9 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
            fg_tensor_count(x) == fg_tensor_count(y) && fg_tensor_bytes(draw) >= sizeof(struct fg_draw);
 }
 
-static void run(struct fg_backend *backend, const struct fg_step *step, const struct fg_memory *memory,
-                const struct fg_tensor *from, const struct fg_tensor *to, bool add) {
+static void mask_images(struct fg_backend *backend, const struct fg_step *step,
+                        const struct fg_memory *memory, const struct fg_tensor *from,
+                        const struct fg_tensor *to, bool add) {
     const struct fg_tensor *x = step->in[0];
     struct mask m = {.positions = (size_t)x->h * (size_t)x->w,
                      .c = (size_t)x->c,
@@ -44,13 +45,13 @@ static void run(struct fg_backend *backend, const struct fg_step *step, const st
                      .from = fg_cpu_values(from, memory),
                      .to = fg_cpu_values(to, memory),
                      .add = add};
-    fg_cpu_parallel(backend, step, (uint32_t)x->n, one_image, &m);
+    fg_cpu_parallel(backend, step, (uint32_t)x->n, mask_image, &m);
 }
 
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
                               const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
-    run(backend, step, memory, step->in[0], step->out[0], false);
+    mask_images(backend, step, memory, step->in[0], step->out[0], false);
     return FG_OK;
 }
 
@@ -58,7 +59,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
                                const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
     if (step->d_in[0])
-        run(backend, step, memory, step->d_out[0], step->d_in[0], step->accumulate & 1);
+        mask_images(backend, step, memory, step->d_out[0], step->d_in[0], step->accumulate & 1);
     return FG_OK;
 }
 
