@@ -1,4 +1,4 @@
-/* The threads of one lane. */
+/* The threads of one lane: they wait for a run, and share its tasks. */
 #include "kernels/cpu/team.h"
 
 #include <assert.h>
@@ -28,7 +28,7 @@ struct fg_team {
     struct worker worker[FG_TEAM_THREADS];
 };
 
-static void relax(void) {
+static void relax_core(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -36,7 +36,7 @@ static void relax(void) {
 #endif
 }
 
-static void own_tasks(const struct fg_team *team, uint32_t thread) {
+static void run_own_tasks(const struct fg_team *team, uint32_t thread) {
     for (uint32_t t = thread; t < team->tasks; t += team->threads) {
         team->task(team->argument, t, thread);
     }
@@ -48,7 +48,7 @@ static void wait_for_run(struct fg_team *team, unsigned seen) {
         if (atomic_load(&team->run) != seen) {
             return;
         }
-        relax();
+        relax_core();
     }
     pthread_mutex_lock(&team->mutex);
     while (atomic_load(&team->run) == seen) {
@@ -57,7 +57,7 @@ static void wait_for_run(struct fg_team *team, unsigned seen) {
     pthread_mutex_unlock(&team->mutex);
 }
 
-static void *work(void *argument) {
+static void *run_worker(void *argument) {
     const struct worker *worker = argument;
     struct fg_team *team = worker->team;
     for (unsigned seen = 0;; seen++) {
@@ -65,7 +65,7 @@ static void *work(void *argument) {
         if (team->quit) {
             return NULL;
         }
-        own_tasks(team, worker->thread);
+        run_own_tasks(team, worker->thread);
         if (atomic_fetch_sub(&team->working, 1) == 1) {
             pthread_mutex_lock(&team->mutex);
             pthread_cond_signal(&team->done);
@@ -74,7 +74,7 @@ static void *work(void *argument) {
     }
 }
 
-static void start(struct fg_team *team) {
+static void start_run(struct fg_team *team) {
     pthread_mutex_lock(&team->mutex);
     atomic_store(&team->working, team->started);
     atomic_fetch_add(&team->run, 1);
@@ -87,16 +87,16 @@ void fg_team_run(struct fg_team *team, uint32_t tasks, fg_cpu_task *task, void *
     team->task = task;
     team->argument = argument;
     if (team->threads == 1 || tasks < 2) {
-        own_tasks(team, 0);
+        run_own_tasks(team, 0);
         return;
     }
-    start(team);
-    own_tasks(team, 0);
+    start_run(team);
+    run_own_tasks(team, 0);
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load(&team->working) == 0) {
             return;
         }
-        relax();
+        relax_core();
     }
     pthread_mutex_lock(&team->mutex);
     while (atomic_load(&team->working) > 0) {
@@ -118,7 +118,7 @@ enum fg_status fg_team_open(uint32_t threads, struct fg_team **result, struct fg
     for (uint32_t t = 1; t < threads; t++) {
         struct worker *worker = &team->worker[t];
         *worker = (struct worker){.team = team, .thread = t};
-        int error = pthread_create(&worker->id, NULL, work, worker);
+        int error = pthread_create(&worker->id, NULL, run_worker, worker);
         if (error) {
             fg_team_close(team);
             return fg_fail_errno(message, FG_ENVIRONMENT, error,
@@ -135,7 +135,7 @@ void fg_team_close(struct fg_team *team) {
         return;
     }
     team->quit = true;
-    start(team);
+    start_run(team);
     for (uint32_t t = 1; t <= team->started; t++) {
         pthread_join(team->worker[t].id, NULL);
     }
