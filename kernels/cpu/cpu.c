@@ -41,12 +41,12 @@ struct fg_cpu {
     /* The run under way; all guarded by mutex. */
     pthread_mutex_t mutex;
     pthread_cond_t begun, advanced, ended;
-    uint32_t run; /* its number; lanes start when it moves */
+    uint32_t run; /* number of the current run; lanes start when it moves */
     uint32_t running;
     bool quit;
     const struct fg_program *program;
     const struct fg_memory *memory;
-    enum fg_status status; /* that of the first step that failed */
+    enum fg_status status; /* status of the first step that failed */
     struct fg_message message;
 };
 
@@ -58,7 +58,7 @@ void fg_cpu_parallel(struct fg_backend *backend, const struct fg_step *step, uin
     fg_team_run(((struct fg_cpu *)backend)->lane[step->lane].team, tasks, task, argument);
 }
 
-static bool may_start(const struct fg_cpu *cpu, const struct fg_step *step) {
+static bool can_start(const struct fg_cpu *cpu, const struct fg_step *step) {
     for (uint32_t i = 0; i < step->waits; i++) {
         uint32_t wait = step->wait[i];
         if (cpu->lane[cpu->program->step[wait].lane].passed <= wait) {
@@ -74,7 +74,7 @@ static enum fg_status run_step(struct fg_cpu *cpu, const struct fg_step *step, s
                                                                            message);
 }
 
-/* The lane's own steps, in order. Called and returns with the mutex held. */
+/* Runs the lane's own steps in order. The caller holds the mutex, and holds it again afterwards. */
 static void run_lane(struct fg_cpu *cpu, struct lane *lane) {
     struct fg_message message;
     for (uint32_t i = 0; i < cpu->program->steps; i++) {
@@ -82,7 +82,7 @@ static void run_lane(struct fg_cpu *cpu, struct lane *lane) {
         if (step->lane != lane->index) {
             continue;
         }
-        while (cpu->status == FG_OK && !may_start(cpu, step)) {
+        while (cpu->status == FG_OK && !can_start(cpu, step)) {
             pthread_cond_wait(&cpu->advanced, &cpu->mutex);
         }
         if (cpu->status != FG_OK) {

@@ -1,4 +1,4 @@
-/* The threads of one lane. */
+/* The threads of one lane: they wait for a run, and share its tasks. */
 #include "kernels/cpu/team.h"
 
 #include <assert.h>
@@ -28,7 +28,7 @@ struct fg_team {
     struct worker worker[FG_TEAM_THREADS];
 };
 
-static void relax_processor(void) {
+static void relax_core(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -48,7 +48,7 @@ static void wait_for_run(struct fg_team *team, unsigned seen) {
         if (atomic_load(&team->run) != seen) {
             return;
         }
-        relax_processor();
+        relax_core();
     }
     pthread_mutex_lock(&team->mutex);
     while (atomic_load(&team->run) == seen) {
@@ -74,7 +74,7 @@ static void *run_worker(void *argument) {
     }
 }
 
-static void start_thread(struct fg_team *team) {
+static void start_run(struct fg_team *team) {
     pthread_mutex_lock(&team->mutex);
     atomic_store(&team->working, team->started);
     atomic_fetch_add(&team->run, 1);
@@ -90,13 +90,13 @@ void fg_team_run(struct fg_team *team, uint32_t tasks, fg_cpu_task *task, void *
         run_own_tasks(team, 0);
         return;
     }
-    start_thread(team);
+    start_run(team);
     run_own_tasks(team, 0);
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load(&team->working) == 0) {
             return;
         }
-        relax_processor();
+        relax_core();
     }
     pthread_mutex_lock(&team->mutex);
     while (atomic_load(&team->working) > 0) {
@@ -135,7 +135,7 @@ void fg_team_close(struct fg_team *team) {
         return;
     }
     team->quit = true;
-    start_thread(team);
+    start_run(team);
     for (uint32_t t = 1; t <= team->started; t++) {
         pthread_join(team->worker[t].id, NULL);
     }

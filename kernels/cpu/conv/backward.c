@@ -18,7 +18,7 @@ static void mask_gradient(const float *restrict out, const float *restrict d_out
 }
 
 FG_CPU_CLONES
-static void copy_gradient(const float *restrict from, float *restrict to, size_t count, bool add) {
+static void give_gradient(const float *restrict from, float *restrict to, size_t count, bool add) {
     for (size_t i = 0; i < count; i++) {
         to[i] = add ? to[i] + from[i] : from[i];
     }
@@ -31,11 +31,11 @@ static void mask_piece(void *argument, uint32_t task, uint32_t thread) {
     mask_gradient(e->out + r.begin, e->d_out + r.begin, e->g + r.begin, r.end - r.begin);
 }
 
-static void copy_piece(void *argument, uint32_t task, uint32_t thread) {
+static void give_piece(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct elementwise *e = argument;
     struct fg_cpu_range r = fg_cpu_share(e->count, e->pieces, task);
-    copy_gradient(e->d_out + r.begin, e->g + r.begin, r.end - r.begin, e->add);
+    give_gradient(e->d_out + r.begin, e->g + r.begin, r.end - r.begin, e->add);
 }
 
 /* Columns of a bias gradient that a task sums: one cache line of float32. */
@@ -71,14 +71,14 @@ struct gradient {
     float *d_x;            /* {n, h, w, c} */
     float *d_weight;       /* {oc, kernel, kernel, gc} */
     float *scratch;        /* [threads][scratch_floats] */
-    size_t scratch_floats; /* what one thread has */
+    size_t scratch_floats; /* what one thread has of scratch */
     bool add;
     uint32_t pieces; /* row blocks, or slices of the weight's depth */
     uint32_t slices; /* channel slices of one image */
 };
 
 /* d_x = g W where the convolution is pointwise. */
-static void gather_pointwise_rows(void *argument, uint32_t task, uint32_t thread) {
+static void multiply_rows(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct gradient *d = argument;
     const struct fg_conv_shape *s = &d->shape;
@@ -134,7 +134,7 @@ static void scatter_image(void *argument, uint32_t task, uint32_t thread) {
 }
 
 /* d_W = g^T patches for a slice of the depth: each thread gathers its own columns, and no sums are shared. */
-static void compute_weight_slice(void *argument, uint32_t task, uint32_t thread) {
+static void make_weight_slice(void *argument, uint32_t task, uint32_t thread) {
     const struct gradient *d = argument;
     const struct fg_conv_shape *s = &d->shape;
     const struct fg_cpu_range slice = fg_cpu_share(s->depth, d->pieces, task);
@@ -159,11 +159,11 @@ static void compute_weight_slice(void *argument, uint32_t task, uint32_t thread)
     }
 }
 
-/* How the workspace is divided: the masked gradient, then what the largest phase needs. */
+/* How the workspace is divided, in floats: the masked gradient, then what the largest phase needs. */
 struct layout {
-    size_t masked;  /* floats */
-    size_t weight;  /* transformed weights */
-    size_t scratch; /* what one thread has, in floats */
+    size_t masked;  /* size of the masked gradient */
+    size_t weight;  /* size of the transformed weights */
+    size_t scratch; /* what one thread has */
     size_t total;
     bool winograd;
     uint32_t slices;
@@ -199,8 +199,8 @@ size_t fg_conv_backward_workspace(const struct fg_backend *backend, const struct
     return make_layout(backend, step).total * sizeof(float);
 }
 
-static void compute_input_gradient(struct fg_backend *backend, const struct fg_step *step, struct gradient *d,
-                                   const struct layout *l) {
+static void make_input_gradient(struct fg_backend *backend, const struct fg_step *step, struct gradient *d,
+                                const struct layout *l) {
     const struct fg_conv_shape *s = &d->shape;
     if (l->winograd) {
         struct fg_winograd run = {.n = s->n,
@@ -218,7 +218,7 @@ static void compute_input_gradient(struct fg_backend *backend, const struct fg_s
         fg_winograd_run(backend, step, &run);
     } else if (fg_conv_pointwise(s)) {
         d->pieces = fg_cpu_threads(backend);
-        fg_cpu_parallel(backend, step, d->pieces, gather_pointwise_rows, d);
+        fg_cpu_parallel(backend, step, d->pieces, multiply_rows, d);
     } else {
         d->slices = l->slices;
         fg_cpu_parallel(backend, step, (uint32_t)s->n * l->slices, scatter_image, d);
@@ -255,7 +255,7 @@ enum fg_status fg_conv_backward(struct fg_backend *backend, const struct fg_step
                                 .count = s->rows * s->oc,
                                 .add = step->accumulate >> 1 & 1,
                                 .pieces = fg_cpu_threads(backend)};
-        fg_cpu_parallel(backend, step, e.pieces, copy_piece, &e);
+        fg_cpu_parallel(backend, step, e.pieces, give_piece, &e);
     }
     if (step->d_param[1]) {
         fg_conv_sum_rows(backend, step, d.g, s->rows, s->oc, fg_cpu_values(step->d_param[1], memory));
@@ -264,10 +264,10 @@ enum fg_status fg_conv_backward(struct fg_backend *backend, const struct fg_step
         fg_winograd_weight_gradient(backend, step, s, d.x, d.g, d.d_weight, d.scratch);
     } else if (step->d_param[0]) {
         d.pieces = fg_cpu_threads(backend);
-        fg_cpu_parallel(backend, step, d.pieces, compute_weight_slice, &d);
+        fg_cpu_parallel(backend, step, d.pieces, make_weight_slice, &d);
     }
     if (step->d_in[0]) {
-        compute_input_gradient(backend, step, &d, &l);
+        make_input_gradient(backend, step, &d, &l);
     }
     return FG_OK;
 }

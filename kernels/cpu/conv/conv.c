@@ -32,11 +32,11 @@ bool fg_conv_winograd(const struct fg_conv_shape *s, bool prepared) {
     return 36 * (tiles * (1 + transform) + read + make) < 9 * ((double)s->rows + read);
 }
 
-static bool is_winograd(const struct fg_step *step, const struct fg_conv_shape *s) {
+static bool uses_winograd(const struct fg_step *step, const struct fg_conv_shape *s) {
     return fg_conv_winograd(s, step->prepared_bytes > 0);
 }
 
-static bool has_same_extents(const struct fg_tensor *t, size_t n, size_t h, size_t w, size_t c) {
+static bool has_shape(const struct fg_tensor *t, size_t n, size_t h, size_t w, size_t c) {
     return t->dtype == FG_F32 && (size_t)t->n == n && (size_t)t->h == h && (size_t)t->w == w &&
            (size_t)t->c == c;
 }
@@ -50,21 +50,21 @@ static bool conv_supports(const struct fg_backend *backend, const struct fg_step
         return false;
     }
     struct fg_conv_shape s = fg_conv_shape(step);
-    return x->dtype == FG_F32 && has_same_extents(weight, s.oc, s.kernel, s.kernel, s.gc) &&
-           has_same_extents(out, s.n, s.oh, s.ow, s.oc) &&
-           (!step->in[1] || has_same_extents(step->in[1], s.n, s.oh, s.ow, s.oc)) &&
-           (!step->param[1] || has_same_extents(step->param[1], 1, 1, 1, s.oc));
+    return x->dtype == FG_F32 && has_shape(weight, s.oc, s.kernel, s.kernel, s.gc) &&
+           has_shape(out, s.n, s.oh, s.ow, s.oc) &&
+           (!step->in[1] || has_shape(step->in[1], s.n, s.oh, s.ow, s.oc)) &&
+           (!step->param[1] || has_shape(step->param[1], 1, 1, 1, s.oc));
 }
 
 /* Asked before the step says how much was prepared. */
-static bool may_prepare(const struct fg_step *step) {
+static bool can_prepare(const struct fg_step *step) {
     return step->pass == FG_FORWARD && step->param[0]->segment == FG_SEGMENT_FROZEN;
 }
 
 static size_t conv_prepared(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     struct fg_conv_shape s = fg_conv_shape(step);
-    return may_prepare(step) && fg_conv_winograd(&s, true) ? fg_winograd_weight_bytes(&s) : 0;
+    return can_prepare(step) && fg_conv_winograd(&s, true) ? fg_winograd_weight_bytes(&s) : 0;
 }
 
 static enum fg_status conv_prepare(struct fg_backend *backend, const struct fg_step *step,
@@ -94,7 +94,7 @@ static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_s
                                    const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
     struct fg_conv_shape s = fg_conv_shape(step);
-    if (!is_winograd(step, &s)) {
+    if (!uses_winograd(step, &s)) {
         fg_direct_forward(backend, step, memory);
         return FG_OK;
     }

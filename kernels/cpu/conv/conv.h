@@ -67,7 +67,7 @@ void fg_conv_sum_rows(struct fg_backend *backend, const struct fg_step *step, co
 #define FG_WINOGRAD_POINTS ((size_t)36)
 #define FG_WINOGRAD_BLOCK_FLOATS ((size_t)512 * 1024) /* transformed values of the tiles done at a time */
 
-/* Whether that pays. prepared: the weights are transformed beforehand. */
+/* Whether Winograd is the faster way for this shape. prepared: the weights are transformed beforehand. */
 bool fg_conv_winograd(const struct fg_conv_shape *s, bool prepared);
 
 /* Tiles along a side. */
@@ -111,7 +111,7 @@ size_t fg_winograd_weight_bytes(const struct fg_conv_shape *s);
 void fg_winograd_weights(const struct fg_conv_shape *s, const float *weight, enum fg_pass pass, size_t o0,
                          size_t o1, float *transformed);
 
-/* All of them, on the step's threads. */
+/* Transforms the weights of all output channels, on the step's threads. */
 void fg_winograd_all_weights(struct fg_backend *backend, const struct fg_step *step,
                              const struct fg_conv_shape *s, const float *weight, enum fg_pass pass,
                              float *transformed);

@@ -23,7 +23,7 @@ struct deconv {
     bool relu, add;
 };
 
-static struct deconv make_shape(const struct fg_backend *backend, const struct fg_step *step) {
+static struct deconv find_shape(const struct fg_backend *backend, const struct fg_step *step) {
     const struct fg_tensor *x = step->in[0], *out = step->out[0];
     struct deconv d = {.n = (size_t)x->n,
                        .h = (size_t)x->h,
@@ -57,18 +57,19 @@ static bool deconv_supports(const struct fg_backend *backend, const struct fg_st
 
 /* Forward: a block of products for each thread. Backward: the gradient as the product's rows, all of it. */
 static size_t deconv_workspace(const struct fg_backend *backend, const struct fg_step *step) {
-    struct deconv d = make_shape(backend, step);
+    struct deconv d = find_shape(backend, step);
     size_t rows = step->pass == FG_BACKWARD ? d.rows : fg_cpu_threads(backend) * d.block;
     return rows * d.columns * sizeof(float);
 }
 
-/* Row r of the product holds, for dy = 0 and 1, two neighbouring output pixels: where the first lies. */
+/* Row r of the product holds, for dy = 0 and 1, two neighbouring output pixels. Gives where the first one
+ * lies. */
 static size_t find_output(const struct deconv *d, size_t r, size_t dy) {
     size_t x = r % d->w, line = r / d->w; /* line counts through all images, as output lines do */
     return ((2 * line + dy) * 2 * d->w + 2 * x) * d->oc;
 }
 
-static void compute_block(void *argument, uint32_t task, uint32_t thread) {
+static void run_forward_block(void *argument, uint32_t task, uint32_t thread) {
     const struct deconv *d = argument;
     const struct fg_cpu_range rows = fg_cpu_share(d->rows, d->tasks, task);
     float *block = d->scratch + thread * d->block * d->columns;
@@ -85,13 +86,13 @@ static void compute_block(void *argument, uint32_t task, uint32_t thread) {
 static enum fg_status deconv_forward(struct fg_backend *backend, const struct fg_step *step,
                                      const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
-    struct deconv d = make_shape(backend, step);
+    struct deconv d = find_shape(backend, step);
     d.x = fg_cpu_values(step->in[0], memory);
     d.weight = fg_cpu_values(step->param[0], memory);
     d.bias = fg_cpu_values(step->param[1], memory);
     d.out = fg_cpu_values(step->out[0], memory);
     d.scratch = fg_cpu_workspace(step, memory);
-    fg_cpu_parallel(backend, step, d.tasks, compute_block, &d);
+    fg_cpu_parallel(backend, step, d.tasks, run_forward_block, &d);
     return FG_OK;
 }
 
@@ -104,7 +105,7 @@ static void copy_masked(const float *restrict d_out, const float *restrict out, 
 }
 
 /* The output's gradient, in the product's order, and from it the input's. */
-static void compute_input_block(void *argument, uint32_t task, uint32_t thread) {
+static void run_backward_block(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct deconv *d = argument;
     const struct fg_cpu_range rows = fg_cpu_share(d->rows, d->tasks, task);
@@ -127,7 +128,7 @@ static void compute_input_block(void *argument, uint32_t task, uint32_t thread) 
 }
 
 /* d_W = x^T g for a slice of its columns. */
-static void compute_weight_slice(void *argument, uint32_t task, uint32_t thread) {
+static void make_weight_slice(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct deconv *d = argument;
     struct fg_cpu_range slice = fg_cpu_share(d->columns, d->tasks, task);
@@ -140,7 +141,7 @@ static void compute_weight_slice(void *argument, uint32_t task, uint32_t thread)
 static enum fg_status deconv_backward(struct fg_backend *backend, const struct fg_step *step,
                                       const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
-    struct deconv d = make_shape(backend, step);
+    struct deconv d = find_shape(backend, step);
     d.x = fg_cpu_values(step->in[0], memory);
     d.weight = fg_cpu_values(step->param[0], memory);
     d.out = fg_cpu_values(step->out[0], memory);
@@ -148,10 +149,10 @@ static enum fg_status deconv_backward(struct fg_backend *backend, const struct f
     d.d_x = fg_cpu_values(step->d_in[0], memory);
     d.d_weight = fg_cpu_values(step->d_param[0], memory);
     d.scratch = fg_cpu_workspace(step, memory);
-    fg_cpu_parallel(backend, step, d.tasks, compute_input_block, &d);
+    fg_cpu_parallel(backend, step, d.tasks, run_backward_block, &d);
     if (step->d_param[0]) {
         d.tasks = fg_cpu_threads(backend);
-        fg_cpu_parallel(backend, step, d.tasks, compute_weight_slice, &d);
+        fg_cpu_parallel(backend, step, d.tasks, make_weight_slice, &d);
     }
     if (step->d_param[1]) {
         fg_conv_sum_rows(backend, step, d.scratch, 4 * d.rows, d.oc, fg_cpu_values(step->d_param[1], memory));

@@ -30,7 +30,7 @@ static void add_residual(float *out, size_t columns, const float *residual) {
 }
 
 FG_CPU_CLONES
-static void apply_relu(float *out, size_t columns) {
+static void rectify_row(float *out, size_t columns) {
     for (size_t k = 0; k < columns; k++) {
         out[k] = out[k] < 0.0f ? 0.0f : out[k];
     }
@@ -47,7 +47,7 @@ void fg_conv_finish(float *out, size_t stride, size_t rows, size_t columns, cons
             add_residual(row, columns, residual + r * stride);
         }
         if (relu) {
-            apply_relu(row, columns);
+            rectify_row(row, columns);
         }
     }
 }
@@ -152,12 +152,12 @@ struct direct {
     float *out;            /* {n, oh, ow, oc} */
     float *patches;        /* the workspace: each thread's block of rows, or all of them, depth long */
     bool relu;
-    uint32_t pieces; /* that the gathering phase is divided into */
+    uint32_t pieces; /* tasks of the gathering phase */
 };
 
 /* Rows [r0, r1) by columns [c0, c1) of one group, from its patches. */
-static void multiply_rows(const struct direct *d, size_t group, size_t r0, size_t r1, size_t c0, size_t c1,
-                          const float *patches, size_t stride) {
+static void multiply_patches(const struct direct *d, size_t group, size_t r0, size_t r1, size_t c0, size_t c1,
+                             const float *patches, size_t stride) {
     const struct fg_conv_shape *s = &d->shape;
     size_t column = group * s->goc + c0;
     float *out = d->out + r0 * s->oc + column;
@@ -167,17 +167,18 @@ static void multiply_rows(const struct direct *d, size_t group, size_t r0, size_
                    d->residual ? d->residual + r0 * s->oc + column : NULL, d->relu);
 }
 
-static void compute_row_block(void *argument, uint32_t task, uint32_t thread) {
+static void multiply_rows(void *argument, uint32_t task, uint32_t thread) {
     const struct direct *d = argument;
     const struct fg_conv_shape *s = &d->shape;
     struct fg_cpu_range rows = fg_cpu_share(s->rows, d->split.tasks, task);
     for (size_t g = 0; g < s->groups; g++) {
         if (fg_conv_pointwise(s)) {
-            multiply_rows(d, g, rows.begin, rows.end, 0, s->goc, d->x + rows.begin * s->c + g * s->gc, s->c);
+            multiply_patches(d, g, rows.begin, rows.end, 0, s->goc, d->x + rows.begin * s->c + g * s->gc,
+                             s->c);
         } else {
             float *patches = d->patches + thread * d->split.block * s->depth;
             fg_conv_gather(s, d->x, g, rows.begin, rows.end, 0, s->depth, patches);
-            multiply_rows(d, g, rows.begin, rows.end, 0, s->goc, patches, s->depth);
+            multiply_patches(d, g, rows.begin, rows.end, 0, s->goc, patches, s->depth);
         }
     }
 }
@@ -193,7 +194,7 @@ static void gather_rows(void *argument, uint32_t task, uint32_t thread) {
     }
 }
 
-static void compute_column_slice(void *argument, uint32_t task, uint32_t thread) {
+static void multiply_columns(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct direct *d = argument;
     const struct fg_conv_shape *s = &d->shape;
@@ -203,10 +204,10 @@ static void compute_column_slice(void *argument, uint32_t task, uint32_t thread)
     }
     for (size_t g = 0; g < s->groups; g++) {
         if (fg_conv_pointwise(s)) {
-            multiply_rows(d, g, 0, s->rows, columns.begin, columns.end, d->x + g * s->gc, s->c);
+            multiply_patches(d, g, 0, s->rows, columns.begin, columns.end, d->x + g * s->gc, s->c);
         } else {
-            multiply_rows(d, g, 0, s->rows, columns.begin, columns.end, d->patches + g * s->rows * s->depth,
-                          s->depth);
+            multiply_patches(d, g, 0, s->rows, columns.begin, columns.end,
+                             d->patches + g * s->rows * s->depth, s->depth);
         }
     }
 }
@@ -224,11 +225,11 @@ void fg_direct_forward(struct fg_backend *backend, const struct fg_step *step,
                        .pieces = fg_cpu_threads(backend)};
     d.split = split_product(backend, &d.shape);
     if (!d.split.by_columns) {
-        fg_cpu_parallel(backend, step, d.split.tasks, compute_row_block, &d);
+        fg_cpu_parallel(backend, step, d.split.tasks, multiply_rows, &d);
         return;
     }
     if (!fg_conv_pointwise(&d.shape)) {
         fg_cpu_parallel(backend, step, d.pieces, gather_rows, &d);
     }
-    fg_cpu_parallel(backend, step, d.split.tasks, compute_column_slice, &d);
+    fg_cpu_parallel(backend, step, d.split.tasks, multiply_columns, &d);
 }

@@ -37,9 +37,9 @@ void fg_winograd_inputs(const float *src, size_t h, size_t w, size_t c, size_t t
             }
             float *to = v + (t - t0) * c + k;
             if (c - k >= LANES) {
-                input_tile(patch, to, point_stride, LANES);
+                transform_input_tile(patch, to, point_stride, LANES);
             } else {
-                input_tile(patch, to, point_stride, c - k);
+                transform_input_tile(patch, to, point_stride, c - k);
             }
         }
     }
@@ -61,9 +61,9 @@ void fg_winograd_gradients(const float *g, size_t h, size_t w, size_t c, size_t 
             }
             float *to = v + (t - t0) * c + k;
             if (c - k >= LANES) {
-                gradient_tile(patch, to, point_stride, LANES);
+                transform_gradient_tile(patch, to, point_stride, LANES);
             } else {
-                gradient_tile(patch, to, point_stride, c - k);
+                transform_gradient_tile(patch, to, point_stride, c - k);
             }
         }
     }
@@ -81,9 +81,9 @@ static void transform_outputs(const struct fg_winograd *r, size_t t0, size_t t1,
             const float *from = m + (t - t0) * (c1 - c0) + (k - c0);
             const size_t count = c1 - k < LANES ? c1 - k : LANES;
             if (count == LANES) {
-                output_tile(from, point_stride, tile, LANES);
+                transform_output_tile(from, point_stride, tile, LANES);
             } else {
-                output_tile(from, point_stride, tile, count);
+                transform_output_tile(from, point_stride, tile, count);
             }
             for (size_t y = 0; y < height; y++) {
                 for (size_t x = 0; x < width; x++) {
@@ -108,8 +108,8 @@ static void transform_outputs(const struct fg_winograd *r, size_t t0, size_t t1,
 }
 
 /* The 36 products of a block of tiles, for columns [c0, c1) of every group. */
-static void multiply_points(const struct fg_winograd *r, size_t tiles, size_t c0, size_t c1, const float *v,
-                            size_t v_stride, float *m, size_t m_stride) {
+static void multiply_tiles(const struct fg_winograd *r, size_t tiles, size_t c0, size_t c1, const float *v,
+                           size_t v_stride, float *m, size_t m_stride) {
     const size_t k = r->src_c / r->groups, n = r->dst_c / r->groups;
     for (size_t p = 0; p < FG_WINOGRAD_POINTS; p++) {
         for (size_t g = 0; g < r->groups; g++) {
@@ -150,7 +150,7 @@ static struct split split_tiles(const struct fg_backend *backend, size_t n, size
 }
 
 /* The widest of pieces of the columns. */
-static size_t compute_slice_width(size_t columns, size_t pieces) {
+static size_t find_widest_slice(size_t columns, size_t pieces) {
     return (columns + pieces - 1) / pieces;
 }
 
@@ -162,7 +162,7 @@ size_t fg_winograd_workspace(const struct fg_backend *backend, size_t n, size_t 
     size_t inputs = fg_winograd_stride(split.block, src_c), products = fg_winograd_stride(split.block, dst_c);
     size_t floats =
         split.by_columns
-            ? inputs + threads * fg_winograd_stride(split.tiles, compute_slice_width(dst_c, threads))
+            ? inputs + threads * fg_winograd_stride(split.tiles, find_widest_slice(dst_c, threads))
             : threads * (inputs + products);
     return FG_WINOGRAD_POINTS * floats * sizeof(float);
 }
@@ -170,10 +170,10 @@ size_t fg_winograd_workspace(const struct fg_backend *backend, size_t n, size_t 
 struct task {
     const struct fg_winograd *run;
     struct split split;
-    uint32_t pieces; /* that the input's transformation is divided into, by columns */
+    uint32_t pieces; /* tasks of the input's transformation where the products are split by columns */
 };
 
-static void compute_tile_block(void *argument, uint32_t task, uint32_t thread) {
+static void convolve_tiles(void *argument, uint32_t task, uint32_t thread) {
     const struct task *t = argument;
     const struct fg_winograd *r = t->run;
     struct fg_cpu_range tiles = fg_cpu_share(t->split.tiles, t->split.tasks, task);
@@ -182,11 +182,11 @@ static void compute_tile_block(void *argument, uint32_t task, uint32_t thread) {
     float *v = r->workspace + thread * FG_WINOGRAD_POINTS * (v_stride + m_stride);
     float *m = v + FG_WINOGRAD_POINTS * v_stride;
     fg_winograd_inputs(r->src, r->h, r->w, r->src_c, tiles.begin, tiles.end, v, v_stride);
-    multiply_points(r, tiles.end - tiles.begin, 0, r->dst_c, v, v_stride, m, m_stride);
+    multiply_tiles(r, tiles.end - tiles.begin, 0, r->dst_c, v, v_stride, m, m_stride);
     transform_outputs(r, tiles.begin, tiles.end, 0, r->dst_c, m, m_stride);
 }
 
-static void transform_input_piece(void *argument, uint32_t task, uint32_t thread) {
+static void transform_inputs(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct task *t = argument;
     struct fg_cpu_range tiles = fg_cpu_share(t->split.tiles, t->pieces, task);
@@ -195,15 +195,15 @@ static void transform_input_piece(void *argument, uint32_t task, uint32_t thread
                        r->workspace + tiles.begin * r->src_c, fg_winograd_stride(t->split.tiles, r->src_c));
 }
 
-static void compute_column_slice(void *argument, uint32_t task, uint32_t thread) {
+static void convolve_columns(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct task *t = argument;
     const struct fg_winograd *r = t->run;
     struct fg_cpu_range columns = fg_cpu_share(r->dst_c, t->split.tasks, task);
     const size_t tiles = t->split.tiles, v_stride = fg_winograd_stride(tiles, r->src_c);
-    const size_t m_stride = fg_winograd_stride(tiles, compute_slice_width(r->dst_c, t->split.tasks));
+    const size_t m_stride = fg_winograd_stride(tiles, find_widest_slice(r->dst_c, t->split.tasks));
     float *m = r->workspace + FG_WINOGRAD_POINTS * (v_stride + task * m_stride);
-    multiply_points(r, tiles, columns.begin, columns.end, r->workspace, v_stride, m, m_stride);
+    multiply_tiles(r, tiles, columns.begin, columns.end, r->workspace, v_stride, m, m_stride);
     transform_outputs(r, 0, tiles, columns.begin, columns.end, m, m_stride);
 }
 
@@ -212,9 +212,9 @@ void fg_winograd_run(struct fg_backend *backend, const struct fg_step *step, con
                      .split = split_tiles(backend, run->n, run->h, run->w, run->src_c, run->dst_c),
                      .pieces = fg_cpu_threads(backend)};
     if (t.split.by_columns) {
-        fg_cpu_parallel(backend, step, t.pieces, transform_input_piece, &t);
-        fg_cpu_parallel(backend, step, t.split.tasks, compute_column_slice, &t);
+        fg_cpu_parallel(backend, step, t.pieces, transform_inputs, &t);
+        fg_cpu_parallel(backend, step, t.split.tasks, convolve_columns, &t);
     } else {
-        fg_cpu_parallel(backend, step, t.split.tasks, compute_tile_block, &t);
+        fg_cpu_parallel(backend, step, t.split.tasks, convolve_tiles, &t);
     }
 }

@@ -12,14 +12,14 @@ static size_t count_tiles(const struct fg_conv_shape *s) {
     return s->n * fg_winograd_across(s->h) * fg_winograd_across(s->w);
 }
 
-static size_t find_block(const struct fg_conv_shape *s) {
+static size_t choose_block(const struct fg_conv_shape *s) {
     size_t block = FG_WINOGRAD_BLOCK_FLOATS / (FG_WINOGRAD_POINTS * (s->c + s->oc));
     block = block < BLOCK_TILES ? BLOCK_TILES : block;
     return block < count_tiles(s) ? block : count_tiles(s);
 }
 
 size_t fg_winograd_gradient_workspace(const struct fg_conv_shape *s) {
-    size_t strides = fg_winograd_stride(find_block(s), s->c) + fg_winograd_stride(find_block(s), s->oc);
+    size_t strides = fg_winograd_stride(choose_block(s), s->c) + fg_winograd_stride(choose_block(s), s->oc);
     return FG_WINOGRAD_POINTS * strides * sizeof(float) + fg_winograd_weight_bytes(s);
 }
 
@@ -32,7 +32,8 @@ struct gradient {
     float *products;                        /* [36][oc][gc] */
     size_t inputs_stride, gradients_stride; /* floats from point to point */
     float *d_weight;                        /* {oc, 3, 3, gc} */
-    size_t first, tiles;                    /* the first tile of the block, and how many it has */
+    size_t first;                           /* first tile of the block */
+    size_t tiles;                           /* number of tiles in the block */
     uint32_t pieces;
 };
 
@@ -70,9 +71,9 @@ static void finish_piece(void *argument, uint32_t task, uint32_t thread) {
             const float *from = d->products + o * s->gc + k;
             float *to = d->d_weight + o * s->depth + k;
             if (s->gc - k >= LANES) {
-                weight_gradient_tile(from, s->oc * s->gc, to, s->gc, LANES);
+                transform_weight_gradient_tile(from, s->oc * s->gc, to, s->gc, LANES);
             } else {
-                weight_gradient_tile(from, s->oc * s->gc, to, s->gc, s->gc - k);
+                transform_weight_gradient_tile(from, s->oc * s->gc, to, s->gc, s->gc - k);
             }
         }
     }
@@ -81,7 +82,7 @@ static void finish_piece(void *argument, uint32_t task, uint32_t thread) {
 void fg_winograd_weight_gradient(struct fg_backend *backend, const struct fg_step *step,
                                  const struct fg_conv_shape *s, const float *x, const float *g,
                                  float *d_weight, float *workspace) {
-    const size_t block = find_block(s), tiles = count_tiles(s);
+    const size_t block = choose_block(s), tiles = count_tiles(s);
     struct gradient d = {.shape = s,
                          .x = x,
                          .g = g,

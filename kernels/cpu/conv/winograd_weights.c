@@ -8,8 +8,8 @@ size_t fg_winograd_weight_bytes(const struct fg_conv_shape *s) {
 
 /* Channels [k, k + count) of output channel o to tile[36]. */
 FG_CPU_CLONES
-static void transform_kernel(const struct fg_conv_shape *s, const float *weight, bool flip, size_t o,
-                             size_t k, size_t count, float tile[6][6][LANES]) {
+static void transform_weights(const struct fg_conv_shape *s, const float *weight, bool flip, size_t o,
+                              size_t k, size_t count, float tile[6][6][LANES]) {
     const float *kernel[3][3];
     for (size_t y = 0; y < 3; y++) {
         for (size_t x = 0; x < 3; x++) {
@@ -18,16 +18,16 @@ static void transform_kernel(const struct fg_conv_shape *s, const float *weight,
         }
     }
     if (count == LANES) {
-        weight_tile(kernel, tile, LANES);
+        transform_weight_tile(kernel, tile, LANES);
     } else {
-        weight_tile(kernel, tile, count);
+        transform_weight_tile(kernel, tile, count);
     }
 }
 
 /* Stores outputs x channels of one point as rows of output channels, or of input channels. */
 FG_CPU_CLONES
-static void store(float (*tile)[FG_WINOGRAD_POINTS][LANES], size_t p, size_t outputs, size_t channels,
-                  bool by_output, float *to, size_t stride) {
+static void store_point(float (*tile)[FG_WINOGRAD_POINTS][LANES], size_t p, size_t outputs, size_t channels,
+                        bool by_output, float *to, size_t stride) {
     if (by_output) {
         for (size_t o = 0; o < outputs; o++) {
             for (size_t k = 0; k < channels; k++) {
@@ -57,13 +57,13 @@ void fg_winograd_weights(const struct fg_conv_shape *s, const float *weight, enu
         for (size_t k = 0; k < s->gc; k += LANES) {
             const size_t channels = min(s->gc - k, LANES);
             for (size_t i = 0; i < outputs; i++) {
-                transform_kernel(s, weight, backward, o + i, k, channels, (float(*)[6][LANES])tile[i]);
+                transform_weights(s, weight, backward, o + i, k, channels, (float(*)[6][LANES])tile[i]);
             }
             for (size_t p = 0; p < FG_WINOGRAD_POINTS; p++) {
                 float *matrix = transformed + (p * s->groups + group) * s->gc * s->goc;
-                store(tile, p, outputs, channels, backward,
-                      matrix + (backward ? column * s->gc + k : k * s->goc + column),
-                      backward ? s->gc : s->goc);
+                store_point(tile, p, outputs, channels, backward,
+                            matrix + (backward ? column * s->gc + k : k * s->goc + column),
+                            backward ? s->gc : s->goc);
             }
         }
         o += outputs;
@@ -78,7 +78,7 @@ struct work {
     uint32_t pieces;
 };
 
-static void piece(void *argument, uint32_t task, uint32_t thread) {
+static void transform_piece(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct work *w = argument;
     struct fg_cpu_range outputs = fg_cpu_share(w->shape->oc, w->pieces, task);
@@ -89,5 +89,5 @@ void fg_winograd_all_weights(struct fg_backend *backend, const struct fg_step *s
                              const struct fg_conv_shape *s, const float *weight, enum fg_pass pass,
                              float *transformed) {
     struct work w = {s, weight, pass, transformed, fg_cpu_threads(backend)};
-    fg_cpu_parallel(backend, step, w.pieces, piece, &w);
+    fg_cpu_parallel(backend, step, w.pieces, transform_piece, &w);
 }

@@ -12,7 +12,7 @@ struct adam {
     float *theta, *m, *v; /* [count] each */
 };
 
-FG_CPU_CLONES static void update_values(const struct adam *a, size_t begin, size_t end, float l2) {
+FG_CPU_CLONES static void update_parameters(const struct adam *a, size_t begin, size_t end, float l2) {
     const float rate = a->rate, first = a->first, second = a->second;
     const float *g = a->g;
     float *theta = a->theta, *m = a->m, *v = a->v;
@@ -31,8 +31,8 @@ static void update_share(void *argument, uint32_t task, uint32_t thread) {
     const size_t middle = a->decayed < range.begin ? range.begin
                           : a->decayed > range.end ? range.end
                                                    : a->decayed;
-    update_values(a, range.begin, middle, a->l2);
-    update_values(a, middle, range.end, 0);
+    update_parameters(a, range.begin, middle, a->l2);
+    update_parameters(a, middle, range.end, 0);
 }
 
 static bool supports(const struct fg_backend *backend, const struct fg_step *step) {

@@ -25,14 +25,14 @@ struct anomaly {
     float tap[TAPS];
 };
 
-static struct between locate_source(size_t i, int32_t out, int32_t in) {
+static struct between locate_place(size_t i, int32_t out, int32_t in) {
     const float scale = out > 1 ? (float)(in - 1) / (float)(out - 1) : 0, at = scale * (float)i;
     const size_t first = (size_t)at, last = (size_t)(in - 1);
     return (struct between){first, first < last ? first + 1 : last, at - (float)first};
 }
 
 /* A place mirrored without repeating the edge. */
-static size_t mirror_index(int32_t i, int32_t length) {
+static size_t mirror_place(int32_t i, int32_t length) {
     while (i < 0 || i >= length) {
         if (length == 1)
             return 0;
@@ -50,7 +50,7 @@ static void sum_row(const struct anomaly *a, size_t n, size_t y, float *row, flo
         if (!a->m[l])
             continue;
         const size_t h = (size_t)a->m[l]->h, w = (size_t)a->m[l]->w;
-        const struct between v = locate_source(y, height, (int32_t)h);
+        const struct between v = locate_place(y, height, (int32_t)h);
         const float *top = a->level[l] + (n * h + v.first) * w,
                     *bottom = a->level[l] + (n * h + v.second) * w;
         for (size_t x = 0; x < w; x++)
@@ -67,15 +67,15 @@ FG_CPU_CLONES static void add_row(float *sum, const float *row, float tap, size_
         sum[x] += tap * row[x];
 }
 
-static void blur_across_row(void *argument, uint32_t task, uint32_t thread) {
+static void blur_row_across(void *argument, uint32_t task, uint32_t thread) {
     const struct anomaly *a = argument;
     const int32_t width = a->map->w;
     float *ends = a->scratch + thread * a->row_scratch, *row = ends + RADIUS, *line = row + width + RADIUS;
     float *out = a->across + (size_t)task * (size_t)width;
     sum_row(a, task / (uint32_t)a->map->h, task % (uint32_t)a->map->h, row, line);
     for (int32_t i = 1; i <= RADIUS; i++) {
-        ends[RADIUS - i] = row[mirror_index(-i, width)];
-        row[width - 1 + i] = row[mirror_index(width - 1 + i, width)];
+        ends[RADIUS - i] = row[mirror_place(-i, width)];
+        row[width - 1 + i] = row[mirror_place(width - 1 + i, width)];
     }
     for (int32_t x = 0; x < width; x++)
         out[x] = 0;
@@ -83,7 +83,7 @@ static void blur_across_row(void *argument, uint32_t task, uint32_t thread) {
         add_row(out, ends + t, a->tap[t], (size_t)width);
 }
 
-static void blur_down_row(void *argument, uint32_t task, uint32_t thread) {
+static void blur_row_down(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct anomaly *a = argument;
     const size_t width = (size_t)a->map->w, height = (size_t)a->map->h, n = task / height, y = task % height;
@@ -91,7 +91,7 @@ static void blur_down_row(void *argument, uint32_t task, uint32_t thread) {
     for (size_t x = 0; x < width; x++)
         out[x] = 0;
     for (int32_t t = -RADIUS; t <= RADIUS; t++)
-        add_row(out, a->across + (n * height + mirror_index((int32_t)y + t, (int32_t)height)) * width,
+        add_row(out, a->across + (n * height + mirror_place((int32_t)y + t, (int32_t)height)) * width,
                 a->tap[t + RADIUS], width);
     float largest = out[0];
     for (size_t x = 0; x < width; x++)
@@ -117,7 +117,7 @@ static size_t find_widest_level(const struct fg_step *step) {
     return (size_t)widest;
 }
 
-static size_t count_row_scratch(const struct fg_step *step) {
+static size_t get_row_scratch(const struct fg_step *step) {
     return (size_t)step->out[0]->w + 2 * RADIUS + find_widest_level(step);
 }
 
@@ -126,7 +126,7 @@ static size_t workspace(const struct fg_backend *backend, const struct fg_step *
     const struct fg_tensor *map = step->out[0];
     return FG_MAX_IN * (size_t)map->w * sizeof(struct between) +
            (fg_tensor_count(map) + (size_t)map->n * (size_t)map->h +
-            fg_cpu_threads(backend) * count_row_scratch(step)) *
+            fg_cpu_threads(backend) * get_row_scratch(step)) *
                sizeof(float);
 }
 
@@ -134,8 +134,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                               const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
     const struct fg_tensor *map = step->out[0];
-    struct anomaly a = {
-        .map = map, .out = fg_cpu_values(map, memory), .row_scratch = count_row_scratch(step)};
+    struct anomaly a = {.map = map, .out = fg_cpu_values(map, memory), .row_scratch = get_row_scratch(step)};
     struct between *columns = (struct between *)(void *)fg_cpu_workspace(step, memory);
     a.across = (float *)(columns + (size_t)FG_MAX_IN * (size_t)map->w);
     a.row_max = a.across + fg_tensor_count(map);
@@ -145,7 +144,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
         a.level[l] = fg_cpu_values(step->in[l], memory);
         a.column[l] = columns + (size_t)l * (size_t)map->w;
         for (int32_t x = 0; x < map->w && a.m[l]; x++)
-            a.column[l][x] = locate_source((size_t)x, map->w, a.m[l]->w);
+            a.column[l][x] = locate_place((size_t)x, map->w, a.m[l]->w);
     }
     double total = 0, tap[TAPS];
     for (int t = -RADIUS; t <= RADIUS; t++)
@@ -153,8 +152,8 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     for (int t = 0; t < TAPS; t++)
         a.tap[t] = (float)(tap[t] / total);
     const uint32_t rows = (uint32_t)(map->n * map->h);
-    fg_cpu_parallel(backend, step, rows, blur_across_row, &a);
-    fg_cpu_parallel(backend, step, rows, blur_down_row, &a);
+    fg_cpu_parallel(backend, step, rows, blur_row_across, &a);
+    fg_cpu_parallel(backend, step, rows, blur_row_down, &a);
     float *score = fg_cpu_values(step->out[1], memory);
     for (int32_t n = 0; n < map->n; n++) {
         score[n] = a.row_max[n * map->h];

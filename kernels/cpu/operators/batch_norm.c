@@ -53,20 +53,21 @@ static void sum_rows(const struct batch_norm *b, uint32_t task,
 }
 
 /* Sums of x less its first row, so that a large mean costs no digits. */
-static void sum_share(void *argument, uint32_t task, uint32_t thread) {
+static void sum_values(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct batch_norm *b = argument;
     sum_rows(b, task, add_block, b->x, b->first);
 }
 
-static void square_share(void *argument, uint32_t task, uint32_t thread) {
+static void sum_squares(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct batch_norm *b = argument;
     sum_rows(b, task, add_squares, b->mean, b->second);
 }
 
-FG_CPU_CLONES static void apply_rows(const float *x, const float *residual, const float *scale,
-                                     const float *shift, bool relu, size_t rows, size_t channels, float *y) {
+FG_CPU_CLONES static void normalise_rows(const float *x, const float *residual, const float *scale,
+                                         const float *shift, bool relu, size_t rows, size_t channels,
+                                         float *y) {
     for (size_t r = 0; r < rows; r++, x += channels, y += channels) {
         for (size_t k = 0; k < channels; k++)
             y[k] = x[k] * scale[k] + shift[k];
@@ -79,13 +80,13 @@ FG_CPU_CLONES static void apply_rows(const float *x, const float *residual, cons
     }
 }
 
-static void apply_share(void *argument, uint32_t task, uint32_t thread) {
+static void normalise_share(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct batch_norm *b = argument;
     const struct fg_cpu_range range = fg_cpu_share(b->rows, b->tasks, task);
     const size_t at = range.begin * b->channels;
-    apply_rows(b->x + at, b->residual ? b->residual + at : NULL, b->scale, b->shift, b->relu,
-               range.end - range.begin, b->channels, b->y + at);
+    normalise_rows(b->x + at, b->residual ? b->residual + at : NULL, b->scale, b->shift, b->relu,
+                   range.end - range.begin, b->channels, b->y + at);
 }
 
 static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
@@ -122,7 +123,7 @@ static struct batch_norm describe_step(struct fg_backend *backend, const struct 
     return b;
 }
 
-static double add_shares(const double *sums, const struct batch_norm *b, size_t channel) {
+static double sum_tasks(const double *sums, const struct batch_norm *b, size_t channel) {
     double sum = 0;
     for (uint32_t t = 0; t < b->tasks; t++)
         sum += sums[t * b->channels + channel];
@@ -140,12 +141,12 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     b.y = fg_cpu_values(step->out[0], memory);
     b.mean = mean;
     const double rows = (double)b.rows;
-    fg_cpu_parallel(backend, step, b.tasks, sum_share, &b);
+    fg_cpu_parallel(backend, step, b.tasks, sum_values, &b);
     for (size_t k = 0; k < b.channels; k++)
-        mean[k] = (float)((double)b.x[k] + add_shares(b.first, &b, k) / rows);
-    fg_cpu_parallel(backend, step, b.tasks, square_share, &b);
+        mean[k] = (float)((double)b.x[k] + sum_tasks(b.first, &b, k) / rows);
+    fg_cpu_parallel(backend, step, b.tasks, sum_squares, &b);
     for (size_t k = 0; k < b.channels; k++) {
-        const double var = add_shares(b.second, &b, k) / rows;
+        const double var = sum_tasks(b.second, &b, k) / rows;
         const double unbiased = b.rows > 1 ? var * rows / (rows - 1) : var;
         inverse[k] = (float)(1 / sqrt(var + FG_EPSILON));
         b.scale[k] = b.gamma[k] * inverse[k];
@@ -153,13 +154,13 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
         running_mean[k] = (float)((1 - FG_BN_MOMENTUM) * running_mean[k] + FG_BN_MOMENTUM * mean[k]);
         running_var[k] = (float)((1 - FG_BN_MOMENTUM) * running_var[k] + FG_BN_MOMENTUM * unbiased);
     }
-    fg_cpu_parallel(backend, step, b.tasks, apply_share, &b);
+    fg_cpu_parallel(backend, step, b.tasks, normalise_share, &b);
     return FG_OK;
 }
 
 /* What a ReLU lets through. Both values come as arguments, so that there is no branch: a loop of these
  * becomes vectors. */
-static inline float filter_by_relu(float g, float out, bool relu) {
+static inline float mask_gradient(float g, float out, bool relu) {
     return (int)relu & (out <= 0) ? 0 : g;
 }
 
@@ -169,14 +170,14 @@ FG_CPU_CLONES static void add_gradients(const float *g, const float *out, const 
                                         float *restrict sum, float *restrict product) {
     for (size_t r = 0; r < rows; r++, g += channels, out += channels, x += channels) {
         for (size_t k = 0; k < channels; k++) {
-            const float v = filter_by_relu(g[k], out[k], relu);
+            const float v = mask_gradient(g[k], out[k], relu);
             sum[k] += v;
             product[k] += v * (x[k] - mean[k]) * inverse[k];
         }
     }
 }
 
-static void sum_gradient_share(void *argument, uint32_t task, uint32_t thread) {
+static void sum_gradients(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct batch_norm *b = argument;
     const struct fg_cpu_range range = fg_cpu_share(b->rows, b->tasks, task);
@@ -207,7 +208,7 @@ FG_CPU_CLONES static void apply_gradients(const struct batch_norm *b, size_t beg
         const float *g = b->g + at, *x = b->x + at, *out = b->out + at;
         float *d_x = b->d_x ? b->d_x + at : NULL, *d_residual = b->d_residual ? b->d_residual + at : NULL;
         for (size_t k = 0; k < channels; k++) {
-            const float v = filter_by_relu(g[k], out[k], relu);
+            const float v = mask_gradient(g[k], out[k], relu);
             const float d = scale[k] * v + slope[k] * x[k] + shift[k];
             if (d_x)
                 d_x[k] = add ? d_x[k] + d : d;
@@ -217,7 +218,7 @@ FG_CPU_CLONES static void apply_gradients(const struct batch_norm *b, size_t beg
     }
 }
 
-static void apply_gradient_share(void *argument, uint32_t task, uint32_t thread) {
+static void write_gradients(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct batch_norm *b = argument;
     const struct fg_cpu_range range = fg_cpu_share(b->rows, b->tasks, task);
@@ -238,9 +239,9 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
     b.add_residual = step->accumulate >> 1 & 1;
     float *d_gamma = fg_cpu_values(step->d_param[0], memory),
           *d_beta = fg_cpu_values(step->d_param[1], memory);
-    fg_cpu_parallel(backend, step, b.tasks, sum_gradient_share, &b);
+    fg_cpu_parallel(backend, step, b.tasks, sum_gradients, &b);
     for (size_t k = 0; k < b.channels; k++) {
-        const double sum = add_shares(b.first, &b, k), product = add_shares(b.second, &b, k),
+        const double sum = sum_tasks(b.first, &b, k), product = sum_tasks(b.second, &b, k),
                      rows = (double)b.rows;
         const double scale = (double)b.gamma[k] * b.inverse[k];
         if (d_beta)
@@ -251,7 +252,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
         b.slope[k] = (float)(-scale * product / rows * b.inverse[k]);
         b.shift[k] = (float)(-scale * (sum / rows - product / rows * b.inverse[k] * b.mean[k]));
     }
-    fg_cpu_parallel(backend, step, b.tasks, apply_gradient_share, &b);
+    fg_cpu_parallel(backend, step, b.tasks, write_gradients, &b);
     return FG_OK;
 }
 

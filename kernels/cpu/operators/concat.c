@@ -12,7 +12,7 @@ struct concat {
     uint32_t accumulate;
 };
 
-static void gather_rows(void *argument, uint32_t task, uint32_t thread) {
+static void gather_inputs(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct concat *a = argument;
     const struct fg_cpu_range range = fg_cpu_share(a->rows, a->tasks, task);
@@ -24,7 +24,7 @@ static void gather_rows(void *argument, uint32_t task, uint32_t thread) {
     }
 }
 
-static void scatter_rows(void *argument, uint32_t task, uint32_t thread) {
+static void scatter_gradient(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct concat *a = argument;
     const struct fg_cpu_range range = fg_cpu_share(a->rows, a->tasks, task);
@@ -69,7 +69,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     a.whole = fg_cpu_values(step->out[0], memory);
     for (int i = 0; i < FG_MAX_IN; i++)
         a.in[i] = fg_cpu_values(step->in[i], memory);
-    fg_cpu_parallel(backend, step, a.tasks, gather_rows, &a);
+    fg_cpu_parallel(backend, step, a.tasks, gather_inputs, &a);
     return FG_OK;
 }
 
@@ -80,7 +80,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
     a.whole = fg_cpu_values(step->d_out[0], memory);
     for (int i = 0; i < FG_MAX_IN; i++)
         a.in[i] = fg_cpu_values(step->d_in[i], memory);
-    fg_cpu_parallel(backend, step, a.tasks, scatter_rows, &a);
+    fg_cpu_parallel(backend, step, a.tasks, scatter_gradient, &a);
     return FG_OK;
 }
 

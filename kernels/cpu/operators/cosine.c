@@ -5,10 +5,11 @@
 #include "kernels/cpu/cpu.h"
 
 struct cosine {
-    size_t rows, c; /* vectors, and their length */
+    size_t rows; /* number of vectors */
+    size_t c;    /* length of a vector */
     uint32_t tasks;
     const float *e, *g; /* [rows][c] */
-    float *out;         /* [rows], or of each image [images] */
+    float *out;         /* [rows] of COSINE, [images] of DISTILL */
     float *d_g;         /* [rows][c] */
     size_t images, positions;
     bool global, add;
@@ -46,22 +47,22 @@ FG_CPU_CLONES static struct sums sum_vector(const float *e, const float *g, size
 }
 
 /* Lengths are floored; a NaN is not. */
-static double floor_norm(double square) {
+static double floor_length(double square) {
     const double length = sqrt(square);
     return length < FG_COSINE_FLOOR ? FG_COSINE_FLOOR : length;
 }
 
-static void compute_map_share(void *argument, uint32_t task, uint32_t thread) {
+static void measure_distances(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct cosine *a = argument;
     const struct fg_cpu_range range = fg_cpu_share(a->rows, a->tasks, task);
     for (size_t r = range.begin; r < range.end; r++) {
         const struct sums s = sum_vector(a->e + r * a->c, a->g + r * a->c, a->c);
-        a->out[r] = (float)(1 - (double)s.dot / (floor_norm((double)s.e) * floor_norm((double)s.g)));
+        a->out[r] = (float)(1 - (double)s.dot / (floor_length((double)s.e) * floor_length((double)s.g)));
     }
 }
 
-static bool has_same_extents(const struct fg_tensor *e, const struct fg_tensor *g) {
+static bool are_alike(const struct fg_tensor *e, const struct fg_tensor *g) {
     return e && g && e->dtype == FG_F32 && g->dtype == FG_F32 && e->n == g->n && e->h == g->h &&
            e->w == g->w && e->c == g->c;
 }
@@ -69,7 +70,7 @@ static bool has_same_extents(const struct fg_tensor *e, const struct fg_tensor *
 static bool cosine_supports(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *e = step->in[0], *m = step->out[0];
-    return has_same_extents(e, step->in[1]) && m && fg_tensor_count(m) * (size_t)e->c == fg_tensor_count(e);
+    return are_alike(e, step->in[1]) && m && fg_tensor_count(m) * (size_t)e->c == fg_tensor_count(e);
 }
 
 static struct cosine describe_step(struct fg_backend *backend, const struct fg_step *step,
@@ -91,7 +92,7 @@ static enum fg_status cosine_forward(struct fg_backend *backend, const struct fg
                                      const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
     struct cosine a = describe_step(backend, step, memory);
-    fg_cpu_parallel(backend, step, a.tasks, compute_map_share, &a);
+    fg_cpu_parallel(backend, step, a.tasks, measure_distances, &a);
     return FG_OK;
 }
 
@@ -114,19 +115,19 @@ static struct wide_sums sum_image(const struct cosine *a, size_t image) {
     return all;
 }
 
-static void compute_image_loss(void *argument, uint32_t task, uint32_t thread) {
+static void measure_loss(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct cosine *a = argument;
     if (a->global) {
         const struct wide_sums s = sum_image(a, task);
-        a->out[task] = (float)(1 - s.dot / (floor_norm(s.e) * floor_norm(s.g)));
+        a->out[task] = (float)(1 - s.dot / (floor_length(s.e) * floor_length(s.g)));
         return;
     }
     double sum = 0;
     for (size_t p = 0; p < a->positions; p++) {
         const size_t at = (task * a->positions + p) * a->c;
         const struct sums s = sum_vector(a->e + at, a->g + at, a->c);
-        sum += 1 - (double)s.dot / (floor_norm((double)s.e) * floor_norm((double)s.g));
+        sum += 1 - (double)s.dot / (floor_length((double)s.e) * floor_length((double)s.g));
     }
     a->out[task] = (float)(sum / (double)a->positions);
 }
@@ -137,7 +138,7 @@ struct slopes {
 };
 
 static struct slopes find_slopes(double dot, double ee, double gg, double weight) {
-    const double e = floor_norm(ee), g = floor_norm(gg);
+    const double e = floor_length(ee), g = floor_length(gg);
     const bool moves = g > FG_COSINE_FLOOR;
     return (struct slopes){.e = (float)(-weight / (e * g)),
                            .g = moves ? (float)(weight * dot / (e * g) / (g * g)) : 0};
@@ -153,7 +154,7 @@ FG_CPU_CLONES static void apply_slopes(struct slopes s, const float *e, const fl
             d[k] = s.e * e[k] + s.g * g[k];
 }
 
-static void compute_image_gradient(void *argument, uint32_t task, uint32_t thread) {
+static void write_gradient(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct cosine *a = argument;
     struct slopes slopes = {0, 0};
@@ -175,15 +176,15 @@ static void compute_image_gradient(void *argument, uint32_t task, uint32_t threa
 static bool distill_supports(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *loss = step->out[0];
-    return has_same_extents(step->in[0], step->in[1]) && loss &&
-           fg_tensor_count(loss) == (size_t)step->in[0]->n && !step->d_in[0];
+    return are_alike(step->in[0], step->in[1]) && loss && fg_tensor_count(loss) == (size_t)step->in[0]->n &&
+           !step->d_in[0];
 }
 
 static enum fg_status distill_forward(struct fg_backend *backend, const struct fg_step *step,
                                       const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
     struct cosine a = describe_step(backend, step, memory);
-    fg_cpu_parallel(backend, step, (uint32_t)a.images, compute_image_loss, &a);
+    fg_cpu_parallel(backend, step, (uint32_t)a.images, measure_loss, &a);
     return FG_OK;
 }
 
@@ -192,7 +193,7 @@ static enum fg_status distill_backward(struct fg_backend *backend, const struct 
     (void)message;
     struct cosine a = describe_step(backend, step, memory);
     a.d_g = fg_cpu_values(step->d_in[1], memory);
-    fg_cpu_parallel(backend, step, (uint32_t)a.images, compute_image_gradient, &a);
+    fg_cpu_parallel(backend, step, (uint32_t)a.images, write_gradient, &a);
     return FG_OK;
 }
 

@@ -8,13 +8,15 @@
 #define BLOCK 32 /* channels */
 
 struct cru {
-    size_t positions, c, split; /* split: channels of P, 3/4 of c */
+    size_t positions, c;
+    size_t split; /* channels of P, 3/4 of c */
     uint32_t first_blocks, blocks;
     const float *y1, *g; /* {n, positions, c} */
     const float *p;      /* {n, positions, split} */
     const float *l;      /* {n, positions, c - split} */
     float *y, *d_y1;     /* {n, positions, c} */
-    float *d_p, *d_l;    /* as p and l */
+    float *d_p;          /* {n, positions, split} */
+    float *d_l;          /* {n, positions, c - split} */
     uint32_t accumulate;
 };
 
@@ -47,15 +49,15 @@ FG_CPU_CLONES static void sum_differences(const float *y1, size_t stride, const 
 }
 
 /* beta1 of each channel of a block; beta2 = 1 - beta1. */
-static void find_first_shares(const struct cru *a, const struct block *b, const float *y2, double *share) {
+static void find_shares(const struct cru *a, const struct block *b, const float *y2, double *share) {
     double sum[BLOCK] = {0};
     sum_differences(a->y1 + b->at, a->c, y2, b->second_stride, NULL, a->positions, b->width, sum);
     for (size_t k = 0; k < b->width; k++)
         share[k] = 1 / (1 + exp(-sum[k] / (double)a->positions));
 }
 
-FG_CPU_CLONES static void mix_branches(const float *y1, size_t stride, const float *y2, size_t second_stride,
-                                       const double *share, size_t rows, size_t width, float *y) {
+FG_CPU_CLONES static void mix_maps(const float *y1, size_t stride, const float *y2, size_t second_stride,
+                                   const double *share, size_t rows, size_t width, float *y) {
     float first[BLOCK], second[BLOCK];
     for (size_t k = 0; k < width; k++) {
         first[k] = (float)share[k];
@@ -66,14 +68,14 @@ FG_CPU_CLONES static void mix_branches(const float *y1, size_t stride, const flo
             y[r * stride + k] = first[k] * y1[r * stride + k] + second[k] * y2[r * second_stride + k];
 }
 
-static void mix_block(void *argument, uint32_t task, uint32_t thread) {
+static void run_forward_block(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct cru *a = argument;
     const struct block b = find_block(a, task);
     const float *y2 = (b.in_l ? a->l : a->p) + b.second_at;
     double share[BLOCK];
-    find_first_shares(a, &b, y2, share);
-    mix_branches(a->y1 + b.at, a->c, y2, b.second_stride, share, a->positions, b.width, a->y + b.at);
+    find_shares(a, &b, y2, share);
+    mix_maps(a->y1 + b.at, a->c, y2, b.second_stride, share, a->positions, b.width, a->y + b.at);
 }
 
 /* d = factor g + each, written or added. */
@@ -88,13 +90,13 @@ FG_CPU_CLONES static void give_gradient(const float *g, size_t g_stride, const d
     }
 }
 
-static void give_block(void *argument, uint32_t task, uint32_t thread) {
+static void run_backward_block(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct cru *a = argument;
     const struct block b = find_block(a, task);
     const float *y2 = (b.in_l ? a->l : a->p) + b.second_at, *g = a->g + b.at;
     double share[BLOCK], rest[BLOCK], each[BLOCK], opposite[BLOCK], d_share[BLOCK] = {0};
-    find_first_shares(a, &b, y2, share);
+    find_shares(a, &b, y2, share);
     sum_differences(a->y1 + b.at, a->c, y2, b.second_stride, g, a->positions, b.width, d_share);
     /* Through the softmax and the means: the same to every position, with opposite signs. */
     for (size_t k = 0; k < b.width; k++) {
@@ -137,7 +139,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     (void)message;
     struct cru a = describe_step(step, memory);
     a.y = fg_cpu_values(step->out[0], memory);
-    fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n * a.blocks, mix_block, &a);
+    fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n * a.blocks, run_forward_block, &a);
     return FG_OK;
 }
 
@@ -149,7 +151,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
     a.d_y1 = fg_cpu_values(step->d_in[0], memory);
     a.d_p = fg_cpu_values(step->d_in[1], memory);
     a.d_l = fg_cpu_values(step->d_in[2], memory);
-    fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n * a.blocks, give_block, &a);
+    fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n * a.blocks, run_backward_block, &a);
     return FG_OK;
 }
 

@@ -33,8 +33,9 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
            fg_tensor_count(x) == fg_tensor_count(y) && fg_tensor_bytes(draw) >= sizeof(struct fg_draw);
 }
 
-static void mask_batch(struct fg_backend *backend, const struct fg_step *step, const struct fg_memory *memory,
-                       const struct fg_tensor *from, const struct fg_tensor *to, bool add) {
+static void mask_images(struct fg_backend *backend, const struct fg_step *step,
+                        const struct fg_memory *memory, const struct fg_tensor *from,
+                        const struct fg_tensor *to, bool add) {
     const struct fg_tensor *x = step->in[0];
     struct mask m = {.positions = (size_t)x->h * (size_t)x->w,
                      .c = (size_t)x->c,
@@ -50,7 +51,7 @@ static void mask_batch(struct fg_backend *backend, const struct fg_step *step, c
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
                               const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
-    mask_batch(backend, step, memory, step->in[0], step->out[0], false);
+    mask_images(backend, step, memory, step->in[0], step->out[0], false);
     return FG_OK;
 }
 
@@ -58,7 +59,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
                                const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
     if (step->d_in[0])
-        mask_batch(backend, step, memory, step->d_out[0], step->d_in[0], step->accumulate & 1);
+        mask_images(backend, step, memory, step->d_out[0], step->d_in[0], step->accumulate & 1);
     return FG_OK;
 }
 

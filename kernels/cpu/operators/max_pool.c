@@ -24,7 +24,7 @@ FG_CPU_CLONES static void keep_larger(float *best, const float *x, size_t c) {
         best[k] = x[k] > best[k] || x[k] != x[k] ? x[k] : best[k];
 }
 
-static void pool_row(void *argument, uint32_t task, uint32_t thread) {
+static void run_forward_row(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct max_pool *p = argument;
     const size_t n = task / p->oh, oy = task % p->oh;
@@ -41,7 +41,7 @@ static void pool_row(void *argument, uint32_t task, uint32_t thread) {
 }
 
 /* The gradient goes to the first place of each window that holds its maximum. */
-static void scatter_image(void *argument, uint32_t task, uint32_t thread) {
+static void run_backward_image(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct max_pool *p = argument;
     const size_t size = p->h * p->w * p->c;
@@ -87,7 +87,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                               const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
     struct max_pool p = describe_step(step, memory);
-    fg_cpu_parallel(backend, step, (uint32_t)(step->out[0]->n * step->out[0]->h), pool_row, &p);
+    fg_cpu_parallel(backend, step, (uint32_t)(step->out[0]->n * step->out[0]->h), run_forward_row, &p);
     return FG_OK;
 }
 
@@ -99,7 +99,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
     p.d_x = fg_cpu_values(step->d_in[0], memory);
     p.add = step->accumulate & 1;
     if (p.d_x)
-        fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n, scatter_image, &p);
+        fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n, run_backward_image, &p);
     return FG_OK;
 }
 

@@ -5,12 +5,13 @@ struct normalise {
     const uint8_t *in;          /* {N, h, w, 3} */
     const struct fg_draw *draw; /* NULL: image i is of picture i */
     float *out;                 /* {n, h, w, 3} */
-    size_t pixels, image;       /* how many all images have, and one of them, in values */
+    size_t pixels;              /* number of pixels in all images */
+    size_t image;               /* number of pixels in one image */
     uint32_t tasks;
     float value[3][256];
 };
 
-static void block(void *argument, uint32_t task, uint32_t thread) {
+static void normalise_share(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct normalise *a = argument;
     const struct fg_cpu_range range = fg_cpu_share(a->pixels, a->tasks, task);
@@ -46,7 +47,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     for (int k = 0; k < 3; k++)
         for (int v = 0; v < 256; v++)
             a.value[k][v] = ((float)v / 255.0f - mean[k]) / deviation[k];
-    fg_cpu_parallel(backend, step, a.tasks, block, &a);
+    fg_cpu_parallel(backend, step, a.tasks, normalise_share, &a);
     return FG_OK;
 }
 

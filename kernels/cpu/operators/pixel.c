@@ -8,12 +8,12 @@
 
 #define PAIRS 128 /* pairs of pixels in a block */
 
-FG_INLINE uint8_t clip(int32_t value) {
+FG_INLINE uint8_t clip_value(int32_t value) {
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-FG_INLINE void interleave(const uint8_t *red, const uint8_t *green, const uint8_t *blue, int32_t count,
-                          uint8_t *restrict rgb) {
+FG_INLINE void interleave_channels(const uint8_t *red, const uint8_t *green, const uint8_t *blue,
+                                   int32_t count, uint8_t *restrict rgb) {
     for (int32_t i = 0; i < count; i++) {
         rgb[3 * i] = red[i];
         rgb[3 * i + 1] = green[i];
@@ -21,7 +21,7 @@ FG_INLINE void interleave(const uint8_t *red, const uint8_t *green, const uint8_
     }
 }
 
-FG_INLINE int32_t block_at(int32_t begin, int32_t end) {
+FG_INLINE int32_t count_pairs(int32_t begin, int32_t end) {
     return end - begin < PAIRS ? end - begin : PAIRS;
 }
 
@@ -32,19 +32,19 @@ FG_INLINE void decode_yuv(const uint8_t *y0, const uint8_t *y1, const uint8_t *u
                           int32_t step, int32_t width, uint8_t *rgb) {
     uint8_t red[2 * PAIRS], green[2 * PAIRS], blue[2 * PAIRS];
     for (int32_t begin = 0; begin < width / 2; begin += PAIRS) {
-        const int32_t pairs = block_at(begin, width / 2);
+        const int32_t pairs = count_pairs(begin, width / 2);
         for (int32_t i = 0; i < pairs; i++) {
             const int32_t at = (begin + i) * step, cb = u[at] - 128, cr = v[at] - 128,
                           first = FG_YUV_Y * (y0[at] - 16) + (1 << 15),
                           second = FG_YUV_Y * (y1[at] - 16) + (1 << 15);
-            red[2 * i] = clip((first + FG_YUV_RV * cr) >> 16);
-            red[2 * i + 1] = clip((second + FG_YUV_RV * cr) >> 16);
-            green[2 * i] = clip((first - FG_YUV_GU * cb - FG_YUV_GV * cr) >> 16);
-            green[2 * i + 1] = clip((second - FG_YUV_GU * cb - FG_YUV_GV * cr) >> 16);
-            blue[2 * i] = clip((first + FG_YUV_BU * cb) >> 16);
-            blue[2 * i + 1] = clip((second + FG_YUV_BU * cb) >> 16);
+            red[2 * i] = clip_value((first + FG_YUV_RV * cr) >> 16);
+            red[2 * i + 1] = clip_value((second + FG_YUV_RV * cr) >> 16);
+            green[2 * i] = clip_value((first - FG_YUV_GU * cb - FG_YUV_GV * cr) >> 16);
+            green[2 * i + 1] = clip_value((second - FG_YUV_GU * cb - FG_YUV_GV * cr) >> 16);
+            blue[2 * i] = clip_value((first + FG_YUV_BU * cb) >> 16);
+            blue[2 * i + 1] = clip_value((second + FG_YUV_BU * cb) >> 16);
         }
-        interleave(red, green, blue, 2 * pairs, rgb + (size_t)begin * 6);
+        interleave_channels(red, green, blue, 2 * pairs, rgb + (size_t)begin * 6);
     }
 }
 
@@ -69,31 +69,33 @@ struct bayer_row {
     int32_t first; /* the first place of the row's own colour: 0 or 1 */
 };
 
-FG_INLINE int32_t sample(const uint8_t *row, int32_t x, int32_t bits) {
+FG_INLINE int32_t read_sample(const uint8_t *row, int32_t x, int32_t bits) {
     return bits > 8 ? row[2 * x] | row[2 * x + 1] << 8 : row[x];
 }
 
-FG_INLINE uint8_t to_8_bits(int32_t value, int32_t bits) {
-    return clip(bits > 8 ? (value + (1 << (bits - 9))) >> (bits - 8) : value);
+FG_INLINE uint8_t round_to_8_bits(int32_t value, int32_t bits) {
+    return clip_value(bits > 8 ? (value + (1 << (bits - 9))) >> (bits - 8) : value);
 }
 
 /* A pixel at a place of the row's own colour; left and right are the columns beside it. */
 FG_INLINE void decode_coloured(const struct bayer_row *r, int32_t left, int32_t x, int32_t right,
                                int32_t bits, uint8_t *own, uint8_t *green, uint8_t *other) {
-    const int32_t cross = sample(r->above, x, bits) + sample(r->below, x, bits) +
-                          sample(r->here, left, bits) + sample(r->here, right, bits);
-    const int32_t corners = sample(r->above, left, bits) + sample(r->above, right, bits) +
-                            sample(r->below, left, bits) + sample(r->below, right, bits);
-    *own = to_8_bits(sample(r->here, x, bits), bits);
-    *green = to_8_bits((cross + 2) >> 2, bits);
-    *other = to_8_bits((corners + 2) >> 2, bits);
+    const int32_t cross = read_sample(r->above, x, bits) + read_sample(r->below, x, bits) +
+                          read_sample(r->here, left, bits) + read_sample(r->here, right, bits);
+    const int32_t corners = read_sample(r->above, left, bits) + read_sample(r->above, right, bits) +
+                            read_sample(r->below, left, bits) + read_sample(r->below, right, bits);
+    *own = round_to_8_bits(read_sample(r->here, x, bits), bits);
+    *green = round_to_8_bits((cross + 2) >> 2, bits);
+    *other = round_to_8_bits((corners + 2) >> 2, bits);
 }
 
 FG_INLINE void decode_green(const struct bayer_row *r, int32_t left, int32_t x, int32_t right, int32_t bits,
                             uint8_t *own, uint8_t *green, uint8_t *other) {
-    *own = to_8_bits((sample(r->here, left, bits) + sample(r->here, right, bits) + 1) >> 1, bits);
-    *green = to_8_bits(sample(r->here, x, bits), bits);
-    *other = to_8_bits((sample(r->above, x, bits) + sample(r->below, x, bits) + 1) >> 1, bits);
+    *own = round_to_8_bits((read_sample(r->here, left, bits) + read_sample(r->here, right, bits) + 1) >> 1,
+                           bits);
+    *green = round_to_8_bits(read_sample(r->here, x, bits), bits);
+    *other =
+        round_to_8_bits((read_sample(r->above, x, bits) + read_sample(r->below, x, bits) + 1) >> 1, bits);
 }
 
 /* A pixel anywhere, at an edge too; rgb: its three values. */
@@ -118,14 +120,14 @@ FG_INLINE void decode_bayer(const struct bayer_row *row, int32_t bits, uint8_t *
     for (int32_t x = r.begin; x < inner; x++)
         decode_place(&r, x, bits, rgb + (size_t)(x - r.begin) * 3);
     for (int32_t begin = 0; begin < all; begin += PAIRS) {
-        const int32_t pairs = block_at(begin, all), from = inner + 2 * begin;
+        const int32_t pairs = count_pairs(begin, all), from = inner + 2 * begin;
         for (int32_t i = 0; i < pairs; i++) {
             const int32_t x = from + 2 * i, k = 2 * i;
             decode_green(&r, x - 1, x, x + 1, bits, &own[k], &green[k], &other[k]);
             decode_coloured(&r, x, x + 1, x + 2, bits, &own[k + 1], &green[k + 1], &other[k + 1]);
         }
-        interleave(r.red ? own : other, green, r.red ? other : own, 2 * pairs,
-                   rgb + (size_t)(from - r.begin) * 3);
+        interleave_channels(r.red ? own : other, green, r.red ? other : own, 2 * pairs,
+                            rgb + (size_t)(from - r.begin) * 3);
     }
     for (int32_t x = inner + 2 * all; x < r.end; x++)
         decode_place(&r, x, bits, rgb + (size_t)(x - r.begin) * 3);

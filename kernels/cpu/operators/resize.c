@@ -19,17 +19,18 @@
  * nothing. */
 struct filter {
     int32_t in, out, size;
-    int32_t *first, *count; /* [out] first source of each place, and their number */
-    int32_t *weight;        /* [out][size] */
+    int32_t *first;  /* [out] first source of each place */
+    int32_t *count;  /* [out] number of sources of each place */
+    int32_t *weight; /* [out][size] */
 };
 
-static int32_t count_taps(int32_t in, int32_t out) {
+static int32_t get_filter_size(int32_t in, int32_t out) {
     const double scale = (double)in / out, support = scale < 1 ? 1 : scale;
     return (int32_t)ceil(support) * 2 + 1;
 }
 
-static size_t count_filter_bytes(int32_t in, int32_t out) {
-    return fg_size_align((size_t)out * (size_t)(count_taps(in, out) + 2) * sizeof(int32_t));
+static size_t get_filter_bytes(int32_t in, int32_t out) {
+    return fg_size_align((size_t)out * (size_t)(get_filter_size(in, out) + 2) * sizeof(int32_t));
 }
 
 static double triangle(double x) {
@@ -39,7 +40,7 @@ static double triangle(double x) {
 
 /* mirrored: the picture's side runs against the region's. */
 static struct filter make_filter(int32_t in, int32_t out, bool mirrored, void *memory) {
-    struct filter f = {.in = in, .out = out, .size = count_taps(in, out), .first = memory};
+    struct filter f = {.in = in, .out = out, .size = get_filter_size(in, out), .first = memory};
     f.count = f.first + out;
     f.weight = f.count + out;
     const double scale = (double)in / out, stretch = scale < 1 ? 1 : scale;
@@ -60,7 +61,7 @@ static struct filter make_filter(int32_t in, int32_t out, bool mirrored, void *m
     return f;
 }
 
-static uint8_t clip_value(int32_t sum) {
+static uint8_t clip_sum(int32_t sum) {
     const int32_t value = sum >> PRECISION;
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
@@ -72,14 +73,15 @@ struct resize {
     size_t channels;
     uint8_t *scratch; /* [threads][scratch_bytes] */
     size_t scratch_bytes, row_bytes;
-    uint8_t *middle;             /* {region.height, picture->w, channels}, where rows stay rows */
-    uint8_t *out;                /* {picture->h, picture->w, 3} */
-    struct filter columns, rows; /* those that make the picture's columns and rows */
+    uint8_t *middle;       /* {region.height, picture->w, channels}, where rows stay rows */
+    uint8_t *out;          /* {picture->h, picture->w, 3} */
+    struct filter columns; /* makes the picture's columns */
+    struct filter rows;    /* makes the picture's rows */
     bool has_middle, is_across, is_down;
 };
 
 /* Bytes that a row of pixels takes. */
-static size_t count_row_bytes(int32_t width) {
+static size_t get_row_bytes(int32_t width) {
     return fg_size_align((size_t)width * 3);
 }
 
@@ -89,14 +91,14 @@ static size_t count_row_bytes(int32_t width) {
 
 /* What a thread has for itself, so that two share no cache line: a row of the region, then a row or column of
  * the picture, then decoded rows of a block; enough for all rotations. side: the longer one of frames. */
-static size_t count_scratch_bytes(int32_t side, const struct fg_tensor *picture) {
-    const size_t rows = (size_t)count_taps(side, picture->w);
-    return count_row_bytes(side + 2) + count_row_bytes(picture->h) + fg_size_align(rows * DECODED);
+static size_t get_scratch_bytes(int32_t side, const struct fg_tensor *picture) {
+    const size_t rows = (size_t)get_filter_size(side, picture->w);
+    return get_row_bytes(side + 2) + get_row_bytes(picture->h) + fg_size_align(rows * DECODED);
 }
 
 /* Decodes pixels begin to end of a row of the region; gives where the first one lies in rgb, which has room
  * for one pixel more at either end. */
-static uint8_t *decode_rows(const struct resize *r, int32_t y, int32_t begin, int32_t end, uint8_t *rgb) {
+static uint8_t *decode_pixels(const struct resize *r, int32_t y, int32_t begin, int32_t end, uint8_t *rgb) {
     const struct fg_cpu_frame *frame = &r->frame;
     const int32_t from = (r->region.x + begin) & ~1, odd = r->region.x + begin - from;
     int32_t to = r->region.x + end;
@@ -111,18 +113,18 @@ static const uint8_t *find_region_row(const struct resize *r, int32_t y) {
 }
 
 /* The same of grey and of RGB pixels, each with its sums in registers. */
-static void sum_across_grey(const struct filter *f, const uint8_t *in, uint8_t *out) {
+static void sum_grey_across(const struct filter *f, const uint8_t *in, uint8_t *out) {
     for (int32_t x = 0; x < f->out; x++) {
         const int32_t *weight = f->weight + (size_t)x * (size_t)f->size;
         const uint8_t *from = in + f->first[x];
         int32_t sum = HALF;
         for (int32_t i = 0; i < f->count[x]; i++)
             sum += from[i] * weight[i];
-        out[x] = clip_value(sum);
+        out[x] = clip_sum(sum);
     }
 }
 
-static void sum_across_colour(const struct filter *f, const uint8_t *in, uint8_t *out) {
+static void sum_colour_across(const struct filter *f, const uint8_t *in, uint8_t *out) {
     for (int32_t x = 0; x < f->out; x++, out += 3) {
         const int32_t *weight = f->weight + (size_t)x * (size_t)f->size;
         const uint8_t *from = in + (size_t)f->first[x] * 3;
@@ -132,27 +134,27 @@ static void sum_across_colour(const struct filter *f, const uint8_t *in, uint8_t
             green += from[1] * weight[i];
             blue += from[2] * weight[i];
         }
-        out[0] = clip_value(red);
-        out[1] = clip_value(green);
-        out[2] = clip_value(blue);
+        out[0] = clip_sum(red);
+        out[1] = clip_sum(green);
+        out[2] = clip_sum(blue);
     }
 }
 
-static void sum_across(const struct resize *r, const struct filter *f, const uint8_t *in, uint8_t *out) {
-    (r->channels == 3 ? sum_across_colour : sum_across_grey)(f, in, out);
+static void sum_row_across(const struct resize *r, const struct filter *f, const uint8_t *in, uint8_t *out) {
+    (r->channels == 3 ? sum_colour_across : sum_grey_across)(f, in, out);
 }
 
 /* One row of the region becomes one row of the middle picture. */
-static void resize_across_row(void *argument, uint32_t task, uint32_t thread) {
+static void resize_row_across(void *argument, uint32_t task, uint32_t thread) {
     const struct resize *r = argument;
     const int32_t y = (int32_t)task;
     const size_t count = (size_t)r->picture->w * r->channels;
     uint8_t *out = r->middle + task * count;
     const uint8_t *in = fg_cpu_is_encoded(r->frame.format)
-                            ? decode_rows(r, y, 0, r->region.width, r->scratch + thread * r->scratch_bytes)
+                            ? decode_pixels(r, y, 0, r->region.width, r->scratch + thread * r->scratch_bytes)
                             : find_region_row(r, y);
     if (r->is_across)
-        sum_across(r, &r->columns, in, out);
+        sum_row_across(r, &r->columns, in, out);
     else
         memcpy(out, in, count);
 }
@@ -167,11 +169,11 @@ FG_CPU_CLONES static void sum_rows(const uint8_t *from, size_t pitch, const int3
         for (size_t i = 0; i < width; i++)
             sum[i] += from[i] * weight[k];
     for (size_t i = 0; i < width; i++)
-        out[i] = clip_value(sum[i]);
+        out[i] = clip_sum(sum[i]);
 }
 
 /* One row of the picture from rows of the middle one (or of the region, where its width is kept). */
-static void resize_down_row(void *argument, uint32_t task, uint32_t thread) {
+static void resize_row_down(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct resize *r = argument;
     const size_t channels = r->channels, count = (size_t)r->picture->w * channels;
@@ -201,9 +203,9 @@ static const uint8_t *find_block(const struct resize *r, int32_t first, int32_t 
     if (!fg_cpu_is_encoded(r->frame.format))
         return find_region_row(r, first) + (size_t)x * r->channels;
     *pitch = DECODED;
-    const uint8_t *block = decode_rows(r, first, x, end, decoded);
+    const uint8_t *block = decode_pixels(r, first, x, end, decoded);
     for (int32_t k = 1; k < rows; k++)
-        decode_rows(r, first + k, x, end, decoded + (size_t)k * DECODED);
+        decode_pixels(r, first + k, x, end, decoded + (size_t)k * DECODED);
     return block;
 }
 
@@ -214,7 +216,7 @@ static void turn_column(void *argument, uint32_t task, uint32_t thread) {
     const struct filter *f = &r->columns;
     const int32_t rows = f->count[task], step = (int32_t)(BLOCK / r->channels);
     uint8_t *row = r->scratch + thread * r->scratch_bytes, *column = row + r->row_bytes,
-            *decoded = column + count_row_bytes(r->picture->h);
+            *decoded = column + get_row_bytes(r->picture->h);
     for (int32_t x = 0; x < r->region.width; x += step) {
         const int32_t end = r->region.width - x < step ? r->region.width : x + step;
         size_t pitch;
@@ -222,7 +224,7 @@ static void turn_column(void *argument, uint32_t task, uint32_t thread) {
         sum_rows(from, pitch, f->weight + (size_t)task * (size_t)f->size, rows,
                  (size_t)(end - x) * r->channels, row + (size_t)x * r->channels);
     }
-    sum_across(r, &r->rows, row, column);
+    sum_row_across(r, &r->rows, row, column);
     for (size_t y = 0; y < (size_t)r->picture->h; y++)
         for (size_t k = 0; k < 3; k++)
             r->out[(y * (size_t)r->picture->w + task) * 3 + k] = column[r->channels == 3 ? 3 * y + k : y];
@@ -240,8 +242,8 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
 static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
     const int32_t side = in->w > in->h ? in->w : in->h;
-    return count_filter_bytes(side, out->w) + count_filter_bytes(side, out->h) +
-           fg_cpu_threads(backend) * count_scratch_bytes(side, out) + (size_t)in->h * (size_t)out->w * 3;
+    return get_filter_bytes(side, out->w) + get_filter_bytes(side, out->h) +
+           fg_cpu_threads(backend) * get_scratch_bytes(side, out) + (size_t)in->h * (size_t)out->w * 3;
 }
 
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
@@ -258,15 +260,15 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                        .frame = {fg_tensor_data(in, memory), step->pitch, in->h, in->w, step->format},
                        .region = region,
                        .channels = (size_t)in->c,
-                       .scratch_bytes = count_scratch_bytes(side, out),
-                       .row_bytes = count_row_bytes(side + 2),
+                       .scratch_bytes = get_scratch_bytes(side, out),
+                       .row_bytes = get_row_bytes(side + 2),
                        .is_across = across != out->w || rotation,
                        .is_down = down != out->h || rotation};
     r.has_middle = r.is_across || fg_cpu_is_encoded(step->format);
     r.columns = make_filter(across, out->w, rotation == 90 || rotation == 180, scratch);
-    scratch += count_filter_bytes(across, out->w);
+    scratch += get_filter_bytes(across, out->w);
     r.rows = make_filter(down, out->h, rotation == 180 || rotation == 270, scratch);
-    scratch += count_filter_bytes(down, out->h);
+    scratch += get_filter_bytes(down, out->h);
     r.scratch = (uint8_t *)scratch;
     r.middle = r.scratch + fg_cpu_threads(backend) * r.scratch_bytes;
     r.out = fg_tensor_data(out, memory);
@@ -274,9 +276,9 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
         if (turned)
             fg_cpu_parallel(backend, step, (uint32_t)out->w, turn_column, &r);
         if (!turned && r.has_middle)
-            fg_cpu_parallel(backend, step, (uint32_t)region.height, resize_across_row, &r);
+            fg_cpu_parallel(backend, step, (uint32_t)region.height, resize_row_across, &r);
         if (!turned)
-            fg_cpu_parallel(backend, step, (uint32_t)out->h, resize_down_row, &r);
+            fg_cpu_parallel(backend, step, (uint32_t)out->h, resize_row_down, &r);
         r.frame.bytes += fg_pixel_frame_bytes(step->format, in->h, step->pitch);
         r.out += (size_t)out->h * (size_t)out->w * 3;
     }

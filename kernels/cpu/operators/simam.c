@@ -7,15 +7,16 @@
 
 struct simam {
     size_t positions, c;
-    uint32_t blocks;    /* that an image's channels are divided into */
+    uint32_t blocks;    /* number of blocks of channels in an image */
     const float *x, *g; /* {n, positions, c} */
     float *y, *d_x;     /* {n, positions, c} */
     bool add;
 };
 
-/* Mean, and 4 (v + lambda), of each channel of a block. */
+/* What each channel of a block has. */
 struct measure {
-    double mean[BLOCK], scale[BLOCK];
+    double mean[BLOCK];
+    double scale[BLOCK]; /* 4 (v + lambda) */
 };
 
 FG_CPU_CLONES static void measure_block(const float *x, size_t rows, size_t stride, size_t width,
@@ -35,8 +36,8 @@ FG_CPU_CLONES static void measure_block(const float *x, size_t rows, size_t stri
         m->scale[k] = 4 * (squares[k] / (double)(rows - 1) + FG_SIMAM_LAMBDA);
 }
 
-FG_CPU_CLONES static void apply_attention(const float *x, size_t rows, size_t stride, size_t width,
-                                          const struct measure *m, float *y) {
+FG_CPU_CLONES static void attend_block(const float *x, size_t rows, size_t stride, size_t width,
+                                       const struct measure *m, float *y) {
     float mean[BLOCK], inverse[BLOCK];
     for (size_t k = 0; k < width; k++) {
         mean[k] = (float)m->mean[k];
@@ -50,26 +51,26 @@ FG_CPU_CLONES static void apply_attention(const float *x, size_t rows, size_t st
 }
 
 /* The first value of a task's block, and the block's width. */
-static size_t find_place(const struct simam *s, uint32_t task, size_t *width) {
+static size_t find_block(const struct simam *s, uint32_t task, size_t *width) {
     const size_t channel = (size_t)(task % s->blocks) * BLOCK;
     *width = s->c - channel < BLOCK ? s->c - channel : BLOCK;
     return task / s->blocks * s->positions * s->c + channel;
 }
 
-static void attend_block(void *argument, uint32_t task, uint32_t thread) {
+static void run_forward_block(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct simam *s = argument;
     struct measure m;
     size_t width;
-    const size_t at = find_place(s, task, &width);
+    const size_t at = find_block(s, task, &width);
     measure_block(s->x + at, s->positions, s->c, width, &m);
-    apply_attention(s->x + at, s->positions, s->c, width, &m, s->y + at);
+    attend_block(s->x + at, s->positions, s->c, width, &m, s->y + at);
 }
 
 /* With q_j = g_j x_j s_j (1 - s_j) and d_j = (x_j - mean)^2, the exponent's derivative by x_i has three
  * parts: x_i's own distance, the mean, and the variance. */
-FG_CPU_CLONES static void apply_attention_back(const float *x, const float *g, size_t rows, size_t stride,
-                                               size_t width, const struct measure *m, bool add, float *d_x) {
+FG_CPU_CLONES static void attend_block_back(const float *x, const float *g, size_t rows, size_t stride,
+                                            size_t width, const struct measure *m, bool add, float *d_x) {
     double along_mean[BLOCK] = {0}, along_variance[BLOCK] = {0};
     float mean[BLOCK], inverse[BLOCK], by_mean[BLOCK], by_variance[BLOCK];
     for (size_t k = 0; k < width; k++) {
@@ -102,14 +103,14 @@ FG_CPU_CLONES static void apply_attention_back(const float *x, const float *g, s
     }
 }
 
-static void attend_block_back(void *argument, uint32_t task, uint32_t thread) {
+static void run_backward_block(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct simam *s = argument;
     struct measure m;
     size_t width;
-    const size_t at = find_place(s, task, &width);
+    const size_t at = find_block(s, task, &width);
     measure_block(s->x + at, s->positions, s->c, width, &m);
-    apply_attention_back(s->x + at, s->g + at, s->positions, s->c, width, &m, s->add, s->d_x + at);
+    attend_block_back(s->x + at, s->g + at, s->positions, s->c, width, &m, s->add, s->d_x + at);
 }
 
 static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
@@ -133,7 +134,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     (void)message;
     struct simam s = describe_step(step, memory);
     s.y = fg_cpu_values(step->out[0], memory);
-    fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n * s.blocks, attend_block, &s);
+    fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n * s.blocks, run_forward_block, &s);
     return FG_OK;
 }
 
@@ -144,7 +145,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
     s.g = fg_cpu_values(step->d_out[0], memory);
     s.d_x = fg_cpu_values(step->d_in[0], memory);
     if (s.d_x)
-        fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n * s.blocks, attend_block_back, &s);
+        fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n * s.blocks, run_backward_block, &s);
     return FG_OK;
 }
 

@@ -13,7 +13,8 @@
 #define BLOCK 64 /* channels of a position whose gates are kept */
 
 struct sru {
-    size_t positions, c, half, size; /* size: channels of a group */
+    size_t positions, c, half;
+    size_t size; /* channels of a group */
     bool soft, add;
     const float *x;                 /* {n, positions, c} */
     const float *gamma, *beta;      /* [c] */
@@ -49,7 +50,7 @@ FG_CPU_CLONES static double sum_group(const float *x, size_t rows, size_t stride
 }
 
 /* x begins at the group's first channel. */
-static struct norm find_norm(const struct sru *s, const float *x) {
+static struct norm measure_norm(const struct sru *s, const float *x) {
     const double count = (double)(s->positions * s->size);
     const double mean = sum_group(x, s->positions, s->c, s->size, 0, false) / count;
     const double var = sum_group(x, s->positions, s->c, s->size, mean, true) / count;
@@ -61,12 +62,12 @@ struct gate {
     float mean, inverse, gamma, beta, weight;
 };
 
-static inline struct gate find_gate(const struct sru *s, struct norm norm, size_t k) {
+static inline struct gate make_gate(const struct sru *s, struct norm norm, size_t k) {
     return (struct gate){(float)norm.mean, (float)norm.inverse, s->gamma[k], s->beta[k], s->weight[k]};
 }
 
 /* r = sigmoid(w_c * GN(x)) in float32, the type in which every backend compares it with 0.5. */
-static inline float compute_gate(struct gate g, float x) {
+static inline float find_gate_value(struct gate g, float x) {
     return fg_cpu_sigmoid(g.weight * ((x - g.mean) * g.inverse * g.gamma + g.beta));
 }
 
@@ -76,12 +77,12 @@ struct shares {
 };
 
 /* A gate that is NaN makes no choice: both shares are NaN, by an r - r that is 0 otherwise. */
-static inline void compute_shares(const struct sru *s, struct norm norm, const float *x, size_t begin,
-                                  size_t width, struct shares *shares) {
+static inline void find_shares(const struct sru *s, struct norm norm, const float *x, size_t begin,
+                               size_t width, struct shares *shares) {
     /* A closed gate leaves r to both when it is soft. */
     const float slope = s->soft ? 1 : 0, rest = s->soft ? 0 : 1;
     for (size_t k = 0; k < width; k++) {
-        const float r = compute_gate(find_gate(s, norm, begin + k), x[begin + k]);
+        const float r = find_gate_value(make_gate(s, norm, begin + k), x[begin + k]);
         const float open = r > 0.5f ? 1 : 0, closed = 1 - open;
         shares->first[k] = open + closed * slope * r + (r - r);
         shares->second[k] = closed * (slope * r + rest) + (r - r);
@@ -97,8 +98,8 @@ FG_CPU_CLONES static void cross_halves(const struct sru *s, size_t image, struct
         for (size_t begin = group.begin; begin < group.end; begin += BLOCK) {
             const size_t width = group.end - begin < BLOCK ? group.end - begin : BLOCK;
             struct shares a, b;
-            compute_shares(s, a_norm, x, begin, width, &a);
-            compute_shares(s, b_norm, x, half + begin, width, &b);
+            find_shares(s, a_norm, x, begin, width, &a);
+            find_shares(s, b_norm, x, half + begin, width, &b);
             const float *x_a = x + begin, *x_b = x_a + half;
             float *upper = s->upper + p * half + begin, *lower = s->lower + p * half + begin;
             for (size_t k = 0; k < width; k++)
@@ -109,13 +110,13 @@ FG_CPU_CLONES static void cross_halves(const struct sru *s, size_t image, struct
     }
 }
 
-static void separate_pair(void *argument, uint32_t task, uint32_t thread) {
+static void run_forward_pair(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct sru *s = argument;
     const size_t image = task / PAIRS;
     const struct fg_cpu_range group = fg_cpu_share(s->half, PAIRS, task % PAIRS);
     const float *x = s->x + image * s->positions * s->c + group.begin;
-    cross_halves(s, image, group, find_norm(s, x), find_norm(s, x + s->half));
+    cross_halves(s, image, group, measure_norm(s, x), measure_norm(s, x + s->half));
 }
 
 /* The gradient of one half's values: d = first * its own output's + second * the other's. */
@@ -136,8 +137,8 @@ FG_CPU_CLONES static void cross_halves_back(const struct sru *s, size_t image, s
         for (size_t begin = group.begin; begin < group.end; begin += BLOCK) {
             const size_t width = group.end - begin < BLOCK ? group.end - begin : BLOCK;
             struct shares a, b;
-            compute_shares(s, a_norm, x, begin, width, &a);
-            compute_shares(s, b_norm, x, half + begin, width, &b);
+            find_shares(s, a_norm, x, begin, width, &a);
+            find_shares(s, b_norm, x, half + begin, width, &b);
             const float *d_upper = s->d_upper + p * half + begin, *d_lower = s->d_lower + p * half + begin;
             float *d_x = s->d_x + p * s->c + begin;
             give_gradient(&a, d_upper, d_lower, width, s->add, d_x);
@@ -150,7 +151,7 @@ FG_CPU_CLONES static void cross_halves_back(const struct sru *s, size_t image, s
 enum { SUM_GAMMA, SUM_BETA, SUM_WEIGHT, IMAGE_SUMS };
 
 /* The soft gate's own gradient for one group: through r, w_c, the affine and the normalisation. */
-static void apply_soft_gate_back(const struct sru *s, size_t image, size_t begin, struct norm norm) {
+static void give_soft_gradient(const struct sru *s, size_t image, size_t begin, struct norm norm) {
     double group_sum = 0, group_product = 0, *sums = s->sums + image * IMAGE_SUMS * s->c;
     const double count = (double)(s->positions * s->size);
     /* The first round sums, the second, which needs the group's sums, adds to d_x. */
@@ -158,7 +159,7 @@ static void apply_soft_gate_back(const struct sru *s, size_t image, size_t begin
         for (size_t p = image * s->positions; p < (image + 1) * s->positions; p++)
             for (size_t k = begin; k < begin + s->size; k++) {
                 const size_t i = p * s->c + k, j = p * s->half + k % s->half;
-                const double r = (double)compute_gate(find_gate(s, norm, k), s->x[i]);
+                const double r = (double)find_gate_value(make_gate(s, norm, k), s->x[i]);
                 const double normal = ((double)s->x[i] - norm.mean) * norm.inverse;
                 const double y = normal * (double)s->gamma[k] + (double)s->beta[k];
                 const double d_r =
@@ -178,18 +179,18 @@ static void apply_soft_gate_back(const struct sru *s, size_t image, size_t begin
             }
 }
 
-static void separate_pair_back(void *argument, uint32_t task, uint32_t thread) {
+static void run_backward_pair(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct sru *s = argument;
     const size_t image = task / PAIRS;
     const struct fg_cpu_range group = fg_cpu_share(s->half, PAIRS, task % PAIRS);
     const float *x = s->x + image * s->positions * s->c + group.begin;
-    const struct norm a = find_norm(s, x), b = find_norm(s, x + s->half);
+    const struct norm a = measure_norm(s, x), b = measure_norm(s, x + s->half);
     if (s->d_x)
         cross_halves_back(s, image, group, a, b);
     if (s->soft) {
-        apply_soft_gate_back(s, image, group.begin, a);
-        apply_soft_gate_back(s, image, s->half + group.begin, b);
+        give_soft_gradient(s, image, group.begin, a);
+        give_soft_gradient(s, image, s->half + group.begin, b);
     }
 }
 
@@ -239,7 +240,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     struct sru s = describe_step(step, memory);
     s.upper = fg_cpu_values(step->out[0], memory);
     s.lower = fg_cpu_values(step->out[1], memory);
-    fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n * PAIRS, separate_pair, &s);
+    fg_cpu_parallel(backend, step, (uint32_t)step->in[0]->n * PAIRS, run_forward_pair, &s);
     return FG_OK;
 }
 
@@ -251,7 +252,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
     s.d_lower = fg_cpu_values(step->d_out[1], memory);
     s.d_x = fg_cpu_values(step->d_in[0], memory);
     const size_t images = (size_t)step->in[0]->n;
-    fg_cpu_parallel(backend, step, (uint32_t)images * PAIRS, separate_pair_back, &s);
+    fg_cpu_parallel(backend, step, (uint32_t)images * PAIRS, run_backward_pair, &s);
 
     /* w_c = gamma_c / sum of gamma: every gamma has a part in every w. */
     double along = 0;
