@@ -42,8 +42,8 @@ struct fg_cpu_range {
     size_t begin, end;
 };
 
-static inline struct fg_cpu_range fg_cpu_share(size_t count, uint32_t pieces, uint32_t transform_piece) {
-    return (struct fg_cpu_range){count * transform_piece / pieces, count * (transform_piece + 1) / pieces};
+static inline struct fg_cpu_range fg_cpu_share(size_t count, uint32_t pieces, uint32_t piece) {
+    return (struct fg_cpu_range){count * piece / pieces, count * (piece + 1) / pieces};
 }
 
 /* A tensor's elements; NULL for an absent tensor. */
