@@ -34,7 +34,7 @@ void fg_progress_count(void *progress, uint32_t done, uint32_t count);
 
 /* Shows a text of the caller's, at most 200 bytes, and the time left. share: how much of the work is done, 0
  * to 1; at 0 no time is shown. */
-void fg_progress_say(struct fg_progress *progress, double share_values, const char *format, ...)
+void fg_progress_say(struct fg_progress *progress, double share, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Takes the line away, so that something else can be printed; the work may go on after it. */
