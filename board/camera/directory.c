@@ -31,7 +31,7 @@ struct directory {
     struct fg_camera_frame frame;
 };
 
-static struct directory *directory(struct fg_camera *camera) {
+static struct directory *get_directory(struct fg_camera *camera) {
     return (struct directory *)camera;
 }
 
@@ -44,7 +44,7 @@ static void drop_frame(struct directory *d) {
 
 static enum fg_status arm(struct fg_camera *camera, struct fg_message *message) {
     (void)message;
-    drop_frame(directory(camera));
+    drop_frame(get_directory(camera));
     return FG_OK;
 }
 
@@ -61,7 +61,7 @@ static struct fg_camera_frame frame_picture(const struct picture *p) {
 }
 
 static enum fg_status trigger(struct fg_camera *camera, struct fg_message *message) {
-    struct directory *d = directory(camera);
+    struct directory *d = get_directory(camera);
     if (d->at == d->pictures && !d->cycle)
         return fg_fail(message, FG_INPUT, "camera: all %u pictures of %s were shown", d->pictures, d->path);
     d->at = d->at == d->pictures ? 0 : d->at;
@@ -79,7 +79,7 @@ static enum fg_status trigger(struct fg_camera *camera, struct fg_message *messa
 
 static enum fg_status next(struct fg_camera *camera, int64_t deadline_ns, struct fg_camera_frame *frame,
                            struct fg_message *message) {
-    struct directory *d = directory(camera);
+    struct directory *d = get_directory(camera);
     while (!d->waiting) {
         const int64_t left = deadline_ns - fg_clock_ns();
         if (left <= 0)
@@ -109,7 +109,7 @@ static void free_list(struct directory *d) {
 }
 
 static void close_camera(struct fg_camera *camera) {
-    struct directory *d = directory(camera);
+    struct directory *d = get_directory(camera);
     free_list(d);
     if (camera->descriptor >= 0)
         close(camera->descriptor);
@@ -137,12 +137,12 @@ static enum fg_status add_name(struct directory *d, const char *name, struct fg_
     return FG_OK;
 }
 
-static int by_name(const void *a, const void *b) {
+static int compare_names(const void *a, const void *b) {
     return strcmp(((const struct picture *)a)->name, ((const struct picture *)b)->name);
 }
 
-static enum fg_status list(struct directory *d, const struct fg_decoder *decoder,
-                           struct fg_message *message) {
+static enum fg_status list_pictures(struct directory *d, const struct fg_decoder *decoder,
+                                    struct fg_message *message) {
     DIR *folder = opendir(d->path);
     if (!folder)
         return fg_fail_errno(message, FG_INPUT, errno, "camera: cannot open the folder %s", d->path);
@@ -156,13 +156,14 @@ static enum fg_status list(struct directory *d, const struct fg_decoder *decoder
         return status;
     if (d->pictures == 0)
         return fg_fail(message, FG_INPUT, "camera: no pictures in %s", d->path);
-    qsort(d->picture, d->pictures, sizeof *d->picture, by_name);
+    qsort(d->picture, d->pictures, sizeof *d->picture, compare_names);
     return FG_OK;
 }
 
-/* One picture's pixels, which the decoder frees; p gets all but its pixels' place. */
-static enum fg_status decode(const struct directory *d, const struct fg_camera_settings *settings,
-                             struct picture *p, struct fg_decoded *decoded, struct fg_message *message) {
+/* Decodes one picture, whose pixels the decoder frees; p gets its size and channels, but no pixels. */
+static enum fg_status decode_picture(const struct directory *d, const struct fg_camera_settings *settings,
+                                     struct picture *p, struct fg_decoded *decoded,
+                                     struct fg_message *message) {
     char path[4096];
     if (snprintf(path, sizeof path, "%s/%s", d->path, p->name) >= (int)sizeof path)
         return fg_fail(message, FG_INPUT, "camera: the path of %s is too long", p->name);
@@ -179,7 +180,7 @@ static enum fg_status decode(const struct directory *d, const struct fg_camera_s
                    p->width, p->height, settings->max_width, settings->max_height);
 }
 
-/* Moves used behind the picture. */
+/* Makes room for a picture: moves used behind it. */
 static enum fg_status make_room(const struct picture *p, size_t memory, size_t *used,
                                 struct fg_message *message) {
     const size_t bytes = frame_picture(p).bytes;
@@ -209,7 +210,7 @@ static enum fg_status decode_all(struct directory *d, const struct fg_camera_set
     for (uint32_t i = 0; i < d->pictures; i++) {
         struct picture *p = &d->picture[i];
         struct fg_decoded decoded = {0};
-        enum fg_status status = decode(d, settings, p, &decoded, message);
+        enum fg_status status = decode_picture(d, settings, p, &decoded, message);
         if (status != FG_OK)
             return status;
         unsigned char *place = (unsigned char *)settings->memory + used;
@@ -237,7 +238,7 @@ static void check_pictures(struct directory *d, const struct fg_camera_settings 
         struct picture *p = &d->picture[i];
         struct fg_decoded decoded = {0};
         struct fg_message message;
-        if (decode(d, settings, p, &decoded, &message) != FG_OK) {
+        if (decode_picture(d, settings, p, &decoded, &message) != FG_OK) {
             fg_report_add(report, "%s", message.text);
             continue;
         }
@@ -262,7 +263,7 @@ static void check_settings(const struct fg_camera_settings *settings, struct fg_
         fg_report_add(report, "%s", message.text);
     } else if (viewer) {
         memcpy(d.path, keys->path, sizeof d.path);
-        if (list(&d, settings->decoder, &message) != FG_OK)
+        if (list_pictures(&d, settings->decoder, &message) != FG_OK)
             fg_report_add(report, "%s", message.text);
         check_pictures(&d, settings, viewer, report);
         free_list(&d);
@@ -288,7 +289,7 @@ static enum fg_status open_camera(const struct fg_camera_settings *settings, str
     if (d->camera.descriptor < 0)
         status = fg_fail_errno(message, FG_ENVIRONMENT, errno, "camera: cannot make a descriptor");
     if (status == FG_OK)
-        status = list(d, settings->decoder, message);
+        status = list_pictures(d, settings->decoder, message);
     if (status == FG_OK)
         status = decode_all(d, settings, message);
     if (status == FG_OK)

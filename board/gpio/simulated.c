@@ -48,19 +48,19 @@ struct record {
 };
 
 struct fg_simulated {
-    struct fg_board board; /* for the owner */
+    struct fg_board board; /* what the owner is given */
     struct fg_edges edges;
     struct fg_outputs outputs;
     struct shared *shared;
     uint32_t count;
-    struct fg_io io[FG_BOARD_IOS]; /* checked copy */
+    struct fg_io io[FG_BOARD_IOS]; /* a copy that was checked */
     int file, fifo;
     uint32_t sequence[FG_BOARD_IOS];
 };
 
 /* ---- Edges ---- */
 
-static bool next_edge(struct fg_edges *edges, struct fg_edge *edge) {
+static bool take_edge(struct fg_edges *edges, struct fg_edge *edge) {
     struct fg_simulated *board =
         (struct fg_simulated *)((char *)edges - offsetof(struct fg_simulated, edges));
     struct record record;
@@ -112,14 +112,14 @@ static void set_wire(struct shared *shared, uint32_t io, bool level) {
     syscall(SYS_futex, &shared->wake, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-static struct fg_simulated *owner(struct fg_outputs *outputs) {
+static struct fg_simulated *get_owner(struct fg_outputs *outputs) {
     return (struct fg_simulated *)((char *)outputs - offsetof(struct fg_simulated, outputs));
 }
 
 static enum fg_status set_output(struct fg_outputs *outputs, uint32_t io, bool level, int64_t time_ns,
                                  struct fg_message *message) {
     (void)message;
-    struct fg_simulated *board = owner(outputs);
+    struct fg_simulated *board = get_owner(outputs);
     assert(io < board->count && board->io[io].output);
     const struct timespec at = {.tv_sec = time_ns / FG_S, .tv_nsec = time_ns % FG_S};
     if (time_ns > fg_clock_ns())
@@ -135,8 +135,8 @@ void fg_simulated_make_safe(struct fg_simulated *board) {
             set_wire(board->shared, i, false);
 }
 
-static void make_safe(struct fg_outputs *outputs) {
-    fg_simulated_make_safe(owner(outputs));
+static void release_outputs(struct fg_outputs *outputs) {
+    fg_simulated_make_safe(get_owner(outputs));
 }
 
 uint64_t fg_simulated_changes(const struct fg_simulated *board) {
@@ -178,7 +178,7 @@ static enum fg_status make_path(char *path, const char *folder, const char *name
     return FG_OK;
 }
 
-static enum fg_status allocate(struct fg_simulated **board, struct fg_message *message) {
+static enum fg_status allocate_board(struct fg_simulated **board, struct fg_message *message) {
     *board = calloc(1, sizeof **board);
     if (!*board)
         return fg_fail(message, FG_ENVIRONMENT, "board: no memory");
@@ -186,7 +186,7 @@ static enum fg_status allocate(struct fg_simulated **board, struct fg_message *m
     return FG_OK;
 }
 
-static enum fg_status map(struct fg_simulated *board, const char *path, struct fg_message *message) {
+static enum fg_status map_file(struct fg_simulated *board, const char *path, struct fg_message *message) {
     void *memory = mmap(NULL, sizeof *board->shared, PROT_READ | PROT_WRITE, MAP_SHARED, board->file, 0);
     if (memory == MAP_FAILED || !memory)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "board: cannot map %s", path);
@@ -199,8 +199,8 @@ static bool has_same_ios(const struct shared *shared, const struct fg_simulated 
            !memcmp(shared->io, board->io, sizeof board->io);
 }
 
-/* The owner's hold on `lines`: a new file, or one left behind, whose change numbers and input levels go on
- * when it has the same ios. */
+/* Takes hold of `lines` for the owner: a new file, or one left behind, whose change numbers and input levels
+ * go on when it has the same ios. */
 static enum fg_status own_file(struct fg_simulated *board, const char *folder, struct fg_message *message) {
     char path[PATH_SIZE];
     enum fg_status status = make_path(path, folder, "lines", message);
@@ -214,7 +214,7 @@ static enum fg_status own_file(struct fg_simulated *board, const char *folder, s
                        "board: another process owns %s; end it, or name another folder", folder);
     if (ftruncate(board->file, sizeof *board->shared))
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "board: cannot size %s", path);
-    status = map(board, path, message);
+    status = map_file(board, path, message);
     if (status != FG_OK)
         return status;
     if (!has_same_ios(board->shared, board)) {
@@ -255,7 +255,7 @@ static enum fg_status open_board(const void *settings, const struct fg_io *ios, 
     const char *folder = ((const struct fg_simulated_settings *)settings)->path;
     assert(count <= FG_BOARD_IOS);
     struct fg_simulated *b = NULL;
-    enum fg_status status = allocate(&b, message);
+    enum fg_status status = allocate_board(&b, message);
     if (status != FG_OK)
         return status;
     b->count = count;
@@ -265,8 +265,8 @@ static enum fg_status open_board(const void *settings, const struct fg_io *ios, 
         b->io[i].output = ios[i].output;
         b->io[i].active_low = ios[i].active_low;
     }
-    b->edges.next = next_edge;
-    b->outputs = (struct fg_outputs){.set = set_output, .safe = make_safe};
+    b->edges.next = take_edge;
+    b->outputs = (struct fg_outputs){.set = set_output, .safe = release_outputs};
     b->board = (struct fg_board){.edges = &b->edges, .outputs = &b->outputs, .close = close_board};
     if (mkdir(folder, 0770) && errno != EEXIST)
         status = fg_fail_errno(message, FG_ENVIRONMENT, errno, "board: cannot make the folder %s", folder);
@@ -305,7 +305,7 @@ enum fg_status fg_simulated_join(const char *folder, struct fg_simulated **board
     char path[PATH_SIZE];
     struct fg_simulated *b = NULL;
     struct stat found;
-    enum fg_status status = allocate(&b, message);
+    enum fg_status status = allocate_board(&b, message);
     if (status != FG_OK)
         return status;
     status = make_path(path, folder, "lines", message);
@@ -317,7 +317,7 @@ enum fg_status fg_simulated_join(const char *folder, struct fg_simulated **board
                          folder);
         goto out;
     }
-    status = map(b, path, message);
+    status = map_file(b, path, message);
     if (status != FG_OK)
         goto out;
     if (atomic_load(&b->shared->magic) != MAGIC || b->shared->count > FG_BOARD_IOS) {
