@@ -68,7 +68,7 @@ const struct fg_tensor *fg_cudnn_operand(const struct fg_step *step, enum fg_cud
 }
 
 /* Whether DATA adds to what its output holds. */
-static bool adds(const struct fg_step *step, enum fg_cudnn_part part) {
+static bool is_added(const struct fg_step *step, enum fg_cudnn_part part) {
     return part == FG_CUDNN_DATA && step->accumulate & 1;
 }
 
@@ -81,73 +81,74 @@ void fg_cudnn_describe(const struct fg_step *step, enum fg_cudnn_part part, char
         step->op == FG_CONV ? "conv" : "deconv", parts[part], (int)x->dtype, x->n, x->h, x->w, x->c, w->n,
         w->h, w->w, w->c, step->stride, step->groups, forward && step->param[1] ? " bias" : "",
         forward && step->in[1] ? " residual" : "", forward && step->relu ? " relu" : "",
-        adds(step, part) ? " add" : "");
+        is_added(step, part) ? " add" : "");
     assert(length > 0 && length < FG_CUDNN_TEXT);
     (void)length;
 }
 
-/* While a graph is made: the first error stays. */
+/* A graph on its way: the first error stays. */
 struct builder {
     struct fg_cudnn_graph *graph;
     cudnnStatus_t error;
     const char *what;
 };
 
-static void check(struct builder *b, cudnnStatus_t error, const char *what) {
+static void note_error(struct builder *b, cudnnStatus_t error, const char *what) {
     if (b->error == CUDNN_STATUS_SUCCESS && error != CUDNN_STATUS_SUCCESS) {
         b->error = error;
         b->what = what;
     }
 }
 
-static cudnnBackendDescriptor_t create(struct builder *b, cudnnBackendDescriptorType_t type,
-                                       const char *what) {
+static cudnnBackendDescriptor_t create_descriptor(struct builder *b, cudnnBackendDescriptorType_t type,
+                                                  const char *what) {
     cudnnBackendDescriptor_t d = NULL;
     if (b->error == CUDNN_STATUS_SUCCESS && b->graph->parts == FG_CUDNN_DESCRIPTORS)
-        check(b, CUDNN_STATUS_INTERNAL_ERROR, "room for descriptors");
+        note_error(b, CUDNN_STATUS_INTERNAL_ERROR, "room for descriptors");
     if (b->error == CUDNN_STATUS_SUCCESS) {
-        check(b, cudnnBackendCreateDescriptor(type, &d), what);
+        note_error(b, cudnnBackendCreateDescriptor(type, &d), what);
         if (d)
             b->graph->part[b->graph->parts++] = d;
     }
     return d;
 }
 
-static void set(struct builder *b, cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name,
-                cudnnBackendAttributeType_t type, int64_t count, const void *values, const char *what) {
+static void set_attribute(struct builder *b, cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name,
+                          cudnnBackendAttributeType_t type, int64_t count, const void *values,
+                          const char *what) {
     if (b->error == CUDNN_STATUS_SUCCESS)
-        check(b, cudnnBackendSetAttribute(d, name, type, count, values), what);
+        note_error(b, cudnnBackendSetAttribute(d, name, type, count, values), what);
 }
 
-static void finalise(struct builder *b, cudnnBackendDescriptor_t d, const char *what) {
+static void finalise_descriptor(struct builder *b, cudnnBackendDescriptor_t d, const char *what) {
     if (b->error == CUDNN_STATUS_SUCCESS)
-        check(b, cudnnBackendFinalize(d), what);
+        note_error(b, cudnnBackendFinalize(d), what);
 }
 
-static cudnnDataType_t data_type(enum fg_dtype dtype) {
+static cudnnDataType_t get_data_type(enum fg_dtype dtype) {
     return dtype == FG_F16 ? CUDNN_DATA_HALF : dtype == FG_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
 }
 
 /* place FG_CUDNN_PLACES and more: a virtual tensor between operations, float32. */
-static cudnnBackendDescriptor_t tensor(struct builder *b, const struct fg_tensor *t, int64_t place) {
+static cudnnBackendDescriptor_t make_tensor(struct builder *b, const struct fg_tensor *t, int64_t place) {
     static const char what[] = "a tensor";
     const bool is_virtual = place >= FG_CUDNN_PLACES;
     const int64_t n = t->n, h = t->h, w = t->w, c = t->c, alignment = 16;
     const int64_t extent[] = {n, c, h, w}, stride[] = {h * w * c, 1, w * c, c};
-    const cudnnDataType_t type = is_virtual ? CUDNN_DATA_FLOAT : data_type(t->dtype);
-    cudnnBackendDescriptor_t d = create(b, CUDNN_BACKEND_TENSOR_DESCRIPTOR, what);
-    set(b, d, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type, what);
-    set(b, d, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, extent, what);
-    set(b, d, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, stride, what);
-    set(b, d, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &place, what);
-    set(b, d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment, what);
-    set(b, d, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, &is_virtual, what);
-    finalise(b, d, what);
+    const cudnnDataType_t type = is_virtual ? CUDNN_DATA_FLOAT : get_data_type(t->dtype);
+    cudnnBackendDescriptor_t d = create_descriptor(b, CUDNN_BACKEND_TENSOR_DESCRIPTOR, what);
+    set_attribute(b, d, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type, what);
+    set_attribute(b, d, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, extent, what);
+    set_attribute(b, d, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, stride, what);
+    set_attribute(b, d, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &place, what);
+    set_attribute(b, d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment, what);
+    set_attribute(b, d, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, &is_virtual, what);
+    finalise_descriptor(b, d, what);
     return d;
 }
 
-/* The convolution that the step's own is, or whose gradient it is. */
-static cudnnBackendDescriptor_t convolution(struct builder *b, const struct fg_step *step) {
+/* Makes the convolution of a CONV, or the one whose gradient a DECONV is. */
+static cudnnBackendDescriptor_t make_convolution(struct builder *b, const struct fg_step *step) {
     static const char what[] = "a convolution";
     const bool conv = step->op == FG_CONV; /* DECONV has neither attribute */
     const int64_t padding = conv ? step->param[0]->h / 2 : 0, stride = conv ? step->stride : 2,
@@ -155,22 +156,25 @@ static cudnnBackendDescriptor_t convolution(struct builder *b, const struct fg_s
     const int64_t pads[] = {padding, padding}, strides[] = {stride, stride}, dilations[] = {1, 1};
     const cudnnDataType_t type = CUDNN_DATA_FLOAT;
     const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
-    cudnnBackendDescriptor_t d = create(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, what);
-    set(b, d, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type, what);
-    set(b, d, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode, what);
-    set(b, d, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &dimensions, what);
-    set(b, d, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, pads, what);
-    set(b, d, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, pads, what);
-    set(b, d, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, strides, what);
-    set(b, d, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, dilations, what);
-    finalise(b, d, what);
+    cudnnBackendDescriptor_t d = create_descriptor(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, what);
+    set_attribute(b, d, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type, what);
+    set_attribute(b, d, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode, what);
+    set_attribute(b, d, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &dimensions, what);
+    set_attribute(b, d, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, pads, what);
+    set_attribute(b, d, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, pads, what);
+    set_attribute(b, d, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, strides, what);
+    set_attribute(b, d, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, dilations, what);
+    finalise_descriptor(b, d, what);
     return d;
 }
 
 /* The attributes of an operation that convolves, by what it computes. */
 struct names {
     cudnnBackendDescriptorType_t type;
-    cudnnBackendAttributeName_t convolution, x, w, y, alpha, beta; /* x and w read, y written */
+    cudnnBackendAttributeName_t convolution;
+    cudnnBackendAttributeName_t x, w; /* what it reads */
+    cudnnBackendAttributeName_t y;    /* what it writes */
+    cudnnBackendAttributeName_t alpha, beta;
 };
 
 static const struct names CONVOLVE = {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
@@ -195,45 +199,48 @@ static const struct names BY_FILTER = {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKW
                                        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
                                        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
 
-static cudnnBackendDescriptor_t convolve(struct builder *b, const struct names *names,
-                                         cudnnBackendDescriptor_t conv, cudnnBackendDescriptor_t x,
-                                         cudnnBackendDescriptor_t w, cudnnBackendDescriptor_t y, float beta) {
+static cudnnBackendDescriptor_t make_convolve(struct builder *b, const struct names *names,
+                                              cudnnBackendDescriptor_t conv, cudnnBackendDescriptor_t x,
+                                              cudnnBackendDescriptor_t w, cudnnBackendDescriptor_t y,
+                                              float beta) {
     static const char what[] = "an operation that convolves";
     const float alpha = 1;
-    cudnnBackendDescriptor_t d = create(b, names->type, what);
-    set(b, d, names->convolution, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &conv, what);
-    set(b, d, names->x, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x, what);
-    set(b, d, names->w, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &w, what);
-    set(b, d, names->y, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y, what);
-    set(b, d, names->alpha, CUDNN_TYPE_FLOAT, 1, &alpha, what);
-    set(b, d, names->beta, CUDNN_TYPE_FLOAT, 1, &beta, what);
-    finalise(b, d, what);
+    cudnnBackendDescriptor_t d = create_descriptor(b, names->type, what);
+    set_attribute(b, d, names->convolution, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &conv, what);
+    set_attribute(b, d, names->x, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x, what);
+    set_attribute(b, d, names->w, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &w, what);
+    set_attribute(b, d, names->y, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y, what);
+    set_attribute(b, d, names->alpha, CUDNN_TYPE_FLOAT, 1, &alpha, what);
+    set_attribute(b, d, names->beta, CUDNN_TYPE_FLOAT, 1, &beta, what);
+    finalise_descriptor(b, d, what);
     return d;
 }
 
 /* y = x + added, or the ReLU of x where there is nothing to add. */
-static cudnnBackendDescriptor_t pointwise(struct builder *b, cudnnBackendDescriptor_t x,
-                                          cudnnBackendDescriptor_t added, cudnnBackendDescriptor_t y) {
+static cudnnBackendDescriptor_t make_pointwise(struct builder *b, cudnnBackendDescriptor_t x,
+                                               cudnnBackendDescriptor_t added, cudnnBackendDescriptor_t y) {
     static const char what[] = "an operation on each value";
     const cudnnPointwiseMode_t mode = added ? CUDNN_POINTWISE_ADD : CUDNN_POINTWISE_RELU_FWD;
     const cudnnDataType_t type = CUDNN_DATA_FLOAT;
-    cudnnBackendDescriptor_t how = create(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, what);
-    set(b, how, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode, what);
-    set(b, how, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &type, what);
-    finalise(b, how, what);
-    cudnnBackendDescriptor_t d = create(b, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, what);
-    set(b, d, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &how, what);
-    set(b, d, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x, what);
+    cudnnBackendDescriptor_t how = create_descriptor(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, what);
+    set_attribute(b, how, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode, what);
+    set_attribute(b, how, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &type, what);
+    finalise_descriptor(b, how, what);
+    cudnnBackendDescriptor_t d = create_descriptor(b, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, what);
+    set_attribute(b, d, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &how,
+                  what);
+    set_attribute(b, d, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x, what);
     if (added)
-        set(b, d, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &added, what);
-    set(b, d, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y, what);
-    finalise(b, d, what);
+        set_attribute(b, d, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &added,
+                      what);
+    set_attribute(b, d, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y, what);
+    finalise_descriptor(b, d, what);
     return d;
 }
 
-/* The operations, into operation[]; their number. */
-static int64_t operations(struct builder *b, const struct fg_step *step, enum fg_cudnn_part part,
-                          cudnnBackendDescriptor_t operation[4]) {
+/* Makes the operations of a part; returns their number. */
+static int64_t make_operations(struct builder *b, const struct fg_step *step, enum fg_cudnn_part part,
+                               cudnnBackendDescriptor_t operation[4]) {
     const struct fg_tensor *of[FG_CUDNN_PLACES];
     for (int p = 0; p < FG_CUDNN_PLACES; p++)
         of[p] = fg_cudnn_operand(step, part, (enum fg_cudnn_place)p);
@@ -242,17 +249,18 @@ static int64_t operations(struct builder *b, const struct fg_step *step, enum fg
     const bool forward = part == FG_CUDNN_FORWARD;
     int64_t left = forward ? (of[FG_CUDNN_BIAS] != NULL) + (of[FG_CUDNN_RESIDUAL] != NULL) + step->relu : 0;
     int64_t count = 0, between = FG_CUDNN_PLACES;
-    cudnnBackendDescriptor_t value = tensor(b, of[FG_CUDNN_Y], left ? between++ : FG_CUDNN_Y);
-    operation[count++] = convolve(b, names, convolution(b, step), tensor(b, of[FG_CUDNN_X], FG_CUDNN_X),
-                                  tensor(b, of[FG_CUDNN_W], FG_CUDNN_W), value, adds(step, part) ? 1 : 0);
+    cudnnBackendDescriptor_t value = make_tensor(b, of[FG_CUDNN_Y], left ? between++ : FG_CUDNN_Y);
+    operation[count++] =
+        make_convolve(b, names, make_convolution(b, step), make_tensor(b, of[FG_CUDNN_X], FG_CUDNN_X),
+                      make_tensor(b, of[FG_CUDNN_W], FG_CUDNN_W), value, is_added(step, part) ? 1 : 0);
     static const enum fg_cudnn_place added[] = {FG_CUDNN_BIAS, FG_CUDNN_RESIDUAL, FG_CUDNN_PLACES};
     for (int i = 0; left; i++) {
         const bool relu = added[i] == FG_CUDNN_PLACES;
         if (!relu && !of[added[i]])
             continue;
-        cudnnBackendDescriptor_t more = relu ? NULL : tensor(b, of[added[i]], added[i]);
-        cudnnBackendDescriptor_t next = tensor(b, of[FG_CUDNN_Y], --left ? between++ : FG_CUDNN_Y);
-        operation[count++] = pointwise(b, value, more, next);
+        cudnnBackendDescriptor_t more = relu ? NULL : make_tensor(b, of[added[i]], added[i]);
+        cudnnBackendDescriptor_t next = make_tensor(b, of[FG_CUDNN_Y], --left ? between++ : FG_CUDNN_Y);
+        operation[count++] = make_pointwise(b, value, more, next);
         value = next;
     }
     return count;
@@ -265,12 +273,13 @@ enum fg_status fg_cudnn_graph_open(const struct fg_step *step, enum fg_cudnn_par
     memset(graph, 0, sizeof *graph);
     struct builder b = {.graph = graph, .error = CUDNN_STATUS_SUCCESS};
     cudnnBackendDescriptor_t operation[4];
-    const int64_t count = operations(&b, step, part, operation);
-    cudnnBackendDescriptor_t d = create(&b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, what);
-    set(&b, d, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, operation, what);
+    const int64_t count = make_operations(&b, step, part, operation);
+    cudnnBackendDescriptor_t d = create_descriptor(&b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, what);
+    set_attribute(&b, d, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, operation,
+                  what);
     if (b.error == CUDNN_STATUS_SUCCESS)
-        check(&b, fg_cudnn_aim(d, FG_CUDNN_OF_GRAPH, target), what);
-    finalise(&b, d, what);
+        note_error(&b, fg_cudnn_aim(d, FG_CUDNN_OF_GRAPH, target), what);
+    finalise_descriptor(&b, d, what);
     graph->graph = d;
     if (b.error == CUDNN_STATUS_SUCCESS)
         return FG_OK;

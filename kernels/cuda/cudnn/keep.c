@@ -20,7 +20,7 @@ struct fg_cuda_kept {
 
 /* FNV-1a; against damage, not against malice. Goes on from the hash of what comes before. */
 #define NOTHING 0xcbf29ce484222325u
-static uint64_t checksum(uint64_t hash, const char *bytes, size_t size) {
+static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t size) {
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001b3u;
     return hash;
@@ -29,11 +29,11 @@ static uint64_t checksum(uint64_t hash, const char *bytes, size_t size) {
 uint64_t fg_cuda_kept_key(const struct fg_cuda_choice *choice, uint32_t choices) {
     uint64_t hash = NOTHING;
     for (uint32_t i = 0; i < choices; i++)
-        hash = checksum(hash, choice[i].text, strlen(choice[i].text) + 1);
+        hash = hash_bytes(hash, choice[i].text, strlen(choice[i].text) + 1);
     return hash;
 }
 
-/* The next line of a file, without its end; false at the end of the file or where it is longer. */
+/* Reads the next line of a file, without its end; false at the end of the file or where it is longer. */
 static bool read_line(FILE *file, char *line, size_t size) {
     if (!fgets(line, (int)size, file))
         return false;
@@ -57,7 +57,7 @@ struct fg_cuda_kept *fg_cuda_kept_read(const char *path, const char *facts) {
         kept = calloc(1, sizeof *kept + size + 1);
     if (kept) {
         kept->size = size;
-        if (fread(kept->text, 1, size + 1, file) != size || checksum(NOTHING, kept->text, size) != sum) {
+        if (fread(kept->text, 1, size + 1, file) != size || hash_bytes(NOTHING, kept->text, size) != sum) {
             free(kept);
             kept = NULL;
         }
@@ -66,20 +66,20 @@ struct fg_cuda_kept *fg_cuda_kept_read(const char *path, const char *facts) {
     return kept;
 }
 
-/* The string behind this one; the end where there is none. */
-static const char *behind(const char *at, const char *end) {
+/* Finds the string behind this one; the end where there is none. */
+static const char *find_next(const char *at, const char *end) {
     return at < end ? at + strlen(at) + 1 : end;
 }
 
 const char *fg_cuda_kept_find(const struct fg_cuda_kept *kept, const char *text, bool *relu_apart) {
     const char *at = kept ? kept->text : NULL, *end = kept ? kept->text + kept->size : NULL;
     while (at < end) {
-        const char *form = behind(at, end), *plan = behind(form, end);
+        const char *form = find_next(at, end), *plan = find_next(form, end);
         if (plan < end && !strcmp(at, text)) {
             *relu_apart = !strcmp(form, APART);
             return plan;
         }
-        at = behind(plan, end);
+        at = find_next(plan, end);
     }
     return NULL;
 }
@@ -89,7 +89,7 @@ void fg_cuda_kept_free(struct fg_cuda_kept *kept) {
 }
 
 /* Appends a string and its zero. */
-static bool append(char **bytes, size_t *size, const char *text) {
+static bool append_text(char **bytes, size_t *size, const char *text) {
     const size_t more = strlen(text) + 1;
     char *larger = realloc(*bytes, *size + more);
     if (!larger)
@@ -109,9 +109,9 @@ void fg_cuda_kept_write(const char *path, const char *facts, const struct fg_cud
         if (!choice[i].plan.plan)
             continue;
         const bool there = fg_cudnn_plan_write(&choice[i].plan, &plan, NULL) == FG_OK &&
-                           append(&bytes, &size, choice[i].text) &&
-                           append(&bytes, &size, choice[i].relu_apart ? APART : "") &&
-                           append(&bytes, &size, plan);
+                           append_text(&bytes, &size, choice[i].text) &&
+                           append_text(&bytes, &size, choice[i].relu_apart ? APART : "") &&
+                           append_text(&bytes, &size, plan);
         free(plan);
         if (!there)
             goto out;
@@ -120,7 +120,7 @@ void fg_cuda_kept_write(const char *path, const char *facts, const struct fg_cud
         goto out;
     char head[1024];
     const int length = snprintf(head, sizeof head, MAGIC "\n%s\n%zu %016" PRIx64 "\n", facts, size,
-                                checksum(NOTHING, bytes, size));
+                                hash_bytes(NOTHING, bytes, size));
     struct fg_file file;
     if (fg_file_create(&file, path, NULL) != FG_OK)
         goto out;

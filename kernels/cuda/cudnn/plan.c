@@ -8,8 +8,8 @@
 
 #define MOST_NOTES 16
 
-/* Engines that may not compute a part. */
-static bool allowed(cudnnBackendDescriptor_t config, enum fg_cudnn_math math) {
+/* Whether an engine may compute a part: it must keep what enum fg_cudnn_math promises. */
+static bool is_allowed(cudnnBackendDescriptor_t config, enum fg_cudnn_math math) {
     cudnnBackendDescriptor_t engine = NULL;
     cudnnBackendNumericalNote_t note[MOST_NOTES];
     cudnnBackendBehaviorNote_t behaviour[MOST_NOTES];
@@ -45,16 +45,17 @@ static bool allowed(cudnnBackendDescriptor_t config, enum fg_cudnn_math math) {
     return good;
 }
 
-/* Known before a plan is made, and then the plan's own. Where it is not, the plan will tell. */
-static bool fits(cudnnBackendDescriptor_t config, size_t workspace) {
+/* Whether an engine needs no more workspace than this. Where cuDNN does not say, the plan will. */
+static bool can_run_within(cudnnBackendDescriptor_t config, size_t workspace) {
     int64_t bytes = 0, count = 0;
     return cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count,
                                     &bytes) != CUDNN_STATUS_SUCCESS ||
            (bytes >= 0 && (uint64_t)bytes <= workspace);
 }
 
-static cudnnStatus_t ask(const struct fg_cudnn_graph *graph, cudnnBackendHeurMode_t mode,
-                         const struct fg_cudnn_target *target, cudnnBackendDescriptor_t *heuristic) {
+static cudnnStatus_t ask_heuristic(const struct fg_cudnn_graph *graph, cudnnBackendHeurMode_t mode,
+                                   const struct fg_cudnn_target *target,
+                                   cudnnBackendDescriptor_t *heuristic) {
     cudnnStatus_t error = cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, heuristic);
     if (error == CUDNN_STATUS_SUCCESS)
         error = cudnnBackendSetAttribute(*heuristic, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH,
@@ -74,16 +75,17 @@ enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum
     memset(candidates, 0, sizeof *candidates);
     cudnnBackendDescriptor_t config[FG_CUDNN_CANDIDATES] = {NULL};
     int64_t count = 0;
-    cudnnStatus_t error = ask(graph, offer == FG_CUDNN_BEST ? CUDNN_HEUR_MODE_A : CUDNN_HEUR_MODE_FALLBACK,
-                              target, &candidates->heuristic);
+    cudnnStatus_t error =
+        ask_heuristic(graph, offer == FG_CUDNN_BEST ? CUDNN_HEUR_MODE_A : CUDNN_HEUR_MODE_FALLBACK, target,
+                      &candidates->heuristic);
     for (int i = 0; i < FG_CUDNN_CANDIDATES && error == CUDNN_STATUS_SUCCESS; i++)
         error = cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &config[i]);
     if (error == CUDNN_STATUS_SUCCESS)
         error = cudnnBackendGetAttribute(candidates->heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS,
                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, FG_CUDNN_CANDIDATES, &count, config);
     for (int64_t i = 0; i < FG_CUDNN_CANDIDATES; i++) {
-        if (error == CUDNN_STATUS_SUCCESS && i < count && allowed(config[i], math) &&
-            fits(config[i], workspace))
+        if (error == CUDNN_STATUS_SUCCESS && i < count && is_allowed(config[i], math) &&
+            can_run_within(config[i], workspace))
             candidates->config[candidates->count++] = config[i];
         else if (config[i])
             cudnnBackendDestroyDescriptor(config[i]);
@@ -107,7 +109,7 @@ void fg_cudnn_candidates_close(struct fg_cudnn_candidates *candidates) {
 /* ---- Plans ---- */
 
 /* Finalises a plan whose attributes are set, and reads what it needs. */
-static enum fg_status finish(struct fg_cudnn_plan *plan, size_t workspace, struct fg_message *message) {
+static enum fg_status finish_plan(struct fg_cudnn_plan *plan, size_t workspace, struct fg_message *message) {
     cudnnStatus_t error = cudnnBackendFinalize(plan->plan);
     int64_t bytes = 0, count = 0;
     if (error == CUDNN_STATUS_SUCCESS)
@@ -133,7 +135,7 @@ enum fg_status fg_cudnn_plan_open(struct fg_cudnn_candidates *candidates, uint32
     if (error == CUDNN_STATUS_SUCCESS)
         error = cudnnBackendSetAttribute(plan->plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &plan->config);
-    enum fg_status status = error == CUDNN_STATUS_SUCCESS ? finish(plan, workspace, message)
+    enum fg_status status = error == CUDNN_STATUS_SUCCESS ? finish_plan(plan, workspace, message)
                                                           : fg_cudnn_fail(error, "a plan", message);
     if (status != FG_OK)
         fg_cudnn_plan_close(plan);
@@ -177,7 +179,7 @@ enum fg_status fg_cudnn_plan_read(const char *text, const struct fg_cudnn_target
     if (error == CUDNN_STATUS_SUCCESS)
         error = cudnnBackendSetAttribute(plan->plan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION,
                                          CUDNN_TYPE_CHAR, (int64_t)strlen(text), text);
-    enum fg_status status = error == CUDNN_STATUS_SUCCESS ? finish(plan, workspace, message)
+    enum fg_status status = error == CUDNN_STATUS_SUCCESS ? finish_plan(plan, workspace, message)
                                                           : fg_cudnn_fail(error, "a kept plan", message);
     if (status != FG_OK)
         fg_cudnn_plan_close(plan);

@@ -9,7 +9,7 @@
 #define LARGE_BYTE 0x7b /* a float16 of two of these is 61,280 */
 #define EXPONENT 0x7c00 /* all of these bits: not finite */
 
-/* Its operands lie one behind the other in a block. */
+/* The convolution's operands: they lie one behind the other in a block. */
 struct operands {
     struct fg_backend *base;
     char *block;
@@ -36,8 +36,8 @@ static enum fg_status open_operands(struct operands *o, struct fg_backend *base,
     return FG_OK;
 }
 
-/* What is looked at: the first picture's results. */
-static enum fg_status look(const struct operands *o, struct fg_message *message) {
+/* Looks at the first picture's results: none may be finite. */
+static enum fg_status check_results(const struct operands *o, struct fg_message *message) {
     const struct fg_tensor *y = o->tensor[FG_CUDNN_Y];
     const size_t count = fg_tensor_count(y) / (size_t)y->n;
     uint16_t *values = malloc(count * sizeof *values);
@@ -52,8 +52,9 @@ static enum fg_status look(const struct operands *o, struct fg_message *message)
     return status;
 }
 
-static enum fg_status run(struct fg_cuda *cuda, const struct fg_step *step, const struct fg_cudnn_plan *plan,
-                          const struct operands *o, void *workspace, int input, struct fg_message *message) {
+static enum fg_status run_plan(struct fg_cuda *cuda, const struct fg_step *step,
+                               const struct fg_cudnn_plan *plan, const struct operands *o, void *workspace,
+                               int input, struct fg_message *message) {
     enum fg_status status =
         fg_cuda_fill(o->data[FG_CUDNN_X], input, fg_tensor_bytes(o->tensor[FG_CUDNN_X]), message);
     if (status == FG_OK)
@@ -63,7 +64,7 @@ static enum fg_status run(struct fg_cuda *cuda, const struct fg_step *step, cons
     const cudaError_t error = status == FG_OK ? cudaStreamSynchronize(cuda->stream[step->lane]) : cudaSuccess;
     if (error != cudaSuccess)
         return fg_cuda_fail(error, "trying an engine", message);
-    return status == FG_OK ? look(o, message) : status;
+    return status == FG_OK ? check_results(o, message) : status;
 }
 
 enum fg_status fg_cuda_probe(struct fg_cuda *cuda, const struct fg_step *step,
@@ -75,9 +76,9 @@ enum fg_status fg_cuda_probe(struct fg_cuda *cuda, const struct fg_step *step,
     if (status == FG_OK)
         status = fg_cuda_fill(o.data[FG_CUDNN_W], LARGE_BYTE, fg_tensor_bytes(o.tensor[FG_CUDNN_W]), message);
     if (status == FG_OK)
-        status = run(cuda, step, plan, &o, workspace, NAN_BYTE, message);
+        status = run_plan(cuda, step, plan, &o, workspace, NAN_BYTE, message);
     if (status == FG_OK)
-        status = run(cuda, step, plan, &o, workspace, LARGE_BYTE, message);
+        status = run_plan(cuda, step, plan, &o, workspace, LARGE_BYTE, message);
     if (o.block)
         cuda->base.release(&cuda->base, o.block);
     return status;

@@ -17,24 +17,27 @@ static struct {
     const char *(*explain)(ncclResult_t error);
 } nccl;
 
-static bool find(void *library, const char *name, void *function) {
+static bool find_function(void *library, const char *name, void *function) {
     *(void **)function = dlsym(library, name);
     return *(void **)function != NULL;
 }
 
 /* The library stays loaded. */
-static enum fg_status load(struct fg_message *message) {
+static enum fg_status load_nccl(struct fg_message *message) {
     void *library = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return fg_fail(message, FG_ENVIRONMENT, "training on several GPUs needs NCCL: %.300s", dlerror());
-    if (find(library, "ncclCommInitAll", &nccl.join) && find(library, "ncclCommDestroy", &nccl.leave) &&
-        find(library, "ncclGroupStart", &nccl.begin) && find(library, "ncclGroupEnd", &nccl.end) &&
-        find(library, "ncclAllReduce", &nccl.reduce) && find(library, "ncclGetErrorString", &nccl.explain))
+    if (find_function(library, "ncclCommInitAll", &nccl.join) &&
+        find_function(library, "ncclCommDestroy", &nccl.leave) &&
+        find_function(library, "ncclGroupStart", &nccl.begin) &&
+        find_function(library, "ncclGroupEnd", &nccl.end) &&
+        find_function(library, "ncclAllReduce", &nccl.reduce) &&
+        find_function(library, "ncclGetErrorString", &nccl.explain))
         return FG_OK;
     return fg_fail(message, FG_ENVIRONMENT, "libnccl.so.2 lacks what is needed: %.300s", dlerror());
 }
 
-static enum fg_status fail(ncclResult_t error, const char *what, struct fg_message *message) {
+static enum fg_status fail_nccl(ncclResult_t error, const char *what, struct fg_message *message) {
     return fg_fail(message, FG_DEVICE_LOST, "NCCL: %s: %s", what, nccl.explain(error));
 }
 
@@ -42,7 +45,7 @@ static enum fg_status share(struct fg_backend *const *group, float *const *value
                             size_t count, struct fg_message *message) {
     ncclResult_t error = nccl.begin();
     if (error != ncclSuccess)
-        return fail(error, "beginning a mean of gradients", message);
+        return fail_nccl(error, "beginning a mean of gradients", message);
     for (uint32_t m = 0; m < members && error == ncclSuccess; m++) {
         const struct fg_cuda *cuda = (const struct fg_cuda *)group[m];
         error = nccl.reduce(values[m], values[m], count, ncclFloat32, ncclAvg, cuda->communicator,
@@ -50,7 +53,7 @@ static enum fg_status share(struct fg_backend *const *group, float *const *value
     }
     const ncclResult_t ended = nccl.end();
     if (error != ncclSuccess || ended != ncclSuccess)
-        return fail(error != ncclSuccess ? error : ended, "a mean of gradients", message);
+        return fail_nccl(error != ncclSuccess ? error : ended, "a mean of gradients", message);
     for (uint32_t m = 0; m < members; m++) {
         const cudaError_t waited = cudaStreamSynchronize(((const struct fg_cuda *)group[m])->stream[0]);
         if (waited != cudaSuccess)
@@ -61,7 +64,7 @@ static enum fg_status share(struct fg_backend *const *group, float *const *value
 
 enum fg_status fg_cuda_group_join(struct fg_backend *const *group, uint32_t members,
                                   struct fg_message *message) {
-    enum fg_status status = load(message);
+    enum fg_status status = load_nccl(message);
     if (status != FG_OK)
         return status;
     ncclComm_t communicator[FG_MAX_DEVICES];
@@ -70,7 +73,7 @@ enum fg_status fg_cuda_group_join(struct fg_backend *const *group, uint32_t memb
         device[m] = ((const struct fg_cuda *)group[m])->settings.device;
     const ncclResult_t error = nccl.join(communicator, (int)members, device);
     if (error != ncclSuccess)
-        return fail(error, "joining the GPUs", message);
+        return fail_nccl(error, "joining the GPUs", message);
     for (uint32_t m = 0; m < members; m++) {
         ((struct fg_cuda *)group[m])->communicator = communicator[m];
         group[m]->share = share;

@@ -10,14 +10,15 @@ static void free_block(void *memory, enum fg_store store) {
         cudaFree(memory);
 }
 
-/* cudaMemset, and cudaMemcpy from pageable memory, may return before the device has done it, and our streams
- * do not wait for the default one, where it is done. */
-static cudaError_t settle(cudaError_t error) {
+/* Waits for a call that has just been made, unless it failed: cudaMemset, and cudaMemcpy from pageable
+ * memory, may return before the device has done it, and our streams do not wait for the default one, where it
+ * is done. */
+static cudaError_t wait_until_done(cudaError_t error) {
     return error == cudaSuccess ? cudaStreamSynchronize(NULL) : error;
 }
 
 enum fg_status fg_cuda_fill(void *memory, int byte, size_t bytes, struct fg_message *message) {
-    const cudaError_t error = settle(cudaMemset(memory, byte, bytes));
+    const cudaError_t error = wait_until_done(cudaMemset(memory, byte, bytes));
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "clearing memory", message);
 }
 
@@ -101,22 +102,22 @@ bool fg_cuda_reaches(const struct fg_backend *backend, const void *memory, size_
     return inside;
 }
 
-static enum fg_status copy(struct fg_backend *backend, void *to, const void *from, size_t bytes,
-                           const char *what, struct fg_message *message) {
+static enum fg_status copy_bytes(struct fg_backend *backend, void *to, const void *from, size_t bytes,
+                                 const char *what, struct fg_message *message) {
     enum fg_status status = fg_cuda_use((struct fg_cuda *)backend, message);
     if (status != FG_OK)
         return status;
     /* What reserve calls the device's may be memory that both reach: the addresses tell. */
-    const cudaError_t error = settle(cudaMemcpy(to, from, bytes, cudaMemcpyDefault));
+    const cudaError_t error = wait_until_done(cudaMemcpy(to, from, bytes, cudaMemcpyDefault));
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, what, message);
 }
 
 enum fg_status fg_cuda_upload(struct fg_backend *backend, void *device, const void *host, size_t bytes,
                               struct fg_message *message) {
-    return copy(backend, device, host, bytes, "copying to the device", message);
+    return copy_bytes(backend, device, host, bytes, "copying to the device", message);
 }
 
 enum fg_status fg_cuda_download(struct fg_backend *backend, void *host, const void *device, size_t bytes,
                                 struct fg_message *message) {
-    return copy(backend, host, device, bytes, "copying from the device", message);
+    return copy_bytes(backend, host, device, bytes, "copying from the device", message);
 }

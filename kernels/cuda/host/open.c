@@ -83,8 +83,8 @@ static enum fg_status open_lanes(struct fg_cuda *cuda, struct fg_message *messag
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "streams and events", message);
 }
 
-/* The first line of a file; "" where there is none. */
-static void first_line(const char *path, char *line, size_t size) {
+/* Reads the first line of a file; "" where there is none. */
+static void read_first_line(const char *path, char *line, size_t size) {
     *line = 0;
     FILE *file = fopen(path, "re");
     if (!file)
@@ -94,11 +94,11 @@ static void first_line(const char *path, char *line, size_t size) {
     fclose(file);
 }
 
-/* The driver's own version and a space: the number behind the names in "NVRM version: NVIDIA UNIX ...
- * 580.65.06 ..."; "" where it is not known. */
-static void driver_version(char *version, size_t size) {
+/* Reads the driver's own version, with a space behind it: the number behind the names in "NVRM version:
+ * NVIDIA UNIX ... 580.65.06 ..."; "" where it is not known. */
+static void read_driver_version(char *version, size_t size) {
     char line[256], *word = line;
-    first_line("/proc/driver/nvidia/version", line, sizeof line);
+    read_first_line("/proc/driver/nvidia/version", line, sizeof line);
     *version = 0;
     for (char *at; (at = strsep(&word, " "));)
         if (*at >= '0' && *at <= '9' && strchr(at, '.')) {
@@ -107,8 +107,8 @@ static void driver_version(char *version, size_t size) {
         }
 }
 
-/* Counts processors of the host, for what it does beside the device. */
-static uint32_t processors(void) {
+/* Counts the host's processors, which work beside the device. */
+static uint32_t count_processors(void) {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) ? 1 : (uint32_t)CPU_COUNT(&set);
 }
@@ -122,7 +122,7 @@ static enum fg_status find_code(const struct fg_cuda *cuda, struct fg_message *m
                          cuda->base.device.name, cudaGetErrorString(error));
 }
 
-static enum fg_status describe(struct fg_cuda *cuda, struct fg_message *message) {
+static enum fg_status describe_device(struct fg_cuda *cuda, struct fg_message *message) {
     struct cudaDeviceProp properties;
     int runtime = 0, driver = 0;
     cudaError_t error = cudaGetDeviceProperties(&properties, cuda->settings.device);
@@ -135,17 +135,17 @@ static enum fg_status describe(struct fg_cuda *cuda, struct fg_message *message)
     struct fg_device *device = &cuda->base.device;
     snprintf(device->name, sizeof device->name, "%.100s (sm_%d%d)", properties.name, properties.major,
              properties.minor);
-    device->threads = processors();
+    device->threads = count_processors();
     device->lanes = cuda->settings.lanes;
     device->warm_ups = 4; /* step by step, and three replays (run.c) */
     const size_t cudnn = cudnnGetVersion(), built_for = cudnnGetCudartVersion();
     char number[24], mode[32];
-    driver_version(number, sizeof number);
+    read_driver_version(number, sizeof number);
     snprintf(cuda->version, sizeof cuda->version, "CUDA %d.%d, cuDNN %zu.%zu.%zu, driver %sfor CUDA %d.%d",
              runtime / 1000, runtime % 1000 / 10, cudnn / 10000, cudnn / 100 % 100, cudnn % 100, number,
              driver / 1000, driver % 1000 / 10);
     /* What nvpmodel has set a Jetson to. */
-    first_line("/var/lib/nvpmodel/status", mode, sizeof mode);
+    read_first_line("/var/lib/nvpmodel/status", mode, sizeof mode);
     snprintf(cuda->facts, sizeof cuda->facts,
              "%.100s; %.120s; cuDNN for CUDA %zu; power mode %s; workspace %zu%s", device->name,
              cuda->version, built_for, *mode ? mode : "-", cuda->settings.workspace,
@@ -185,7 +185,7 @@ enum fg_status fg_cuda_open(const struct fg_cuda_settings *settings, struct fg_b
     pthread_mutex_init(&cuda->mutex, NULL);
     enum fg_status status = fg_cuda_use(cuda, message);
     if (status == FG_OK)
-        status = describe(cuda, message);
+        status = describe_device(cuda, message);
     if (status == FG_OK)
         status = find_code(cuda, message);
     if (status == FG_OK)

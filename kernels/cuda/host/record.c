@@ -15,27 +15,27 @@ void fg_cuda_recording_drop(struct fg_cuda_recording *r) {
 }
 
 /* The step that reads the frame; NULL in a program without one. */
-static const struct fg_step *frame_step(const struct fg_program *program) {
+static const struct fg_step *find_frame_step(const struct fg_program *program) {
     for (uint32_t s = 0; s < program->steps; s++)
         if (program->step[s].op == FG_RESIZE && program->step[s].in[0]->segment == FG_SEGMENT_FRAME)
             return &program->step[s];
     return NULL;
 }
 
-/* Where it copies the frame to. */
-static void *frame_place(const struct fg_step *step, const struct fg_memory *memory) {
+/* Finds where the step copies the frame to. */
+static void *find_frame_place(const struct fg_step *step, const struct fg_memory *memory) {
     return (char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace;
 }
 
-/* Whether it computes what is asked but for where the frame lies. */
-static bool fits(const struct fg_cuda_recording *r, const struct fg_program *program,
-                 const struct fg_memory *memory) {
+/* Whether a recording computes this program in this memory, wherever the frame lies. */
+static bool is_recording_of(const struct fg_cuda_recording *r, const struct fg_program *program,
+                            const struct fg_memory *memory) {
     if (!r->used)
         return false;
     for (int i = 0; i < FG_SEGMENTS; i++)
         if (i != FG_SEGMENT_FRAME && r->memory.segment[i] != memory->segment[i])
             return false;
-    const struct fg_step *step = frame_step(program);
+    const struct fg_step *step = find_frame_step(program);
     return !step || (step->pitch == r->pitch && step->in[0]->h == r->height && step->in[0]->w == r->width &&
                      step->format == r->format && step->rotation == r->rotation &&
                      !memcmp(&step->region, &r->region, sizeof r->region));
@@ -44,14 +44,14 @@ static bool fits(const struct fg_cuda_recording *r, const struct fg_program *pro
 struct fg_cuda_recording *fg_cuda_recording_for(struct fg_cuda_program *p, const struct fg_memory *memory) {
     struct fg_cuda_recording *oldest = p->recording;
     for (int i = 0; i < FG_CUDA_RECORDINGS; i++) {
-        if (fits(&p->recording[i], p->program, memory))
+        if (is_recording_of(&p->recording[i], p->program, memory))
             return &p->recording[i];
         if (p->recording[i].used < oldest->used)
             oldest = &p->recording[i];
     }
     fg_cuda_recording_drop(oldest);
     oldest->memory = *memory;
-    const struct fg_step *step = frame_step(p->program);
+    const struct fg_step *step = find_frame_step(p->program);
     if (step) {
         oldest->height = step->in[0]->h;
         oldest->width = step->in[0]->w;
@@ -109,7 +109,7 @@ enum fg_status fg_cuda_record(struct fg_cuda *cuda, const struct fg_cuda_program
     error = cudaStreamEndCapture(cuda->stream[0], &r->graph);
     if (status == FG_OK && error != cudaSuccess)
         status = fg_cuda_fail(error, "ending a capture", message);
-    if (status == FG_OK && frame_step(p->program))
+    if (status == FG_OK && find_frame_step(p->program))
         status = find_copy(r, message);
     if (status == FG_OK) {
         error = cudaGraphInstantiate(&r->exec, r->graph, 0);
@@ -127,9 +127,9 @@ enum fg_status fg_cuda_recording_aim(const struct fg_cuda_program *p, struct fg_
     void *const frame = memory->segment[FG_SEGMENT_FRAME];
     if (!r->copy || r->memory.segment[FG_SEGMENT_FRAME] == frame)
         return FG_OK;
-    const struct fg_step *step = frame_step(p->program);
+    const struct fg_step *step = find_frame_step(p->program);
     const cudaError_t error =
-        cudaGraphExecMemcpyNodeSetParams1D(r->exec, r->copy, frame_place(step, memory), frame,
+        cudaGraphExecMemcpyNodeSetParams1D(r->exec, r->copy, find_frame_place(step, memory), frame,
                                            fg_cuda_frame_bytes(step), cudaMemcpyHostToDevice);
     if (error != cudaSuccess)
         return fg_cuda_fail(error, "aiming at the frame", message);

@@ -14,7 +14,7 @@ cudaStream_t fg_cuda_stream(struct fg_backend *backend, const struct fg_step *st
     return ((struct fg_cuda *)backend)->stream[step->lane];
 }
 
-static struct fg_cuda_program *find(struct fg_cuda *cuda, const struct fg_program *program) {
+static struct fg_cuda_program *find_program(struct fg_cuda *cuda, const struct fg_program *program) {
     struct fg_cuda_program *p = cuda->programs;
     while (p && p->program != program)
         p = p->next;
@@ -60,7 +60,7 @@ enum fg_status fg_cuda_prepare(struct fg_backend *backend, const struct fg_progr
     if (program->lanes > backend->device.lanes)
         return fg_fail(message, FG_USAGE, "the program has %u lanes, the backend was opened with %u",
                        program->lanes, backend->device.lanes);
-    if (find(cuda, program)) /* nothing is derived from weights */
+    if (find_program(cuda, program)) /* nothing is derived from weights */
         return FG_OK;
     enum fg_status used = fg_cuda_use(cuda, message);
     if (used != FG_OK)
@@ -155,8 +155,8 @@ enum fg_status fg_cuda_queue_steps(struct fg_cuda *cuda, const struct fg_cuda_pr
 /* The first run for a shape of frames goes step by step, so that what a kernel's first launch loads is not
  * loaded inside a capture, which might not bear it; the second is captured; from then on the graph is
  * replayed. */
-static enum fg_status start(struct fg_cuda *cuda, struct fg_cuda_program *p, struct fg_cuda_recording *r,
-                            const struct fg_memory *memory, struct fg_message *message) {
+static enum fg_status start_run(struct fg_cuda *cuda, struct fg_cuda_program *p, struct fg_cuda_recording *r,
+                                const struct fg_memory *memory, struct fg_message *message) {
     if (!r->used)
         return fg_cuda_queue_steps(cuda, p, memory, message);
     enum fg_status status =
@@ -172,7 +172,7 @@ enum fg_status fg_cuda_submit(struct fg_backend *backend, const struct fg_progra
     struct fg_cuda *cuda = (struct fg_cuda *)backend;
     if (cuda->running)
         return fg_fail(message, FG_TIMEOUT, "a run is under way; poll until it has ended");
-    struct fg_cuda_program *p = find(cuda, program);
+    struct fg_cuda_program *p = find_program(cuda, program);
     if (!p)
         return fg_fail(message, FG_USAGE, "a program of %u steps was not prepared", program->steps);
     enum fg_status status = fg_cuda_use(cuda, message);
@@ -180,7 +180,7 @@ enum fg_status fg_cuda_submit(struct fg_backend *backend, const struct fg_progra
         return status;
     struct fg_cuda_recording *r = fg_cuda_recording_for(p, memory);
     cuda->queueing = p;
-    status = start(cuda, p, r, memory, message);
+    status = start_run(cuda, p, r, memory, message);
     const cudaError_t error = status == FG_OK ? cudaEventRecord(cuda->ended, cuda->stream[0]) : cudaSuccess;
     if (error != cudaSuccess)
         status = fg_cuda_fail(error, "the end of a run", message);

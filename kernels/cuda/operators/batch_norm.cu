@@ -56,8 +56,8 @@ __global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
     running_var[k] = (float)(1 - FG_BN_MOMENTUM) * running_var[k] + (float)FG_BN_MOMENTUM * unbiased;
 }
 
-__global__ static void apply(struct fg_rows r, struct norm n, const float *x, const float *residual,
-                             bool relu, float *y) {
+__global__ static void apply_norm(struct fg_rows r, struct norm n, const float *x, const float *residual,
+                                  bool relu, float *y) {
     const unsigned channels = (unsigned)r.c, count = (unsigned)r.count * channels;
     for (unsigned i = fg_thread(); i < count; i += fg_threads()) {
         const unsigned k = i % channels;
@@ -68,8 +68,8 @@ __global__ static void apply(struct fg_rows r, struct norm n, const float *x, co
     }
 }
 
-/* What the ReLU lets through. */
-__device__ static float passed(float g, float out, bool relu) {
+/* Passes a gradient back through the ReLU. */
+__device__ static float pass_relu(float g, float out, bool relu) {
     return relu && out <= 0 ? 0 : g;
 }
 
@@ -84,7 +84,7 @@ __global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
     float sum = 0, product = 0;
     for (int i = span.begin + fg_row(); inside && i < span.end; i += FG_ROWS) {
         const size_t at = (size_t)i * r.c + k;
-        const float v = passed(g[at], out[at], relu);
+        const float v = pass_relu(g[at], out[at], relu);
         sum += v;
         product += v * (x[at] - mean) * inverse;
     }
@@ -107,13 +107,13 @@ __global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
         d_beta[k] = sum;
 }
 
-__global__ static void apply_back(struct fg_rows r, struct norm n, const float *x, const float *out,
-                                  const float *g, bool relu, const float *sum, const float *product,
-                                  float *d_x, float *d_residual, unsigned accumulate) {
+__global__ static void apply_norm_back(struct fg_rows r, struct norm n, const float *x, const float *out,
+                                       const float *g, bool relu, const float *sum, const float *product,
+                                       float *d_x, float *d_residual, unsigned accumulate) {
     const unsigned channels = (unsigned)r.c, count = (unsigned)r.count * channels;
     for (unsigned i = fg_thread(); i < count; i += fg_threads()) {
         const unsigned k = i % channels;
-        const float v = passed(g[i], out[i], relu), normal = (x[i] - n.mean[k]) * n.inverse[k];
+        const float v = pass_relu(g[i], out[i], relu), normal = (x[i] - n.mean[k]) * n.inverse[k];
         if (d_x)
             fg_give(d_x + i,
                     n.gamma[k] * n.inverse[k] * (v - (sum[k] + normal * product[k]) / (float)r.count),
@@ -134,14 +134,14 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
     return right && (!step->in[1] || fg_tensor_count(step->in[1]) == fg_tensor_count(x));
 }
 
-/* Two sums of each chunk. */
+/* Two sums of each chunk lie there. */
 static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_rows r = fg_rows_of(step->in[0]);
     return 2 * (size_t)r.chunks * r.c * sizeof(float);
 }
 
-static struct norm norm_of(const struct fg_cuda_call *call) {
+static struct norm find_norm(const struct fg_cuda_call *call) {
     const struct fg_step *step = call->step;
     const float *mean = fg_values<const float>(call, step->out[1]);
     return {fg_values<const float>(call, step->param[0]), fg_values<const float>(call, step->param[1]), mean,
@@ -162,8 +162,8 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                            mean + r.c, fg_values<float>(&call, step->param[2]),
                            fg_values<float>(&call, step->param[3]));
     if (status == FG_OK)
-        status = fg_launch(&call, fg_blocks((size_t)r.count * r.c), FG_BLOCK, apply, r, norm_of(&call), x,
-                           fg_values<const float>(&call, step->in[1]), step->relu,
+        status = fg_launch(&call, fg_blocks((size_t)r.count * r.c), FG_BLOCK, apply_norm, r, find_norm(&call),
+                           x, fg_values<const float>(&call, step->in[1]), step->relu,
                            fg_values<float>(&call, step->out[0]));
     return status;
 }
@@ -172,7 +172,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
                                const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
     const struct fg_rows r = fg_rows_of(step->in[0]);
-    const struct norm n = norm_of(&call);
+    const struct norm n = find_norm(&call);
     const float *x = fg_values<const float>(&call, step->in[0]),
                 *out = fg_values<const float>(&call, step->out[0]),
                 *g = fg_values<const float>(&call, step->d_out[0]);
@@ -184,8 +184,8 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
             fg_launch(&call, fg_merge_blocks(r), FG_CHANNEL_BLOCK, add_chunks, r, first, second,
                       fg_values<float>(&call, step->d_param[0]), fg_values<float>(&call, step->d_param[1]));
     if (status == FG_OK && (step->d_in[0] || step->d_in[1]))
-        status = fg_launch(&call, fg_blocks((size_t)r.count * r.c), FG_BLOCK, apply_back, r, n, x, out, g,
-                           step->relu, first, second, fg_values<float>(&call, step->d_in[0]),
+        status = fg_launch(&call, fg_blocks((size_t)r.count * r.c), FG_BLOCK, apply_norm_back, r, n, x, out,
+                           g, step->relu, first, second, fg_values<float>(&call, step->d_in[0]),
                            fg_values<float>(&call, step->d_in[1]), step->accumulate);
     return status;
 }

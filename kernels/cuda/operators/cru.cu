@@ -3,18 +3,21 @@
 #include "kernels/cuda/operators/slices.cuh"
 
 struct fusion {
-    int positions, c, split; /* split: channels of P, 3/4 of c */
-    unsigned slices;         /* that P has; those of L follow */
+    int positions, c;
+    int split;       /* channels of P, 3/4 of c */
+    unsigned slices; /* slices of P; those of L follow */
 };
 
-/* The thread's channel in tensors of c channels, and in P or L; inside: there is one. */
+/* Where the thread's channel lies in tensors of c channels (at), and in P or L (second_at). */
 struct place {
     size_t at, second_at;
-    int second_stride, row;
-    bool in_l, inside;
+    int second_stride; /* channels of P or L */
+    int row;
+    bool in_l;   /* the channel lies in L */
+    bool inside; /* there is such a channel */
 };
 
-__device__ static struct place place_of(struct fusion f) {
+__device__ static struct place find_place(struct fusion f) {
     struct place p = {};
     p.in_l = blockIdx.x >= f.slices;
     p.second_stride = p.in_l ? f.c - f.split : f.split;
@@ -27,9 +30,9 @@ __device__ static struct place place_of(struct fusion f) {
     return p;
 }
 
-/* beta1 of the thread's channel; beta2 = 1 - beta1. */
+/* Finds beta1 of the thread's channel; beta2 = 1 - beta1. */
 template <typename T>
-__device__ static float first_share(struct fusion f, struct place p, const T *y1, const T *y2) {
+__device__ static float find_first_share(struct fusion f, struct place p, const T *y1, const T *y2) {
     float sum = 0;
     for (int r = p.row; p.inside && r < f.positions; r += FG_SLICE_ROWS)
         sum += fg_load(y1 + p.at + (size_t)r * f.c) - fg_load(y2 + p.second_at + (size_t)r * p.second_stride);
@@ -39,9 +42,9 @@ __device__ static float first_share(struct fusion f, struct place p, const T *y1
 template <typename T>
 __global__ static void __launch_bounds__(FG_SLICE_BLOCK)
     fuse(struct fusion f, const T *y1, const T *second, const T *third, T *y) {
-    const struct place p = place_of(f);
+    const struct place p = find_place(f);
     const T *y2 = p.in_l ? third : second;
-    const float first = first_share(f, p, y1, y2);
+    const float first = find_first_share(f, p, y1, y2);
     for (int r = p.row; p.inside && r < f.positions; r += FG_SLICE_ROWS) {
         const size_t i = p.at + (size_t)r * f.c;
         fg_store(y + i, first * fg_load(y1 + i) +
@@ -52,10 +55,10 @@ __global__ static void __launch_bounds__(FG_SLICE_BLOCK)
 __global__ static void __launch_bounds__(FG_SLICE_BLOCK)
     fuse_back(struct fusion f, const float *y1, const float *second, const float *third, const float *g,
               float *d_y1, float *d_p, float *d_l, unsigned accumulate) {
-    const struct place p = place_of(f);
+    const struct place p = find_place(f);
     const float *y2 = p.in_l ? third : second;
     float *d_second = p.in_l ? d_l : d_p;
-    const float first = first_share(f, p, y1, y2);
+    const float first = find_first_share(f, p, y1, y2);
     float along = 0;
     for (int r = p.row; p.inside && r < f.positions; r += FG_SLICE_ROWS) {
         const size_t i = p.at + (size_t)r * f.c;
@@ -82,18 +85,18 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
            fg_tensor_count(y) == fg_tensor_count(y1) && (step->pass == FG_FORWARD || y1->dtype == FG_F32);
 }
 
-static struct fusion describe(const struct fg_step *step) {
+static struct fusion describe_fusion(const struct fg_step *step) {
     const struct fg_tensor *y1 = step->in[0];
     return {y1->h * y1->w, y1->c, step->in[1]->c, fg_slices(step->in[1]->c)};
 }
 
-static dim3 blocks_of(const struct fg_step *step) {
+static dim3 count_blocks(const struct fg_step *step) {
     return dim3(fg_slices(step->in[1]->c) + fg_slices(step->in[2]->c), (unsigned)step->in[0]->n);
 }
 
 template <typename T> static enum fg_status run_forward(const struct fg_cuda_call *call) {
     const struct fg_step *step = call->step;
-    return fg_launch(call, blocks_of(step), FG_SLICE_BLOCK, fuse<T>, describe(step),
+    return fg_launch(call, count_blocks(step), FG_SLICE_BLOCK, fuse<T>, describe_fusion(step),
                      fg_values<const T>(call, step->in[0]), fg_values<const T>(call, step->in[1]),
                      fg_values<const T>(call, step->in[2]), fg_values<T>(call, step->out[0]));
 }
@@ -107,7 +110,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
 static enum fg_status backward(struct fg_backend *backend, const struct fg_step *step,
                                const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
-    return fg_launch(&call, blocks_of(step), FG_SLICE_BLOCK, fuse_back, describe(step),
+    return fg_launch(&call, count_blocks(step), FG_SLICE_BLOCK, fuse_back, describe_fusion(step),
                      fg_values<const float>(&call, step->in[0]), fg_values<const float>(&call, step->in[1]),
                      fg_values<const float>(&call, step->in[2]),
                      fg_values<const float>(&call, step->d_out[0]), fg_values<float>(&call, step->d_in[0]),

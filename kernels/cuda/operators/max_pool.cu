@@ -6,12 +6,12 @@ struct pool {
     unsigned n, h, w, c, oh, ow;
 };
 
-/* The part of a window that lies inside: places [begin, end) around output place o. */
 struct span {
     unsigned begin, end;
 };
 
-__device__ static struct span window(unsigned o, unsigned length) {
+/* Finds the part of the window around output place o that lies inside: places [begin, end). */
+__device__ static struct span find_window(unsigned o, unsigned length) {
     const unsigned begin = o ? 2 * o - 1 : 0, end = 2 * o + 2;
     return {begin, end < length ? end : length};
 }
@@ -21,7 +21,7 @@ template <typename T> __global__ static void pool_forward(struct pool p, const T
     for (unsigned i = fg_thread(); i < count; i += fg_threads()) {
         const unsigned k = i % p.c, ox = i / p.c % p.ow, oy = i / p.c / p.ow % p.oh;
         const size_t image = i / p.c / p.ow / p.oh;
-        const struct span rows = window(oy, p.h), columns = window(ox, p.w);
+        const struct span rows = find_window(oy, p.h), columns = find_window(ox, p.w);
         float best = fg_load(x + ((image * p.h + rows.begin) * p.w + columns.begin) * p.c + k);
         for (unsigned iy = rows.begin; iy < rows.end; iy++)
             for (unsigned ix = columns.begin; ix < columns.end; ix++) {
@@ -35,7 +35,7 @@ template <typename T> __global__ static void pool_forward(struct pool p, const T
 /* Whether (y, x) is the first place of window (oy, ox) that holds its maximum. */
 __device__ static bool is_first(struct pool p, const float *image, unsigned oy, unsigned ox, unsigned y,
                                 unsigned x, unsigned k, float most) {
-    const struct span rows = window(oy, p.h), columns = window(ox, p.w);
+    const struct span rows = find_window(oy, p.h), columns = find_window(ox, p.w);
     for (unsigned iy = rows.begin; iy < rows.end; iy++)
         for (unsigned ix = columns.begin; ix < columns.end; ix++)
             if (image[((size_t)iy * p.w + ix) * p.c + k] == most)
@@ -69,15 +69,16 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
            y->w == (x->w + 1) / 2 && y->c == x->c && (step->pass == FG_FORWARD || x->dtype == FG_F32);
 }
 
-static struct pool describe(const struct fg_step *step) {
+static struct pool describe_pool(const struct fg_step *step) {
     const struct fg_tensor *x = step->in[0], *y = step->out[0];
     return {(unsigned)x->n, (unsigned)x->h, (unsigned)x->w, (unsigned)x->c, (unsigned)y->h, (unsigned)y->w};
 }
 
 template <typename T> static enum fg_status run_forward(const struct fg_cuda_call *call) {
     const struct fg_tensor *y = call->step->out[0];
-    return fg_launch(call, fg_blocks(fg_tensor_count(y)), FG_BLOCK, pool_forward<T>, describe(call->step),
-                     fg_values<const T>(call, call->step->in[0]), fg_values<T>(call, y));
+    return fg_launch(call, fg_blocks(fg_tensor_count(y)), FG_BLOCK, pool_forward<T>,
+                     describe_pool(call->step), fg_values<const T>(call, call->step->in[0]),
+                     fg_values<T>(call, y));
 }
 
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
@@ -91,8 +92,9 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
     const struct fg_cuda_call call = {backend, step, memory, message};
     if (!step->d_in[0])
         return FG_OK;
-    return fg_launch(&call, fg_blocks(fg_tensor_count(step->in[0])), FG_BLOCK, pool_backward, describe(step),
-                     fg_values<const float>(&call, step->in[0]), fg_values<const float>(&call, step->out[0]),
+    return fg_launch(&call, fg_blocks(fg_tensor_count(step->in[0])), FG_BLOCK, pool_backward,
+                     describe_pool(step), fg_values<const float>(&call, step->in[0]),
+                     fg_values<const float>(&call, step->out[0]),
                      fg_values<const float>(&call, step->d_out[0]), fg_values<float>(&call, step->d_in[0]),
                      (step->accumulate & 1) != 0);
 }

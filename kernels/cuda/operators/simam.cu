@@ -13,7 +13,7 @@ struct place {
     bool inside;
 };
 
-__device__ static struct place place_of(struct maps m) {
+__device__ static struct place find_place(struct maps m) {
     const int k = (int)blockIdx.x * FG_SLICE + fg_slice_lane();
     return {(size_t)blockIdx.y * m.positions * m.c + k, fg_slice_row(), k < m.c};
 }
@@ -23,7 +23,8 @@ struct measure {
     float mean, scale;
 };
 
-template <typename T> __device__ static struct measure measure_of(struct maps m, struct place p, const T *x) {
+template <typename T>
+__device__ static struct measure measure_channel(struct maps m, struct place p, const T *x) {
     float sum = 0, squares = 0;
     for (int r = p.row; p.inside && r < m.positions; r += FG_SLICE_ROWS)
         sum += fg_load(x + p.at + (size_t)r * m.c);
@@ -37,8 +38,8 @@ template <typename T> __device__ static struct measure measure_of(struct maps m,
 
 template <typename T>
 __global__ static void __launch_bounds__(FG_SLICE_BLOCK) attend(struct maps m, const T *x, T *y) {
-    const struct place p = place_of(m);
-    const struct measure k = measure_of(m, p, x);
+    const struct place p = find_place(m);
+    const struct measure k = measure_channel(m, p, x);
     for (int r = p.row; p.inside && r < m.positions; r += FG_SLICE_ROWS) {
         const size_t i = p.at + (size_t)r * m.c;
         const float value = fg_load(x + i), d = value - k.mean;
@@ -50,8 +51,8 @@ __global__ static void __launch_bounds__(FG_SLICE_BLOCK) attend(struct maps m, c
  * parts: x_i's own distance, the mean, and the variance. */
 __global__ static void __launch_bounds__(FG_SLICE_BLOCK)
     attend_back(struct maps m, const float *x, const float *g, float *d_x, bool add) {
-    const struct place p = place_of(m);
-    const struct measure k = measure_of(m, p, x);
+    const struct place p = find_place(m);
+    const struct measure k = measure_channel(m, p, x);
     float along_mean = 0, along_variance = 0;
     for (int r = p.row; p.inside && r < m.positions; r += FG_SLICE_ROWS) {
         const size_t i = p.at + (size_t)r * m.c;
@@ -79,16 +80,16 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
            (step->pass == FG_FORWARD || x->dtype == FG_F32);
 }
 
-static struct maps describe(const struct fg_step *step) {
+static struct maps describe_maps(const struct fg_step *step) {
     return {step->in[0]->h * step->in[0]->w, step->in[0]->c};
 }
 
-static dim3 blocks_of(const struct fg_step *step) {
+static dim3 count_blocks(const struct fg_step *step) {
     return dim3(fg_slices(step->in[0]->c), (unsigned)step->in[0]->n);
 }
 
 template <typename T> static enum fg_status run_forward(const struct fg_cuda_call *call) {
-    return fg_launch(call, blocks_of(call->step), FG_SLICE_BLOCK, attend<T>, describe(call->step),
+    return fg_launch(call, count_blocks(call->step), FG_SLICE_BLOCK, attend<T>, describe_maps(call->step),
                      fg_values<const T>(call, call->step->in[0]), fg_values<T>(call, call->step->out[0]));
 }
 
@@ -103,7 +104,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
     const struct fg_cuda_call call = {backend, step, memory, message};
     if (!step->d_in[0])
         return FG_OK;
-    return fg_launch(&call, blocks_of(step), FG_SLICE_BLOCK, attend_back, describe(step),
+    return fg_launch(&call, count_blocks(step), FG_SLICE_BLOCK, attend_back, describe_maps(step),
                      fg_values<const float>(&call, step->in[0]),
                      fg_values<const float>(&call, step->d_out[0]), fg_values<float>(&call, step->d_in[0]),
                      (step->accumulate & 1) != 0);
