@@ -12,11 +12,11 @@
 
 #include "runtime/base/clock.h"
 
-#define GPU_LANES 3      /* the trunk, and what may run beside it (network.c's branches) */
+#define GPU_LANES 3      /* one for the trunk, two for the branches beside it (network.c) */
 #define GPU_WORKSPACE 64 /* MiB */
-#define GPU_TUNE_S 60    /* that a first load may take to choose engines */
+#define GPU_TUNE_S 60    /* seconds that a first load may take to choose engines */
 
-static uint32_t processors(void) {
+static uint32_t count_processors(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set))
         return 1;
@@ -25,11 +25,11 @@ static uint32_t processors(void) {
 }
 
 static enum fg_status open_cpu(uint32_t threads, struct fg_backend **backend, struct fg_message *message) {
-    return fg_cpu_open(threads ? threads : processors(), 1, backend, message);
+    return fg_cpu_open(threads ? threads : count_processors(), 1, backend, message);
 }
 
-/* The folder for what is measured, made where it is missing; false where there is none. */
-static bool state_folder(char *path, size_t size) {
+/* Makes the folder for what is measured, where it is missing; false where there is none. */
+static bool make_state_folder(char *path, size_t size) {
     const char *state = getenv("STATE_DIRECTORY"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     int length = -1;
     if (state && *state)
@@ -86,13 +86,13 @@ enum fg_status fg_device_open_cuda(const struct fg_cuda_settings *settings, stru
     return status == FG_OK ? open(settings, backend, message) : status;
 }
 
-static struct fg_cuda_settings settings_for(const struct fg_device_choice *choice, uint32_t tune_s) {
+static struct fg_cuda_settings make_settings(const struct fg_device_choice *choice, uint32_t tune_s) {
     static char folder[3072];
     return (struct fg_cuda_settings){
         .lanes = GPU_LANES,
         .workspace = (size_t)(choice->workspace_mib ? choice->workspace_mib : GPU_WORKSPACE) << 20,
         .tune_ns = tune_s * FG_S,
-        .folder = state_folder(folder, sizeof folder) ? folder : NULL,
+        .folder = make_state_folder(folder, sizeof folder) ? folder : NULL,
         .progress = choice->progress,
         .argument = choice->argument};
 }
@@ -100,7 +100,7 @@ static struct fg_cuda_settings settings_for(const struct fg_device_choice *choic
 static enum fg_status open_gpus(const struct fg_device_choice *choice, uint32_t count,
                                 struct fg_backend **backends, struct fg_message *said,
                                 struct fg_message *message) {
-    const struct fg_cuda_settings settings = settings_for(choice, GPU_TUNE_S);
+    const struct fg_cuda_settings settings = make_settings(choice, GPU_TUNE_S);
     fg_cuda_open_group_function *open = NULL;
     enum fg_status status = find_function(FG_PLUGIN_GROUP, &open, message);
     if (status == FG_OK)
@@ -113,10 +113,10 @@ static enum fg_status open_gpus(const struct fg_device_choice *choice, uint32_t 
     return status;
 }
 
-/* They divide the threads. */
+/* Opens CPUs that divide the threads. */
 static enum fg_status open_cpus(uint32_t threads, uint32_t count, struct fg_backend **backends,
                                 struct fg_message *said, struct fg_message *message) {
-    const uint32_t all = threads ? threads : processors();
+    const uint32_t all = threads ? threads : count_processors();
     enum fg_status status = FG_OK;
     uint32_t opened = 0;
     while (opened < count && status == FG_OK) {
@@ -155,7 +155,7 @@ enum fg_status fg_device_open_within(const struct fg_device_choice *choice, uint
         return fg_fail(message, FG_USAGE, "device \"%.50s\": give auto, cuda or cpu", choice->device);
     enum fg_status status = FG_ENVIRONMENT;
     if (automatic || cuda) {
-        const struct fg_cuda_settings settings = settings_for(choice, tune_s);
+        const struct fg_cuda_settings settings = make_settings(choice, tune_s);
         status = fg_device_open_cuda(&settings, backend, cuda ? message : &why);
     }
     if (cuda && status != FG_OK)
