@@ -98,8 +98,8 @@ struct fg_camera_viewer {
 };
 
 struct fg_camera_driver {
-    const char *name;       /* as the configuration gives it: camera.driver */
-    struct fg_options keys; /* of the configuration's section, beside driver, max_width and max_height */
+    const char *name;       /* its name in the configuration: camera.driver */
+    struct fg_options keys; /* keys of the configuration's section beside driver, max_width and max_height */
     size_t settings;        /* bytes of the struct that the keys fill */
     void (*facts)(const struct fg_camera_settings *settings, struct fg_camera_facts *facts);
     /* Adds a line to the report for everything in the settings that cannot work. viewer NULL: only what is

@@ -37,8 +37,8 @@ struct fg_board {
 };
 
 struct fg_board_driver {
-    const char *name;       /* as the configuration gives it: board.driver */
-    struct fg_options keys; /* of the configuration's section, beside driver */
+    const char *name;       /* its name in the configuration: board.driver */
+    struct fg_options keys; /* keys of the configuration's section beside driver */
     size_t settings;        /* bytes of the struct that the keys fill */
     /* Adds a line to the report for everything in the settings that cannot work; it opens nothing. */
     void (*check)(const void *settings, struct fg_report *report);

@@ -66,7 +66,7 @@ struct fg_cuda {
     cudaEvent_t after;                /* a measurement's end */
     void *communicator;               /* the group's (group.c); NULL: the device stands alone */
     struct fg_cuda_program *programs;
-    struct fg_cuda_program *queueing; /* whose steps are being queued */
+    struct fg_cuda_program *queueing; /* the program whose steps are being queued */
     bool running;
 
     pthread_mutex_t mutex; /* guards the blocks, which the line's threads ask for */
