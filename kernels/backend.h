@@ -64,9 +64,9 @@ struct fg_backend {
     const struct fg_kernel *kernel; /* [FG_OPERATORS] */
 
     /* One block of memory, aligned to FG_ALIGNMENT and zeroed, given back by release. */
-    FG_MUST_USE enum fg_status (*reserve)(struct fg_backend *backend, enum fg_store store_kernel, size_t bytes,
-                                          void **normalise_block, struct fg_message *message);
-    void (*release)(struct fg_backend *backend, void *normalise_block);
+    FG_MUST_USE enum fg_status (*reserve)(struct fg_backend *backend, enum fg_store store, size_t bytes,
+                                          void **block, struct fg_message *message);
+    void (*release)(struct fg_backend *backend, void *block);
     /* Whether FG_SEGMENT_FRAME may lie there. */
     bool (*reaches)(const struct fg_backend *backend, const void *memory, size_t bytes);
     /* Copies between host and device memory; ended when they return. */

@@ -4,9 +4,13 @@
  * and add one line to drivers.c. Its keys are then known to the configuration, its memory to the plan, and
  * what is wrong with it to flawgate check. Nothing above board/ names a driver.
  *
- * All calls to an open camera come from one thread; none of them takes memory, and none waits but next.
- * Arming, triggering and fetching are separate, because they fail for different reasons and real cameras do
- * them at different times. A camera that is gone answers FG_ENVIRONMENT until reopen succeeds. */
+ * No call to an open camera takes memory, and only next waits. Arming, triggering and fetching are separate,
+ * because they fail for different reasons and real cameras do them at different times.
+ *
+ * Errors: FG_INPUT for settings or pictures that cannot be used, FG_TIMEOUT where there is no frame yet, and
+ * FG_ENVIRONMENT from a camera that is gone, until reopen succeeds. Owner: who opens a camera closes it; a
+ * frame is the driver's, lent until release; memory and decoder are the caller's. Thread: one makes all calls
+ * to an open camera. NULL: a message may be, and what a comment here says; nothing else. */
 #ifndef FG_BOARD_CAMERA_CAMERA_H
 #define FG_BOARD_CAMERA_CAMERA_H
 
@@ -42,7 +46,7 @@ struct fg_camera {
     /* Readable when next would give a frame at once. It may change with reopen. */
     int descriptor;
 
-    /* Makes the camera ready to take pictures; frames of before are dropped. FG_ENVIRONMENT: it is gone. */
+    /* Makes the camera ready to take pictures; earlier frames are dropped. FG_ENVIRONMENT: it is gone. */
     FG_MUST_USE enum fg_status (*arm)(struct fg_camera *camera, struct fg_message *message);
     /* Takes one picture. FG_INPUT: there is none to take; FG_ENVIRONMENT: the camera is gone. */
     FG_MUST_USE enum fg_status (*trigger)(struct fg_camera *camera, struct fg_message *message);
@@ -88,15 +92,15 @@ struct fg_camera_facts {
     size_t memory;                 /* bytes that open needs of the caller, for frames */
 };
 
-/* Who wants to see what a camera will show, before it runs. */
+/* Somebody who wants to see what a camera will show, before it runs. */
 struct fg_camera_viewer {
     void (*see)(struct fg_camera_viewer *viewer, const struct fg_camera_frame *frame,
                 struct fg_report *report);
 };
 
 struct fg_camera_driver {
-    const char *name;       /* as the configuration gives it: camera.driver */
-    struct fg_options keys; /* of the configuration's section, beside driver, max_width and max_height */
+    const char *name;       /* its name in the configuration: camera.driver */
+    struct fg_options keys; /* keys of the configuration's section beside driver, max_width and max_height */
     size_t settings;        /* bytes of the struct that the keys fill */
     void (*facts)(const struct fg_camera_settings *settings, struct fg_camera_facts *facts);
     /* Adds a line to the report for everything in the settings that cannot work. viewer NULL: only what is

@@ -160,7 +160,7 @@ static enum fg_status list_pictures(struct directory *d, const struct fg_decoder
     return FG_OK;
 }
 
-/* One picture's pixels, which the decoder frees; p gets all but its pixels' place. */
+/* Decodes one picture, whose pixels the decoder frees; p gets its size and channels, but no pixels. */
 static enum fg_status decode_picture(const struct directory *d, const struct fg_camera_settings *settings,
                                      struct picture *p, struct fg_decoded *decoded,
                                      struct fg_message *message) {
@@ -180,7 +180,7 @@ static enum fg_status decode_picture(const struct directory *d, const struct fg_
                    p->width, p->height, settings->max_width, settings->max_height);
 }
 
-/* Moves used behind the picture. */
+/* Makes room for a picture: moves used behind it. */
 static enum fg_status make_room(const struct picture *p, size_t memory, size_t *used,
                                 struct fg_message *message) {
     const size_t bytes = frame_picture(p).bytes;

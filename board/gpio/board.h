@@ -3,7 +3,11 @@
  *
  * To add a board: write one file beside this header that opens it and ends with a struct fg_board_driver, and
  * add one line to drivers.c. Its keys are then known to the configuration, and what is wrong with them to
- * flawgate check. Nothing above board/ names a driver. */
+ * flawgate check. Nothing above board/ names a driver.
+ *
+ * Errors: FG_INPUT for wrong settings, FG_ENVIRONMENT for a board that is not there or belongs to another
+ * process. Owner: who opens a board closes it; its edges and outputs end with it. Thread: one opens and
+ * closes it; edges.h and outputs.h say theirs. NULL: only a message may be. */
 #ifndef FG_BOARD_GPIO_BOARD_H
 #define FG_BOARD_GPIO_BOARD_H
 
@@ -28,13 +32,13 @@ struct fg_io {
 struct fg_board {
     struct fg_edges *edges;
     struct fg_outputs *outputs;
-    /* Levels stay as they are; outputs->safe comes first. */
+    /* Ends the board; levels stay as they are, so outputs->safe is called first. */
     void (*close)(struct fg_board *board);
 };
 
 struct fg_board_driver {
-    const char *name;       /* as the configuration gives it: board.driver */
-    struct fg_options keys; /* of the configuration's section, beside driver */
+    const char *name;       /* its name in the configuration: board.driver */
+    struct fg_options keys; /* keys of the configuration's section beside driver */
     size_t settings;        /* bytes of the struct that the keys fill */
     /* Adds a line to the report for everything in the settings that cannot work; it opens nothing. */
     void (*check)(const void *settings, struct fg_report *report);

@@ -1,4 +1,7 @@
-/* Outputs. One thread sets them; making them safe is allowed to any thread and to a signal handler. */
+/* Outputs: what the program switches, each at its time.
+ *
+ * Errors: FG_ENVIRONMENT for an output that could not be set. Owner: the board. Thread: one sets them; any
+ * thread, and a signal handler too, may make them safe. NULL: only a message may be. */
 #ifndef FG_BOARD_GPIO_OUTPUTS_H
 #define FG_BOARD_GPIO_OUTPUTS_H
 

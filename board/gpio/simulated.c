@@ -48,19 +48,19 @@ struct record {
 };
 
 struct fg_simulated {
-    struct fg_board board; /* for the owner */
+    struct fg_board board; /* what the owner is given */
     struct fg_edges edges;
     struct fg_outputs outputs;
     struct shared *shared;
     uint32_t count;
-    struct fg_io io[FG_BOARD_IOS]; /* checked copy */
+    struct fg_io io[FG_BOARD_IOS]; /* a copy that was checked */
     int file, fifo;
     uint32_t sequence[FG_BOARD_IOS];
 };
 
 /* ---- Edges ---- */
 
-static bool next_edge(struct fg_edges *edges, struct fg_edge *edge) {
+static bool take_edge(struct fg_edges *edges, struct fg_edge *edge) {
     struct fg_simulated *board =
         (struct fg_simulated *)((char *)edges - offsetof(struct fg_simulated, edges));
     struct record record;
@@ -199,8 +199,8 @@ static bool has_same_ios(const struct shared *shared, const struct fg_simulated 
            !memcmp(shared->io, board->io, sizeof board->io);
 }
 
-/* The owner's hold on `lines`: a new file, or one left behind, whose change numbers and input levels go on
- * when it has the same ios. */
+/* Takes hold of `lines` for the owner: a new file, or one left behind, whose change numbers and input levels
+ * go on when it has the same ios. */
 static enum fg_status own_file(struct fg_simulated *board, const char *folder, struct fg_message *message) {
     char path[PATH_SIZE];
     enum fg_status status = make_path(path, folder, "lines", message);
@@ -265,7 +265,7 @@ static enum fg_status open_board(const void *settings, const struct fg_io *ios, 
         b->io[i].output = ios[i].output;
         b->io[i].active_low = ios[i].active_low;
     }
-    b->edges.next = next_edge;
+    b->edges.next = take_edge;
     b->outputs = (struct fg_outputs){.set = set_output, .safe = release_outputs};
     b->board = (struct fg_board){.edges = &b->edges, .outputs = &b->outputs, .close = close_board};
     if (mkdir(folder, 0770) && errno != EEXIST)

@@ -12,9 +12,9 @@
 
 #include "runtime/base/clock.h"
 
-#define GPU_LANES 3      /* the trunk, and what may run beside it (network.c's branches) */
+#define GPU_LANES 3      /* one for the trunk, two for the branches beside it (network.c) */
 #define GPU_WORKSPACE 64 /* MiB */
-#define GPU_TUNE_S 60    /* that a first load may take to choose engines */
+#define GPU_TUNE_S 60    /* seconds that a first load may take to choose engines */
 
 static uint32_t count_processors(void) {
     cpu_set_t set;
@@ -28,7 +28,7 @@ static enum fg_status open_cpu(uint32_t threads, struct fg_backend **backend, st
     return fg_cpu_open(threads ? threads : count_processors(), 1, backend, message);
 }
 
-/* The folder for what is measured, made where it is missing; false where there is none. */
+/* Makes the folder for what is measured, where it is missing; false where there is none. */
 static bool make_state_folder(char *path, size_t size) {
     const char *state = getenv("STATE_DIRECTORY"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     int length = -1;
@@ -118,7 +118,7 @@ static enum fg_status open_gpus(const struct fg_device_choice *choice, uint32_t 
     return status;
 }
 
-/* They divide the threads. */
+/* Opens CPUs that divide the threads. */
 static enum fg_status open_cpus(uint32_t threads, uint32_t count, struct fg_backend **backends,
                                 struct fg_message *said, struct fg_message *message) {
     const uint32_t all = threads ? threads : count_processors();

@@ -11,8 +11,8 @@
 #include "kernels/cuda/host/context.h"
 #include "runtime/base/clock.h"
 
-#define LIMIT (60 * FG_S)      /* for one choice, where nothing works */
-#define WRITE_EVERY (5 * FG_S) /* while choosing */
+#define LIMIT (60 * FG_S)      /* the longest search for one choice, where nothing works */
+#define WRITE_EVERY (5 * FG_S) /* pause between two writings of the file while engines are chosen */
 
 static bool has_part(const struct fg_step *step, enum fg_cudnn_part part) {
     if (step->op != FG_CONV && step->op != FG_DECONV)
@@ -22,7 +22,7 @@ static bool has_part(const struct fg_step *step, enum fg_cudnn_part part) {
     return step->pass == FG_BACKWARD && (part == FG_CUDNN_DATA ? step->d_in[0] : step->d_param[0]) != NULL;
 }
 
-/* Each description once, and which one each step's parts have. */
+/* Lists each description once, and which one each part of a step has. */
 static enum fg_status list_choices(struct fg_cuda_program *p, struct fg_message *message) {
     const uint32_t steps = p->program->steps;
     p->of = malloc(steps * sizeof *p->of);
@@ -53,31 +53,33 @@ struct contest {
     const struct fg_step *step;
     enum fg_cudnn_part part;
     const struct fg_memory *memory;
-    int64_t end_ns, last_ns; /* for others, and for the first */
+    int64_t end_ns;  /* until then other engines are tried */
+    int64_t last_ns; /* until then a first one that works is looked for */
     struct fg_cuda_choice *choice;
-    bool relu_apart;           /* how it is tried now */
-    uint32_t tried, drop;      /* candidates, and those of them that make a number of what is not finite */
-    struct fg_message refusal; /* what the last candidate that could not be used said */
+    bool relu_apart;           /* the graph that is tried now lacks its ReLU */
+    uint32_t tried;            /* number of candidates that were tried */
+    uint32_t drop;             /* number of candidates that make a number of what is not finite */
+    struct fg_message refusal; /* why the last candidate that failed could not be used */
 };
 
 static bool has_time(const struct contest *c) {
     return fg_clock_ns() < (c->choice->plan.plan ? c->end_ns : c->last_ns);
 }
 
-/* Only then is a convolution part of a verdict. */
-static bool is_for_judging(const struct contest *c) {
+/* Whether verdicts depend on the convolution: inference computes in float16, training does not. */
+static bool is_for_verdict(const struct contest *c) {
     return c->part == FG_CUDNN_FORWARD && c->step->in[0]->dtype == FG_F16;
 }
 
 /* Measures a plan, and takes it if it is the best so far and keeps what is not finite. */
-static enum fg_status probe_plan(struct contest *c, struct fg_cudnn_plan *plan) {
+static enum fg_status try_plan(struct contest *c, struct fg_cudnn_plan *plan) {
     struct fg_cuda_choice *choice = c->choice;
     struct fg_message *why = &c->refusal;
     float ms = 0;
     enum fg_status status = fg_cuda_measure(c->cuda, c->step, c->part, plan, c->memory, &ms, why);
     if (status != FG_OK || (choice->plan.plan && ms >= choice->ms))
         return status;
-    if (is_for_judging(c))
+    if (is_for_verdict(c))
         status = fg_cuda_probe(c->cuda, c->step, plan, c->memory, why);
     c->drop += status == FG_USAGE;
     if (status != FG_OK)
@@ -102,7 +104,7 @@ static enum fg_status try_candidate(struct contest *c, struct fg_cudnn_candidate
     times->finalise_ns += fg_clock_ns() - begin;
     begin = fg_clock_ns();
     if (status == FG_OK)
-        status = probe_plan(c, &plan);
+        status = try_plan(c, &plan);
     times->tune_ns += fg_clock_ns() - begin;
     /* A candidate that fails is passed over as long as the device answers. What it has queued ends before it
      * does. */
@@ -129,7 +131,7 @@ static enum fg_status try_candidates(struct contest *c, const struct fg_cudnn_gr
     return status;
 }
 
-/* What cuDNN offers for the convolution as it is, or without its ReLU. */
+/* Tries what cuDNN offers for the convolution as it is, or without its ReLU. */
 static enum fg_status try_offer(struct contest *c, enum fg_cudnn_offer offer, bool relu_apart,
                                 struct fg_message *message) {
     const struct fg_cudnn_target target = {.handle = c->cuda->handle[c->step->lane]};
@@ -146,7 +148,7 @@ static enum fg_status try_offer(struct contest *c, enum fg_cudnn_offer offer, bo
 }
 
 static enum fg_status choose_plan(struct contest *c, struct fg_message *message) {
-    const bool may_part = is_for_judging(c) && c->step->relu;
+    const bool may_part = is_for_verdict(c) && c->step->relu;
     enum fg_status status = FG_OK;
     for (int offer = 0; offer < FG_CUDNN_OFFERS; offer++)
         for (int apart = 0; apart <= may_part && status == FG_OK && !c->choice->plan.plan; apart++)
@@ -169,9 +171,10 @@ struct choosing {
     const struct fg_memory *memory;
     char path[4096]; /* the file of kept choices; "": nothing is kept */
     struct fg_cuda_kept *kept;
-    int64_t end_ns, written_ns;
-    uint32_t done;
-    bool news; /* that are not written yet */
+    int64_t end_ns;     /* until then engines are compared */
+    int64_t written_ns; /* when the file was last written */
+    uint32_t done;      /* number of choices that are made */
+    bool news;          /* some choices are not written yet */
 };
 
 static void write_news(struct choosing *c) {
@@ -181,7 +184,7 @@ static void write_news(struct choosing *c) {
     c->written_ns = fg_clock_ns();
 }
 
-/* One of them: as it was kept, or by trying; what was kept and does not open is tried again. */
+/* Takes one choice as it was kept, or by trying; a kept choice that does not open is made again. */
 static enum fg_status make_choice(struct choosing *c, const struct fg_step *step, enum fg_cudnn_part part,
                                   struct fg_cuda_choice *choice, struct fg_message *message) {
     struct fg_cuda *cuda = c->cuda;

@@ -2,8 +2,8 @@
 #include "kernels/cuda/host/context.h"
 #include "kernels/cuda/host/cuda.h"
 
-static bool has_same_extents(const struct fg_tensor *t, enum fg_dtype dtype, int32_t n, int32_t h, int32_t w,
-                             int32_t c) {
+static bool has_shape(const struct fg_tensor *t, enum fg_dtype dtype, int32_t n, int32_t h, int32_t w,
+                      int32_t c) {
     return t && t->dtype == dtype && t->n == n && t->h == h && t->w == w && t->c == c;
 }
 
@@ -19,18 +19,18 @@ static bool conv_supports(const struct fg_backend *backend, const struct fg_step
         step->groups < 1 || step->groups > 2 || w->h % 2 == 0 || x->c % step->groups || w->n % step->groups)
         return false;
     const int32_t h = (x->h - 1) / step->stride + 1, width = (x->w - 1) / step->stride + 1;
-    return has_same_extents(w, x->dtype, w->n, w->h, w->h, x->c / step->groups) &&
-           has_same_extents(y, x->dtype, x->n, h, width, w->n) &&
-           (!step->in[1] || has_same_extents(step->in[1], x->dtype, x->n, h, width, w->n)) &&
-           (!step->param[1] || has_same_extents(step->param[1], FG_F32, 1, 1, 1, w->n));
+    return has_shape(w, x->dtype, w->n, w->h, w->h, x->c / step->groups) &&
+           has_shape(y, x->dtype, x->n, h, width, w->n) &&
+           (!step->in[1] || has_shape(step->in[1], x->dtype, x->n, h, width, w->n)) &&
+           (!step->param[1] || has_shape(step->param[1], FG_F32, 1, 1, 1, w->n));
 }
 
 static bool deconv_supports(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *x = step->in[0], *w = step->param[0], *y = step->out[0];
-    return x && w && y && has_right_types(step) && has_same_extents(w, x->dtype, x->c, 2, 2, w->c) &&
-           has_same_extents(y, x->dtype, x->n, 2 * x->h, 2 * x->w, w->c) &&
-           (!step->param[1] || has_same_extents(step->param[1], FG_F32, 1, 1, 1, w->c));
+    return x && w && y && has_right_types(step) && has_shape(w, x->dtype, x->c, 2, 2, w->c) &&
+           has_shape(y, x->dtype, x->n, 2 * x->h, 2 * x->w, w->c) &&
+           (!step->param[1] || has_shape(step->param[1], FG_F32, 1, 1, 1, w->c));
 }
 
 /* cuDNN's part lies behind what the tail needs. */

@@ -86,7 +86,7 @@ void fg_cudnn_describe(const struct fg_step *step, enum fg_cudnn_part part, char
     (void)length;
 }
 
-/* While a graph is made: the first error stays. */
+/* A graph on its way: the first error stays. */
 struct builder {
     struct fg_cudnn_graph *graph;
     cudnnStatus_t error;
@@ -147,7 +147,7 @@ static cudnnBackendDescriptor_t make_tensor(struct builder *b, const struct fg_t
     return d;
 }
 
-/* The convolution that the step's own is, or whose gradient it is. */
+/* Makes the convolution of a CONV, or the one whose gradient a DECONV is. */
 static cudnnBackendDescriptor_t make_convolution(struct builder *b, const struct fg_step *step) {
     static const char what[] = "a convolution";
     const bool conv = step->op == FG_CONV; /* DECONV has neither attribute */
@@ -171,7 +171,10 @@ static cudnnBackendDescriptor_t make_convolution(struct builder *b, const struct
 /* The attributes of an operation that convolves, by what it computes. */
 struct names {
     cudnnBackendDescriptorType_t type;
-    cudnnBackendAttributeName_t convolution, x, w, y, alpha, beta; /* x and w read, y written */
+    cudnnBackendAttributeName_t convolution;
+    cudnnBackendAttributeName_t x, w; /* what it reads */
+    cudnnBackendAttributeName_t y;    /* what it writes */
+    cudnnBackendAttributeName_t alpha, beta;
 };
 
 static const struct names CONVOLVE = {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
@@ -235,9 +238,9 @@ static cudnnBackendDescriptor_t make_pointwise(struct builder *b, cudnnBackendDe
     return d;
 }
 
-/* The operations, into operation[]; their number. */
-static int64_t operations(struct builder *b, const struct fg_step *step, enum fg_cudnn_part part,
-                          cudnnBackendDescriptor_t operation[4]) {
+/* Makes the operations of a part; returns their number. */
+static int64_t make_operations(struct builder *b, const struct fg_step *step, enum fg_cudnn_part part,
+                               cudnnBackendDescriptor_t operation[4]) {
     const struct fg_tensor *of[FG_CUDNN_PLACES];
     for (int p = 0; p < FG_CUDNN_PLACES; p++)
         of[p] = fg_cudnn_operand(step, part, (enum fg_cudnn_place)p);
@@ -270,7 +273,7 @@ enum fg_status fg_cudnn_graph_open(const struct fg_step *step, enum fg_cudnn_par
     memset(graph, 0, sizeof *graph);
     struct builder b = {.graph = graph, .error = CUDNN_STATUS_SUCCESS};
     cudnnBackendDescriptor_t operation[4];
-    const int64_t count = operations(&b, step, part, operation);
+    const int64_t count = make_operations(&b, step, part, operation);
     cudnnBackendDescriptor_t d = create_descriptor(&b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, what);
     set_attribute(&b, d, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, operation,
                   what);

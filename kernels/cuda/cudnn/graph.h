@@ -25,9 +25,9 @@ enum fg_cudnn_part { FG_CUDNN_FORWARD, FG_CUDNN_DATA, FG_CUDNN_FILTER, FG_CUDNN_
 
 /* Places of a graph's tensors; the unique ids of the backend API. */
 enum fg_cudnn_place {
-    FG_CUDNN_X, /* read by the convolution, with */
-    FG_CUDNN_W,
-    FG_CUDNN_Y, /* written */
+    FG_CUDNN_X, /* the convolution's first operand */
+    FG_CUDNN_W, /* the convolution's second operand */
+    FG_CUDNN_Y, /* the result of the graph */
     FG_CUDNN_BIAS,
     FG_CUDNN_RESIDUAL,
     FG_CUDNN_PLACES,
@@ -50,7 +50,7 @@ cudnnStatus_t fg_cudnn_aim(cudnnBackendDescriptor_t descriptor, enum fg_cudnn_at
 
 struct fg_cudnn_graph {
     cudnnBackendDescriptor_t graph;
-    cudnnBackendDescriptor_t part[FG_CUDNN_DESCRIPTORS]; /* all, to be given back */
+    cudnnBackendDescriptor_t part[FG_CUDNN_DESCRIPTORS]; /* every descriptor of the graph, for its closing */
     uint32_t parts;
 };
 

@@ -33,7 +33,7 @@ uint64_t fg_cuda_kept_key(const struct fg_cuda_choice *choice, uint32_t choices)
     return hash;
 }
 
-/* The next line of a file, without its end; false at the end of the file or where it is longer. */
+/* Reads the next line of a file, without its end; false at the end of the file or where it is longer. */
 static bool read_line(FILE *file, char *line, size_t size) {
     if (!fgets(line, (int)size, file))
         return false;
@@ -66,20 +66,20 @@ struct fg_cuda_kept *fg_cuda_kept_read(const char *path, const char *facts) {
     return kept;
 }
 
-/* The string behind this one; the end where there is none. */
-static const char *find_behind(const char *at, const char *end) {
+/* Finds the string behind this one; the end where there is none. */
+static const char *find_next(const char *at, const char *end) {
     return at < end ? at + strlen(at) + 1 : end;
 }
 
 const char *fg_cuda_kept_find(const struct fg_cuda_kept *kept, const char *text, bool *relu_apart) {
     const char *at = kept ? kept->text : NULL, *end = kept ? kept->text + kept->size : NULL;
     while (at < end) {
-        const char *form = find_behind(at, end), *plan = find_behind(form, end);
+        const char *form = find_next(at, end), *plan = find_next(form, end);
         if (plan < end && !strcmp(at, text)) {
             *relu_apart = !strcmp(form, APART);
             return plan;
         }
-        at = find_behind(plan, end);
+        at = find_next(plan, end);
     }
     return NULL;
 }

@@ -5,9 +5,9 @@
 #include "kernels/cuda/host/context.h"
 
 #define RUNS 5     /* runs that are timed together */
-#define TIMES 3    /* times that this is done at least */
-#define RISE_MS 10 /* it goes on for this long: an idle device's clock may still rise */
-#define MOST 1000  /* but not for ever */
+#define TIMES 3    /* fewest measurements of an engine */
+#define RISE_MS 10 /* shortest time of all measurements: an idle device's clock may still rise */
+#define MOST 1000  /* most measurements of an engine */
 
 struct trial {
     cudaStream_t stream;
@@ -16,7 +16,7 @@ struct trial {
     void *data[FG_CUDNN_PLACES], *workspace;
 };
 
-/* What they hold does not matter. */
+/* Finds the step's operands; what they hold does not matter. */
 static void find_operands(void *data[FG_CUDNN_PLACES], const struct fg_step *step, enum fg_cudnn_part part,
                           const struct fg_memory *memory) {
     for (int place = 0; place < FG_CUDNN_PLACES; place++) {
@@ -41,7 +41,8 @@ static enum fg_status refuse_copies(cudaGraph_t graph, struct fg_message *messag
     return status != FG_OK || !copies ? status : fg_fail(message, FG_USAGE, "cuDNN: an engine copies memory");
 }
 
-/* Some runs as a graph: queued one by one, short kernels would be timed by the processor that queues them. */
+/* Records some runs as a graph: queued one by one, short kernels would wait for the processor that queues
+ * them, and its time would be measured. */
 static enum fg_status record_runs(const struct trial *t, cudaGraphExec_t *exec, struct fg_message *message) {
     /* What the first run loads is not loaded inside the capture. */
     enum fg_status status = run_plan(t, message);
@@ -94,7 +95,7 @@ enum fg_status fg_cuda_measure(struct fg_cuda *cuda, const struct fg_step *step,
         spent += all;
     }
     if (error != cudaSuccess)
-        cudaStreamSynchronize(t.stream); /* before the graph ends */
+        cudaStreamSynchronize(t.stream); /* the graph must not be destroyed while it runs */
     cudaGraphExecDestroy(exec);
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "measuring an engine", message);
 }

@@ -8,7 +8,7 @@
 
 #define MOST_NOTES 16
 
-/* Engines that may not compute a part. */
+/* Whether an engine may compute a part: it must keep what enum fg_cudnn_math promises. */
 static bool is_allowed(cudnnBackendDescriptor_t config, enum fg_cudnn_math math) {
     cudnnBackendDescriptor_t engine = NULL;
     cudnnBackendNumericalNote_t note[MOST_NOTES];
@@ -45,8 +45,8 @@ static bool is_allowed(cudnnBackendDescriptor_t config, enum fg_cudnn_math math)
     return good;
 }
 
-/* Known before a plan is made, and then the plan's own. Where it is not, the plan will tell. */
-static bool has_room(cudnnBackendDescriptor_t config, size_t workspace) {
+/* Whether an engine needs no more workspace than this. Where cuDNN does not say, the plan will. */
+static bool can_run_within(cudnnBackendDescriptor_t config, size_t workspace) {
     int64_t bytes = 0, count = 0;
     return cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &count,
                                     &bytes) != CUDNN_STATUS_SUCCESS ||
@@ -85,7 +85,7 @@ enum fg_status fg_cudnn_candidates_open(const struct fg_cudnn_graph *graph, enum
                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, FG_CUDNN_CANDIDATES, &count, config);
     for (int64_t i = 0; i < FG_CUDNN_CANDIDATES; i++) {
         if (error == CUDNN_STATUS_SUCCESS && i < count && is_allowed(config[i], math) &&
-            has_room(config[i], workspace))
+            can_run_within(config[i], workspace))
             candidates->config[candidates->count++] = config[i];
         else if (config[i])
             cudnnBackendDestroyDescriptor(config[i]);

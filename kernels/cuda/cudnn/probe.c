@@ -9,7 +9,7 @@
 #define LARGE_BYTE 0x7b /* a float16 of two of these is 61,280 */
 #define EXPONENT 0x7c00 /* all of these bits: not finite */
 
-/* Its operands lie one behind the other in a block. */
+/* The convolution's operands: they lie one behind the other in a block. */
 struct operands {
     struct fg_backend *base;
     char *block;
@@ -36,7 +36,7 @@ static enum fg_status open_operands(struct operands *o, struct fg_backend *base,
     return FG_OK;
 }
 
-/* What is looked at: the first picture's results. */
+/* Looks at the first picture's results: none may be finite. */
 static enum fg_status check_results(const struct operands *o, struct fg_message *message) {
     const struct fg_tensor *y = o->tensor[FG_CUDNN_Y];
     const size_t count = fg_tensor_count(y) / (size_t)y->n;

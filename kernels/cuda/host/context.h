@@ -13,21 +13,21 @@
 #include "kernels/plugin.h"
 
 #define FG_CUDA_BLOCKS 64    /* blocks that reserve may have given at once */
-#define FG_CUDA_RECORDINGS 2 /* a program's: for the camera's frames, and for the self-test's picture */
+#define FG_CUDA_RECORDINGS 2 /* a program's: one for the camera's frames, one for the self-test's picture */
 
 /* A way to compute the graph of this description. */
 struct fg_cuda_choice {
     char text[FG_CUDNN_TEXT];
     struct fg_cudnn_plan plan;
     bool relu_apart; /* the plan is of the graph without its ReLU, which is a kernel behind it (relu.cu) */
-    float ms;        /* measured; 0: when it was kept */
+    float ms;        /* what one run takes; 0: the choice was kept, not measured */
 };
 
 /* A program as a CUDA graph, for frames of one shape. */
 struct fg_cuda_recording {
-    uint64_t used;           /* number of the run that used it last; 0: it is none */
-    struct fg_memory memory; /* that it was made for */
-    int32_t height, width;   /* the frames' */
+    uint64_t used;           /* number of the run that used it last; 0: nothing is recorded */
+    struct fg_memory memory; /* the memory that it was made for */
+    int32_t height, width;   /* pixels of a frame */
     size_t pitch;
     enum fg_pixel_format format;
     struct fg_region region; /* what is seen of the frames */
@@ -41,10 +41,10 @@ struct fg_cuda_recording {
 struct fg_cuda_program {
     const struct fg_program *program;
     struct fg_cuda_program *next;
-    struct fg_cuda_choice *choice; /* each once */
+    struct fg_cuda_choice *choice; /* one for each description */
     uint32_t choices;
     int32_t (*of)[FG_CUDNN_PARTS]; /* [step] index in choice; -1: the step has no such part */
-    cudaEvent_t *passed;           /* [step] a step of another lane waits for it; else NULL */
+    cudaEvent_t *passed;           /* [step] the end of a step that another lane waits for; else NULL */
 
     struct fg_cuda_recording recording[FG_CUDA_RECORDINGS];
     uint64_t runs;
@@ -59,11 +59,14 @@ struct fg_cuda {
 
     cudaStream_t stream[FG_MAX_LANES];
     cudnnHandle_t handle[FG_MAX_LANES];
-    cudaEvent_t begun, joined[FG_MAX_LANES], ended; /* when a run begins, its lanes meet, it ends */
-    cudaEvent_t before, after;                      /* when a measurement begins and ends */
-    void *communicator;                             /* its group's (group.c); NULL: it stands alone */
+    cudaEvent_t begun;                /* a run's begin */
+    cudaEvent_t joined[FG_MAX_LANES]; /* the end of each lane of a run but the first */
+    cudaEvent_t ended;                /* a run's end */
+    cudaEvent_t before;               /* a measurement's begin */
+    cudaEvent_t after;                /* a measurement's end */
+    void *communicator;               /* the group's (group.c); NULL: the device stands alone */
     struct fg_cuda_program *programs;
-    struct fg_cuda_program *queueing; /* whose steps are being queued */
+    struct fg_cuda_program *queueing; /* the program whose steps are being queued */
     bool running;
 
     pthread_mutex_t mutex; /* guards the blocks, which the line's threads ask for */

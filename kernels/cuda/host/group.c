@@ -17,7 +17,7 @@ static struct {
     const char *(*explain)(ncclResult_t error);
 } nccl;
 
-static bool find_symbol(void *library, const char *name, void *function) {
+static bool find_function(void *library, const char *name, void *function) {
     *(void **)function = dlsym(library, name);
     return *(void **)function != NULL;
 }
@@ -27,12 +27,12 @@ static enum fg_status load_nccl(struct fg_message *message) {
     void *library = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return fg_fail(message, FG_ENVIRONMENT, "training on several GPUs needs NCCL: %.300s", dlerror());
-    if (find_symbol(library, "ncclCommInitAll", &nccl.join) &&
-        find_symbol(library, "ncclCommDestroy", &nccl.leave) &&
-        find_symbol(library, "ncclGroupStart", &nccl.begin) &&
-        find_symbol(library, "ncclGroupEnd", &nccl.end) &&
-        find_symbol(library, "ncclAllReduce", &nccl.reduce) &&
-        find_symbol(library, "ncclGetErrorString", &nccl.explain))
+    if (find_function(library, "ncclCommInitAll", &nccl.join) &&
+        find_function(library, "ncclCommDestroy", &nccl.leave) &&
+        find_function(library, "ncclGroupStart", &nccl.begin) &&
+        find_function(library, "ncclGroupEnd", &nccl.end) &&
+        find_function(library, "ncclAllReduce", &nccl.reduce) &&
+        find_function(library, "ncclGetErrorString", &nccl.explain))
         return FG_OK;
     return fg_fail(message, FG_ENVIRONMENT, "libnccl.so.2 lacks what is needed: %.300s", dlerror());
 }

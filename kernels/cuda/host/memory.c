@@ -10,14 +10,15 @@ static void free_block(void *memory, enum fg_store store) {
         cudaFree(memory);
 }
 
-/* cudaMemset, and cudaMemcpy from pageable memory, may return before the device has done it, and our streams
- * do not wait for the default one, where it is done. */
-static cudaError_t settle_error(cudaError_t error) {
+/* Waits for a call that has just been made, unless it failed: cudaMemset, and cudaMemcpy from pageable
+ * memory, may return before the device has done it, and our streams do not wait for the default one, where it
+ * is done. */
+static cudaError_t wait_until_done(cudaError_t error) {
     return error == cudaSuccess ? cudaStreamSynchronize(NULL) : error;
 }
 
 enum fg_status fg_cuda_fill(void *memory, int byte, size_t bytes, struct fg_message *message) {
-    const cudaError_t error = settle_error(cudaMemset(memory, byte, bytes));
+    const cudaError_t error = wait_until_done(cudaMemset(memory, byte, bytes));
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "clearing memory", message);
 }
 
@@ -107,7 +108,7 @@ static enum fg_status copy_bytes(struct fg_backend *backend, void *to, const voi
     if (status != FG_OK)
         return status;
     /* What reserve calls the device's may be memory that both reach: the addresses tell. */
-    const cudaError_t error = settle_error(cudaMemcpy(to, from, bytes, cudaMemcpyDefault));
+    const cudaError_t error = wait_until_done(cudaMemcpy(to, from, bytes, cudaMemcpyDefault));
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, what, message);
 }
 

@@ -83,7 +83,7 @@ static enum fg_status open_lanes(struct fg_cuda *cuda, struct fg_message *messag
     return error == cudaSuccess ? FG_OK : fg_cuda_fail(error, "streams and events", message);
 }
 
-/* The first line of a file; "" where there is none. */
+/* Reads the first line of a file; "" where there is none. */
 static void read_first_line(const char *path, char *line, size_t size) {
     *line = 0;
     FILE *file = fopen(path, "re");
@@ -94,8 +94,8 @@ static void read_first_line(const char *path, char *line, size_t size) {
     fclose(file);
 }
 
-/* The driver's own version and a space: the number behind the names in "NVRM version: NVIDIA UNIX ...
- * 580.65.06 ..."; "" where it is not known. */
+/* Reads the driver's own version, with a space behind it: the number behind the names in "NVRM version:
+ * NVIDIA UNIX ... 580.65.06 ..."; "" where it is not known. */
 static void read_driver_version(char *version, size_t size) {
     char line[256], *word = line;
     read_first_line("/proc/driver/nvidia/version", line, sizeof line);
@@ -107,7 +107,7 @@ static void read_driver_version(char *version, size_t size) {
         }
 }
 
-/* Counts processors of the host, for what it does beside the device. */
+/* Counts the host's processors, which work beside the device. */
 static uint32_t count_processors(void) {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) ? 1 : (uint32_t)CPU_COUNT(&set);

@@ -22,12 +22,12 @@ static const struct fg_step *find_frame_step(const struct fg_program *program) {
     return NULL;
 }
 
-/* Where it copies the frame to. */
+/* Finds where the step copies the frame to. */
 static void *find_frame_place(const struct fg_step *step, const struct fg_memory *memory) {
     return (char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace;
 }
 
-/* Whether it computes what is asked but for where the frame lies. */
+/* Whether a recording computes this program in this memory, wherever the frame lies. */
 static bool is_recording_of(const struct fg_cuda_recording *r, const struct fg_program *program,
                             const struct fg_memory *memory) {
     if (!r->used)

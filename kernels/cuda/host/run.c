@@ -155,8 +155,8 @@ enum fg_status fg_cuda_queue_steps(struct fg_cuda *cuda, const struct fg_cuda_pr
 /* The first run for a shape of frames goes step by step, so that what a kernel's first launch loads is not
  * loaded inside a capture, which might not bear it; the second is captured; from then on the graph is
  * replayed. */
-static enum fg_status start(struct fg_cuda *cuda, struct fg_cuda_program *p, struct fg_cuda_recording *r,
-                            const struct fg_memory *memory, struct fg_message *message) {
+static enum fg_status start_run(struct fg_cuda *cuda, struct fg_cuda_program *p, struct fg_cuda_recording *r,
+                                const struct fg_memory *memory, struct fg_message *message) {
     if (!r->used)
         return fg_cuda_queue_steps(cuda, p, memory, message);
     enum fg_status status =
@@ -180,7 +180,7 @@ enum fg_status fg_cuda_submit(struct fg_backend *backend, const struct fg_progra
         return status;
     struct fg_cuda_recording *r = fg_cuda_recording_for(p, memory);
     cuda->queueing = p;
-    status = start(cuda, p, r, memory, message);
+    status = start_run(cuda, p, r, memory, message);
     const cudaError_t error = status == FG_OK ? cudaEventRecord(cuda->ended, cuda->stream[0]) : cudaSuccess;
     if (error != cudaSuccess)
         status = fg_cuda_fail(error, "the end of a run", message);

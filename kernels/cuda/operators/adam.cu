@@ -2,12 +2,15 @@
  * added to the gradient). */
 #include "kernels/cuda/operators/device.cuh"
 
+/* What changes from step to step, as the host writes it. */
 struct schedule {
-    float rate, first, second, l2;
+    float rate;
+    float first, second; /* corrections of the two moments, which begin at 0 */
+    float l2;
 };
 
-__global__ static void update_values(size_t count, size_t decayed, const struct schedule *schedule,
-                                     const float *g, float *theta, float *m, float *v) {
+__global__ static void update_parameters(size_t count, size_t decayed, const struct schedule *schedule,
+                                         const float *g, float *theta, float *m, float *v) {
     __shared__ struct schedule s;
     if (threadIdx.x == 0)
         s = *schedule;
@@ -35,7 +38,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                               const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
     const size_t count = fg_tensor_count(step->param[0]);
-    return fg_launch(&call, fg_reader_blocks(count, 1), FG_BLOCK, update_values, count, step->decayed,
+    return fg_launch(&call, fg_reader_blocks(count, 1), FG_BLOCK, update_parameters, count, step->decayed,
                      fg_values<const struct schedule>(&call, step->in[0]),
                      fg_values<const float>(&call, step->d_param[0]), fg_values<float>(&call, step->param[0]),
                      fg_values<float>(&call, step->param[1]), fg_values<float>(&call, step->param[2]));

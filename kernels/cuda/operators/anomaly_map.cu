@@ -23,14 +23,14 @@ struct between {
     float share; /* what the second one weighs */
 };
 
-__device__ static struct between locate_source(int i, int out, int in) {
+__device__ static struct between locate_place(int i, int out, int in) {
     const float at = out > 1 ? (float)(in - 1) / (float)(out - 1) * (float)i : 0;
     const int first = (int)at < in - 1 ? (int)at : in - 1;
     return {first, first < in - 1 ? first + 1 : first, at - (float)first};
 }
 
-/* A place mirrored without repeating the edge. */
-__device__ static int mirror_index(int i, int length) {
+/* Mirrors a place at the ends, without repeating the edge. */
+__device__ static int mirror_place(int i, int length) {
     while (i < 0 || i >= length) {
         if (length == 1)
             return 0;
@@ -39,14 +39,14 @@ __device__ static int mirror_index(int i, int length) {
     return i;
 }
 
-/* The summed level maps at one place. */
+/* Sums the level maps at one place. */
 __device__ static float sum_levels(const struct anomaly *a, int n, int y, int x) {
     float sum = 0;
     for (int l = 0; l < FG_MAX_IN; l++) {
         const struct level m = a->level[l];
         if (!m.values)
             continue;
-        const struct between v = locate_source(y, a->height, m.h), u = locate_source(x, a->width, m.w);
+        const struct between v = locate_place(y, a->height, m.h), u = locate_place(x, a->width, m.w);
         const float *top = m.values + ((size_t)n * m.h + v.first) * m.w,
                     *bottom = m.values + ((size_t)n * m.h + v.second) * m.w;
         const float left = top[u.first] * (1 - v.share) + bottom[u.first] * v.share;
@@ -56,7 +56,7 @@ __device__ static float sum_levels(const struct anomaly *a, int n, int y, int x)
     return sum;
 }
 
-__global__ static void blur_across_rows(struct anomaly a, float *out) {
+__global__ static void blur_across(struct anomaly a, float *out) {
     __shared__ float row[MOST_WIDTH + 2 * RADIUS];
     const int n = (int)blockIdx.x / a.height, y = (int)blockIdx.x % a.height;
     for (int x = (int)threadIdx.x; x < a.width; x += (int)blockDim.x)
@@ -64,7 +64,7 @@ __global__ static void blur_across_rows(struct anomaly a, float *out) {
     __syncthreads();
     for (int i = (int)threadIdx.x; i < 2 * RADIUS; i += (int)blockDim.x) {
         const int x = i < RADIUS ? i - RADIUS : a.width + i - RADIUS;
-        row[RADIUS + x] = row[RADIUS + mirror_index(x, a.width)];
+        row[RADIUS + x] = row[RADIUS + mirror_place(x, a.width)];
     }
     __syncthreads();
     for (int x = (int)threadIdx.x; x < a.width; x += (int)blockDim.x) {
@@ -75,28 +75,28 @@ __global__ static void blur_across_rows(struct anomaly a, float *out) {
     }
 }
 
-/* The larger, or one that is not finite. */
-__device__ static float take_larger(float a, float b) {
+/* Picks the larger value, or one that is not finite. */
+__device__ static float pick_larger(float a, float b) {
     return !isfinite(a) ? a : !isfinite(b) ? b : b > a ? b : a;
 }
 
-/* The same in every thread. */
+/* Finds the largest value of a block; every thread gets it. */
 __device__ static float find_block_largest(float value) {
     __shared__ float warps[FG_WARP];
     const unsigned warp = threadIdx.x / FG_WARP, lane = threadIdx.x % FG_WARP, count = blockDim.x / FG_WARP;
     for (int lanes = FG_WARP / 2; lanes > 0; lanes /= 2)
-        value = take_larger(value, __shfl_xor_sync(0xffffffffu, value, lanes));
+        value = pick_larger(value, __shfl_xor_sync(0xffffffffu, value, lanes));
     if (lane == 0)
         warps[warp] = value;
     __syncthreads();
     value = warps[lane < count ? lane : 0];
     for (int lanes = FG_WARP / 2; lanes > 0; lanes /= 2)
-        value = take_larger(value, __shfl_xor_sync(0xffffffffu, value, lanes));
+        value = pick_larger(value, __shfl_xor_sync(0xffffffffu, value, lanes));
     __syncthreads();
     return value;
 }
 
-__global__ static void blur_down_rows(struct anomaly a, const float *rows, float *map, float *row_largest) {
+__global__ static void blur_down(struct anomaly a, const float *rows, float *map, float *row_largest) {
     const int n = (int)blockIdx.x / a.height, y = (int)blockIdx.x % a.height;
     const float *image = rows + (size_t)n * a.height * a.width;
     float largest = -INFINITY;
@@ -104,9 +104,9 @@ __global__ static void blur_down_rows(struct anomaly a, const float *rows, float
     for (int x = (int)threadIdx.x; x < a.width; x += (int)blockDim.x) {
         float sum = 0;
         for (int t = -RADIUS; t <= RADIUS; t++)
-            sum += a.tap[t + RADIUS] * image[(size_t)mirror_index(y + t, a.height) * a.width + x];
+            sum += a.tap[t + RADIUS] * image[(size_t)mirror_place(y + t, a.height) * a.width + x];
         map[(size_t)blockIdx.x * a.width + x] = sum;
-        largest = any ? take_larger(largest, sum) : sum;
+        largest = any ? pick_larger(largest, sum) : sum;
         any = true;
     }
     /* Threads without a column say what the first column's does: -INFINITY would not be finite. */
@@ -123,7 +123,7 @@ __global__ static void score_images(int height, const float *row_largest, float 
     const float *rows = row_largest + (size_t)blockIdx.x * height;
     float largest = rows[0];
     for (int y = (int)threadIdx.x; y < height; y += (int)blockDim.x)
-        largest = take_larger(largest, rows[y]);
+        largest = pick_larger(largest, rows[y]);
     largest = find_block_largest(largest);
     if (threadIdx.x == 0)
         score[blockIdx.x] = largest;
@@ -147,7 +147,7 @@ static size_t workspace(const struct fg_backend *backend, const struct fg_step *
     return (fg_tensor_count(map) + (size_t)map->n * map->h) * sizeof(float);
 }
 
-static struct anomaly describe_step(const struct fg_cuda_call *call) {
+static struct anomaly describe_anomaly(const struct fg_cuda_call *call) {
     const struct fg_step *step = call->step;
     struct anomaly a = {};
     a.height = step->out[0]->h;
@@ -167,12 +167,12 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                               const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
     const struct fg_tensor *map = step->out[0];
-    const struct anomaly a = describe_step(&call);
+    const struct anomaly a = describe_anomaly(&call);
     const dim3 rows((unsigned)(map->n * map->h));
     float *between = static_cast<float *>(fg_workspace(&call)), *row_largest = between + fg_tensor_count(map);
-    enum fg_status status = fg_launch(&call, rows, FG_BLOCK, blur_across_rows, a, between);
+    enum fg_status status = fg_launch(&call, rows, FG_BLOCK, blur_across, a, between);
     if (status == FG_OK)
-        status = fg_launch(&call, rows, FG_BLOCK, blur_down_rows, a, between, fg_values<float>(&call, map),
+        status = fg_launch(&call, rows, FG_BLOCK, blur_down, a, between, fg_values<float>(&call, map),
                            row_largest);
     if (status == FG_OK)
         status = fg_launch(&call, dim3((unsigned)map->n), FG_BLOCK, score_images, a.height, row_largest,

@@ -68,8 +68,8 @@ __global__ static void apply_norm(struct fg_rows r, struct norm n, const float *
     }
 }
 
-/* What the ReLU lets through. */
-__device__ static float filter_by_relu(float g, float out, bool relu) {
+/* Passes a gradient back through the ReLU. */
+__device__ static float pass_relu(float g, float out, bool relu) {
     return relu && out <= 0 ? 0 : g;
 }
 
@@ -84,7 +84,7 @@ __global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
     float sum = 0, product = 0;
     for (int i = span.begin + fg_row(); inside && i < span.end; i += FG_ROWS) {
         const size_t at = (size_t)i * r.c + k;
-        const float v = filter_by_relu(g[at], out[at], relu);
+        const float v = pass_relu(g[at], out[at], relu);
         sum += v;
         product += v * (x[at] - mean) * inverse;
     }
@@ -113,7 +113,7 @@ __global__ static void apply_norm_back(struct fg_rows r, struct norm n, const fl
     const unsigned channels = (unsigned)r.c, count = (unsigned)r.count * channels;
     for (unsigned i = fg_thread(); i < count; i += fg_threads()) {
         const unsigned k = i % channels;
-        const float v = filter_by_relu(g[i], out[i], relu), normal = (x[i] - n.mean[k]) * n.inverse[k];
+        const float v = pass_relu(g[i], out[i], relu), normal = (x[i] - n.mean[k]) * n.inverse[k];
         if (d_x)
             fg_give(d_x + i,
                     n.gamma[k] * n.inverse[k] * (v - (sum[k] + normal * product[k]) / (float)r.count),
@@ -134,7 +134,7 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
     return right && (!step->in[1] || fg_tensor_count(step->in[1]) == fg_tensor_count(x));
 }
 
-/* Two sums of each chunk. */
+/* Two sums of each chunk lie there. */
 static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_rows r = fg_rows_of(step->in[0]);

@@ -38,7 +38,10 @@ __device__ static inline float fg_sum_rows(float value) {
 #define FG_MOST_CHUNKS 128
 
 struct fg_rows {
-    int count, c, chunks, chunk; /* chunk: rows of each but the last */
+    int count; /* rows */
+    int c;     /* channels */
+    int chunks;
+    int chunk; /* rows of each chunk but the last */
 };
 
 struct fg_span {

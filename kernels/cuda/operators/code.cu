@@ -2,10 +2,10 @@
 #include "kernels/cuda/operators/device.cuh"
 
 /* Compiled for the same targets as the others. */
-__global__ static void nothing() {
+__global__ static void do_nothing() {
 }
 
 cudaError_t fg_cuda_find_code(void) {
     struct cudaFuncAttributes attributes;
-    return cudaFuncGetAttributes(&attributes, nothing);
+    return cudaFuncGetAttributes(&attributes, do_nothing);
 }

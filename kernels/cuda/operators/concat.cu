@@ -2,39 +2,40 @@
 #include "kernels/cuda/operators/device.cuh"
 
 struct parts {
-    unsigned count, channels;      /* values and channels that the whole has */
-    unsigned part[FG_MAX_IN];      /* channels of each; 0 where there is none */
-    unsigned begin[FG_MAX_IN + 1]; /* first channel of each in the whole, and the end */
+    unsigned count;                /* values of the whole */
+    unsigned channels;             /* channels of the whole */
+    unsigned part[FG_MAX_IN];      /* channels of each part; 0 where there is none */
+    unsigned begin[FG_MAX_IN + 1]; /* each part's first channel in the whole, then the whole's end */
 };
 
-/* Chosen by comparisons: an array that is indexed by a variable lies in memory. */
+/* Picks by comparisons: an array that is indexed by a variable would lie in memory. */
 template <typename V>
-__device__ static V pick_source(const struct parts *a, unsigned k, V first, V second, V third) {
+__device__ static V pick_part(const struct parts *a, unsigned k, V first, V second, V third) {
     return k >= a->begin[2] ? third : k >= a->begin[1] ? second : first;
 }
 
-/* The place in its part of channel k of a row. */
+/* Finds where channel k of a row lies in its part. */
 __device__ static unsigned find_place(const struct parts *a, unsigned row, unsigned k) {
-    return row * pick_source(a, k, a->part[0], a->part[1], a->part[2]) + k -
-           pick_source(a, k, a->begin[0], a->begin[1], a->begin[2]);
+    return row * pick_part(a, k, a->part[0], a->part[1], a->part[2]) + k -
+           pick_part(a, k, a->begin[0], a->begin[1], a->begin[2]);
 }
 
 template <typename T>
-__global__ static void gather_rows(struct parts a, const T *in0, const T *in1, const T *in2, T *whole) {
+__global__ static void gather(struct parts a, const T *in0, const T *in1, const T *in2, T *whole) {
     for (unsigned i = fg_thread(); i < a.count; i += fg_threads()) {
         const unsigned k = i % a.channels;
-        whole[i] = pick_source(&a, k, in0, in1, in2)[find_place(&a, i / a.channels, k)];
+        whole[i] = pick_part(&a, k, in0, in1, in2)[find_place(&a, i / a.channels, k)];
     }
 }
 
-__global__ static void scatter_rows(struct parts a, const float *whole, float *d0, float *d1, float *d2,
-                                    unsigned accumulate) {
+__global__ static void scatter(struct parts a, const float *whole, float *d0, float *d1, float *d2,
+                               unsigned accumulate) {
     for (unsigned i = fg_thread(); i < a.count; i += fg_threads()) {
         const unsigned k = i % a.channels;
-        float *d = pick_source(&a, k, d0, d1, d2);
+        float *d = pick_part(&a, k, d0, d1, d2);
         if (d)
             fg_give(d + find_place(&a, i / a.channels, k), whole[i],
-                    accumulate >> pick_source(&a, k, 0, 1, 2) & 1);
+                    accumulate >> pick_part(&a, k, 0, 1, 2) & 1);
     }
 }
 
@@ -55,7 +56,7 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
     return channels == out->c;
 }
 
-static struct parts describe_step(const struct fg_step *step) {
+static struct parts describe_parts(const struct fg_step *step) {
     struct parts a = {};
     for (int i = 0; i < FG_MAX_IN; i++) {
         a.part[i] = step->in[i] ? (unsigned)step->in[i]->c : 0;
@@ -68,8 +69,8 @@ static struct parts describe_step(const struct fg_step *step) {
 
 template <typename T> static enum fg_status run_forward(const struct fg_cuda_call *call) {
     const struct fg_step *step = call->step;
-    return fg_launch(call, fg_blocks(fg_tensor_count(step->out[0])), FG_BLOCK, gather_rows<T>,
-                     describe_step(step), fg_values<const T>(call, step->in[0]),
+    return fg_launch(call, fg_blocks(fg_tensor_count(step->out[0])), FG_BLOCK, gather<T>,
+                     describe_parts(step), fg_values<const T>(call, step->in[0]),
                      fg_values<const T>(call, step->in[1]), fg_values<const T>(call, step->in[2]),
                      fg_values<T>(call, step->out[0]));
 }
@@ -83,10 +84,10 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
 static enum fg_status backward(struct fg_backend *backend, const struct fg_step *step,
                                const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
-    return fg_launch(&call, fg_blocks(fg_tensor_count(step->out[0])), FG_BLOCK, scatter_rows,
-                     describe_step(step), fg_values<const float>(&call, step->d_out[0]),
-                     fg_values<float>(&call, step->d_in[0]), fg_values<float>(&call, step->d_in[1]),
-                     fg_values<float>(&call, step->d_in[2]), step->accumulate);
+    return fg_launch(&call, fg_blocks(fg_tensor_count(step->out[0])), FG_BLOCK, scatter, describe_parts(step),
+                     fg_values<const float>(&call, step->d_out[0]), fg_values<float>(&call, step->d_in[0]),
+                     fg_values<float>(&call, step->d_in[1]), fg_values<float>(&call, step->d_in[2]),
+                     step->accumulate);
 }
 
 const struct fg_kernel fg_cuda_concat = {.supports = supports, .forward = forward, .backward = backward};

@@ -30,13 +30,13 @@ __global__ static void __launch_bounds__(FG_CHANNEL_BLOCK)
         d_bias[fg_channel()] = sum;
 }
 
-static size_t count_sums_bytes(const struct fg_step *step) {
+static size_t count_sum_bytes(const struct fg_step *step) {
     const struct fg_rows r = fg_rows_of(step->out[0]);
     return step->d_param[1] ? fg_size_align((size_t)r.chunks * r.c * sizeof(float)) : 0;
 }
 
 size_t fg_cuda_conv_tail_scratch(const struct fg_step *step) {
-    return count_sums_bytes(step) + (step->relu ? fg_size_align(fg_tensor_bytes(step->out[0])) : 0);
+    return count_sum_bytes(step) + (step->relu ? fg_size_align(fg_tensor_bytes(step->out[0])) : 0);
 }
 
 enum fg_status fg_cuda_conv_tail(const struct fg_cuda_call *call, void *scratch, void **gradient) {
@@ -45,7 +45,7 @@ enum fg_status fg_cuda_conv_tail(const struct fg_cuda_call *call, void *scratch,
     const size_t count = fg_tensor_count(step->out[0]);
     float *sums = static_cast<float *>(scratch), *g = fg_values<float>(call, step->d_out[0]);
     float *d_residual = fg_values<float>(call, step->d_in[1]);
-    float *to = step->relu ? sums + count_sums_bytes(step) / sizeof(float) : nullptr;
+    float *to = step->relu ? sums + count_sum_bytes(step) / sizeof(float) : nullptr;
     enum fg_status status = FG_OK;
     if (to || d_residual)
         status = fg_launch(call, fg_blocks(count), FG_BLOCK, pass_gradient, count, g,

@@ -13,7 +13,7 @@ struct sums {
     float dot, e, g;
 };
 
-/* The same in every lane. */
+/* Sums one position; every lane gets the sums. */
 template <typename T> __device__ static struct sums sum_vector(const T *e, const T *g, int c) {
     struct sums s = {0, 0, 0};
     for (int k = (int)(threadIdx.x % FG_WARP); k < c; k += FG_WARP) {
@@ -25,14 +25,14 @@ template <typename T> __device__ static struct sums sum_vector(const T *e, const
     return {fg_warp_sum(s.dot), fg_warp_sum(s.e), fg_warp_sum(s.g)};
 }
 
-/* Lengths are floored; a NaN is not. */
-__device__ static float floor_norm(float square) {
+/* Takes a length, at least the floor; a NaN stays NaN. */
+__device__ static float floor_length(float square) {
     const float length = sqrtf(square);
     return length < (float)FG_COSINE_FLOOR ? (float)FG_COSINE_FLOOR : length;
 }
 
-__device__ static float compute_distance(struct sums s) {
-    return 1 - s.dot / (floor_norm(s.e) * floor_norm(s.g));
+__device__ static float measure_distance(struct sums s) {
+    return 1 - s.dot / (floor_length(s.e) * floor_length(s.g));
 }
 
 /* d(1 - cos)/dg = cos g / |g|^2 - e / (|e| |g|), each times weight; where |g| is floored it does not move. */
@@ -41,7 +41,7 @@ struct slopes {
 };
 
 __device__ static struct slopes find_slopes(struct sums s, float weight) {
-    const float e = floor_norm(s.e), g = floor_norm(s.g);
+    const float e = floor_length(s.e), g = floor_length(s.g);
     const bool moves = g > (float)FG_COSINE_FLOOR;
     return {-weight / (e * g), moves ? weight * (s.dot / (e * g)) / (g * g) : 0};
 }
@@ -53,7 +53,7 @@ __global__ static void map_vectors(struct vectors v, const T *e, const T *g, flo
         const size_t at = (size_t)row * v.c;
         const struct sums s = sum_vector(e + at, g + at, v.c);
         if (threadIdx.x % FG_WARP == 0)
-            map[row] = compute_distance(s);
+            map[row] = measure_distance(s);
     }
 }
 
@@ -64,7 +64,7 @@ __global__ static void sum_vectors(struct vectors v, const float *e, const float
         const size_t at = (size_t)row * v.c;
         const struct sums s = sum_vector(e + at, g + at, v.c);
         if (threadIdx.x % FG_WARP == 0)
-            each[row] = v.global ? s : sums{compute_distance(s), 0, 0};
+            each[row] = v.global ? s : sums{measure_distance(s), 0, 0};
     }
 }
 
@@ -78,21 +78,21 @@ __device__ static struct sums sum_image(struct vectors v, const struct sums *eac
     return {fg_block_sum(all.dot), fg_block_sum(all.e), fg_block_sum(all.g)};
 }
 
-__global__ static void compute_image_loss(struct vectors v, const struct sums *each, float *loss) {
+__global__ static void give_image_loss(struct vectors v, const struct sums *each, float *loss) {
     const struct sums s = sum_image(v, each);
     if (threadIdx.x == 0)
-        loss[blockIdx.x] = v.global ? compute_distance(s) : s.dot / (float)v.positions;
+        loss[blockIdx.x] = v.global ? measure_distance(s) : s.dot / (float)v.positions;
 }
 
-__global__ static void sum_images(struct vectors v, const struct sums *each, struct sums *sums) {
+__global__ static void give_image_sums(struct vectors v, const struct sums *each, struct sums *sums) {
     const struct sums s = sum_image(v, each);
     if (threadIdx.x == 0)
         sums[blockIdx.x] = s;
 }
 
 /* sums: of whole images where the loss is global, else NULL. */
-__global__ static void compute_gradients(struct vectors v, const float *e, const float *g,
-                                         const struct sums *sums, float *d_g, bool add) {
+__global__ static void give_gradients(struct vectors v, const float *e, const float *g,
+                                      const struct sums *sums, float *d_g, bool add) {
     const unsigned rows = v.images * v.positions, warps = fg_threads() / FG_WARP;
     for (unsigned row = fg_thread() / FG_WARP; row < rows; row += warps) {
         const size_t at = (size_t)row * v.c;
@@ -104,12 +104,12 @@ __global__ static void compute_gradients(struct vectors v, const float *e, const
     }
 }
 
-static bool has_same_extents(const struct fg_tensor *e, const struct fg_tensor *g) {
+static bool are_alike(const struct fg_tensor *e, const struct fg_tensor *g) {
     return fg_is_value(e) && g && e->dtype == g->dtype && e->n == g->n && e->h == g->h && e->w == g->w &&
            e->c == g->c;
 }
 
-static struct vectors describe_step(const struct fg_step *step) {
+static struct vectors describe_vectors(const struct fg_step *step) {
     const struct fg_tensor *e = step->in[0];
     return {(unsigned)e->n, (unsigned)(e->h * e->w), e->c, step->global_loss};
 }
@@ -121,12 +121,12 @@ static dim3 count_warp_blocks(struct vectors v) {
 static bool cosine_supports(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *e = step->in[0], *m = step->out[0];
-    return has_same_extents(e, step->in[1]) && m && m->dtype == FG_F32 &&
+    return are_alike(e, step->in[1]) && m && m->dtype == FG_F32 &&
            fg_tensor_count(m) * (size_t)e->c == fg_tensor_count(e);
 }
 
 template <typename T> static enum fg_status run_cosine(const struct fg_cuda_call *call) {
-    const struct vectors v = describe_step(call->step);
+    const struct vectors v = describe_vectors(call->step);
     return fg_launch(call, count_warp_blocks(v), FG_BLOCK, map_vectors<T>, v,
                      fg_values<const T>(call, call->step->in[0]), fg_values<const T>(call, call->step->in[1]),
                      fg_values<float>(call, call->step->out[0]));
@@ -143,27 +143,27 @@ const struct fg_kernel fg_cuda_cosine = {.supports = cosine_supports, .forward =
 static bool distill_supports(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *loss = step->out[0];
-    return has_same_extents(step->in[0], step->in[1]) && step->in[0]->dtype == FG_F32 && loss &&
+    return are_alike(step->in[0], step->in[1]) && step->in[0]->dtype == FG_F32 && loss &&
            fg_tensor_count(loss) == (size_t)step->in[0]->n && !step->d_in[0];
 }
 
 /* The sums of each position, then of each image; the gradient of the loss by position needs neither. */
 static size_t distill_workspace(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
-    const struct vectors v = describe_step(step);
+    const struct vectors v = describe_vectors(step);
     return step->pass == FG_FORWARD || v.global ? v.images * (v.positions + 1) * sizeof(struct sums) : 0;
 }
 
 static enum fg_status distill_forward(struct fg_backend *backend, const struct fg_step *step,
                                       const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
-    const struct vectors v = describe_step(step);
+    const struct vectors v = describe_vectors(step);
     struct sums *each = static_cast<struct sums *>(fg_workspace(&call));
     enum fg_status status = fg_launch(&call, count_warp_blocks(v), FG_BLOCK, sum_vectors, v,
                                       fg_values<const float>(&call, step->in[0]),
                                       fg_values<const float>(&call, step->in[1]), each);
     if (status == FG_OK)
-        status = fg_launch(&call, dim3(v.images), FG_BLOCK, compute_image_loss, v, each,
+        status = fg_launch(&call, dim3(v.images), FG_BLOCK, give_image_loss, v, each,
                            fg_values<float>(&call, step->out[0]));
     return status;
 }
@@ -171,7 +171,7 @@ static enum fg_status distill_forward(struct fg_backend *backend, const struct f
 static enum fg_status distill_backward(struct fg_backend *backend, const struct fg_step *step,
                                        const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
-    const struct vectors v = describe_step(step);
+    const struct vectors v = describe_vectors(step);
     const float *e = fg_values<const float>(&call, step->in[0]),
                 *g = fg_values<const float>(&call, step->in[1]);
     struct sums *each = static_cast<struct sums *>(fg_workspace(&call)), *sums = nullptr;
@@ -180,10 +180,10 @@ static enum fg_status distill_backward(struct fg_backend *backend, const struct 
         sums = each + (size_t)v.images * v.positions;
         status = fg_launch(&call, count_warp_blocks(v), FG_BLOCK, sum_vectors, v, e, g, each);
         if (status == FG_OK)
-            status = fg_launch(&call, dim3(v.images), FG_BLOCK, sum_images, v, each, sums);
+            status = fg_launch(&call, dim3(v.images), FG_BLOCK, give_image_sums, v, each, sums);
     }
     if (status == FG_OK)
-        status = fg_launch(&call, count_warp_blocks(v), FG_BLOCK, compute_gradients, v, e, g, sums,
+        status = fg_launch(&call, count_warp_blocks(v), FG_BLOCK, give_gradients, v, e, g, sums,
                            fg_values<float>(&call, step->d_in[1]), (step->accumulate >> 1 & 1) != 0);
     return status;
 }

@@ -3,15 +3,18 @@
 #include "kernels/cuda/operators/slices.cuh"
 
 struct fusion {
-    int positions, c, split; /* split: channels of P, 3/4 of c */
-    unsigned slices;         /* that P has; those of L follow */
+    int positions, c;
+    int split;       /* channels of P, 3/4 of c */
+    unsigned slices; /* slices of P; those of L follow */
 };
 
-/* The thread's channel in tensors of c channels, and in P or L; inside: there is one. */
+/* Where the thread's channel lies in tensors of c channels (at), and in P or L (second_at). */
 struct place {
     size_t at, second_at;
-    int second_stride, row;
-    bool in_l, inside;
+    int second_stride; /* channels of P or L */
+    int row;
+    bool in_l;   /* the channel lies in L */
+    bool inside; /* there is such a channel */
 };
 
 __device__ static struct place find_place(struct fusion f) {
@@ -27,7 +30,7 @@ __device__ static struct place find_place(struct fusion f) {
     return p;
 }
 
-/* beta1 of the thread's channel; beta2 = 1 - beta1. */
+/* Finds beta1 of the thread's channel; beta2 = 1 - beta1. */
 template <typename T>
 __device__ static float find_first_share(struct fusion f, struct place p, const T *y1, const T *y2) {
     float sum = 0;
@@ -82,7 +85,7 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
            fg_tensor_count(y) == fg_tensor_count(y1) && (step->pass == FG_FORWARD || y1->dtype == FG_F32);
 }
 
-static struct fusion describe_step(const struct fg_step *step) {
+static struct fusion describe_fusion(const struct fg_step *step) {
     const struct fg_tensor *y1 = step->in[0];
     return {y1->h * y1->w, y1->c, step->in[1]->c, fg_slices(step->in[1]->c)};
 }
@@ -93,7 +96,7 @@ static dim3 count_blocks(const struct fg_step *step) {
 
 template <typename T> static enum fg_status run_forward(const struct fg_cuda_call *call) {
     const struct fg_step *step = call->step;
-    return fg_launch(call, count_blocks(step), FG_SLICE_BLOCK, fuse<T>, describe_step(step),
+    return fg_launch(call, count_blocks(step), FG_SLICE_BLOCK, fuse<T>, describe_fusion(step),
                      fg_values<const T>(call, step->in[0]), fg_values<const T>(call, step->in[1]),
                      fg_values<const T>(call, step->in[2]), fg_values<T>(call, step->out[0]));
 }
@@ -107,7 +110,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
 static enum fg_status backward(struct fg_backend *backend, const struct fg_step *step,
                                const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
-    return fg_launch(&call, count_blocks(step), FG_SLICE_BLOCK, fuse_back, describe_step(step),
+    return fg_launch(&call, count_blocks(step), FG_SLICE_BLOCK, fuse_back, describe_fusion(step),
                      fg_values<const float>(&call, step->in[0]), fg_values<const float>(&call, step->in[1]),
                      fg_values<const float>(&call, step->in[2]),
                      fg_values<const float>(&call, step->d_out[0]), fg_values<float>(&call, step->d_in[0]),

@@ -40,8 +40,8 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
            fg_tensor_count(x) == fg_tensor_count(y) && fg_tensor_bytes(draw) >= sizeof(struct fg_draw);
 }
 
-static enum fg_status mask_batch(const struct fg_cuda_call *call, const struct fg_tensor *from,
-                                 const struct fg_tensor *to, bool add) {
+static enum fg_status run_mask(const struct fg_cuda_call *call, const struct fg_tensor *from,
+                               const struct fg_tensor *to, bool add) {
     const struct fg_step *step = call->step;
     const struct fg_tensor *x = step->in[0];
     const struct mask m = {(unsigned)(x->h * x->w), x->c, step->level, step->mask_rate};
@@ -54,13 +54,13 @@ static enum fg_status mask_batch(const struct fg_cuda_call *call, const struct f
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
                               const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
-    return mask_batch(&call, step->in[0], step->out[0], false);
+    return run_mask(&call, step->in[0], step->out[0], false);
 }
 
 static enum fg_status backward(struct fg_backend *backend, const struct fg_step *step,
                                const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
-    return step->d_in[0] ? mask_batch(&call, step->d_out[0], step->d_in[0], step->accumulate & 1) : FG_OK;
+    return step->d_in[0] ? run_mask(&call, step->d_out[0], step->d_in[0], step->accumulate & 1) : FG_OK;
 }
 
 const struct fg_kernel fg_cuda_mask = {.supports = supports, .forward = forward, .backward = backward};

@@ -6,11 +6,11 @@ struct pool {
     unsigned n, h, w, c, oh, ow;
 };
 
-/* The part of a window that lies inside: places [begin, end) around output place o. */
 struct span {
     unsigned begin, end;
 };
 
+/* Finds the part of the window around output place o that lies inside: places [begin, end). */
 __device__ static struct span find_window(unsigned o, unsigned length) {
     const unsigned begin = o ? 2 * o - 1 : 0, end = 2 * o + 2;
     return {begin, end < length ? end : length};
@@ -69,7 +69,7 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
            y->w == (x->w + 1) / 2 && y->c == x->c && (step->pass == FG_FORWARD || x->dtype == FG_F32);
 }
 
-static struct pool describe_step(const struct fg_step *step) {
+static struct pool describe_pool(const struct fg_step *step) {
     const struct fg_tensor *x = step->in[0], *y = step->out[0];
     return {(unsigned)x->n, (unsigned)x->h, (unsigned)x->w, (unsigned)x->c, (unsigned)y->h, (unsigned)y->w};
 }
@@ -77,7 +77,7 @@ static struct pool describe_step(const struct fg_step *step) {
 template <typename T> static enum fg_status run_forward(const struct fg_cuda_call *call) {
     const struct fg_tensor *y = call->step->out[0];
     return fg_launch(call, fg_blocks(fg_tensor_count(y)), FG_BLOCK, pool_forward<T>,
-                     describe_step(call->step), fg_values<const T>(call, call->step->in[0]),
+                     describe_pool(call->step), fg_values<const T>(call, call->step->in[0]),
                      fg_values<T>(call, y));
 }
 
@@ -93,7 +93,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
     if (!step->d_in[0])
         return FG_OK;
     return fg_launch(&call, fg_blocks(fg_tensor_count(step->in[0])), FG_BLOCK, pool_backward,
-                     describe_step(step), fg_values<const float>(&call, step->in[0]),
+                     describe_pool(step), fg_values<const float>(&call, step->in[0]),
                      fg_values<const float>(&call, step->out[0]),
                      fg_values<const float>(&call, step->d_out[0]), fg_values<float>(&call, step->d_in[0]),
                      (step->accumulate & 1) != 0);

@@ -15,9 +15,10 @@
 /* The weights of one side of the picture, out places long, over a side of the region, in places long. */
 struct filter {
     int in, out, size;
-    bool mirrored;      /* the picture's side runs against the region's */
-    int *first, *count; /* [out] first source of each place, and their number */
-    int *weight;        /* [out][size] */
+    bool mirrored; /* the picture's side runs against the region's */
+    int *first;    /* [out] first source of each place */
+    int *count;    /* [out] sources of each place; NULL: the side is kept as it is */
+    int *weight;   /* [out][size] */
 };
 
 __device__ static double triangle(double x) {
@@ -46,7 +47,7 @@ __global__ static void __launch_bounds__(FG_WARP) make_filters(struct filter col
     }
 }
 
-__device__ static uint8_t clip_value(int sum) {
+__device__ static uint8_t clip_sum(int sum) {
     const int value = sum >> PRECISION;
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
@@ -67,11 +68,12 @@ __global__ static void resize_across(struct fg_picture p, struct fg_region r, in
         int sum = HALF;
         for (int t = 0; t < f.count[x]; t++)
             sum += row.at(r.x + f.first[x] + t) * f.weight[(size_t)x * f.size + t];
-        out[i] = clip_value(sum);
+        out[i] = clip_sum(sum);
     }
 }
 
-/* The same where rows become columns: to {n, f.out, r.width, c}, a row for each column of the picture. */
+/* Regions of frames where rows become columns: to {n, f.out, r.width, c}, a row for each column of the
+ * picture. */
 template <class Reader>
 __global__ static void resize_turned(struct fg_picture p, struct fg_region r, int n, struct filter f,
                                      uint8_t *out) {
@@ -83,29 +85,29 @@ __global__ static void resize_turned(struct fg_picture p, struct fg_region r, in
             const Reader row(p, i / p.c / r.width / f.out, r.y + f.first[column] + t, k);
             sum += row.at(r.x + x) * f.weight[(size_t)column * f.size + t];
         }
-        out[i] = clip_value(sum);
+        out[i] = clip_sum(sum);
     }
 }
 
 typedef void first_kernel(struct fg_picture p, struct fg_region r, int n, struct filter f, uint8_t *out);
 
-template <class Reader> static first_kernel *choose_first_by(bool turned) {
+template <class Reader> static first_kernel *pick_kernel(bool turned) {
     return turned ? resize_turned<Reader> : resize_across<Reader>;
 }
 
-static first_kernel *choose_first(const struct fg_step *step) {
+static first_kernel *pick_first_kernel(const struct fg_step *step) {
     const bool turned = fg_rotation_turns(step->rotation);
     switch (step->format) {
     case FG_GREY8:
     case FG_RGB8:
-        return choose_first_by<fg_plain_row>(turned);
+        return pick_kernel<fg_plain_row>(turned);
     case FG_YUYV:
-        return choose_first_by<fg_yuyv_row>(turned);
+        return pick_kernel<fg_yuyv_row>(turned);
     case FG_NV12:
-        return choose_first_by<fg_nv12_row>(turned);
+        return pick_kernel<fg_nv12_row>(turned);
     default:
-        return fg_pixel_bayer_bits(step->format) > 8 ? choose_first_by<fg_bayer_row<true>>(turned)
-                                                     : choose_first_by<fg_bayer_row<false>>(turned);
+        return fg_pixel_bayer_bits(step->format) > 8 ? pick_kernel<fg_bayer_row<true>>(turned)
+                                                     : pick_kernel<fg_bayer_row<false>>(turned);
     }
 }
 
@@ -113,7 +115,8 @@ static first_kernel *choose_first(const struct fg_step *step) {
 struct middle {
     const uint8_t *values; /* n images of w columns of c values */
     size_t image;          /* bytes from image to image */
-    size_t along, beside;  /* bytes from a value to the next below it, and beside it */
+    size_t along;          /* bytes from a value to the next below it */
+    size_t beside;         /* bytes from a value to the next beside it */
     int w, c;
 };
 
@@ -130,7 +133,7 @@ __global__ static void resize_down(struct middle m, int n, struct filter f, uint
         int sum = HALF;
         for (int t = 0; t < f.count[y]; t++)
             sum += from[(size_t)(f.first[y] + t) * m.along] * f.weight[(size_t)y * f.size + t];
-        out[i] = clip_value(sum);
+        out[i] = clip_sum(sum);
     }
 }
 
@@ -148,13 +151,13 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
            fg_is_counted((size_t)in->n * find_longer_side(in) * out->w * in->c);
 }
 
-static int count_taps(int in, int out) {
+static int count_filter_weights(int in, int out) {
     const double scale = (double)in / out, support = scale < 1 ? 1 : scale;
     return (int)ceil(support) * 2 + 1;
 }
 
 static size_t count_filter_bytes(int in, int out) {
-    return fg_size_align((size_t)out * (size_t)(count_taps(in, out) + 2) * sizeof(int));
+    return fg_size_align((size_t)out * (size_t)(count_filter_weights(in, out) + 2) * sizeof(int));
 }
 
 size_t fg_cuda_frame_bytes(const struct fg_step *step) {
@@ -173,8 +176,9 @@ static size_t workspace(const struct fg_backend *backend, const struct fg_step *
            (size_t)in->n * find_longer_side(in) * out->w * 3;
 }
 
-static struct filter make_filter(int in, int out, bool mirrored, void *memory) {
-    struct filter f = {in, out, count_taps(in, out), mirrored, static_cast<int *>(memory), nullptr, nullptr};
+static struct filter place_filter(int in, int out, bool mirrored, void *memory) {
+    const int size = count_filter_weights(in, out);
+    struct filter f = {in, out, size, mirrored, static_cast<int *>(memory), nullptr, nullptr};
     f.count = f.first + out;
     f.weight = f.count + out;
     return f;
@@ -197,9 +201,9 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     const bool turned = fg_rotation_turns(rotation);
     const struct fg_region region = fg_region_of(step->region, in->w, in->h);
     const int wide = turned ? region.height : region.width, high = turned ? region.width : region.height;
-    struct filter columns = make_filter(wide, out->w, rotation == 90 || rotation == 180, scratch);
+    struct filter columns = place_filter(wide, out->w, rotation == 90 || rotation == 180, scratch);
     scratch += count_filter_bytes(wide, out->w);
-    struct filter rows = make_filter(high, out->h, rotation == 180 || rotation == 270, scratch);
+    struct filter rows = place_filter(high, out->h, rotation == 180 || rotation == 270, scratch);
     scratch += count_filter_bytes(high, out->h);
     uint8_t *values = reinterpret_cast<uint8_t *>(scratch);
     const size_t c = (size_t)in->c, image = fg_pixel_frame_bytes(step->format, in->h, step->pitch);
@@ -231,8 +235,8 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
         m.along = turned ? c : row;
         m.beside = turned ? column : c;
         if (status == FG_OK)
-            status = fg_launch(&call, fg_blocks((size_t)in->n * high * row), FG_BLOCK, choose_first(step), p,
-                               region, in->n, columns, values);
+            status = fg_launch(&call, fg_blocks((size_t)in->n * high * row), FG_BLOCK,
+                               pick_first_kernel(step), p, region, in->n, columns, values);
     }
     if (status == FG_OK)
         status = fg_launch(&call, fg_blocks(fg_tensor_count(out)), FG_BLOCK, resize_down, m, in->n, rows,

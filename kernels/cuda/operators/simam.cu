@@ -24,7 +24,7 @@ struct measure {
 };
 
 template <typename T>
-__device__ static struct measure measure_map(struct maps m, struct place p, const T *x) {
+__device__ static struct measure measure_channel(struct maps m, struct place p, const T *x) {
     float sum = 0, squares = 0;
     for (int r = p.row; p.inside && r < m.positions; r += FG_SLICE_ROWS)
         sum += fg_load(x + p.at + (size_t)r * m.c);
@@ -37,9 +37,9 @@ __device__ static struct measure measure_map(struct maps m, struct place p, cons
 }
 
 template <typename T>
-__global__ static void __launch_bounds__(FG_SLICE_BLOCK) attend_maps(struct maps m, const T *x, T *y) {
+__global__ static void __launch_bounds__(FG_SLICE_BLOCK) attend(struct maps m, const T *x, T *y) {
     const struct place p = find_place(m);
-    const struct measure k = measure_map(m, p, x);
+    const struct measure k = measure_channel(m, p, x);
     for (int r = p.row; p.inside && r < m.positions; r += FG_SLICE_ROWS) {
         const size_t i = p.at + (size_t)r * m.c;
         const float value = fg_load(x + i), d = value - k.mean;
@@ -52,7 +52,7 @@ __global__ static void __launch_bounds__(FG_SLICE_BLOCK) attend_maps(struct maps
 __global__ static void __launch_bounds__(FG_SLICE_BLOCK)
     attend_back(struct maps m, const float *x, const float *g, float *d_x, bool add) {
     const struct place p = find_place(m);
-    const struct measure k = measure_map(m, p, x);
+    const struct measure k = measure_channel(m, p, x);
     float along_mean = 0, along_variance = 0;
     for (int r = p.row; p.inside && r < m.positions; r += FG_SLICE_ROWS) {
         const size_t i = p.at + (size_t)r * m.c;
@@ -80,7 +80,7 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
            (step->pass == FG_FORWARD || x->dtype == FG_F32);
 }
 
-static struct maps describe_step(const struct fg_step *step) {
+static struct maps describe_maps(const struct fg_step *step) {
     return {step->in[0]->h * step->in[0]->w, step->in[0]->c};
 }
 
@@ -89,9 +89,8 @@ static dim3 count_blocks(const struct fg_step *step) {
 }
 
 template <typename T> static enum fg_status run_forward(const struct fg_cuda_call *call) {
-    return fg_launch(call, count_blocks(call->step), FG_SLICE_BLOCK, attend_maps<T>,
-                     describe_step(call->step), fg_values<const T>(call, call->step->in[0]),
-                     fg_values<T>(call, call->step->out[0]));
+    return fg_launch(call, count_blocks(call->step), FG_SLICE_BLOCK, attend<T>, describe_maps(call->step),
+                     fg_values<const T>(call, call->step->in[0]), fg_values<T>(call, call->step->out[0]));
 }
 
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
@@ -105,7 +104,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
     const struct fg_cuda_call call = {backend, step, memory, message};
     if (!step->d_in[0])
         return FG_OK;
-    return fg_launch(&call, count_blocks(step), FG_SLICE_BLOCK, attend_back, describe_step(step),
+    return fg_launch(&call, count_blocks(step), FG_SLICE_BLOCK, attend_back, describe_maps(step),
                      fg_values<const float>(&call, step->in[0]),
                      fg_values<const float>(&call, step->d_out[0]), fg_values<float>(&call, step->d_in[0]),
                      (step->accumulate & 1) != 0);

@@ -8,7 +8,9 @@
 #define CROSS_BLOCK 512 /* threads: one image makes no more than 8 blocks */
 
 struct gates {
-    int positions, c, half, size; /* size: channels of a group */
+    int positions, c;
+    int half; /* channels of a half */
+    int size; /* channels of a group */
     bool soft;
     const float *gamma, *beta; /* [c] */
 };
@@ -23,13 +25,13 @@ __device__ static struct place find_place(struct gates s) {
     return {(size_t)(blockIdx.x / PAIRS) * s.positions, (int)(blockIdx.x % PAIRS) * s.size};
 }
 
-/* What one group of one image has; the same in every thread. */
+/* Statistics of one group of one image; every thread has them. */
 struct norm {
     float mean, inverse;
 };
 
 template <typename T>
-__device__ static struct norm find_norm(struct gates s, const T *x, size_t rows, int group) {
+__device__ static struct norm measure_norm(struct gates s, const T *x, size_t rows, int group) {
     const int count = s.positions * s.size;
     float sum = 0, squares = 0;
     for (int i = (int)threadIdx.x; i < count; i += (int)blockDim.x)
@@ -42,7 +44,7 @@ __device__ static struct norm find_norm(struct gates s, const T *x, size_t rows,
     return {mean, 1 / sqrtf(fg_block_sum(squares) / (float)count + (float)FG_EPSILON)};
 }
 
-/* The sum of all gammas: w_c = gamma_c / it. */
+/* Sums all gammas: w_c is gamma_c / this sum. */
 __device__ static float sum_gamma(struct gates s) {
     float sum = 0;
     for (int k = (int)threadIdx.x; k < s.c; k += (int)blockDim.x)
@@ -51,16 +53,16 @@ __device__ static float sum_gamma(struct gates s) {
 }
 
 /* r = sigmoid(w_c * GN(x)), compared with 0.5 in float32. */
-__device__ static float compute_gate(struct gates s, struct norm n, float gamma_sum, float x, int k) {
+__device__ static float open_gate(struct gates s, struct norm n, float gamma_sum, float x, int k) {
     return fg_sigmoid(s.gamma[k] / gamma_sum * ((x - n.mean) * n.inverse * s.gamma[k] + s.beta[k]));
 }
 
-/* The shares of x that go to X1 and to X2. A gate that is NaN makes no choice: both are NaN. */
+/* The shares of x that go to X1 and to X2. A gate that is NaN makes no choice: both shares are NaN. */
 struct shares {
     float first, second;
 };
 
-__device__ static struct shares compute_shares(struct gates s, float r) {
+__device__ static struct shares find_shares(struct gates s, float r) {
     if (r != r)
         return {r, r};
     if (r > 0.5f)
@@ -69,18 +71,18 @@ __device__ static struct shares compute_shares(struct gates s, float r) {
 }
 
 template <typename T>
-__global__ static void __launch_bounds__(CROSS_BLOCK)
-    cross_halves(struct gates s, const T *x, T *upper, T *lower) {
+__global__ static void __launch_bounds__(CROSS_BLOCK) cross(struct gates s, const T *x, T *upper, T *lower) {
     const struct place p = find_place(s);
     const float gamma_sum = sum_gamma(s);
-    const struct norm n_a = find_norm(s, x, p.rows, p.group), n_b = find_norm(s, x, p.rows, s.half + p.group);
+    const struct norm n_a = measure_norm(s, x, p.rows, p.group),
+                      n_b = measure_norm(s, x, p.rows, s.half + p.group);
     const int count = s.positions * s.size;
     for (int i = (int)threadIdx.x; i < count; i += (int)blockDim.x) {
         const int k = p.group + i % s.size;
         const size_t row = p.rows + i / s.size;
         const float x_a = fg_load(x + row * s.c + k), x_b = fg_load(x + row * s.c + s.half + k);
-        const struct shares a = compute_shares(s, compute_gate(s, n_a, gamma_sum, x_a, k));
-        const struct shares b = compute_shares(s, compute_gate(s, n_b, gamma_sum, x_b, s.half + k));
+        const struct shares a = find_shares(s, open_gate(s, n_a, gamma_sum, x_a, k));
+        const struct shares b = find_shares(s, open_gate(s, n_b, gamma_sum, x_b, s.half + k));
         fg_store(upper + row * s.half + k, a.first * x_a + b.second * x_b);
         fg_store(lower + row * s.half + k, b.first * x_b + a.second * x_a);
     }
@@ -111,7 +113,7 @@ struct group_place {
     const float *own, *other; /* {n, positions, half} */
 };
 
-__device__ static struct group_place find_group_place(struct gates s, struct gradient d) {
+__device__ static struct group_place find_group(struct gates s, struct gradient d) {
     const int begin = (int)(blockIdx.x % GROUPS) * s.size;
     return {(size_t)(blockIdx.x / GROUPS) * s.positions, begin, begin < s.half ? d.d_upper : d.d_lower,
             begin < s.half ? d.d_lower : d.d_upper};
@@ -122,9 +124,9 @@ struct through {
     float d_normal, d_y, d_z, normal, y;
 };
 
-__device__ static struct through take_through_gate(struct gates s, struct norm n, float gamma_sum, float x,
+__device__ static struct through pass_through_gate(struct gates s, struct norm n, float gamma_sum, float x,
                                                    float own, float other, int k) {
-    const float r = compute_gate(s, n, gamma_sum, x, k), normal = (x - n.mean) * n.inverse;
+    const float r = open_gate(s, n, gamma_sum, x, k), normal = (x - n.mean) * n.inverse;
     const float d_r = r > 0.5f ? 0 : x * (own + other), d_z = d_r * r * (1 - r),
                 d_y = d_z * s.gamma[k] / gamma_sum;
     return {d_y * s.gamma[k], d_y, d_z, normal, normal * s.gamma[k] + s.beta[k]};
@@ -132,9 +134,9 @@ __device__ static struct through take_through_gate(struct gates s, struct norm n
 
 /* A warp sums one channel. */
 __global__ static void __launch_bounds__(FG_BLOCK) sum_gates(struct gates s, struct gradient d) {
-    const struct group_place p = find_group_place(s, d);
+    const struct group_place p = find_group(s, d);
     const float gamma_sum = sum_gamma(s);
-    const struct norm n = find_norm(s, d.x, p.rows, p.begin);
+    const struct norm n = measure_norm(s, d.x, p.rows, p.begin);
     float group_sum = 0, group_product = 0;
     for (int k = p.begin + (int)threadIdx.x / FG_WARP; k < p.begin + s.size; k += FG_BLOCK / FG_WARP) {
         struct channel_sums sum = {0, 0, 0};
@@ -142,7 +144,7 @@ __global__ static void __launch_bounds__(FG_BLOCK) sum_gates(struct gates s, str
         for (int i = (int)threadIdx.x % FG_WARP; i < s.positions; i += FG_WARP) {
             const size_t row = p.rows + i, j = row * s.half + k % s.half;
             const struct through t =
-                take_through_gate(s, n, gamma_sum, d.x[row * s.c + k], p.own[j], p.other[j], k);
+                pass_through_gate(s, n, gamma_sum, d.x[row * s.c + k], p.own[j], p.other[j], k);
             sum.gamma += t.d_y * t.normal;
             sum.beta += t.d_y;
             sum.weight += t.d_z * t.y;
@@ -166,18 +168,18 @@ __global__ static void __launch_bounds__(FG_BLOCK) sum_gates(struct gates s, str
 
 __global__ static void __launch_bounds__(FG_BLOCK)
     cross_back(struct gates s, struct gradient d, float *d_x, bool add) {
-    const struct group_place p = find_group_place(s, d);
+    const struct group_place p = find_group(s, d);
     const float gamma_sum = sum_gamma(s);
-    const struct norm n = find_norm(s, d.x, p.rows, p.begin);
+    const struct norm n = measure_norm(s, d.x, p.rows, p.begin);
     const int count = s.positions * s.size;
     for (int i = (int)threadIdx.x; i < count; i += FG_BLOCK) {
         const int k = p.begin + i % s.size;
         const size_t row = p.rows + i / s.size, at = row * s.c + k, j = row * s.half + k % s.half;
-        const struct shares shares = compute_shares(s, compute_gate(s, n, gamma_sum, d.x[at], k));
+        const struct shares shares = find_shares(s, open_gate(s, n, gamma_sum, d.x[at], k));
         float value = shares.first * p.own[j] + shares.second * p.other[j];
         if (s.soft) {
             const struct group_sums g = d.groups[blockIdx.x];
-            const struct through t = take_through_gate(s, n, gamma_sum, d.x[at], p.own[j], p.other[j], k);
+            const struct through t = pass_through_gate(s, n, gamma_sum, d.x[at], p.own[j], p.other[j], k);
             value += n.inverse * (t.d_normal - (g.sum + t.normal * g.product) / (float)count);
         }
         fg_give(d_x + at, value, add);
@@ -227,7 +229,7 @@ static size_t workspace(const struct fg_backend *backend, const struct fg_step *
                : 0;
 }
 
-static struct gates describe_step(const struct fg_cuda_call *call) {
+static struct gates describe_gates(const struct fg_cuda_call *call) {
     const struct fg_step *step = call->step;
     const struct fg_tensor *x = step->in[0];
     return {x->h * x->w,
@@ -241,8 +243,8 @@ static struct gates describe_step(const struct fg_cuda_call *call) {
 
 template <typename T> static enum fg_status run_forward(const struct fg_cuda_call *call) {
     const struct fg_step *step = call->step;
-    return fg_launch(call, dim3((unsigned)step->in[0]->n * PAIRS), CROSS_BLOCK, cross_halves<T>,
-                     describe_step(call), fg_values<const T>(call, step->in[0]),
+    return fg_launch(call, dim3((unsigned)step->in[0]->n * PAIRS), CROSS_BLOCK, cross<T>,
+                     describe_gates(call), fg_values<const T>(call, step->in[0]),
                      fg_values<T>(call, step->out[0]), fg_values<T>(call, step->out[1]));
 }
 
@@ -255,7 +257,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
 static enum fg_status backward(struct fg_backend *backend, const struct fg_step *step,
                                const struct fg_memory *memory, struct fg_message *message) {
     const struct fg_cuda_call call = {backend, step, memory, message};
-    const struct gates s = describe_step(&call);
+    const struct gates s = describe_gates(&call);
     const int images = step->in[0]->n;
     struct gradient d = {fg_values<const float>(&call, step->in[0]),
                          fg_values<const float>(&call, step->d_out[0]),
