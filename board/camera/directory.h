@@ -5,7 +5,7 @@
  *
  * Errors: FG_INPUT from open for a folder without pictures, a picture that cannot be decoded or is too large,
  * or more pictures than the memory holds; the message names the folder or the file. FG_INPUT from trigger
- * after the last picture. Owner, Thread, NULL: as camera.h says. */
+ * after the last picture. Owner: as camera.h says. Thread: as camera.h says. NULL: as camera.h says. */
 #ifndef FG_BOARD_CAMERA_DIRECTORY_H
 #define FG_BOARD_CAMERA_DIRECTORY_H
 
