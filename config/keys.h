@@ -2,7 +2,7 @@
  * driver lie beside the driver. To add a key, add a member to config.h and a row to its section in keys.c,
  * and explain it in example.conf.
  *
- * Owner: the program, of constant tables. Thread: any. */
+ * Errors: none. Owner: nobody; all is constant. Thread: any. NULL: only what option.h allows in an option. */
 #ifndef FG_CONFIG_KEYS_H
 #define FG_CONFIG_KEYS_H
 
