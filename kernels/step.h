@@ -66,8 +66,8 @@
  *
  * ReLU, max pool and every maximum keep NaN (x > 0 ? x : 0 does not).
  *
- * There are no functions here: a step and a program belong to whoever made them and are only read by a
- * backend. */
+ * Errors: none; there are no functions here. Owner: who made a step or a program; a backend only reads them.
+ * Thread: any, as long as nobody changes them. NULL: an absent operand; nothing else. */
 #ifndef FG_KERNELS_STEP_H
 #define FG_KERNELS_STEP_H
 

@@ -3,7 +3,10 @@
  * Channels are innermost and dense: element (i, y, x, k) is at offset + (((i*h + y)*w + x)*c + k) * size of
  * the type. Vectors (biases, batch norm) are {1, 1, 1, c}. A convolution's weight is {n = output channels, h,
  * w = kernel, c = input channels / groups}; a transposed one's is {n = input channels, h, w, c = output
- * channels}: in both the stored PyTorch shape (d0, d1, kh, kw) becomes {d0, kh, kw, d1}. */
+ * channels}: in both the stored PyTorch shape (d0, d1, kh, kw) becomes {d0, kh, kw, d1}.
+ *
+ * Errors: none; who makes a tensor has bounded its extents. Owner: the caller binds segments to memory and
+ * owns it. Thread: any. NULL: a segment that a program does not need; nothing else. */
 #ifndef FG_KERNELS_TENSOR_H
 #define FG_KERNELS_TENSOR_H
 

@@ -1,5 +1,8 @@
 /* The small transformations of Winograd's F(4x4, 3x3), for LANES channels at a time: plain loops that become
- * vectors. B^T, G and A^T are those of Lavin and Gray (interpolation points 0, 1, -1, 2, -2). */
+ * vectors. B^T, G and A^T are those of Lavin and Gray (interpolation points 0, 1, -1, 2, -2).
+ *
+ * Errors: none. Owner: the caller owns all arrays. Thread: any, where no other writes the same output. NULL:
+ * never. */
 #ifndef FG_KERNELS_CPU_CONV_WINOGRAD_TILE_H
 #define FG_KERNELS_CPU_CONV_WINOGRAD_TILE_H
 

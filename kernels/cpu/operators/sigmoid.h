@@ -1,7 +1,7 @@
 /* 1 / (1 + exp(-x)) in float32, within 3 units in the last place, without branches or calls: a loop of it
  * becomes vectors. NaN stays NaN.
  *
- * Errors: none. Owner: nothing is kept. Thread: any. */
+ * Errors: none. Owner: nothing is kept. Thread: any. NULL: never. */
 #ifndef FG_KERNELS_CPU_OPERATORS_SIGMOID_H
 #define FG_KERNELS_CPU_OPERATORS_SIGMOID_H
 

@@ -1,6 +1,9 @@
 /* Sums of each channel over all rows (positions of all images). A block is 32 channels by 8 rows, so that a
  * warp reads 32 neighbouring channels. One kernel sums each chunk of rows, a second adds the chunks: always
- * in the same order. */
+ * in the same order.
+ *
+ * Errors: none. Owner: the caller owns all values. Thread: any on the host; on the device all threads of a
+ * block call a sum together, because it has barriers. NULL: never. */
 #ifndef FG_KERNELS_CUDA_OPERATORS_CHANNELS_CUH
 #define FG_KERNELS_CUDA_OPERATORS_CHANNELS_CUH
 

@@ -1,7 +1,11 @@
 /* What every .cu shares: values read as float whatever their type, sums over a warp and a block, launching.
  *
  * Sums are taken in a fixed order, so that the same input gives the same bits. A block is 1 to 32 whole warps
- * and every thread of it reaches every barrier and shuffle. */
+ * and every thread of it reaches every barrier and shuffle.
+ *
+ * Errors: FG_DEVICE_LOST from fg_launch, for a kernel that cannot be started. Owner: the caller owns tensors
+ * and memory; nothing is kept. Thread: the host's functions are called by the one that submits. NULL:
+ * fg_values and fg_is_value take a tensor that is NULL; a message may be; nothing else. */
 #ifndef FG_KERNELS_CUDA_OPERATORS_DEVICE_CUH
 #define FG_KERNELS_CUDA_OPERATORS_DEVICE_CUH
 

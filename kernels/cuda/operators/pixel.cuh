@@ -1,6 +1,9 @@
 /* One channel of one row of a frame, in the camera's own format, as kernels/step.h defines what it shows:
  * readers that the horizontal pass of RESIZE is compiled with. A reader is made for image, row and channel;
- * at gives 0 to 255. */
+ * at gives 0 to 255.
+ *
+ * Errors: none; who launches the kernel has checked the frame's size. Owner: the frame is borrowed and
+ * outlives its readers. Thread: any of the device, each with readers of its own. NULL: never. */
 #ifndef FG_KERNELS_CUDA_OPERATORS_PIXEL_CUH
 #define FG_KERNELS_CUDA_OPERATORS_PIXEL_CUH
 

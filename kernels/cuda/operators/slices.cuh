@@ -1,6 +1,9 @@
 /* Blocks over one image's map, for what needs a channel's sums over all positions before it writes any. A
  * block is 8 channels, whose float32 values are as many bytes as memory gives at once (32), by 64 rows of
- * positions: so even one image of few channels makes many blocks. */
+ * positions: so even one image of few channels makes many blocks.
+ *
+ * Errors: none. Owner: nothing is kept. Thread: any on the host; on the device all threads of a block call a
+ * sum together, because it has barriers. NULL: never. */
 #ifndef FG_KERNELS_CUDA_OPERATORS_SLICES_CUH
 #define FG_KERNELS_CUDA_OPERATORS_SLICES_CUH
 
