@@ -1,6 +1,6 @@
 /* The two clocks: the monotonic one for order and deadlines, the wall clock for records that people read.
  *
- * Errors: none, as Linux always has both. Thread: any. */
+ * Errors: none, as Linux always has both. Owner: nothing is kept. Thread: any. NULL: never. */
 #ifndef FG_RUNTIME_BASE_CLOCK_H
 #define FG_RUNTIME_BASE_CLOCK_H
 

@@ -1,6 +1,6 @@
 /* What computes, in the words that a command line and a configuration have for it.
  *
- * Errors, Owner, Thread, NULL: none; these are names. */
+ * Errors: none. Owner: nobody; these are only names. Thread: any. NULL: never. */
 #ifndef FG_RUNTIME_BASE_COMPUTE_H
 #define FG_RUNTIME_BASE_COMPUTE_H
 

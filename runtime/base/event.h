@@ -1,7 +1,7 @@
 /* Events between threads: signals counted by a Linux eventfd, which poll can wait for beside sockets and
  * GPIO. Who needs an event makes its descriptor with eventfd(2).
  *
- * Errors: none. Owner: who made the descriptor closes it. Thread: any, several at a time. */
+ * Errors: none. Owner: who made the descriptor closes it. Thread: any, several at a time. NULL: never. */
 #ifndef FG_RUNTIME_BASE_EVENT_H
 #define FG_RUNTIME_BASE_EVENT_H
 

@@ -1,6 +1,6 @@
 /* Sizes that come from outside are multiplied and added only through these functions.
  *
- * Errors: false says that the result overflows. Thread: any. NULL: never. */
+ * Errors: false says that the result overflows. Owner: nothing is kept. Thread: any. NULL: never. */
 #ifndef FG_RUNTIME_BASE_SIZE_H
 #define FG_RUNTIME_BASE_SIZE_H
 

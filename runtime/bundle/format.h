@@ -41,7 +41,8 @@
  * block the first bytes of all its values come first, then all second bytes, and so on: what changes little
  * from value to value lies together.
  *
- * Owner: nobody, as there are only constants. Thread: any. */
+ * Errors: none; bundle.h says those of reading and writing. Owner: nobody, as there are only constants.
+ * Thread: any. NULL: never. */
 #ifndef FG_RUNTIME_BUNDLE_FORMAT_H
 #define FG_RUNTIME_BUNDLE_FORMAT_H
 

@@ -1,4 +1,8 @@
-/* Which backend computes: the choice that command lines and the configuration name. */
+/* Which backend computes: the choice that command lines and the configuration name.
+ *
+ * Errors: FG_ENVIRONMENT for a device that is not there, and what the backend's opening gives. Owner: who
+ * opens a backend closes it; the choice and what it points to stay the caller's. Thread: one opens at a time.
+ * NULL: a message and said may be; no other argument. */
 #ifndef FG_RUNTIME_ENGINE_DEVICE_H
 #define FG_RUNTIME_ENGINE_DEVICE_H
 
