@@ -15,7 +15,7 @@ struct test_board {
     struct fg_outputs outputs;
     int write_end;
     uint32_t ios, sequence[FG_BOARD_IOS];
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* guards what follows */
     bool level[FG_BOARD_IOS], broken[FG_BOARD_IOS];
     uint32_t rises[FG_BOARD_IOS];
 };

@@ -1,5 +1,8 @@
-/* A board for tests: its inputs and their faults are the test's, its outputs can be watched and made to
- * fail. */
+/* A board for tests: the test makes its inputs and their faults, and can watch its outputs and make them
+ * fail.
+ *
+ * Errors: FG_ENVIRONMENT from an output that is broken; where the system fails, the process ends. Owner: who
+ * opens a board closes it. Thread: any; one at a time changes inputs. NULL: never. */
 #ifndef FG_TESTS_SUPPORT_BOARD_H
 #define FG_TESTS_SUPPORT_BOARD_H
 

@@ -27,7 +27,7 @@ struct test_camera {
     uint32_t waits, delays;
     bool double_next;
     bool used[BUFFERS]; /* a frame lies there */
-    uint8_t *memory;    /* of all buffers */
+    uint8_t *memory;    /* all buffers */
     uint32_t sequence;
     struct test_camera_counts counts;
 };

@@ -1,4 +1,7 @@
-/* A camera for tests: it does what a test wants, good and bad, at the moment that the test says. */
+/* A camera for tests: it does what a test wants, good and bad, at the moment that the test says.
+ *
+ * Errors: those of board/camera/camera.h, when the test wants them; where the system fails, the process ends.
+ * Owner: who opens a camera closes it; a frame is lent until release. Thread: any. NULL: never. */
 #ifndef FG_TESTS_SUPPORT_CAMERA_H
 #define FG_TESTS_SUPPORT_CAMERA_H
 

@@ -1,4 +1,7 @@
-/* What tests of the line run on: a folder with pictures and tiny bundles, made here. Include after cmocka. */
+/* What tests of the line run on: a folder with pictures and tiny bundles, made here. Include after cmocka.
+ *
+ * Errors: a failure fails the test. Owner: make_folder makes the folder and remove_folder removes it. Thread:
+ * the test's. NULL: the state, which is not used; nothing else. */
 #ifndef FG_TESTS_SUPPORT_TINY_H
 #define FG_TESTS_SUPPORT_TINY_H
 

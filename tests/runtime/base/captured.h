@@ -1,4 +1,7 @@
-/* Standard error, caught by a test: into a pipe, or into a terminal of its own. */
+/* Catches standard error for a test, in a pipe or in a terminal of its own. Include after cmocka.
+ *
+ * Errors: a failure fails the test. Owner: end_capture closes what a capture has opened. Thread: the test's;
+ * one capture at a time. NULL: never. */
 #ifndef FG_TESTS_RUNTIME_BASE_CAPTURED_H
 #define FG_TESTS_RUNTIME_BASE_CAPTURED_H
 
@@ -9,7 +12,7 @@
 
 static int captured_saved, captured_end;
 
-static inline void capture(int from, int to) {
+static inline void capture_into(int from, int to) {
     captured_saved = dup(STDERR_FILENO);
     captured_end = from;
     assert_true(captured_saved >= 0 && dup2(to, STDERR_FILENO) >= 0);
@@ -17,13 +20,13 @@ static inline void capture(int from, int to) {
     fcntl(from, F_SETFL, O_NONBLOCK);
 }
 
-static inline void capture_pipe(void) {
+static inline void capture_by_pipe(void) {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
-    capture(ends[0], ends[1]);
+    capture_into(ends[0], ends[1]);
 }
 
-static inline void capture_terminal(void) {
+static inline void capture_by_terminal(void) {
     const int own = posix_openpt(O_RDWR | O_NOCTTY);
     assert_true(own >= 0 && !grantpt(own) && !unlockpt(own));
     const int other = open(ptsname(own), O_RDWR | O_NOCTTY);
@@ -31,17 +34,17 @@ static inline void capture_terminal(void) {
     assert_true(other >= 0 && !tcgetattr(other, &raw));
     cfmakeraw(&raw);
     tcsetattr(other, TCSANOW, &raw);
-    capture(own, other);
+    capture_into(own, other);
 }
 
 /* Gives what was written since the last call, ended by zero. */
 #define CAPTURED 4096
-static inline void captured(char text[CAPTURED]) {
+static inline void read_captured(char text[CAPTURED]) {
     const ssize_t length = read(captured_end, text, CAPTURED - 1);
     text[length > 0 ? length : 0] = 0;
 }
 
-static inline void capture_end(void) {
+static inline void end_capture(void) {
     dup2(captured_saved, STDERR_FILENO);
     close(captured_saved);
     close(captured_end);

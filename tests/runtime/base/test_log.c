@@ -30,17 +30,17 @@ static void expect_time(const char *line) {
 static void elsewhere_a_line_has_the_time(void **state) {
     (void)state;
     unsetenv("JOURNAL_STREAM");
-    capture_pipe();
+    capture_by_pipe();
     fg_log(FG_LOG_INFO, "part %d: PASS", 7);
     char line[CAPTURED];
-    captured(line);
-    capture_end();
+    read_captured(line);
+    end_capture();
     expect_time(line);
 }
 
 static void the_journal_gets_the_priority(void **state) {
     (void)state;
-    capture_pipe();
+    capture_by_pipe();
     struct stat found;
     char stream[64];
     fstat(STDERR_FILENO, &found);
@@ -48,8 +48,8 @@ static void the_journal_gets_the_priority(void **state) {
     setenv("JOURNAL_STREAM", stream, 1);
     fg_log(FG_LOG_WARNING, "part %d: PASS", 7);
     char line[CAPTURED];
-    captured(line);
-    capture_end();
+    read_captured(line);
+    end_capture();
     assert_string_equal(line, "<4>part 7: PASS\n");
 }
 
@@ -57,11 +57,11 @@ static void the_journal_gets_the_priority(void **state) {
 static void another_stream_is_not_the_journal(void **state) {
     (void)state;
     setenv("JOURNAL_STREAM", "9:123456789", 1);
-    capture_pipe();
+    capture_by_pipe();
     fg_log(FG_LOG_ERROR, "part %d: PASS", 7);
     char line[CAPTURED];
-    captured(line);
-    capture_end();
+    read_captured(line);
+    end_capture();
     expect_time(line);
 }
 
@@ -70,11 +70,11 @@ static void a_long_line_is_cut_and_ended(void **state) {
     char text[3000];
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = 0;
-    capture_pipe();
+    capture_by_pipe();
     fg_log(FG_LOG_INFO, "%s", text);
     char line[CAPTURED];
-    captured(line);
-    capture_end();
+    read_captured(line);
+    end_capture();
     assert_true(strlen(line) <= 1024 && strchr(line, '\n') == line + strlen(line) - 1);
 }
 

@@ -1,5 +1,8 @@
 /* A real flawgated on a simulated line, for tests: tiny bundles, pictures made here, the board and Modbus as
- * the world sees them. Include after cmocka. */
+ * the world sees them. Include after cmocka.
+ *
+ * Errors: a failure fails the test. Owner: stop_appliance closes what start_appliance has opened, and
+ * kill_appliance does after a failed test. Thread: the test's. NULL: never. */
 #ifndef FG_TESTS_RUNTIME_DAEMON_APPLIANCE_H
 #define FG_TESTS_RUNTIME_DAEMON_APPLIANCE_H
 
@@ -19,16 +22,16 @@
 #include "runtime/line/snapshot.h"
 #include "tests/support/tiny.h"
 
-#define PATIENCE (60 * FG_S) /* for what must come; only a failing test waits so long */
+#define PATIENCE (60 * FG_S) /* the longest wait for what must come; only a failing test waits so long */
 
 /* What is running. */
 static pid_t appliance;
 static FILE *appliance_log;
 static struct fg_simulated *board;
 static modbus_t *plc;
-static uint64_t seen; /* output changes of before the test */
+static uint64_t seen; /* output changes that came before the test */
 
-static inline uint16_t free_port(void) {
+static inline uint16_t find_free_port(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof address;
     const int probe = socket(AF_INET, SOCK_STREAM, 0);
@@ -40,8 +43,8 @@ static inline uint16_t free_port(void) {
 
 /* ---- Running it ---- */
 
-static inline pid_t spawn(const char *program, const char *first, const char *second, const char *third,
-                          int output) {
+static inline pid_t spawn_program(const char *program, const char *first, const char *second,
+                                  const char *third, int output) {
     char path[512];
     const char *build = getenv("FG_BUILD");
     snprintf(path, sizeof path, "%s/%s", build ? build : "build/cpu", program);
@@ -57,8 +60,8 @@ static inline pid_t spawn(const char *program, const char *first, const char *se
     return child;
 }
 
-/* Its exit status, or 128 and the signal that ended it. */
-static inline int ended(pid_t child) {
+/* Waits until a process ends, and gives its exit status, or 128 and the signal that ended it. */
+static inline int wait_end(pid_t child) {
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     appliance = child == appliance ? 0 : appliance;
@@ -94,15 +97,15 @@ static inline void wait_log(const char *text) {
 
 /* Starts a daemon and returns when it listens. more: the rest of the camera's section and whatever
  * follows. */
-static inline void launch(const char *program, const char *bundles, const char *more) {
+static inline void launch_daemon(const char *program, const char *bundles, const char *more) {
     char path[128];
     int log[2];
-    const uint16_t port = free_port();
+    const uint16_t port = find_free_port();
     write_config(bundles, more, port);
     snprintf(path, sizeof path, "%s/line.conf", folder);
     assert_int_equal(pipe2(log, O_CLOEXEC), 0);
     fflush(stdout);
-    appliance = spawn(program, "-c", path, NULL, log[1]);
+    appliance = spawn_program(program, "-c", path, NULL, log[1]);
     close(log[1]);
     appliance_log = fdopen(log[0], "r");
     wait_log("listening on");
@@ -115,12 +118,12 @@ static inline void launch(const char *program, const char *bundles, const char *
 }
 
 /* Starts flawgated and returns when it is ready. */
-static inline void start(const char *bundles, const char *more) {
-    launch("flawgated", bundles, more);
+static inline void start_appliance(const char *bundles, const char *more) {
+    launch_daemon("flawgated", bundles, more);
     wait_log("slot 0: bundle");
 }
 
-static inline void disconnect(void) {
+static inline void close_connections(void) {
     modbus_close(plc);
     modbus_free(plc);
     fg_simulated_close(board);
@@ -128,30 +131,30 @@ static inline void disconnect(void) {
 }
 
 /* Ends it as systemd does. */
-static inline void stop(void) {
+static inline void stop_appliance(void) {
     kill(appliance, SIGTERM);
-    assert_int_equal(ended(appliance), 0);
-    disconnect();
+    assert_int_equal(wait_end(appliance), 0);
+    close_connections();
 }
 
-/* After a test that failed on its way. */
+/* Ends what a failed test has left. */
 static inline int kill_appliance(void **state) {
     (void)state;
     if (appliance > 0) {
         kill(appliance, SIGKILL);
         waitpid(appliance, NULL, 0);
         appliance = 0;
-        disconnect();
+        close_connections();
     }
     return 0;
 }
 
 /* ---- The world's view ---- */
 
-static inline uint32_t line_of(const char *name) {
-    const int32_t line = fg_simulated_find(board, name);
-    assert_true(line >= 0);
-    return (uint32_t)line;
+static inline uint32_t find_io(const char *name) {
+    const int32_t io = fg_simulated_find(board, name);
+    assert_true(io >= 0);
+    return (uint32_t)io;
 }
 
 static inline void expect_released(void) {
@@ -161,34 +164,34 @@ static inline void expect_released(void) {
 
 static inline int64_t pulse_trigger(void) {
     const int64_t now = fg_clock_ns();
-    OK(fg_simulated_drive(board, line_of("TRIGGER"), true, &message));
-    OK(fg_simulated_drive(board, line_of("TRIGGER"), false, &message));
+    OK(fg_simulated_drive(board, find_io("TRIGGER"), true, &message));
+    OK(fg_simulated_drive(board, find_io("TRIGGER"), false, &message));
     return now;
 }
 
-/* The next change of an output after those seen. */
+/* Waits for the next change of an output after those seen. */
 static inline struct fg_simulated_change wait_change(const char *name) {
     struct fg_simulated_change change;
     do
         OK(fg_simulated_change(board, seen++, fg_clock_ns() + PATIENCE, &change, &message));
-    while (change.io != line_of(name));
+    while (change.io != find_io(name));
     return change;
 }
 
-static inline uint16_t input(int address) {
+static inline uint16_t read_input(int address) {
     uint16_t value = 0;
     assert_int_equal(modbus_read_input_registers(plc, address, 1, &value), 1);
     return value;
 }
 
-static inline uint32_t input_u32(int address) {
+static inline uint32_t read_input_u32(int address) {
     uint16_t value[2] = {0};
     assert_int_equal(modbus_read_input_registers(plc, address, 2, value), 2);
     return (uint32_t)value[0] << 16 | value[1];
 }
 
-static inline bool status_bit(int bit) {
-    return input(0) >> bit & 1;
+static inline bool read_status_bit(int bit) {
+    return read_input(0) >> bit & 1;
 }
 
 enum { READY = 1, BUSY = 2, RESULT_VALID = 3, PASS = 4, DEFECT = 5, INOPERATIVE = 6, FAULT = 7, MISSED = 10 };
@@ -196,10 +199,10 @@ enum { READY = 1, BUSY = 2, RESULT_VALID = 3, PASS = 4, DEFECT = 5, INOPERATIVE 
 /* Polls, as a PLC does, until a bit has a level. */
 static inline void wait_bit(int bit, bool level) {
     const int64_t end = fg_clock_ns() + PATIENCE;
-    while (status_bit(bit) != level)
+    while (read_status_bit(bit) != level)
         if (fg_clock_ns() > end)
-            fail_msg("status bit %d did not become %d: status %04x, error %u", bit, level, input(0),
-                     input(1));
+            fail_msg("status bit %d did not become %d: status %04x, error %u", bit, level, read_input(0),
+                     read_input(1));
 }
 
 struct block {
@@ -207,7 +210,7 @@ struct block {
     uint16_t verdict, slot, reason, w, h;
 };
 
-/* The result block in one read, which must be whole. */
+/* Reads the result block in one request; it must be whole. */
 static inline struct block read_block(void) {
     uint16_t r[25] = {0};
     assert_int_equal(modbus_read_input_registers(plc, 16, 25, r), 25);
@@ -228,20 +231,21 @@ static inline struct block wait_result(uint32_t id) {
         if (block.id == id)
             return block;
         if (fg_clock_ns() > end)
-            fail_msg("no verdict of part %u: the block has part %u, status %04x", id, block.id, input(0));
+            fail_msg("no verdict of part %u: the block has part %u, status %04x", id, block.id,
+                     read_input(0));
     }
 }
 
-static inline void coil(int address, bool level) {
+static inline void write_coil(int address, bool level) {
     assert_int_equal(modbus_write_bit(plc, address, level), 1);
 }
 
-static inline void coil_pulse(int address) {
-    coil(address, true);
-    coil(address, false);
+static inline void pulse_coil(int address) {
+    write_coil(address, true);
+    write_coil(address, false);
 }
 
-static inline void holding(int address, uint16_t value) {
+static inline void write_holding(int address, uint16_t value) {
     assert_int_equal(modbus_write_register(plc, address, value), 1);
 }
 

@@ -21,7 +21,7 @@ static struct hanging *hanging;
 static struct fg_backend real;
 static _Atomic bool gone; /* a call has hung, or failed */
 
-__attribute__((constructor)) static void begin(void) {
+__attribute__((constructor)) static void map_hanging(void) {
     const char *path = getenv("FG_HANGING");
     const int file = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
     if (file < 0)
@@ -35,17 +35,17 @@ int64_t __wrap_fg_clock_ns(void) {
     return atomic_load(&hanging->now_ns);
 }
 
-static void hang(const char *call) {
+static void hang_call(const char *call) {
     fg_log(FG_LOG_INFO, "test: %s hangs", call);
     while (sem_wait(&hanging->go))
         ;
 }
 
 /* Before a call: it may hang, or fail. */
-static enum fg_status enter(enum hanging_call call, const char *name, struct fg_message *message) {
+static enum fg_status enter_call(enum hanging_call call, const char *name, struct fg_message *message) {
     if (atomic_load(&hanging->call) == (int)call) {
         atomic_store(&gone, true);
-        hang(name);
+        hang_call(name);
     }
     if (atomic_load(&hanging->lost) != (int)call)
         return FG_OK;
@@ -55,25 +55,25 @@ static enum fg_status enter(enum hanging_call call, const char *name, struct fg_
 
 static enum fg_status prepare(struct fg_backend *backend, const struct fg_program *program,
                               const struct fg_memory *memory, struct fg_message *message) {
-    const enum fg_status status = enter(HANG_PREPARE, "prepare", message);
+    const enum fg_status status = enter_call(HANG_PREPARE, "prepare", message);
     return status == FG_OK ? real.prepare(backend, program, memory, message) : status;
 }
 
 static enum fg_status submit(struct fg_backend *backend, const struct fg_program *program,
                              const struct fg_memory *memory, struct fg_message *message) {
-    const enum fg_status status = enter(HANG_SUBMIT, "submit", message);
+    const enum fg_status status = enter_call(HANG_SUBMIT, "submit", message);
     return status == FG_OK ? real.submit(backend, program, memory, message) : status;
 }
 
 static enum fg_status poll_run(struct fg_backend *backend, int64_t deadline_ns, struct fg_message *message) {
-    const enum fg_status status = enter(HANG_POLL, "poll", message);
+    const enum fg_status status = enter_call(HANG_POLL, "poll", message);
     return status == FG_OK ? real.poll(backend, deadline_ns, message) : status;
 }
 
 /* A device that is gone gives nothing back. */
 static void give_back(const char *name) {
     if (atomic_load(&gone) && (atomic_load(&hanging->call) || atomic_load(&hanging->lost)))
-        hang(name);
+        hang_call(name);
 }
 
 static void forget(struct fg_backend *backend, const struct fg_program *program) {

@@ -1,5 +1,7 @@
-/* What a test and flawgated-hanging share: the time that the daemon sees, and what its device does. In a file
- * that both map, whose name is in FG_HANGING. */
+/* What a test and flawgated-hanging share: the time that the daemon sees, and what its device does. It lies
+ * in a file that both map, whose name is in FG_HANGING.
+ *
+ * Errors: none. Owner: the test makes the file and maps it. Thread: any of both processes. NULL: never. */
 #ifndef FG_TESTS_RUNTIME_DAEMON_HANGING_H
 #define FG_TESTS_RUNTIME_DAEMON_HANGING_H
 
@@ -13,8 +15,8 @@ enum hanging_call { HANG_NOTHING, HANG_PREPARE, HANG_SUBMIT, HANG_POLL };
 struct hanging {
     _Atomic int64_t now_ns; /* fg_clock_ns; it stands still until the test moves it */
     _Atomic int call;       /* enum hanging_call: hangs from now on */
-    _Atomic int lost;       /* likewise: fails with FG_DEVICE_LOST, once it has hung if it does */
-    sem_t go;               /* lets one call that hangs go on */
+    _Atomic int lost; /* enum hanging_call: fails with FG_DEVICE_LOST from now on; if it hangs, after that */
+    sem_t go;         /* lets one call that hangs go on */
 };
 
 #endif

@@ -19,7 +19,7 @@
 #define ALL_DEFECT 1 /* threshold x 10000 */
 #define ALL_PASS UINT16_MAX
 
-static int make(void **state) {
+static int make_bundles(void **state) {
     make_folder(state);
     make_bundle("one", SIDE, 4, 1);
     make_bundle("two", SIDE, 4, 2);
@@ -31,16 +31,16 @@ static int make(void **state) {
  * left alone. */
 static void test_verdicts_and_rejects(void **state) {
     (void)state;
-    start("one.fgb, two.fgb",
-          "}\n" TRIGGERS REJECT "deadline_ms = 2000\nreject { delay_ms = 2000 pulse_ms = 20 }\n");
+    start_appliance("one.fgb, two.fgb",
+                    "}\n" TRIGGERS REJECT "deadline_ms = 2000\nreject { delay_ms = 2000 pulse_ms = 20 }\n");
     wait_bit(READY, true);
-    holding(1, ALL_PASS);
+    write_holding(1, ALL_PASS);
     pulse_trigger();
     struct block block = wait_result(1);
     assert_int_equal(block.verdict, FG_PASS);
     assert_int_equal(block.w, 0);
-    assert_true(status_bit(PASS));
-    holding(1, ALL_DEFECT);
+    assert_true(read_status_bit(PASS));
+    write_holding(1, ALL_DEFECT);
     wait_bit(READY, true);
     const int64_t trigger = pulse_trigger();
     block = wait_result(2);
@@ -51,73 +51,73 @@ static void test_verdicts_and_rejects(void **state) {
     assert_true(on.level && !off.level);
     assert_true(on.time_ns >= trigger + 2000 * FG_MS);
     assert_true(off.time_ns >= trigger + 2020 * FG_MS);
-    assert_int_equal(input_u32(48), 2);
-    assert_int_equal(input_u32(50), 1);
-    assert_int_equal(input_u32(52), 1);
-    assert_int_equal(input_u32(42), 2);
-    stop();
+    assert_int_equal(read_input_u32(48), 2);
+    assert_int_equal(read_input_u32(50), 1);
+    assert_int_equal(read_input_u32(52), 1);
+    assert_int_equal(read_input_u32(42), 2);
+    stop_appliance();
 }
 
 static void test_trigger_by_coil(void **state) {
     (void)state;
-    start("one.fgb", "}\n" PATIENT);
-    assert_false(status_bit(READY)); /* triggers are not enabled */
-    coil_pulse(1);
+    start_appliance("one.fgb", "}\n" PATIENT);
+    assert_false(read_status_bit(READY)); /* triggers are not enabled */
+    pulse_coil(1);
     pulse_trigger();
-    assert_int_equal(input_u32(48), 0);
-    coil(0, true);
+    assert_int_equal(read_input_u32(48), 0);
+    write_coil(0, true);
     wait_bit(READY, true);
-    coil(1, true);
+    write_coil(1, true);
     assert_int_equal(wait_result(1).reason, 0);
-    coil(1, false);
-    assert_int_equal(input_u32(48), 1);
-    coil(4, true); /* offline */
-    assert_false(status_bit(READY) || status_bit(0));
+    write_coil(1, false);
+    assert_int_equal(read_input_u32(48), 1);
+    write_coil(4, true); /* offline */
+    assert_false(read_status_bit(READY) || read_status_bit(0));
     pulse_trigger();
-    coil_pulse(1);
-    assert_int_equal(input_u32(48), 1);
-    assert_false(status_bit(MISSED));
-    stop();
+    pulse_coil(1);
+    assert_int_equal(read_input_u32(48), 1);
+    assert_false(read_status_bit(MISSED));
+    stop_appliance();
 }
 
 static void test_bounce_makes_no_part(void **state) {
     (void)state;
-    start("one.fgb", "}\ntrigger { enable_at_start = true min_interval_ms = 60000 }\n" PATIENT);
+    start_appliance("one.fgb", "}\ntrigger { enable_at_start = true min_interval_ms = 60000 }\n" PATIENT);
     pulse_trigger();
     pulse_trigger();
     pulse_trigger();
     assert_int_equal(wait_result(1).id, 1);
-    assert_int_equal(input_u32(48), 1);
-    assert_int_equal(input_u32(56), 0);
-    stop();
+    assert_int_equal(read_input_u32(48), 1);
+    assert_int_equal(read_input_u32(56), 0);
+    stop_appliance();
 }
 
 /* Past the deadline the part is INOPERATIVE, its late verdict is thrown away, and a part meanwhile is refused
  * but rejected like any. */
 static void test_deadline(void **state) {
     (void)state;
-    start("slow.fgb", "}\n" TRIGGERS REJECT "deadline_ms = 1\nreject { delay_ms = 50 }\n");
+    start_appliance("slow.fgb", "}\n" TRIGGERS REJECT "deadline_ms = 1\nreject { delay_ms = 50 }\n");
     wait_bit(READY, true);
     pulse_trigger();
     struct block block = wait_result(1);
     assert_int_equal(block.verdict, FG_INOPERATIVE);
     assert_int_equal(block.reason, FG_REASON_DEADLINE);
     assert_int_equal(block.score, UINT32_MAX);
-    assert_false(status_bit(READY));
+    assert_false(read_status_bit(READY));
     assert_int_equal(modbus_write_bit(plc, 1, true), -1);
     assert_int_equal(errno, EMBXSBUSY);
-    assert_true(status_bit(MISSED));
-    assert_int_equal(input_u32(48), 1);
+    assert_true(read_status_bit(MISSED));
+    assert_int_equal(read_input_u32(48), 1);
     pulse_trigger();
     block = wait_result(2);
     assert_int_equal(block.reason, FG_REASON_NOT_READY);
     assert_true(wait_change("REJECT").level);
     wait_bit(READY, true); /* the late judgement has ended */
     assert_int_equal(read_block().id, 2);
-    assert_int_equal(input_u32(54), 2);
-    assert_int_equal(input_u32(50) + input_u32(52), 0);
-    assert_int_equal(input_u32(56), 2);
-    stop();
+    assert_int_equal(read_input_u32(54), 2);
+    assert_int_equal(read_input_u32(50) + read_input_u32(52), 0);
+    assert_int_equal(read_input_u32(56), 2);
+    stop_appliance();
 }
 
 #define HURRIED 8 /* parts during one job change; all of a test's fit into the reject queue */
@@ -126,16 +126,16 @@ static void test_deadline(void **state) {
  * answered before the one that was being judged. */
 static void wait_verdicts(uint32_t parts) {
     const int64_t end = fg_clock_ns() + PATIENCE;
-    while (input_u32(50) + input_u32(52) + input_u32(54) != parts)
+    while (read_input_u32(50) + read_input_u32(52) + read_input_u32(54) != parts)
         if (fg_clock_ns() > end)
-            fail_msg("%u triggers of %u, verdicts %u pass, %u defect, %u inoperative", input_u32(48), parts,
-                     input_u32(50), input_u32(52), input_u32(54));
+            fail_msg("%u triggers of %u, verdicts %u pass, %u defect, %u inoperative", read_input_u32(48),
+                     parts, read_input_u32(50), read_input_u32(52), read_input_u32(54));
 }
 
 /* The slot changes between parts; each verdict names the slot that gave it; every edge is a part. */
 static void test_job_change_under_triggers(void **state) {
     (void)state;
-    start("one.fgb, two.fgb", "}\n" ENABLED "missed_reject = count\n");
+    start_appliance("one.fgb, two.fgb", "}\n" ENABLED "missed_reject = count\n");
     wait_bit(READY, true);
     uint32_t parts = 0;
     for (int change = 0; change < 4; change++) {
@@ -144,7 +144,7 @@ static void test_job_change_under_triggers(void **state) {
         parts++;
         const uint16_t block[] = {slot, ALL_PASS};
         assert_int_equal(modbus_write_registers(plc, 0, 2, block), 2);
-        assert_true(input(44) == slot || !status_bit(READY));
+        assert_true(read_input(44) == slot || !read_status_bit(READY));
         int hurried = 0;
         do { /* a PLC that repeats its block, and a machine that does not wait */
             assert_int_equal(modbus_write_registers(plc, 0, 2, block), 2);
@@ -152,9 +152,9 @@ static void test_job_change_under_triggers(void **state) {
                 continue;
             pulse_trigger();
             parts++;
-        } while (input(45) == FG_OUTCOME_RUNNING);
-        assert_int_equal(input(45), FG_OUTCOME_DONE);
-        assert_int_equal(input(44), slot);
+        } while (read_input(45) == FG_OUTCOME_RUNNING);
+        assert_int_equal(read_input(45), FG_OUTCOME_DONE);
+        assert_int_equal(read_input(44), slot);
         wait_verdicts(parts);
         wait_bit(READY, true);
         pulse_trigger();
@@ -162,9 +162,9 @@ static void test_job_change_under_triggers(void **state) {
         assert_int_equal(result.slot, slot);
         assert_int_equal(result.verdict, FG_PASS);
     }
-    assert_int_equal(input_u32(48), parts);
-    assert_int_equal(input_u32(50) + input_u32(52) + input_u32(54), parts);
-    stop();
+    assert_int_equal(read_input_u32(48), parts);
+    assert_int_equal(read_input_u32(50) + read_input_u32(52) + read_input_u32(54), parts);
+    stop_appliance();
 }
 
 /* A bundle that was good at the start and is damaged when it is wanted: the old one stays in use. */
@@ -174,59 +174,59 @@ static void test_job_change_that_fails(void **state) {
     snprintf(from, sizeof from, "%s/two.fgb", folder);
     snprintf(to, sizeof to, "%s/gone.fgb", folder);
     assert_int_equal(link(from, to), 0);
-    start("one.fgb, gone.fgb", "}\n" ENABLED);
+    start_appliance("one.fgb, gone.fgb", "}\n" ENABLED);
     wait_bit(READY, true);
     assert_int_equal(unlink(to), 0);
-    holding(0, 1);
+    write_holding(0, 1);
     wait_bit(FAULT, true);
-    assert_true(input(45) >= 16);
-    assert_int_equal(input(44), 0);
-    assert_true(status_bit(13)); /* degraded */
+    assert_true(read_input(45) >= 16);
+    assert_int_equal(read_input(44), 0);
+    assert_true(read_status_bit(13)); /* degraded */
     wait_bit(READY, true);
     pulse_trigger();
     assert_int_equal(wait_result(1).slot, 0);
-    holding(0, 0);
-    assert_int_equal(input(45), FG_OUTCOME_DONE);
-    assert_false(status_bit(13));
-    stop();
+    write_holding(0, 0);
+    assert_int_equal(read_input(45), FG_OUTCOME_DONE);
+    assert_false(read_status_bit(13));
+    stop_appliance();
 }
 
 static void test_self_test(void **state) {
     (void)state;
-    start("one.fgb", "}\n" ENABLED);
+    start_appliance("one.fgb", "}\n" ENABLED);
     wait_bit(READY, true);
-    holding(2, 1);
-    coil(6, true);
-    while (input(45) == FG_OUTCOME_RUNNING)
+    write_holding(2, 1);
+    write_coil(6, true);
+    while (read_input(45) == FG_OUTCOME_RUNNING)
         ;
-    assert_int_equal(input(45), FG_OUTCOME_DONE);
-    stop();
+    assert_int_equal(read_input(45), FG_OUTCOME_DONE);
+    stop_appliance();
 }
 
 static void test_results_wait_for_acknowledgement(void **state) {
     (void)state;
-    start("one.fgb", "}\n" ENABLED "results { buffer = true }\n");
+    start_appliance("one.fgb", "}\n" ENABLED "results { buffer = true }\n");
     for (uint16_t i = 0; i < 3; i++) {
         wait_bit(READY, true);
         pulse_trigger();
-        while (input_u32(42) != i + 1u || status_bit(BUSY))
+        while (read_input_u32(42) != i + 1u || read_status_bit(BUSY))
             ;
-        assert_int_equal(input(8), i);
+        assert_int_equal(read_input(8), i);
     }
     for (uint32_t i = 1; i <= 3; i++) {
-        assert_true(status_bit(RESULT_VALID));
+        assert_true(read_status_bit(RESULT_VALID));
         assert_int_equal(read_block().id, i);
-        coil_pulse(2);
+        pulse_coil(2);
     }
-    assert_false(status_bit(RESULT_VALID));
-    stop();
+    assert_false(read_status_bit(RESULT_VALID));
+    stop_appliance();
 }
 
 /* The last picture was shown: the camera fails, the part is INOPERATIVE, the fault stays until it is cleared.
  */
 static void test_camera_without_pictures(void **state) {
     (void)state;
-    start("one.fgb", "cycle = false }\n" ENABLED);
+    start_appliance("one.fgb", "cycle = false }\n" ENABLED);
     for (uint32_t i = 1; i <= PICTURES; i++) {
         wait_bit(READY, true);
         pulse_trigger();
@@ -235,155 +235,156 @@ static void test_camera_without_pictures(void **state) {
     wait_bit(READY, true);
     pulse_trigger();
     assert_int_equal(wait_result(PICTURES + 1).reason, FG_REASON_NO_FRAME);
-    assert_true(status_bit(FAULT));
+    assert_true(read_status_bit(FAULT));
     assert_true(wait_change("FAULT").level);
-    assert_int_equal(input_u32(60), 1);
-    coil_pulse(3);
-    assert_false(status_bit(FAULT));
-    assert_int_equal(input(1), 0);
+    assert_int_equal(read_input_u32(60), 1);
+    pulse_coil(3);
+    assert_false(read_status_bit(FAULT));
+    assert_int_equal(read_input(1), 0);
     assert_false(wait_change("FAULT").level);
-    stop();
+    stop_appliance();
 }
 
 /* The PLC names the slot, even the one in use, before anything is judged. */
 static void test_job_required(void **state) {
     (void)state;
-    start("one.fgb", "}\n" ENABLED "job { require = true }\n");
-    assert_false(status_bit(READY));
+    start_appliance("one.fgb", "}\n" ENABLED "job { require = true }\n");
+    assert_false(read_status_bit(READY));
     pulse_trigger();
     assert_int_equal(wait_result(1).reason, FG_REASON_NOT_READY);
-    holding(0, 0);
+    write_holding(0, 0);
     wait_bit(READY, true);
     pulse_trigger();
     assert_int_equal(wait_result(2).reason, 0);
-    stop();
+    stop_appliance();
 }
 
 static void test_inoperative_stops_the_line(void **state) {
     (void)state;
-    start("slow.fgb",
-          "}\n" TRIGGERS REJECT "deadline_ms = 1\nreject { delay_ms = 50 }\non_inoperative = stop\n");
+    start_appliance("slow.fgb", "}\n" TRIGGERS REJECT
+                                "deadline_ms = 1\nreject { delay_ms = 50 }\non_inoperative = stop\n");
     wait_bit(READY, true);
     pulse_trigger();
     wait_bit(FAULT, true);
     assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
-    assert_false(status_bit(0));
+    assert_false(read_status_bit(0));
     /* The part itself is rejected, by a whole pulse. */
     const struct fg_simulated_change on = wait_change("REJECT"), off = wait_change("REJECT");
     assert_true(on.level && !off.level && off.time_ns - on.time_ns >= 10 * FG_MS);
-    while (fg_simulated_level(board, line_of("READY")))
+    while (fg_simulated_level(board, find_io("READY")))
         wait_change("READY");
-    coil_pulse(3);
+    pulse_coil(3);
     wait_bit(READY, true);
-    stop();
+    stop_appliance();
 }
 
 /* A trigger and a self-test in one request: both or none. */
 static void test_trigger_and_command_at_once(void **state) {
     (void)state;
-    start("one.fgb", "}\n" ENABLED);
+    start_appliance("one.fgb", "}\n" ENABLED);
     wait_bit(READY, true);
-    holding(2, 1);
+    write_holding(2, 1);
     const uint8_t coils[] = {1, 0, 0, 0, 0, 1}; /* 1 to 6 */
     assert_int_equal(modbus_write_bits(plc, 1, 6, coils), -1);
     assert_int_equal(errno, EMBXSBUSY);
-    assert_int_equal(input_u32(48), 0);
-    assert_true(status_bit(READY));
-    coil(1, true);
+    assert_int_equal(read_input_u32(48), 0);
+    assert_true(read_status_bit(READY));
+    write_coil(1, true);
     assert_int_equal(wait_result(1).reason, 0);
-    stop();
+    stop_appliance();
 }
 
 /* 64 parts are on their way to the reject point: the line is not ready, and one that comes all the same is a
  * part without verdict and a missed reject. */
 static void test_missed_reject_stops_the_line(void **state) {
     (void)state;
-    start("one.fgb", "}\n" TRIGGERS REJECT "deadline_ms = 20000\nreject { delay_ms = 600000 }\n");
+    start_appliance("one.fgb", "}\n" TRIGGERS REJECT "deadline_ms = 20000\nreject { delay_ms = 600000 }\n");
     for (uint32_t part = 1; part <= 64; part++) {
         wait_bit(READY, true);
         pulse_trigger();
         assert_int_equal(wait_result(part).reason, 0);
     }
-    assert_false(status_bit(READY) || status_bit(FAULT));
+    assert_false(read_status_bit(READY) || read_status_bit(FAULT));
     assert_int_equal(modbus_write_bit(plc, 1, true), -1);
     assert_int_equal(errno, EMBXSBUSY);
-    assert_int_equal(input_u32(48), 64);
+    assert_int_equal(read_input_u32(48), 64);
     pulse_trigger();
     assert_int_equal(wait_result(65).reason, FG_REASON_NOT_READY);
-    assert_true(status_bit(FAULT));
-    assert_int_equal(input(1), 18);
-    assert_false(status_bit(0));
-    assert_int_equal(input_u32(58), 1);
-    stop();
+    assert_true(read_status_bit(FAULT));
+    assert_int_equal(read_input(1), 18);
+    assert_false(read_status_bit(0));
+    assert_int_equal(read_input_u32(58), 1);
+    stop_appliance();
 }
 
 static void test_heartbeat(void **state) {
     (void)state;
-    start("one.fgb", "}\n");
+    start_appliance("one.fgb", "}\n");
     const struct fg_simulated_change first = wait_change("HEARTBEAT"), second = wait_change("HEARTBEAT");
     assert_int_not_equal(first.level, second.level);
     wait_bit(15, true);
     wait_bit(15, false);
-    stop();
+    stop_appliance();
 }
 
 /* SIGTERM in the middle of a part: it still gets its verdict. */
 static void test_end_finishes_the_part(void **state) {
     (void)state;
-    start("slow.fgb", "}\n" TRIGGERS "deadline_ms = 60000\nreject { delay_ms = 60000 }\n");
+    start_appliance("slow.fgb", "}\n" TRIGGERS "deadline_ms = 60000\nreject { delay_ms = 60000 }\n");
     wait_bit(READY, true);
     pulse_trigger();
-    while (input_u32(42) != 1)
+    while (read_input_u32(42) != 1)
         ;
     kill(appliance, SIGTERM);
     wait_log("part 1: ");
-    assert_int_equal(ended(appliance), 0);
-    disconnect();
+    assert_int_equal(wait_end(appliance), 0);
+    close_connections();
 }
 
 static void test_plc_watchdog_stops_the_line(void **state) {
     (void)state;
-    start("one.fgb", "}\n" ENABLED "plc_watchdog_ms = 2000\n");
+    start_appliance("one.fgb", "}\n" ENABLED "plc_watchdog_ms = 2000\n");
     wait_bit(FAULT, true);
-    assert_false(status_bit(READY) || status_bit(0));
-    coil_pulse(3);
-    assert_true(status_bit(READY));
-    stop();
+    assert_false(read_status_bit(READY) || read_status_bit(0));
+    pulse_coil(3);
+    assert_true(read_status_bit(READY));
+    stop_appliance();
 }
 
 /* An active-low reject, whose released state rejects: inverted on the wire, and safe at the end. */
 static void test_end_leaves_outputs_safe(void **state) {
     (void)state;
-    start("one.fgb",
-          "}\n" ENABLED "line reject { name = REJECT active_low = true }\nfail_safe = reject-all\n");
-    while (!fg_simulated_level(board, line_of("REJECT")) || !fg_simulated_level(board, line_of("READY")))
+    start_appliance("one.fgb", "}\n" ENABLED
+                               "line reject { name = REJECT active_low = true }\nfail_safe = reject-all\n");
+    while (!fg_simulated_level(board, find_io("REJECT")) || !fg_simulated_level(board, find_io("READY")))
         wait_change("READY");
     kill(appliance, SIGTERM);
-    assert_int_equal(ended(appliance), 0);
+    assert_int_equal(wait_end(appliance), 0);
     expect_released();
-    disconnect();
+    close_connections();
 }
 
 /* While the line is halted everything is rejected, and the PLC is told so. */
 static void test_halt_rejects_all(void **state) {
     (void)state;
-    start("one.fgb", "}\n" ENABLED "line reject { name = REJECT active_low = true }\nfail_safe = reject-all\n"
-                     "plc_watchdog_ms = 2000\n");
-    assert_false(status_bit(14));
+    start_appliance("one.fgb",
+                    "}\n" ENABLED "line reject { name = REJECT active_low = true }\nfail_safe = reject-all\n"
+                    "plc_watchdog_ms = 2000\n");
+    assert_false(read_status_bit(14));
     wait_bit(FAULT, true);
     wait_bit(14, true);
-    assert_false(fg_simulated_level(board, line_of("REJECT"))); /* the wire */
-    assert_false(fg_simulated_level(board, line_of("READY")));
-    coil_pulse(3);
+    assert_false(fg_simulated_level(board, find_io("REJECT"))); /* the wire */
+    assert_false(fg_simulated_level(board, find_io("READY")));
+    pulse_coil(3);
     wait_bit(14, false);
-    stop();
+    stop_appliance();
 }
 
 /* systemd and an operator may both end it, more than once. */
 static void test_ended_more_than_once(void **state) {
     (void)state;
     for (int round = 0; round < 8; round++) {
-        start("one.fgb", "}\n" ENABLED);
+        start_appliance("one.fgb", "}\n" ENABLED);
         int status;
         pid_t gone;
         do {
@@ -392,35 +393,35 @@ static void test_ended_more_than_once(void **state) {
         } while (gone == 0);
         appliance = 0;
         assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-        disconnect();
+        close_connections();
     }
 }
 
 static void test_crash_leaves_outputs_safe(void **state) {
     (void)state;
-    start("one.fgb", "}\n" ENABLED);
-    while (!fg_simulated_level(board, line_of("READY")))
+    start_appliance("one.fgb", "}\n" ENABLED);
+    while (!fg_simulated_level(board, find_io("READY")))
         wait_change("READY");
     kill(appliance, SIGSEGV);
-    assert_int_equal(ended(appliance), 128 + SIGSEGV);
+    assert_int_equal(wait_end(appliance), 128 + SIGSEGV);
     expect_released();
-    disconnect();
+    close_connections();
 }
 
 /* SIGKILL leaves the outputs as they are; the unit's ExecStopPost= makes them safe. */
 static void test_safe_after_kill(void **state) {
     (void)state;
-    start("one.fgb", "}\n" ENABLED);
-    while (!fg_simulated_level(board, line_of("READY")))
+    start_appliance("one.fgb", "}\n" ENABLED);
+    while (!fg_simulated_level(board, find_io("READY")))
         wait_change("READY");
     kill(appliance, SIGKILL);
-    assert_int_equal(ended(appliance), 128 + SIGKILL);
-    assert_true(fg_simulated_level(board, line_of("READY")));
+    assert_int_equal(wait_end(appliance), 128 + SIGKILL);
+    assert_true(fg_simulated_level(board, find_io("READY")));
     char path[128];
     snprintf(path, sizeof path, "%s/line.conf", folder);
-    assert_int_equal(ended(spawn("flawgate", "line", path, "--safe", -1)), 0);
+    assert_int_equal(wait_end(spawn_program("flawgate", "line", path, "--safe", -1)), 0);
     expect_released();
-    disconnect();
+    close_connections();
 }
 
 int main(void) {
@@ -447,5 +448,5 @@ int main(void) {
         cmocka_unit_test_teardown(test_crash_leaves_outputs_safe, kill_appliance),
         cmocka_unit_test_teardown(test_safe_after_kill, kill_appliance),
     };
-    return cmocka_run_group_tests(tests, make, remove_folder);
+    return cmocka_run_group_tests(tests, make_bundles, remove_folder);
 }

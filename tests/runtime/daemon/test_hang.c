@@ -30,7 +30,7 @@
 
 static struct hanging *world;
 
-static int make(void **state) {
+static int make_bundles(void **state) {
     make_folder(state);
     make_bundle("one", SIDE, 4, 1);
     make_bundle("two", SIDE, 4, 2);
@@ -44,90 +44,90 @@ static int make(void **state) {
     return setenv("FG_HANGING", path, 1);
 }
 
-/* call: that hangs in the first load. */
-static void begin(enum hanging_call call, const char *more) {
+/* Starts the daemon with a call that hangs in the first load. */
+static void start_hanging(enum hanging_call call, const char *more) {
     atomic_store(&world->now_ns, fg_clock_ns());
     atomic_store(&world->call, call);
     atomic_store(&world->lost, HANG_NOTHING);
     assert_int_equal(sem_init(&world->go, 1, 0), 0);
-    launch("flawgated-hanging", "one.fgb, two.fgb", more);
+    launch_daemon("flawgated-hanging", "one.fgb, two.fgb", more);
 }
 
-static void go_on(void) {
+static void end_hang(void) {
     atomic_store(&world->call, HANG_NOTHING);
     assert_int_equal(sem_post(&world->go), 0);
 }
 
 /* The line goes around at every request, and answers in the middle of its round: at the second answer it has
  * finished one that began after the first request. */
-static void turn(void) {
+static void turn_line(void) {
     static uint16_t watchdog;
     for (int i = 0; i < 2; i++)
-        holding(3, ++watchdog);
+        write_holding(3, ++watchdog);
 }
 
 /* Time passes, in steps that no client's silence is too long for. */
-static void pass(int64_t ns) {
+static void pass_time(int64_t ns) {
     while (ns > 0) {
         const int64_t step = ns < 10 * FG_S ? ns : 10 * FG_S;
         atomic_fetch_add(&world->now_ns, step);
         ns -= step;
-        turn();
+        turn_line();
     }
 }
 
 static void wait_level(const char *name, bool level) {
-    while (fg_simulated_level(board, line_of(name)) != level)
+    while (fg_simulated_level(board, find_io(name)) != level)
         wait_change(name);
 }
 
 /* The job that hangs is the device's loss at its limit, not before. */
 static void expect_loss_after(int64_t limit) {
-    pass(limit - FG_MS);
-    assert_int_not_equal(input(1), FG_FAULT_DEVICE_LOST);
-    pass(FG_MS);
-    assert_true(status_bit(FAULT));
-    assert_int_equal(input(1), FG_FAULT_DEVICE_LOST);
+    pass_time(limit - FG_MS);
+    assert_int_not_equal(read_input(1), FG_FAULT_DEVICE_LOST);
+    pass_time(FG_MS);
+    assert_true(read_status_bit(FAULT));
+    assert_int_equal(read_input(1), FG_FAULT_DEVICE_LOST);
 }
 
 /* Modbus tells of the loss, which no command takes away or gives work to, while an edge is a part that the
  * device does not judge; outputs are safe; then it ends, though no call to the device returns. */
 static void expect_end(uint32_t part) {
-    assert_false(status_bit(0) || status_bit(READY));
+    assert_false(read_status_bit(0) || read_status_bit(READY));
     wait_level("FAULT", true);
-    assert_false(fg_simulated_level(board, line_of("READY")) || fg_simulated_level(board, line_of("PASS")));
-    coil_pulse(3);
-    assert_true(status_bit(FAULT));
+    assert_false(fg_simulated_level(board, find_io("READY")) || fg_simulated_level(board, find_io("PASS")));
+    pulse_coil(3);
+    assert_true(read_status_bit(FAULT));
     uint16_t slot = 0;
     assert_int_equal(modbus_read_registers(plc, 0, 1, &slot), 1);
     assert_int_equal(modbus_write_register(plc, 0, !slot), -1);
     assert_int_equal(errno, EMBXSBUSY);
-    holding(2, 1);
-    coil(6, false);
+    write_holding(2, 1);
+    write_coil(6, false);
     assert_int_equal(modbus_write_bit(plc, 6, true), -1);
     assert_int_equal(errno, EMBXSBUSY);
     pulse_trigger();
     assert_int_equal(wait_result(part).reason, FG_REASON_DEVICE_LOST);
-    pass(FG_LINE_ANSWER);
-    assert_int_equal(input(1), FG_FAULT_DEVICE_LOST);
+    pass_time(FG_LINE_ANSWER);
+    assert_int_equal(read_input(1), FG_FAULT_DEVICE_LOST);
     atomic_fetch_add(&world->now_ns, FG_MS);
-    assert_int_equal(ended(appliance), 70);
+    assert_int_equal(wait_end(appliance), 70);
     expect_released();
-    disconnect();
+    close_connections();
 }
 
 static void hang_in_part(enum hanging_call call, const char *more) {
-    begin(HANG_NOTHING, more);
+    start_hanging(HANG_NOTHING, more);
     wait_bit(READY, true);
     atomic_store(&world->call, call);
-    coil(1, true);
+    write_coil(1, true);
     wait_log("hangs");
 }
 
 static void test_part_that_cannot_be_started(void **state) {
     (void)state;
     hang_in_part(HANG_SUBMIT, REJECTS);
-    pass(DEADLINE);
+    pass_time(DEADLINE);
     assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
     expect_loss_after(FG_LINE_HANG);
     expect_end(2);
@@ -137,17 +137,17 @@ static void test_part_that_cannot_be_started(void **state) {
 static void test_part_that_does_not_end(void **state) {
     (void)state;
     hang_in_part(HANG_POLL, REJECTS "on_inoperative = stop\n");
-    pass(DEADLINE);
+    pass_time(DEADLINE);
     assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
     wait_bit(FAULT, true);
-    assert_int_equal(input(1), FG_FAULT_INOPERATIVE);
+    assert_int_equal(read_input(1), FG_FAULT_INOPERATIVE);
     expect_loss_after(FG_LINE_HANG);
     expect_end(2);
 }
 
 static void test_first_load_that_hangs(void **state) {
     (void)state;
-    begin(HANG_PREPARE, REJECTS);
+    start_hanging(HANG_PREPARE, REJECTS);
     wait_log("prepare hangs");
     expect_loss_after(FG_LINE_LOAD_LIMIT + FG_LINE_HANG);
     expect_end(1);
@@ -155,10 +155,10 @@ static void test_first_load_that_hangs(void **state) {
 
 static void test_job_change_that_hangs(void **state) {
     (void)state;
-    begin(HANG_NOTHING, REJECTS);
+    start_hanging(HANG_NOTHING, REJECTS);
     wait_bit(READY, true);
     atomic_store(&world->call, HANG_PREPARE);
-    holding(0, 1);
+    write_holding(0, 1);
     wait_log("prepare hangs");
     expect_loss_after(FG_LINE_LOAD_LIMIT + FG_LINE_HANG);
     expect_end(1);
@@ -166,11 +166,11 @@ static void test_job_change_that_hangs(void **state) {
 
 static void test_self_test_that_hangs(void **state) {
     (void)state;
-    begin(HANG_NOTHING, REJECTS);
+    start_hanging(HANG_NOTHING, REJECTS);
     wait_bit(READY, true);
     atomic_store(&world->call, HANG_SUBMIT);
-    holding(2, 1);
-    coil(6, true);
+    write_holding(2, 1);
+    write_coil(6, true);
     wait_log("submit hangs");
     expect_loss_after(FG_LINE_LOAD_LIMIT + FG_LINE_HANG);
     expect_end(1);
@@ -178,12 +178,12 @@ static void test_self_test_that_hangs(void **state) {
 
 static void test_error_of_the_device(void **state) {
     (void)state;
-    begin(HANG_NOTHING, REJECTS);
+    start_hanging(HANG_NOTHING, REJECTS);
     wait_bit(READY, true);
     atomic_store(&world->lost, HANG_SUBMIT);
-    coil(1, true);
+    write_coil(1, true);
     assert_int_equal(wait_result(1).reason, FG_REASON_DEVICE_LOST);
-    assert_int_equal(input(1), FG_FAULT_DEVICE_LOST);
+    assert_int_equal(read_input(1), FG_FAULT_DEVICE_LOST);
     expect_end(2);
 }
 
@@ -191,87 +191,87 @@ static void test_error_of_the_device(void **state) {
 static void test_error_of_the_device_before_a_job_change(void **state) {
     (void)state;
     hang_in_part(HANG_POLL, REJECTS);
-    holding(0, 1);
+    write_holding(0, 1);
     atomic_store(&world->lost, HANG_POLL);
     atomic_store(&world->call, HANG_PREPARE);
     assert_int_equal(sem_post(&world->go), 0);
     assert_int_equal(wait_result(1).reason, FG_REASON_DEVICE_LOST);
-    turn();
-    assert_false(status_bit(UPDATING));
+    turn_line();
+    assert_false(read_status_bit(UPDATING));
     expect_end(2);
 }
 
 /* A job that is late, but ends, costs its part and no more. Both heartbeats stand still meanwhile. */
 static void test_late_job(void **state) {
     (void)state;
-    begin(HANG_NOTHING, REJECTS);
+    start_hanging(HANG_NOTHING, REJECTS);
     wait_bit(READY, true);
-    const bool first = status_bit(BEAT);
-    while (status_bit(BEAT) == first)
-        pass(HALF_BEAT);
+    const bool first = read_status_bit(BEAT);
+    while (read_status_bit(BEAT) == first)
+        pass_time(HALF_BEAT);
     wait_change("HEARTBEAT");
     atomic_store(&world->call, HANG_SUBMIT);
-    coil(1, true);
+    write_coil(1, true);
     wait_log("submit hangs");
-    pass(DEADLINE);
+    pass_time(DEADLINE);
     const int64_t deadline = atomic_load(&world->now_ns);
     assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
-    const bool last = status_bit(BEAT);
+    const bool last = read_status_bit(BEAT);
     for (int64_t late = 0; late < 10 * FG_S; late += HALF_BEAT) {
-        pass(HALF_BEAT);
-        assert_int_equal(status_bit(BEAT), last);
+        pass_time(HALF_BEAT);
+        assert_int_equal(read_status_bit(BEAT), last);
     }
-    pass(FG_LINE_HANG - 10 * FG_S - FG_MS);
-    assert_false(status_bit(FAULT) || status_bit(READY));
+    pass_time(FG_LINE_HANG - 10 * FG_S - FG_MS);
+    assert_false(read_status_bit(FAULT) || read_status_bit(READY));
     for (const uint64_t changes = fg_simulated_changes(board); seen < changes; seen++) {
         struct fg_simulated_change change;
         OK(fg_simulated_change(board, seen, 0, &change, &message));
-        assert_false(change.io == line_of("HEARTBEAT") && change.time_ns > deadline + 2 * FG_S);
+        assert_false(change.io == find_io("HEARTBEAT") && change.time_ns > deadline + 2 * FG_S);
     }
-    go_on();
+    end_hang();
     wait_bit(READY, true);
-    while (status_bit(BEAT) == last)
-        pass(HALF_BEAT);
+    while (read_status_bit(BEAT) == last)
+        pass_time(HALF_BEAT);
     wait_change("HEARTBEAT");
-    coil(1, false);
-    coil(1, true);
+    write_coil(1, false);
+    write_coil(1, true);
     assert_int_equal(wait_result(2).reason, 0);
-    stop();
+    stop_appliance();
 }
 
 static void test_end_while_a_part_hangs(void **state) {
     (void)state;
     hang_in_part(HANG_POLL, REJECTS_ALL);
     kill(appliance, SIGTERM);
-    pass(DEADLINE);
+    pass_time(DEADLINE);
     assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
     wait_bit(HALTED, true);
     wait_level("REJECT", false); /* on the wire: its safe level */
     expect_loss_after(FG_LINE_HANG);
-    pass(FG_LINE_ANSWER);
+    pass_time(FG_LINE_ANSWER);
     atomic_fetch_add(&world->now_ns, FG_MS);
-    assert_int_equal(ended(appliance), 70);
+    assert_int_equal(wait_end(appliance), 70);
     expect_released();
-    disconnect();
+    close_connections();
 }
 
 /* A load may take longer than systemd waits for an end. */
 static void test_end_while_a_load_hangs(void **state) {
     (void)state;
-    begin(HANG_NOTHING, REJECTS_ALL);
+    start_hanging(HANG_NOTHING, REJECTS_ALL);
     wait_bit(READY, true);
     atomic_store(&world->call, HANG_PREPARE);
-    holding(0, 1);
+    write_holding(0, 1);
     wait_log("prepare hangs");
     kill(appliance, SIGTERM);
     wait_bit(HALTED, true);
     expect_loss_after(FG_LINE_STOP_LIMIT);
     wait_log("after the end was asked for");
-    pass(FG_LINE_ANSWER);
+    pass_time(FG_LINE_ANSWER);
     atomic_fetch_add(&world->now_ns, FG_MS);
-    assert_int_equal(ended(appliance), 70);
+    assert_int_equal(wait_end(appliance), 70);
     expect_released();
-    disconnect();
+    close_connections();
 }
 
 /* The end waits for a job that is late, with safe outputs. */
@@ -279,14 +279,14 @@ static void test_end_with_a_late_job(void **state) {
     (void)state;
     hang_in_part(HANG_SUBMIT, REJECTS_ALL);
     kill(appliance, SIGTERM);
-    pass(DEADLINE);
+    pass_time(DEADLINE);
     wait_bit(HALTED, true);
-    pass(FG_LINE_HANG - FG_MS);
-    assert_false(status_bit(FAULT));
-    go_on();
-    assert_int_equal(ended(appliance), 0);
+    pass_time(FG_LINE_HANG - FG_MS);
+    assert_false(read_status_bit(FAULT));
+    end_hang();
+    assert_int_equal(wait_end(appliance), 0);
     expect_released();
-    disconnect();
+    close_connections();
 }
 
 #ifdef FG_SYSTEMD
@@ -308,15 +308,15 @@ static void test_start_and_end_are_told_to_systemd(void **state) {
     assert_int_equal(setsockopt(manager, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
     assert_int_equal(bind(manager, (struct sockaddr *)&address, sizeof address), 0);
     setenv("NOTIFY_SOCKET", address.sun_path, 1);
-    begin(HANG_PREPARE, REJECTS);
+    start_hanging(HANG_PREPARE, REJECTS);
     unsetenv("NOTIFY_SOCKET");
     wait_log("prepare hangs");
     expect_told(manager, "EXTEND_TIMEOUT_USEC=242000000");
     char text[1];
     assert_int_equal(recv(manager, text, sizeof text, MSG_DONTWAIT), -1);
-    go_on();
+    end_hang();
     expect_told(manager, "READY=1");
-    stop();
+    stop_appliance();
     expect_told(manager, "STOPPING=1");
     close(manager);
 #else
@@ -339,5 +339,5 @@ int main(void) {
         cmocka_unit_test_teardown(test_end_with_a_late_job, kill_appliance),
         cmocka_unit_test_teardown(test_start_and_end_are_told_to_systemd, kill_appliance),
     };
-    return cmocka_run_group_tests(tests, make, remove_folder);
+    return cmocka_run_group_tests(tests, make_bundles, remove_folder);
 }

@@ -1,5 +1,8 @@
 /* A line in this process, for tests: real bundles, judge, actuation and loop; test cameras (or folders) and a
- * test board; no daemon and no socket. A gate holds the judge where a test wants it. Include after cmocka. */
+ * test board; no daemon and no socket. A gate holds the judge where a test wants it. Include after cmocka.
+ *
+ * Errors: a failure fails the test. Owner: end_line closes what begin_line has opened. Thread: the test's;
+ * the line runs on a thread of its own. NULL: never. */
 #ifndef FG_TESTS_RUNTIME_LINE_RUNNING_H
 #define FG_TESTS_RUNTIME_LINE_RUNNING_H
 
@@ -16,13 +19,13 @@
 #include "tests/support/camera.h"
 #include "tests/support/tiny.h"
 
-#define PATIENCE (120 * FG_S) /* for what must come; only a failing test waits so long */
+#define PATIENCE (120 * FG_S) /* the longest wait for what must come; only a failing test waits so long */
 #define ALL_DEFECT 1          /* threshold x 10000 */
 #define ALL_PASS 65535
 
 enum { TRIGGER, REJECT, PASS_OUT, READY_OUT, FAULT_OUT, HEARTBEAT, IOS };
 
-/* What is running. A test may change the configuration before begin. */
+/* What is running. A test may change the configuration before begin_line. */
 static struct fg_config config;
 static struct fg_board *board;
 static struct fg_camera *camera[FG_CONFIG_CAMERAS];
@@ -120,7 +123,7 @@ static inline void open_cameras(bool folders) {
 }
 
 /* folders: directory cameras instead of test cameras. Returns when the first slot serves. */
-static inline void begin_with(bool folders) {
+static inline void begin_line_with(bool folders) {
     struct fg_report report = {0};
     void *memory, *rejects;
     OK(fg_cpu_open(1, 1, &run.backend, &message));
@@ -170,12 +173,12 @@ static inline void begin_with(bool folders) {
         ;
 }
 
-static inline void begin(void) {
-    begin_with(false);
+static inline void begin_line(void) {
+    begin_line_with(false);
 }
 
 /* Also after a test that failed on its way. */
-static inline int end(void **state) {
+static inline int end_line(void **state) {
     (void)state;
     if (!run.running)
         return 0;
@@ -197,7 +200,7 @@ static inline int end(void **state) {
 
 /* ---- What a test does and sees ---- */
 
-static inline const struct fg_snapshot *look(void) {
+static inline const struct fg_snapshot *read_snapshot(void) {
     fg_snapshot_read(fg_line_cell(line), &now);
     return &now;
 }
@@ -206,7 +209,7 @@ static inline const struct fg_snapshot *look(void) {
 #define WAIT(condition)                                                                                      \
     do {                                                                                                     \
         const int64_t patience_ends = fg_clock_ns() + PATIENCE;                                              \
-        while (look(), !(condition)) {                                                                       \
+        while (read_snapshot(), !(condition)) {                                                              \
             if (fg_clock_ns() > patience_ends)                                                               \
                 fail_msg("%s did not happen: %u triggers, result %u, verdict %d, reason %d, error %u",       \
                          #condition, now.counters.triggers, now.result.id, now.result.verdict,               \
@@ -215,24 +218,25 @@ static inline const struct fg_snapshot *look(void) {
         }                                                                                                    \
     } while (0)
 
-static inline enum fg_modbus_exception command(enum fg_command_kind kind, uint32_t value) {
+static inline enum fg_modbus_exception apply_command(enum fg_command_kind kind, uint32_t value) {
     return fg_line_apply(line, &(struct fg_commands){.count = 1, .command = {{kind, value}}});
 }
 
 static inline void set_threshold(uint32_t view, uint32_t threshold) {
-    assert_int_equal(command((enum fg_command_kind)(FG_COMMAND_THRESHOLD + view), threshold), FG_MODBUS_DONE);
+    assert_int_equal(apply_command((enum fg_command_kind)(FG_COMMAND_THRESHOLD + view), threshold),
+                     FG_MODBUS_DONE);
 }
 
-static inline void trigger(void) {
+static inline void pulse_trigger(void) {
     test_board_edge(board, TRIGGER, true, 0);
     test_board_edge(board, TRIGGER, false, 0);
 }
 
-/* A part that must be taken. */
-static inline void trigger_able(void) {
+/* Triggers a part that must be taken. */
+static inline void trigger_part(void) {
     WAIT(now.able);
     const uint32_t triggers = now.counters.triggers;
-    trigger();
+    pulse_trigger();
     WAIT(now.counters.triggers == triggers + 1);
     assert_int_equal(now.last_trigger_id, triggers + 1);
 }
@@ -250,7 +254,7 @@ static inline void expect_result(uint32_t id, enum fg_verdict verdict, enum fg_r
 /* The next of the buffered results. */
 static inline void expect_next(uint32_t id, enum fg_verdict verdict, enum fg_reason reason) {
     expect_result(id, verdict, reason);
-    assert_int_equal(command(FG_COMMAND_RESULT_ACK, 0), FG_MODBUS_DONE);
+    assert_int_equal(apply_command(FG_COMMAND_RESULT_ACK, 0), FG_MODBUS_DONE);
 }
 
 /* Every frame was given back. */

@@ -16,7 +16,7 @@ static int make(void **state) {
 
 static void begin_one(void) {
     add_bundle(0, "one");
-    begin();
+    begin_line();
     set_threshold(0, ALL_PASS);
 }
 
@@ -26,10 +26,10 @@ static void test_damaged_frame(void **state) {
     (void)state;
     begin_one();
     test_camera_plan(camera[0], TEST_DAMAGED);
-    trigger_able();
+    trigger_part();
     expect_result(1, FG_INOPERATIVE, FG_REASON_BAD_FRAME);
     assert_int_equal(now.counters.camera_errors, 1);
-    trigger_able();
+    trigger_part();
     expect_result(2, FG_PASS, FG_REASON_NONE);
     expect_no_frames();
 }
@@ -39,14 +39,14 @@ static void test_lost_frame(void **state) {
     config.deadline_ms = 500;
     begin_one();
     test_camera_plan(camera[0], TEST_LOST);
-    trigger_able();
+    trigger_part();
     expect_result(1, FG_INOPERATIVE, FG_REASON_NO_FRAME);
     assert_int_equal(now.error, FG_FAULT_CAMERA);
     assert_int_equal(now.counters.camera_errors, 1);
     assert_false(now.exposure_complete);
     WAIT(now.able); /* one frame was lost, the camera is there */
-    assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
-    assert_false(look()->fault);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_false(read_snapshot()->fault);
     expect_no_frames();
 }
 
@@ -57,9 +57,9 @@ static void test_delayed_frame(void **state) {
     begin_one();
     test_camera_plan(camera[0], TEST_DELAYED);
     test_camera_plan(camera[0], TEST_LOST);
-    trigger_able();
+    trigger_part();
     expect_result(1, FG_INOPERATIVE, FG_REASON_NO_FRAME);
-    trigger_able();
+    trigger_part();
     test_camera_deliver(camera[0]);
     expect_result(2, FG_INOPERATIVE, FG_REASON_NO_FRAME);
     assert_int_equal(now.counters.pass, 0);
@@ -75,13 +75,13 @@ static void test_doubled_frame(void **state) {
         for (uint32_t i = 0; i < PICTURES; i++) {
             if (doubled)
                 test_camera_plan(camera[0], TEST_DOUBLED);
-            trigger_able();
+            trigger_part();
             wait_result(i + 1);
             if (doubled)
                 assert_true(now.result.score == score[i]);
             score[i] = now.result.score;
         }
-        end(state);
+        end_line(state);
         config.view[0].bundles = 0;
     }
     assert_true(score[0] != score[1]);
@@ -106,9 +106,9 @@ static void come_back(uint32_t part) {
     test_camera_return(camera[0]);
     WAIT(now.able && !now.degraded);
     assert_true(now.fault); /* until it is cleared */
-    assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
-    assert_false(look()->fault);
-    trigger_able();
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_false(read_snapshot()->fault);
+    trigger_part();
     expect_result(part, FG_PASS, FG_REASON_NONE);
     expect_no_frames();
 }
@@ -117,18 +117,18 @@ static void come_back(uint32_t part) {
 static void test_camera_vanishes_and_comes_back(void **state) {
     (void)state;
     begin_one();
-    trigger_able();
+    trigger_part();
     wait_result(1);
     test_camera_vanish(camera[0]);
     expect_gone();
     const uint32_t looks = test_camera_count(camera[0]).looks;
     wait_reopens(2);
     assert_int_equal(test_camera_count(camera[0]).looks, looks);
-    trigger();
+    pulse_trigger();
     expect_result(2, FG_INOPERATIVE, FG_REASON_NOT_READY);
     /* Nobody clears the fault while the camera is gone. */
-    assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
-    assert_true(look()->fault);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_true(read_snapshot()->fault);
     assert_int_equal(now.error, FG_FAULT_CAMERA);
     expect_gone();
     come_back(3);
@@ -139,7 +139,7 @@ static void test_camera_vanishes_during_a_part(void **state) {
     (void)state;
     begin_one();
     test_camera_plan(camera[0], TEST_DELAYED);
-    trigger_able();
+    trigger_part();
     test_camera_vanish(camera[0]);
     expect_result(1, FG_INOPERATIVE, FG_REASON_NO_FRAME);
     expect_gone();
@@ -151,7 +151,7 @@ static void test_camera_vanishes_while_judged(void **state) {
     (void)state;
     begin_one();
     close_gate();
-    trigger_able();
+    trigger_part();
     WAIT(now.exposure_complete);
     test_camera_vanish(camera[0]);
     expect_gone();
@@ -171,8 +171,8 @@ static void test_edges_lost(void **state) {
     assert_true(now.missed_trigger);
     assert_int_equal(now.error, FG_FAULT_EDGES_LOST);
     assert_int_equal(now.counters.missed_triggers, 1);
-    assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
-    assert_false(look()->fault || now.missed_trigger);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_false(read_snapshot()->fault || now.missed_trigger);
 }
 
 static void wait_level(uint32_t io, bool level) {
@@ -192,14 +192,14 @@ static void test_output_fails(void **state) {
     WAIT(now.able);
     test_board_break(board, REJECT, true);
     set_threshold(0, ALL_DEFECT);
-    trigger();
+    pulse_trigger();
     WAIT(now.error == FG_FAULT_OUTPUT);
     assert_false(now.online || now.able);
     assert_false(test_board_level(board, REJECT));
     wait_level(READY_OUT, false);
     test_board_break(board, REJECT, false);
     wait_level(REJECT, true);
-    assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
     wait_level(REJECT, false);
     wait_level(READY_OUT, true);
 }
@@ -211,14 +211,14 @@ static void test_board_vanishes(void **state) {
     WAIT(now.able);
     test_board_vanish(board);
     WAIT(now.error == FG_FAULT_EDGES_LOST && !now.able);
-    assert_int_equal(command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
-    assert_false(look()->able || now.online);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_false(read_snapshot()->able || now.online);
     assert_int_equal(now.error, FG_FAULT_EDGES_LOST);
-    assert_int_equal(command(FG_COMMAND_TRIGGER, 0), FG_MODBUS_BUSY);
+    assert_int_equal(apply_command(FG_COMMAND_TRIGGER, 0), FG_MODBUS_BUSY);
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, reset_config, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, reset_config, end_line)
     const struct CMUnitTest tests[] = {
         TEST(test_damaged_frame),
         TEST(test_lost_frame),

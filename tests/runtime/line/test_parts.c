@@ -20,7 +20,7 @@ static void begin_queue(uint32_t queue) {
     config.trigger.queue = queue;
     config.results.buffer = true;
     add_bundle(0, "one");
-    begin();
+    begin_line();
     set_threshold(0, ALL_PASS);
 }
 
@@ -29,9 +29,9 @@ static void test_refused_parts_keep_their_turn(void **state) {
     (void)state;
     begin_queue(1);
     test_camera_plan(camera[0], TEST_DELAYED);
-    trigger_able();
-    trigger();
-    trigger();
+    trigger_part();
+    pulse_trigger();
+    pulse_trigger();
     WAIT(now.counters.triggers == 3);
     assert_int_equal(now.counters.inoperative, 0);
     assert_int_equal(now.counters.missed_triggers, 2);
@@ -52,11 +52,11 @@ static void test_refused_parts_keep_their_turn(void **state) {
 static void test_verdicts_at_once_without_a_buffer(void **state) {
     (void)state;
     add_bundle(0, "one");
-    begin();
+    begin_line();
     set_threshold(0, ALL_PASS);
     test_camera_plan(camera[0], TEST_DELAYED);
-    trigger_able();
-    trigger();
+    trigger_part();
+    pulse_trigger();
     WAIT(now.counters.triggers == 2);
     const bool toggle = now.result_toggle;
     test_camera_deliver(camera[0]);
@@ -76,17 +76,17 @@ static void test_queue(void **state) {
     (void)state;
     begin_queue(2);
     close_gate();
-    trigger_able();
+    trigger_part();
     WAIT(now.exposure_complete);
     WAIT(now.able); /* again */
     assert_true(now.busy);
-    trigger_able();
+    trigger_part();
     WAIT(now.exposure_complete);
-    assert_false(look()->able);
-    trigger();
+    assert_false(read_snapshot()->able);
+    pulse_trigger();
     WAIT(now.counters.triggers == 3);
-    assert_int_equal(command(FG_COMMAND_TRIGGER, 0), FG_MODBUS_BUSY);
-    assert_int_equal(look()->counters.pass + now.counters.inoperative, 0);
+    assert_int_equal(apply_command(FG_COMMAND_TRIGGER, 0), FG_MODBUS_BUSY);
+    assert_int_equal(read_snapshot()->counters.pass + now.counters.inoperative, 0);
     open_gate();
     expect_next(1, FG_PASS, FG_REASON_NONE);
     expect_next(2, FG_PASS, FG_REASON_NONE);
@@ -104,9 +104,9 @@ static void test_long_queue(void **state) {
         close_gate();
         for (uint32_t i = 0; i < 8; i++) {
             test_camera_plan(camera[0], i % 3 == 1 ? TEST_DAMAGED : TEST_WHOLE);
-            trigger_able();
+            trigger_part();
         }
-        assert_int_equal(look()->counters.pass, round * 5);
+        assert_int_equal(read_snapshot()->counters.pass, round * 5);
         open_gate();
         for (uint32_t i = 0; i < 8; i++)
             expect_next(8 * round + i + 1, i % 3 == 1 ? FG_INOPERATIVE : FG_PASS,
@@ -121,12 +121,12 @@ static void test_deadline_in_the_queue(void **state) {
     config.deadline_ms = 2000;
     begin_queue(2);
     close_gate();
-    trigger_able();
+    trigger_part();
     expect_next(1, FG_INOPERATIVE, FG_REASON_DEADLINE);
     assert_int_equal(test_camera_count(camera[0]).lent, 1);
-    trigger_able();
+    trigger_part();
     WAIT(now.exposure_complete);
-    assert_false(look()->able);
+    assert_false(read_snapshot()->able);
     open_gate();
     expect_next(2, FG_PASS, FG_REASON_NONE);
     WAIT(now.able);
@@ -137,11 +137,11 @@ static void test_deadline_in_the_queue(void **state) {
 static void test_no_place_left(void **state) {
     (void)state;
     add_bundle(0, "one");
-    begin();
+    begin_line();
     test_camera_plan(camera[0], TEST_DELAYED);
-    trigger_able();
+    trigger_part();
     for (uint32_t i = 2; i <= FG_PARTS + 5; i++) {
-        trigger();
+        pulse_trigger();
         WAIT(now.counters.triggers == i);
     }
     assert_int_equal(now.counters.overruns, 5);
@@ -167,7 +167,7 @@ static void begin_views(bool folders) {
         add_bundle(v, bundles[v]);
         add_bundle(v, "two");
     }
-    begin_with(folders);
+    begin_line_with(folders);
 }
 
 static void set_thresholds(uint32_t first, uint32_t second, uint32_t third) {
@@ -203,24 +203,24 @@ static void test_worst_view_decides(void **state) {
     (void)state;
     begin_views(false);
     set_thresholds(ALL_PASS, ALL_PASS, ALL_PASS);
-    trigger_able();
+    trigger_part();
     expect_result(1, FG_PASS, FG_REASON_NONE);
     expect_verdicts(FG_PASS, FG_PASS, FG_PASS);
     set_thresholds(ALL_PASS, ALL_DEFECT, ALL_PASS);
-    trigger_able();
+    trigger_part();
     expect_result(2, FG_DEFECT, FG_REASON_NONE);
     expect_verdicts(FG_PASS, FG_DEFECT, FG_PASS);
     expect_decided(1);
     assert_true(now.result.w && now.result.area);
     /* Views 0 and 2 see the same picture through the same bundle: the smaller threshold is exceeded more. */
     set_thresholds(3 * ALL_DEFECT, ALL_PASS, ALL_DEFECT);
-    trigger_able();
+    trigger_part();
     expect_result(3, FG_DEFECT, FG_REASON_NONE);
     expect_verdicts(FG_DEFECT, FG_PASS, FG_DEFECT);
     expect_decided(2);
     assert_true(now.result.view[0].score == now.result.view[2].score);
     set_thresholds(ALL_DEFECT, ALL_PASS, 3 * ALL_DEFECT);
-    trigger_able();
+    trigger_part();
     expect_result(4, FG_DEFECT, FG_REASON_NONE);
     expect_decided(0);
     expect_no_frames();
@@ -232,22 +232,22 @@ static void test_one_camera_fails(void **state) {
     begin_views(false);
     set_thresholds(ALL_PASS, ALL_DEFECT, ALL_PASS);
     test_camera_plan(camera[1], TEST_DAMAGED);
-    trigger_able();
+    trigger_part();
     expect_result(1, FG_INOPERATIVE, FG_REASON_BAD_FRAME);
     expect_verdicts(FG_PASS, FG_DEFECT, FG_INOPERATIVE);
     expect_decided(2);
     test_camera_plan(camera[0], TEST_DAMAGED);
-    trigger_able();
+    trigger_part();
     expect_result(2, FG_INOPERATIVE, FG_REASON_BAD_FRAME);
     expect_verdicts(FG_INOPERATIVE, FG_INOPERATIVE, FG_PASS);
     expect_decided(0);
     /* Its frame comes last: the other camera's views are judged meanwhile. */
     test_camera_plan(camera[0], TEST_DELAYED);
-    trigger_able();
-    assert_false(look()->exposure_complete);
+    trigger_part();
+    assert_false(read_snapshot()->exposure_complete);
     test_camera_deliver(camera[0]);
     expect_result(3, FG_DEFECT, FG_REASON_NONE);
-    trigger_able();
+    trigger_part();
     expect_result(4, FG_DEFECT, FG_REASON_NONE);
     expect_no_frames();
 }
@@ -257,31 +257,31 @@ static void test_job_change_of_all_views(void **state) {
     (void)state;
     begin_views(false);
     set_thresholds(ALL_PASS, ALL_PASS, ALL_PASS);
-    trigger_able();
+    trigger_part();
     wait_result(1);
     const float one = now.result.view[0].score, two = now.result.view[1].score;
     assert_true(one != two);
-    assert_int_equal(command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
     WAIT(now.outcome == FG_OUTCOME_DONE);
     assert_int_equal(now.active_slot, 1);
     for (uint32_t part = 2; part <= PICTURES + 1; part++) { /* to the first picture again */
-        trigger_able();
+        trigger_part();
         wait_result(part);
     }
     assert_true(now.result.view[0].score == two && now.result.view[1].score == two);
     assert_int_equal(now.result.slot, 1);
     /* The last view's bundle of slot 0 is gone. */
     snprintf(config.view[2].bundle[0], sizeof config.view[2].bundle[0], "%s/none.fgb", folder);
-    assert_int_equal(command(FG_COMMAND_SLOT, 0), FG_MODBUS_DONE);
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 0), FG_MODBUS_DONE);
     WAIT(now.outcome == FG_FAULT_JOB);
     assert_int_equal(now.active_slot, 1);
     assert_true(now.degraded && now.fault);
     for (uint32_t part = PICTURES + 2; part <= 2 * PICTURES + 1; part++) {
-        trigger_able();
+        trigger_part();
         wait_result(part);
     }
     assert_true(now.result.view[0].score == two && now.result.view[2].score == two);
-    assert_int_equal(command(FG_COMMAND_RUN, FG_CODE_SELF_TEST), FG_MODBUS_DONE);
+    assert_int_equal(apply_command(FG_COMMAND_RUN, FG_CODE_SELF_TEST), FG_MODBUS_DONE);
     WAIT(now.outcome == FG_OUTCOME_DONE);
 }
 
@@ -292,15 +292,15 @@ static void test_job_change_behind_a_queue(void **state) {
     add_bundle(0, "two");
     config.trigger.queue = 3;
     config.results.buffer = true;
-    begin();
+    begin_line();
     set_threshold(0, ALL_PASS);
     close_gate();
-    trigger_able();
-    trigger_able();
-    assert_int_equal(command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
-    assert_false(look()->able);
+    trigger_part();
+    trigger_part();
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
+    assert_false(read_snapshot()->able);
     assert_int_equal(now.outcome, FG_OUTCOME_RUNNING);
-    trigger();
+    pulse_trigger();
     WAIT(now.counters.triggers == 3);
     open_gate();
     for (uint32_t part = 1; part <= 2; part++) {
@@ -310,7 +310,7 @@ static void test_job_change_behind_a_queue(void **state) {
     }
     expect_next(3, FG_INOPERATIVE, FG_REASON_NOT_READY);
     WAIT(now.outcome == FG_OUTCOME_DONE);
-    trigger_able();
+    trigger_part();
     wait_result(4);
     assert_int_equal(now.result.slot, 1);
 }
@@ -322,7 +322,7 @@ static void test_views_of_folders(void **state) {
     begin_views(true);
     set_thresholds(ALL_PASS, ALL_PASS, ALL_DEFECT);
     for (uint32_t part = 1; part <= 8; part++)
-        trigger_able();
+        trigger_part();
     float first = 0;
     for (uint32_t part = 1; part <= 8; part++) {
         wait_result(part);
@@ -355,13 +355,13 @@ static void draw_pair(uint8_t *pixels, int i) {
 static void test_regions_of_one_frame(void **state) {
     float alone[PICTURES];
     add_bundle(0, "one");
-    begin();
+    begin_line();
     for (uint32_t i = 0; i < PICTURES; i++) {
-        trigger_able();
+        trigger_part();
         wait_result(i + 1);
         alone[i] = now.result.view[0].score;
     }
-    end(state);
+    end_line(state);
     reset_config(state);
     draw = draw_pair;
     config.camera[0].max_width = 2 * SIDE;
@@ -372,22 +372,22 @@ static void test_regions_of_one_frame(void **state) {
         snprintf(config.view[v].name, sizeof config.view[v].name, "half %u", v);
         add_bundle(v, "one");
     }
-    begin();
+    begin_line();
     set_threshold(0, ALL_PASS);
     set_threshold(1, ALL_DEFECT);
     for (uint32_t i = 0; i < PICTURES; i++) {
-        trigger_able();
+        trigger_part();
         wait_result(i + 1);
         assert_true(now.result.view[0].score == alone[i]);
         assert_true(now.result.view[1].score == alone[(i + 1) % PICTURES]);
         assert_true(now.result.x >= SIDE &&
-                    now.result.x + now.result.w <= 2 * SIDE); /* of the camera's frame */
+                    now.result.x + now.result.w <= 2 * SIDE); /* it lies in the camera's frame */
     }
     expect_no_frames();
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, reset_config, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, reset_config, end_line)
     const struct CMUnitTest tests[] = {
         TEST(test_refused_parts_keep_their_turn),
         TEST(test_verdicts_at_once_without_a_buffer),

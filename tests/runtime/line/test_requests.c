@@ -142,7 +142,7 @@ static void *set_thresholds(void *view) {
 static void test_servers_beside_each_other(void **state) {
     reset_config(state);
     add_bundle(0, "one");
-    begin();
+    begin_line();
     pthread_t server[4];
     uint32_t view[4];
     for (uint32_t i = 0; i < 4; i++) {
@@ -154,7 +154,7 @@ static void test_servers_beside_each_other(void **state) {
         assert_int_equal(pthread_join(server[i], &wrong), 0);
         assert_null(wrong);
     }
-    trigger_able();
+    trigger_part();
     wait_result(1);
 }
 
@@ -176,11 +176,11 @@ static uint64_t count_asked(void) {
 }
 
 static void *ask_trigger(void *argument) {
-    return command(FG_COMMAND_TRIGGER, 0) == FG_MODBUS_DONE ? NULL : argument;
+    return apply_command(FG_COMMAND_TRIGGER, 0) == FG_MODBUS_DONE ? NULL : argument;
 }
 
 static void *ask_disable(void *argument) {
-    return command(FG_COMMAND_COILS, FG_WRITTEN_COILS(FG_COIL_TRIGGER_ENABLE, 0)) == FG_MODBUS_DONE
+    return apply_command(FG_COMMAND_COILS, FG_WRITTEN_COILS(FG_COIL_TRIGGER_ENABLE, 0)) == FG_MODBUS_DONE
                ? NULL
                : argument;
 }
@@ -193,7 +193,7 @@ static void test_an_edge_comes_before_a_later_request(void **state) {
     sem_init(&exposing, 0, 0);
     sem_init(&exposed, 0, 0);
     add_bundle(0, "one");
-    begin();
+    begin_line();
     WAIT(now.able);
     close_gate(); /* the first part is with the judge until the end, so that the edge cannot be taken */
     pthread_t triggering, disabling;
@@ -202,7 +202,7 @@ static void test_an_edge_comes_before_a_later_request(void **state) {
     assert_int_equal(pthread_create(&triggering, NULL, ask_trigger, &wrong), 0);
     while (sem_wait(&exposing))
         ;
-    trigger();
+    pulse_trigger();
     assert_int_equal(pthread_create(&disabling, NULL, ask_disable, &wrong), 0);
     while (count_asked() < asked + 2)
         sched_yield();
@@ -220,8 +220,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_has_its_answer),
         cmocka_unit_test(test_nobody_answers),
-        cmocka_unit_test_teardown(test_servers_beside_each_other, end),
-        cmocka_unit_test_teardown(test_an_edge_comes_before_a_later_request, end),
+        cmocka_unit_test_teardown(test_servers_beside_each_other, end_line),
+        cmocka_unit_test_teardown(test_an_edge_comes_before_a_later_request, end_line),
     };
     return cmocka_run_group_tests(tests, make, remove_folder);
 }

@@ -1,5 +1,8 @@
-/* A Modbus server over a line that is nothing but its snapshot, on a thread of its own; and raw frames to
- * talk to it. Include after cmocka. */
+/* A bench for tests of the Modbus server: the server runs over a line that is nothing but its snapshot, and
+ * raw frames talk to it. Include after cmocka.
+ *
+ * Errors: a failure fails the test. Owner: who starts a bench stops it, and who connects closes the
+ * connection. Thread: the test's; the server runs on a thread of its own. NULL: never. */
 #ifndef FG_TESTS_RUNTIME_MODBUS_MODBUS_BENCH_H
 #define FG_TESTS_RUNTIME_MODBUS_MODBUS_BENCH_H
 
@@ -70,7 +73,7 @@ static void *bench_run(void *context) {
 }
 
 /* Defaults that a test may change before bench_start. */
-static inline struct bench bench_ready(void) {
+static inline struct bench bench_make(void) {
     return (struct bench){
         .settings = {.bind = "127.0.0.1",
                      .unit = UNIT,
@@ -121,7 +124,7 @@ static inline int bench_connect(const struct bench *bench) {
 }
 
 /* A libmodbus client on such a connection. */
-static inline modbus_t *bench_client_from(const struct bench *bench, const char *source) {
+static inline modbus_t *bench_open_client_from(const struct bench *bench, const char *source) {
     modbus_t *client = modbus_new_tcp("127.0.0.1", fg_modbus_server_port(bench->server));
     assert_non_null(client);
     modbus_set_socket(client, bench_connect_from(bench, source));
@@ -130,11 +133,11 @@ static inline modbus_t *bench_client_from(const struct bench *bench, const char 
     return client;
 }
 
-static inline modbus_t *bench_client(const struct bench *bench) {
-    return bench_client_from(bench, "127.0.0.1");
+static inline modbus_t *bench_open_client(const struct bench *bench) {
+    return bench_open_client_from(bench, "127.0.0.1");
 }
 
-static inline void bench_leave(modbus_t *client) {
+static inline void bench_close_client(modbus_t *client) {
     modbus_close(client);
     modbus_free(client);
 }
@@ -178,7 +181,7 @@ static inline uint32_t receive_answer(int client, uint16_t transaction, uint8_t 
 }
 
 /* One register 5 (its value is known: 0x5678) there and back. */
-static inline void round_trip(int client, uint16_t transaction) {
+static inline void make_round_trip(int client, uint16_t transaction) {
     uint8_t frame[12], pdu[FG_MODBUS_MAX_PDU];
     static const uint8_t EXPECTED[] = {4, 2, 0x56, 0x78};
     make_frame(frame, transaction, UNIT, 4, 5, 1);

@@ -1,5 +1,7 @@
-/* Requests to the Modbus map, for its tests: bytes in, exception, values and commands out. Include after
- * cmocka. */
+/* Requests for tests of the Modbus map: bytes in, exception, values and commands out. Include after cmocka.
+ *
+ * Errors: a failure fails the test; a refused request gives its exception. Owner: the caller owns the map.
+ * Thread: the test's. NULL: never. */
 #ifndef FG_TESTS_RUNTIME_MODBUS_MODBUS_REQUEST_H
 #define FG_TESTS_RUNTIME_MODBUS_MODBUS_REQUEST_H
 
@@ -18,7 +20,7 @@ struct map {
     struct fg_modbus_answer answer;
 };
 
-static inline struct map ready_map(void) {
+static inline struct map make_ready_map(void) {
     struct map map = {
         .snapshot = {.online = true, .able = true, .coils = FG_COIL_TRIGGER_ENABLE},
         .rules =
@@ -38,7 +40,7 @@ static inline enum fg_modbus_exception send_bytes(struct map *map, const uint8_t
     return map->answer.exception;
 }
 
-/* Functions 1 to 6: an address and a word. */
+/* Sends one of functions 1 to 6: an address and a word. */
 static inline enum fg_modbus_exception send_word(struct map *map, uint8_t function, uint16_t address,
                                                  uint16_t word) {
     const uint8_t pdu[] = {function, (uint8_t)(address >> 8), (uint8_t)address, (uint8_t)(word >> 8),
@@ -46,7 +48,7 @@ static inline enum fg_modbus_exception send_word(struct map *map, uint8_t functi
     return send_bytes(map, pdu, sizeof pdu);
 }
 
-/* Function 15 or 16 with so many values. */
+/* Sends function 15 or 16 with count values. */
 static inline enum fg_modbus_exception send_many(struct map *map, uint8_t function, uint16_t address,
                                                  uint16_t count, const uint16_t *values) {
     uint8_t pdu[FG_MODBUS_MAX_PDU] = {function, (uint8_t)(address >> 8), (uint8_t)address,

@@ -54,7 +54,7 @@ static void each_status_bit_is_at_its_place(void **state) {
         {offsetof(struct fg_snapshot, heartbeat), 15},
     };
     for (size_t i = 0; i < sizeof BITS / sizeof *BITS; i++) {
-        struct map map = ready_map();
+        struct map map = make_ready_map();
         map.snapshot = (struct fg_snapshot){0};
         *((bool *)&map.snapshot + BITS[i].field) = true;
         assert_int_equal(status_bits(&map), 1u << BITS[i].bit);
@@ -76,7 +76,7 @@ static void trigger_ready_means_that_a_trigger_is_taken(void **state) {
         {true, FG_COIL_OFFLINE, false},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        struct map map = ready_map();
+        struct map map = make_ready_map();
         map.snapshot.able = CASES[i].able;
         map.snapshot.coils = CASES[i].coils;
         assert_int_equal(status_bits(&map) >> FG_STATUS_TRIGGER_READY & 1, CASES[i].ready);
@@ -97,7 +97,7 @@ static void a_verdict_shows_only_while_it_is_valid(void **state) {
         {FG_INOPERATIVE, true, true, 0x08},  {(enum fg_verdict)0, true, false, 0x08},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        struct map map = ready_map();
+        struct map map = make_ready_map();
         map.snapshot.result.verdict = CASES[i].verdict;
         map.snapshot.result_valid = CASES[i].valid;
         map.snapshot.result_expired = CASES[i].expired;
@@ -289,7 +289,7 @@ static const uint16_t PAIRS[] = {2,  4,  6,  17, 20, 22,  30,  32,  35,  42,  48
 static void each_input_register_is_at_its_place_and_gaps_read_0(void **state) {
     (void)state;
     for (int low_first = 0; low_first < 2; low_first++) {
-        struct map map = ready_map();
+        struct map map = make_ready_map();
         map.snapshot = full_snapshot();
         map.rules.low_first = low_first;
         uint16_t expected[FG_MODBUS_INPUT_REGISTERS];
@@ -311,7 +311,7 @@ static void each_input_register_is_at_its_place_and_gaps_read_0(void **state) {
 
 static void a_name_of_64_bytes_fills_its_registers(void **state) {
     (void)state;
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     for (uint32_t i = 0; i < FG_BUNDLE_NAME_SIZE; i++)
         map.snapshot.bundle_name[i] = (char)('!' + i);
     assert_int_equal(send_word(&map, 4, FG_INPUT_BUNDLE_NAME, 32), FG_MODBUS_DONE);
@@ -321,7 +321,7 @@ static void a_name_of_64_bytes_fills_its_registers(void **state) {
 
 static void an_inoperative_result_has_a_reason_and_no_score(void **state) {
     (void)state;
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.snapshot = full_snapshot();
     map.snapshot.result.verdict = FG_INOPERATIVE;
     for (enum fg_reason reason = FG_REASON_NOT_READY; reason <= FG_REASON_DEVICE_LOST; reason++) {
@@ -337,7 +337,7 @@ static void only_a_defect_has_a_box(void **state) {
     (void)state;
     static const enum fg_verdict OTHERS[] = {FG_PASS, FG_INOPERATIVE};
     for (size_t i = 0; i < 2; i++) {
-        struct map map = ready_map();
+        struct map map = make_ready_map();
         map.snapshot = full_snapshot();
         map.snapshot.result.verdict = OTHERS[i];
         assert_int_equal(send_word(&map, 4, FG_INPUT_BOX_X, 6), FG_MODBUS_DONE);
@@ -348,7 +348,7 @@ static void only_a_defect_has_a_box(void **state) {
 
 static void a_result_without_trouble_has_no_reason(void **state) {
     (void)state;
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.snapshot.result = (struct fg_result){.verdict = FG_PASS, .reason = FG_REASON_DEADLINE};
     assert_int_equal(input_register(&map, FG_INPUT_REASON), 0);
 }
@@ -371,7 +371,7 @@ static void scores_are_rounded_and_never_wrap(void **state) {
         {INFINITY, UINT32_MAX},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        struct map map = ready_map();
+        struct map map = make_ready_map();
         map.snapshot.result = (struct fg_result){.verdict = FG_PASS, .score = CASES[i].score};
         assert_int_equal(input_pair(&map, FG_INPUT_SCORE), CASES[i].shown);
     }
@@ -379,7 +379,7 @@ static void scores_are_rounded_and_never_wrap(void **state) {
 
 static void times_and_sizes_stop_at_65535(void **state) {
     (void)state;
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.snapshot.result = (struct fg_result){.exposure = 65535, .inference = 65536, .total = UINT32_MAX};
     map.snapshot.total_min = map.snapshot.total_mean = map.snapshot.total_p99 = map.snapshot.total_max =
         70000;
@@ -401,7 +401,7 @@ static void counters_stay_full(void **state) {
     assert_int_equal(counter, UINT32_MAX);
     fg_count(&counter);
     assert_int_equal(counter, UINT32_MAX);
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.snapshot.counters.overruns = counter;
     assert_int_equal(input_pair(&map, FG_INPUT_RESULT_OVERRUNS), UINT32_MAX);
 }
@@ -411,13 +411,13 @@ static void counters_stay_full(void **state) {
 static void coils_read_as_they_are(void **state) {
     (void)state;
     for (uint32_t coils = 0; coils < 1u << 7; coils++) {
-        struct map map = ready_map();
+        struct map map = make_ready_map();
         map.snapshot.coils = (uint8_t)coils;
         assert_int_equal(send_word(&map, 1, 0, FG_MODBUS_COILS), FG_MODBUS_DONE);
         for (uint32_t i = 0; i < FG_MODBUS_COILS; i++)
             assert_int_equal(map.answer.values[i], coils >> i & 1);
     }
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.snapshot.coils = FG_COIL_OFFLINE;
     assert_int_equal(send_word(&map, 1, 3, 3), FG_MODBUS_DONE);
     assert_int_equal(map.answer.values[0], 0);
@@ -427,7 +427,7 @@ static void coils_read_as_they_are(void **state) {
 
 static void coils_and_holding_registers_without_a_row_read_0(void **state) {
     (void)state;
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.snapshot.coils = 0x7f;
     memset(&map.snapshot.holding, 0xff, sizeof map.snapshot.holding);
     assert_int_equal(send_word(&map, 1, 0, 16), FG_MODBUS_DONE);
@@ -440,7 +440,7 @@ static void coils_and_holding_registers_without_a_row_read_0(void **state) {
 
 static void thresholds_of_views_read_as_pairs(void **state) {
     (void)state;
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     for (uint32_t view = 0; view < FG_VIEWS; view++)
         map.snapshot.holding.threshold[view] = 0x00050006 + view;
     for (int low_first = 0; low_first < 2; low_first++) {
@@ -461,7 +461,7 @@ static void thresholds_of_views_read_as_pairs(void **state) {
 
 static void holding_registers_read_as_written_but_the_code(void **state) {
     (void)state;
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.rules.unlock_code = CODE;
     map.snapshot.unlocked = true;
     map.snapshot.holding = (struct fg_holding){
@@ -480,7 +480,7 @@ static void holding_registers_read_as_written_but_the_code(void **state) {
 static void every_other_function_is_illegal(void **state) {
     (void)state;
     for (uint32_t function = 0; function < 256; function++) {
-        struct map map = ready_map();
+        struct map map = make_ready_map();
         bool known = (function >= 1 && function <= 6) || function == 15 || function == 16;
         uint8_t pdu[] = {(uint8_t)function, 0, 0, 0, 1};
         enum fg_modbus_exception exception = send_bytes(&map, pdu, sizeof pdu);
@@ -502,7 +502,7 @@ static void counts_keep_the_protocols_limits(void **state) {
         uint16_t most;
     } READS[] = {{1, 2000}, {2, 2000}, {3, 125}, {4, 125}};
     for (size_t i = 0; i < 4; i++) {
-        struct map map = ready_map();
+        struct map map = make_ready_map();
         uint8_t function = READS[i].function;
         assert_int_equal(send_word(&map, function, 0, 0), FG_MODBUS_ILLEGAL_VALUE);
         assert_int_equal(send_word(&map, function, 0, 1), FG_MODBUS_DONE);
@@ -512,7 +512,7 @@ static void counts_keep_the_protocols_limits(void **state) {
         assert_int_equal(send_word(&map, function, 0, READS[i].most + 1), FG_MODBUS_ILLEGAL_VALUE);
         assert_int_equal(send_word(&map, function, 0, 65535), FG_MODBUS_ILLEGAL_VALUE);
     }
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     const uint16_t values[FG_MODBUS_MAX_WRITE_BITS] = {0};
     assert_int_equal(send_many(&map, 15, 0, 0, values), FG_MODBUS_ILLEGAL_VALUE);
     assert_int_equal(send_many(&map, 15, 0, FG_MODBUS_MAX_WRITE_BITS, values), FG_MODBUS_ILLEGAL_ADDRESS);
@@ -539,14 +539,14 @@ static void a_request_has_exactly_its_bytes(void **state) {
     };
     for (size_t i = 0; i < sizeof WHOLE / sizeof *WHOLE; i++)
         for (uint32_t size = 1; size <= 12; size++) {
-            struct map map = ready_map();
+            struct map map = make_ready_map();
             assert_int_equal(send_bytes(&map, WHOLE[i].pdu, size),
                              size == WHOLE[i].size ? FG_MODBUS_DONE : FG_MODBUS_ILLEGAL_VALUE);
             if (size != WHOLE[i].size)
                 EXPECT_NOTHING(&map);
         }
     /* Its own count of bytes must agree as well. */
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     const uint8_t coils[] = {15, 0, 0, 0, 2, 2, 1}, registers[] = {16, 0, 3, 0, 1, 4, 0, 1};
     assert_int_equal(send_bytes(&map, coils, sizeof coils), FG_MODBUS_ILLEGAL_VALUE);
     assert_int_equal(send_bytes(&map, registers, sizeof registers), FG_MODBUS_ILLEGAL_VALUE);
@@ -561,7 +561,7 @@ static void addresses_outside_are_illegal(void **state) {
         {1, 16, 1}, {2, 16, 1}, {3, 32, 1}, {4, 272, 1}, {5, 7, 0}, {6, 8, 0},
     };
     for (size_t i = 0; i < sizeof TABLES / sizeof *TABLES; i++) {
-        struct map map = ready_map();
+        struct map map = make_ready_map();
         uint8_t function = TABLES[i].function;
         uint16_t size = TABLES[i].size, word = TABLES[i].word;
         assert_int_equal(send_word(&map, function, size - 1, word), FG_MODBUS_DONE);
@@ -575,7 +575,7 @@ static void addresses_outside_are_illegal(void **state) {
         EXPECT_NOTHING(&map);
     }
     static const uint16_t VALUES[] = {1, 1};
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     assert_int_equal(send_many(&map, 15, 6, 2, VALUES), FG_MODBUS_ILLEGAL_ADDRESS);
     assert_int_equal(send_many(&map, 16, 7, 2, VALUES), FG_MODBUS_ILLEGAL_ADDRESS);
     assert_int_equal(send_many(&map, 15, 65535, 2, VALUES), FG_MODBUS_ILLEGAL_ADDRESS);

@@ -72,13 +72,13 @@ static void serving_takes_no_memory(void **state) {
         print_message("skipped: the allocator cannot be counted under a sanitizer\n");
         skip();
     }
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     fg_modbus_server_stop(bench.server);
     assert_int_equal(pthread_join(bench.thread, NULL), 0);
     assert_int_equal(pthread_create(&bench.thread, NULL, run_counted, &bench), 0);
 
-    modbus_t *poller = bench_client(&bench), *writer = bench_client(&bench);
+    modbus_t *poller = bench_open_client(&bench), *writer = bench_open_client(&bench);
     for (uint16_t i = 0; i < 200; i++) {
         uint16_t words[125];
         uint8_t bits[16];
@@ -87,17 +87,17 @@ static void serving_takes_no_memory(void **state) {
         assert_int_equal(modbus_write_register(writer, 3, i), 1);
         assert_int_equal(modbus_write_register(writer, 0, 99), -1);
         int again = bench_connect(&bench);
-        round_trip(again, i);
+        make_round_trip(again, i);
         if (i % 2)
             send_all(again, "no Modbus at all", 16);
         close(again);
     }
-    bench_leave(poller);
-    bench_leave(writer);
+    bench_close_client(poller);
+    bench_close_client(writer);
     int crowd[2 * FG_MODBUS_CLIENTS];
     for (uint16_t i = 0; i < 2 * FG_MODBUS_CLIENTS; i++) {
         crowd[i] = bench_connect(&bench);
-        round_trip(crowd[i], i);
+        make_round_trip(crowd[i], i);
     }
     for (uint16_t i = 0; i < 2 * FG_MODBUS_CLIENTS; i++)
         close(crowd[i]);

@@ -38,7 +38,7 @@ static void expect_mbpoll(const struct bench *bench, const char *arguments, cons
 static void mbpoll_reads_and_writes(void **state) {
     (void)state;
     need("command -v mbpoll >/dev/null", "mbpoll");
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench.now.counters.pass = 70000;
     bench_start(&bench);
     expect_mbpoll(&bench, "-t 3:hex -r 5 -c 2 127.0.0.1", "[5]: \t0x1234\n[6]: \t0x5678");
@@ -57,7 +57,7 @@ static void mbpoll_reads_and_writes(void **state) {
 static void pymodbus_reads_and_writes(void **state) {
     (void)state;
     need("/usr/bin/python3 -c 'import pymodbus' 2>/dev/null", "python3-pymodbus");
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     char command[128], output[4096];
     snprintf(command, sizeof command, "/usr/bin/python3 tests/runtime/modbus/peer.py %u 2>&1",

@@ -14,9 +14,9 @@
 
 static void a_client_reads_and_writes(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
-    modbus_t *client = bench_client(&bench);
+    modbus_t *client = bench_open_client(&bench);
     uint16_t words[128];
     uint8_t bits[16];
     assert_int_equal(modbus_read_input_registers(client, 4, 4, words), 4);
@@ -41,15 +41,15 @@ static void a_client_reads_and_writes(void **state) {
     assert_int_equal(modbus_read_bits(client, 0, 7, bits), 7);
     assert_int_equal(bits[0], 0);
     assert_int_equal(bits[2], 1);
-    bench_leave(client);
+    bench_close_client(client);
     bench_stop(&bench);
 }
 
 static void a_triggers_effect_is_there_with_its_answer(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
-    modbus_t *client = bench_client(&bench);
+    modbus_t *client = bench_open_client(&bench);
     uint8_t bits[16];
     assert_int_equal(modbus_write_bit(client, 1, 1), 1);
     assert_int_equal(modbus_read_input_bits(client, 0, 16, bits), 16);
@@ -61,29 +61,29 @@ static void a_triggers_effect_is_there_with_its_answer(void **state) {
     assert_int_equal(errno, EMBXSBUSY);
     assert_int_equal(modbus_read_input_bits(client, 0, 16, bits), 16);
     assert_int_equal(bits[10], 1);
-    bench_leave(client);
+    bench_close_client(client);
     bench_stop(&bench);
     assert_int_equal(bench.now.last_trigger_id, 1);
 }
 
 static void the_lines_refusal_is_the_answer(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench.refusal = FG_MODBUS_BUSY;
     bench_start(&bench);
-    modbus_t *client = bench_client(&bench);
+    modbus_t *client = bench_open_client(&bench);
     uint16_t word;
     assert_int_equal(modbus_write_register(client, 3, 99), -1);
     assert_int_equal(errno, EMBXSBUSY);
     assert_int_equal(modbus_read_registers(client, 3, 1, &word), 1);
     assert_int_equal(word, 0);
-    bench_leave(client);
+    bench_close_client(client);
     bench_stop(&bench);
 }
 
 static void other_units_are_not_answered(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     int client = bench_connect(&bench);
     uint8_t frame[12], pdu[FG_MODBUS_MAX_PDU];
@@ -93,7 +93,7 @@ static void other_units_are_not_answered(void **state) {
         if (unit == 0 || unit == UNIT || unit == 255)
             assert_int_equal(receive_answer(client, unit, pdu), 5);
         else if (unit % 16 == 0)
-            round_trip(client, 1000); /* so nothing came for it or the ones before */
+            make_round_trip(client, 1000); /* so nothing came for it or the ones before */
     }
     close(client);
     bench_stop(&bench);
@@ -103,7 +103,7 @@ static void other_units_are_not_answered(void **state) {
 static void pipelined_requests_are_answered_in_order(void **state) {
     (void)state;
     enum { REQUESTS = 64 };
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     int client = bench_connect(&bench);
     uint8_t frames[REQUESTS][12], pdu[FG_MODBUS_MAX_PDU];
@@ -135,7 +135,7 @@ static void pipelined_requests_are_answered_in_order(void **state) {
 
 static void a_request_may_come_in_pieces(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     int slow = bench_connect(&bench), other = bench_connect(&bench);
     uint8_t frames[24], pdu[FG_MODBUS_MAX_PDU];
@@ -143,7 +143,7 @@ static void a_request_may_come_in_pieces(void **state) {
     make_frame(frames + 12, 2, UNIT, 4, 5, 1);
     for (size_t i = 0; i < sizeof frames; i++) {
         send_all(slow, frames + i, 1);
-        round_trip(other, (uint16_t)i); /* not delayed by half a request */
+        make_round_trip(other, (uint16_t)i); /* not delayed by half a request */
     }
     assert_int_equal(receive_answer(slow, 1, pdu), 4);
     assert_int_equal(receive_answer(slow, 2, pdu), 4);
@@ -171,9 +171,9 @@ static void *publish_results(void *context) {
 
 static void a_result_is_never_torn(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
-    modbus_t *client = bench_client(&bench);
+    modbus_t *client = bench_open_client(&bench);
     struct publisher publisher = {.bench = &bench};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, publish_results, &publisher), 0); /* no write meanwhile */
@@ -186,7 +186,7 @@ static void a_result_is_never_torn(void **state) {
     }
     atomic_store(&publisher.stop, true);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    bench_leave(client);
+    bench_close_client(client);
     bench_stop(&bench);
 }
 
@@ -202,15 +202,15 @@ static void what_is_no_modbus_is_closed(void **state) {
         {0, 1, 0, 0, 255, 255, UNIT, 4, 0, 5, 0, 1}, "GET / HTTP/",
         {0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 0}, /* TLS */
     };
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     int other = bench_connect(&bench);
     for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
         int client = bench_connect(&bench);
-        round_trip(client, 1);
+        make_round_trip(client, 1);
         send_all(client, WRONG[i], sizeof WRONG[i]);
         expect_closed(client);
-        round_trip(other, (uint16_t)i);
+        make_round_trip(other, (uint16_t)i);
     }
     close(other);
     bench_stop(&bench);
@@ -218,7 +218,7 @@ static void what_is_no_modbus_is_closed(void **state) {
 
 static void the_shortest_and_longest_requests_are_taken(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     int client = bench_connect(&bench);
     uint8_t pdu[FG_MODBUS_MAX_PDU];
@@ -231,14 +231,14 @@ static void the_shortest_and_longest_requests_are_taken(void **state) {
     assert_int_equal(pdu[1], 3);
     assert_int_equal(receive_answer(client, 2, pdu), 2);
     assert_int_equal(pdu[0], 0x90);
-    round_trip(client, 3);
+    make_round_trip(client, 3);
     close(client);
     bench_stop(&bench);
 }
 
 static void drawn_bytes_harm_nobody(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     int other = bench_connect(&bench);
     uint32_t draw = 7;
@@ -255,17 +255,17 @@ static void drawn_bytes_harm_nobody(void **state) {
         assert_true(sent > 0);
         if (i % 3 == 0)
             shutdown(client, SHUT_WR);
-        round_trip(other, (uint16_t)i);
+        make_round_trip(other, (uint16_t)i);
         close(client);
     }
-    round_trip(other, 0);
+    make_round_trip(other, 0);
     close(other);
     bench_stop(&bench);
 }
 
 static void who_does_not_read_waits_alone_and_loses_nothing(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     int deaf = bench_connect(&bench), other = bench_connect(&bench);
     int size = 1 << 17; /* smaller than the system's own, but no less than one segment of loopback */
@@ -281,7 +281,7 @@ static void who_does_not_read_waits_alone_and_loses_nothing(void **state) {
             sent += (size_t)got;
             full = 0;
         } else {
-            round_trip(other, 1);
+            make_round_trip(other, 1);
             full++;
         }
     }
@@ -294,7 +294,7 @@ static void who_does_not_read_waits_alone_and_loses_nothing(void **state) {
 
 static void a_silent_client_is_closed(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench.settings.idle_timeout_ms = 30;
     bench_start(&bench);
     expect_closed(bench_connect(&bench)); /* it never says a word */
@@ -317,32 +317,32 @@ static void a_silent_client_is_closed(void **state) {
 static void sixteen_clients_and_the_seventeenth(void **state) {
     (void)state;
     enum { SILENT = 5 };
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     int client[FG_MODBUS_CLIENTS];
     for (uint16_t i = 0; i < FG_MODBUS_CLIENTS; i++) {
         client[i] = bench_connect(&bench);
-        round_trip(client[i], i);
+        make_round_trip(client[i], i);
     }
     for (uint16_t i = 0; i < FG_MODBUS_CLIENTS; i++)
         if (i != SILENT)
-            round_trip(client[i], i);
+            make_round_trip(client[i], i);
     int late = bench_connect(&bench);
-    round_trip(late, 17);
+    make_round_trip(late, 17);
     expect_closed(client[SILENT]);
     for (uint16_t i = 0; i < FG_MODBUS_CLIENTS; i++)
         if (i != SILENT)
-            round_trip(client[i], i);
-    round_trip(late, 18);
+            make_round_trip(client[i], i);
+    make_round_trip(late, 18);
     /* A place that is left is taken without closing anybody. */
     close(client[0]);
     client[SILENT] = bench_connect(&bench);
-    round_trip(client[SILENT], 19);
+    make_round_trip(client[SILENT], 19);
     for (uint16_t i = 1; i < FG_MODBUS_CLIENTS; i++) {
-        round_trip(client[i], i);
+        make_round_trip(client[i], i);
         close(client[i]);
     }
-    round_trip(late, 20);
+    make_round_trip(late, 20);
     close(late);
     bench_stop(&bench);
 }
@@ -351,20 +351,20 @@ static void sixteen_clients_and_the_seventeenth(void **state) {
 
 static void only_writers_write(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench.settings.writers = 2;
     bench.settings.writer[0] = "::1";
     bench.settings.writer[1] = "127.0.0.2";
     bench_start(&bench);
-    modbus_t *writer = bench_client_from(&bench, "127.0.0.2"), *reader = bench_client(&bench);
+    modbus_t *writer = bench_open_client_from(&bench, "127.0.0.2"), *reader = bench_open_client(&bench);
     uint16_t word;
     assert_int_equal(modbus_write_register(reader, 3, 5), -1);
     assert_int_equal(errno, EMBXSBUSY);
     assert_int_equal(modbus_write_register(writer, 3, 6), 1);
     assert_int_equal(modbus_read_registers(reader, 3, 1, &word), 1);
     assert_int_equal(word, 6);
-    bench_leave(writer);
-    bench_leave(reader);
+    bench_close_client(writer);
+    bench_close_client(reader);
     bench_stop(&bench);
 }
 
@@ -384,7 +384,7 @@ static void expect_refused(const struct fg_modbus_settings *settings, enum fg_st
 
 static void what_cannot_be_opened_is_said(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     struct fg_modbus_settings settings = bench.settings;
     settings.port = fg_modbus_server_port(bench.server);
@@ -407,7 +407,7 @@ static void what_cannot_be_opened_is_said(void **state) {
 
 static void it_listens_on_ipv6_too(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench.settings.bind = "::";
     int client = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
@@ -427,26 +427,26 @@ static void it_listens_on_ipv6_too(void **state) {
     modbus_set_socket(modbus, client);
     modbus_set_slave(modbus, UNIT);
     assert_int_equal(modbus_write_register(modbus, 3, 5), 1);
-    bench_leave(modbus);
-    modbus = bench_client_from(&bench, "127.0.0.2"); /* an IPv4 address is the same one there */
+    bench_close_client(modbus);
+    modbus = bench_open_client_from(&bench, "127.0.0.2"); /* an IPv4 address is the same one there */
     assert_int_equal(modbus_write_register(modbus, 3, 6), 1);
-    bench_leave(modbus);
-    modbus = bench_client_from(&bench, "127.0.0.3");
+    bench_close_client(modbus);
+    modbus = bench_open_client_from(&bench, "127.0.0.3");
     assert_int_equal(modbus_write_register(modbus, 3, 7), -1);
-    bench_leave(modbus);
+    bench_close_client(modbus);
     bench_stop(&bench);
 }
 
 static void it_can_run_again(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     int client = bench_connect(&bench);
-    round_trip(client, 1);
+    make_round_trip(client, 1);
     fg_modbus_server_stop(bench.server);
     assert_int_equal(pthread_join(bench.thread, NULL), 0);
     assert_int_equal(pthread_create(&bench.thread, NULL, bench_run, &bench), 0);
-    round_trip(client, 2);
+    make_round_trip(client, 2);
     bench_stop(&bench);
     expect_closed(client);
 }

@@ -53,7 +53,7 @@ static void test_coils_of_two_servers(void **state) {
     struct served served[SERVERS];
     reset_config(state);
     add_bundle(0, "one");
-    begin();
+    begin_line();
     for (int i = 0; i < SERVERS; i++) {
         struct served *s = &served[i];
         const struct fg_modbus_settings settings = {.bind = "127.0.0.1", .unit = 1, .idle_timeout_ms = 60000};
@@ -76,6 +76,6 @@ static void test_coils_of_two_servers(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_teardown(test_coils_of_two_servers, end)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_teardown(test_coils_of_two_servers, end_line)};
     return cmocka_run_group_tests(tests, make, remove_folder);
 }

@@ -13,7 +13,7 @@
 static void a_single_coil_is_on_or_off(void **state) {
     (void)state;
     static const uint16_t WRONG[] = {1, 0x00ff, 0xff01, 0xffff, 0xfe00};
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
         assert_int_equal(send_word(&map, 5, FG_COIL_AT_TRIGGER_ENABLE, WRONG[i]), FG_MODBUS_ILLEGAL_VALUE);
         EXPECT_NOTHING(&map);
@@ -35,7 +35,7 @@ static void an_edge_is_told_from_the_coils_level(void **state) {
     };
     for (size_t i = 0; i < sizeof EDGES / sizeof *EDGES; i++) {
         uint8_t bit = (uint8_t)(1u << EDGES[i].coil);
-        struct map map = ready_map();
+        struct map map = make_ready_map();
         uint8_t low = map.snapshot.coils, high = low | bit;
         assert_int_equal(send_word(&map, 5, EDGES[i].coil, 0xff00), FG_MODBUS_DONE);
         EXPECT(&map, {FG_COMMAND_COILS, FG_WRITTEN_COILS(bit, high)}, {EDGES[i].kind, 0});
@@ -55,7 +55,7 @@ static void an_edge_is_told_from_the_coils_level(void **state) {
 
 static void several_coils_are_written_at_once(void **state) {
     (void)state;
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.snapshot.holding.command = FG_CODE_SELF_TEST;
     static const uint16_t ALL[] = {1, 1, 1, 1, 0, 1, 1};
     assert_int_equal(send_many(&map, 15, FG_COIL_AT_TRIGGER_ENABLE, 7, ALL), FG_MODBUS_DONE);
@@ -71,7 +71,7 @@ static void several_coils_are_written_at_once(void **state) {
 
 static void a_trigger_that_cannot_be_taken_is_busy_and_missed(void **state) {
     (void)state;
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.snapshot.able = false;
     assert_int_equal(send_word(&map, 5, FG_COIL_AT_TRIGGER, 0xff00), FG_MODBUS_BUSY);
     EXPECT(&map, {FG_COMMAND_MISSED_TRIGGER, 0});
@@ -91,7 +91,7 @@ static void a_trigger_is_ignored_while_disabled_or_offline(void **state) {
     static const uint8_t COILS[] = {0, FG_COIL_OFFLINE, FG_COIL_OFFLINE | FG_COIL_TRIGGER_ENABLE};
     for (size_t i = 0; i < sizeof COILS / sizeof *COILS; i++)
         for (int able = 0; able < 2; able++) {
-            struct map map = ready_map();
+            struct map map = make_ready_map();
             map.snapshot.able = able;
             map.snapshot.coils = COILS[i];
             assert_int_equal(send_word(&map, 5, FG_COIL_AT_TRIGGER, 0xff00), FG_MODBUS_DONE);
@@ -102,14 +102,14 @@ static void a_trigger_is_ignored_while_disabled_or_offline(void **state) {
 static void enable_and_offline_of_the_same_write_count(void **state) {
     (void)state;
     static const uint16_t ON_ON[] = {1, 1}, OFF_ON[] = {0, 1}, GO_OFFLINE[] = {1, 1, 0, 0, 1};
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.snapshot.coils = 0;
     assert_int_equal(send_many(&map, 15, FG_COIL_AT_TRIGGER_ENABLE, 2, ON_ON), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_COILS, FG_WRITTEN_COILS(3, 3)}, {FG_COMMAND_TRIGGER, 0});
     map.snapshot.able = false;
     assert_int_equal(send_many(&map, 15, FG_COIL_AT_TRIGGER_ENABLE, 2, ON_ON), FG_MODBUS_BUSY);
     EXPECT(&map, {FG_COMMAND_MISSED_TRIGGER, 0});
-    map = ready_map();
+    map = make_ready_map();
     assert_int_equal(send_many(&map, 15, FG_COIL_AT_TRIGGER_ENABLE, 2, OFF_ON), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_COILS, FG_WRITTEN_COILS(3, 2)});
     assert_int_equal(send_many(&map, 15, FG_COIL_AT_TRIGGER_ENABLE, 5, GO_OFFLINE), FG_MODBUS_DONE);
@@ -118,7 +118,7 @@ static void enable_and_offline_of_the_same_write_count(void **state) {
 
 static void a_command_runs_what_register_2_says(void **state) {
     (void)state;
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.snapshot.holding.command = FG_CODE_SELF_TEST;
     assert_int_equal(send_word(&map, 5, FG_COIL_AT_COMMAND, 0xff00), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_COILS, FG_WRITTEN_COILS(FG_COIL_COMMAND, 0x41)},
@@ -170,7 +170,7 @@ static void single_registers_keep_their_limits(void **state) {
         {FG_HOLDING_PULSE, 5001, FG_MODBUS_ILLEGAL_VALUE, 0},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        struct map map = ready_map();
+        struct map map = make_ready_map();
         for (int many = 0; many < 2; many++) {
             assert_int_equal(many ? send_many(&map, 16, CASES[i].address, 1, &CASES[i].value)
                                   : send_word(&map, 6, CASES[i].address, CASES[i].value),
@@ -187,7 +187,7 @@ static void a_pair_is_written_by_one_request(void **state) {
     (void)state;
     static const uint16_t HIGH_FIRST[] = {1, 0x86a0}, LOW_FIRST[] = {0x86a0, 1}, ABOVE[] = {1, 0x86a1},
                           BELOW[] = {0, 49};
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 2, HIGH_FIRST), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_REJECT, 100000});
     assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 2, ABOVE), FG_MODBUS_ILLEGAL_VALUE);
@@ -210,7 +210,7 @@ static void a_block_is_written_whole_or_not_at_all(void **state) {
     static const struct fg_command ALL[] = {{FG_COMMAND_SLOT, 1},     {FG_COMMAND_THRESHOLD, 5000},
                                             {FG_COMMAND_CODE, 1},     {FG_COMMAND_WATCHDOG, 42},
                                             {FG_COMMAND_REJECT, 600}, {FG_COMMAND_PULSE, 150}};
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     assert_int_equal(send_many(&map, 16, FG_HOLDING_SLOT, 8, GOOD), FG_MODBUS_DONE);
     expect_commands(&map, 6, ALL);
     static const struct {
@@ -228,7 +228,7 @@ static void a_block_is_written_whole_or_not_at_all(void **state) {
 
 static void a_second_job_change_waits_for_the_first(void **state) {
     (void)state;
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.snapshot.holding.slot = 1;
     map.snapshot.outcome = FG_OUTCOME_RUNNING;
     assert_int_equal(send_word(&map, 6, FG_HOLDING_SLOT, 2), FG_MODBUS_BUSY);
@@ -254,7 +254,7 @@ static void each_view_has_a_threshold(void **state) {
     (void)state;
     static const uint16_t HIGH_FIRST[] = {1, 0x86a0}, LOW_FIRST[] = {0x86a0, 1}, ABOVE[] = {1, 0x86a1},
                           BELOW[] = {0, 999}, OWN[] = {0, 0};
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.rules.views = FG_VIEWS;
     map.rules.threshold.max = 100000; /* more than register 1 can say */
     for (uint32_t view = 0; view < FG_VIEWS; view++) {
@@ -277,7 +277,7 @@ static void each_view_has_a_threshold(void **state) {
 static void half_a_threshold_is_refused(void **state) {
     (void)state;
     static const uint16_t VALUES[] = {0, 5000, 0};
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.rules.views = FG_VIEWS;
     for (uint16_t address = threshold_address(0); address < threshold_address(FG_VIEWS); address++) {
         assert_int_equal(send_word(&map, 6, address, 5000), FG_MODBUS_ILLEGAL_VALUE);
@@ -290,7 +290,7 @@ static void half_a_threshold_is_refused(void **state) {
 static void a_view_that_is_not_configured_has_no_threshold(void **state) {
     (void)state;
     static const uint16_t VALUES[] = {0, 5000, 0, 6000, 0, 7000}, OWN[] = {0, 0};
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.rules.views = 2;
     assert_int_equal(send_many(&map, 16, FG_HOLDING_VIEW_THRESHOLD, 4, VALUES), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_THRESHOLD, 5000}, {FG_COMMAND_THRESHOLD + 1, 6000});
@@ -306,7 +306,7 @@ static void a_view_that_is_not_configured_has_no_threshold(void **state) {
 static void what_has_no_row_cannot_be_written(void **state) {
     (void)state;
     static const uint16_t VALUES[FG_MODBUS_HOLDING_REGISTERS] = {0};
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     for (uint16_t coil = 7; coil <= 16; coil++) {
         assert_int_equal(send_word(&map, 5, coil, 0), FG_MODBUS_ILLEGAL_ADDRESS);
         assert_int_equal(send_many(&map, 15, coil, 1, VALUES), FG_MODBUS_ILLEGAL_ADDRESS);
@@ -330,7 +330,7 @@ static void what_has_no_row_cannot_be_written(void **state) {
 static void locked_registers_refuse_until_the_code_is_given(void **state) {
     (void)state;
     static const uint16_t PAIR[] = {0, 700}, THRESHOLD[] = {0, 5000};
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.rules.unlock_code = CODE;
     assert_int_equal(send_word(&map, 6, FG_HOLDING_THRESHOLD, 5000), FG_MODBUS_BUSY);
     assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 2, PAIR), FG_MODBUS_BUSY);
@@ -361,7 +361,7 @@ static void a_request_may_bring_its_own_code(void **state) {
     (void)state;
     static const uint16_t WITH[] = {0, 700, 100, CODE}, WITHOUT[] = {0, 700, 100, 0},
                           WRONG[] = {0, 700, 100, CODE - 1};
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.rules.unlock_code = CODE;
     assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 4, WITH), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_UNLOCK, 1}, {FG_COMMAND_REJECT, 700}, {FG_COMMAND_PULSE, 100});
@@ -374,7 +374,7 @@ static void a_request_may_bring_its_own_code(void **state) {
 
 static void without_a_lock_any_code_is_taken(void **state) {
     (void)state;
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     assert_int_equal(send_word(&map, 6, FG_HOLDING_UNLOCK, CODE), FG_MODBUS_DONE);
     EXPECT_NOTHING(&map);
     assert_int_equal(send_word(&map, 6, FG_HOLDING_THRESHOLD, 5000), FG_MODBUS_DONE);
@@ -385,7 +385,7 @@ static void without_a_lock_any_code_is_taken(void **state) {
 static void who_may_not_write_reads_only(void **state) {
     (void)state;
     static const uint16_t VALUES[] = {1, 1};
-    struct map map = ready_map();
+    struct map map = make_ready_map();
     map.may_write = false;
     map.snapshot.able = false;
     assert_int_equal(send_word(&map, 5, FG_COIL_AT_TRIGGER, 0xff00), FG_MODBUS_BUSY);
@@ -425,7 +425,7 @@ static void drawn_bytes_break_nothing(void **state) {
         uint32_t size = round % 3 == 0                 ? 1 + draw % (uint32_t)sizeof pdu
                         : pdu[0] == 15 || pdu[0] == 16 ? 6u + pdu[5] % 18u
                                                        : 5u;
-        struct map map = ready_map();
+        struct map map = make_ready_map();
         map.rules.unlock_code = CODE;
         map.snapshot.able = draw & 1;
         map.snapshot.unlocked = draw >> 1 & 1;

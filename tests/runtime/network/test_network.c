@@ -55,7 +55,7 @@ static void test_cost(void **state) {
         assert_true(fg_network_cost(&network) / 1e9 > cost[i].giga - 0.051);
         assert_true(fg_network_cost(&network) / 1e9 < cost[i].giga + 0.051);
     }
-    static const double parameters[] = {24.9, 58.7, 24.9, 26.2}; /* of the last, by module */
+    static const double parameters[] = {24.9, 58.7, 24.9, 26.2}; /* those of the last, by module */
     for (int module = FG_TEACHER; module <= FG_FMM; module++) {
         printf("module %d: %.2f M parameters\n", module, millions((enum fg_module)module));
         assert_true(millions((enum fg_module)module) > parameters[module] - 0.051);

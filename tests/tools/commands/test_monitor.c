@@ -37,7 +37,7 @@ static void expect_text(const char *output, const char *text) {
 static void it_shows_the_last_result(void **state) {
     (void)state;
     for (int low_first = 0; low_first < 2; low_first++) {
-        struct bench bench = bench_ready();
+        struct bench bench = bench_make();
         bench.settings.rules.low_first = low_first;
         bench.now.result_valid = true;
         bench.now.result_sequence = 9;
@@ -74,7 +74,7 @@ static void it_shows_the_last_result(void **state) {
 
 static void an_inoperative_result_has_no_score(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench.now.result = (struct fg_result){.id = 1, .verdict = FG_INOPERATIVE, .reason = FG_REASON_DEADLINE};
     bench_start(&bench);
     char port[8], output[8192];
@@ -89,7 +89,7 @@ static void an_inoperative_result_has_no_score(void **state) {
 
 static void it_shows_each_view(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench.now.result_sequence = 9;
     bench.now.result = (struct fg_result){
         .id = 1,
@@ -115,7 +115,7 @@ static void it_shows_each_view(void **state) {
 
 static void before_the_first_part_there_is_no_result(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     char port[8], output[8192];
     snprintf(port, sizeof port, "%u", (unsigned)fg_modbus_server_port(bench.server));
@@ -126,7 +126,7 @@ static void before_the_first_part_there_is_no_result(void **state) {
 
 static void without_a_line_it_says_so(void **state) {
     (void)state;
-    struct bench bench = bench_ready();
+    struct bench bench = bench_make();
     bench_start(&bench);
     char port[8], output[8192];
     snprintf(port, sizeof port, "%u", (unsigned)fg_modbus_server_port(bench.server));
