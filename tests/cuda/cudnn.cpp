@@ -132,7 +132,8 @@ cudnnStatus_t finalise(struct descriptor &d) {
     case CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR:
         return fake::finalise_graph(d);
     case CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR:
-        return fake::part(d, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR)
+        return fake::find_named(d, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH,
+                                CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR)
                    ? CUDNN_STATUS_SUCCESS
                    : fake::refuse(CUDNN_STATUS_BAD_PARAM, "heuristics of a graph that is not finalised");
     case CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR:
@@ -176,8 +177,8 @@ struct descriptor *fake::find(cudnnBackendDescriptor_t handle) {
     return found == descriptors.end() ? nullptr : &found->second;
 }
 
-struct descriptor *fake::part(const struct descriptor &d, cudnnBackendAttributeName_t name, int type,
-                              size_t i) {
+struct descriptor *fake::find_named(const struct descriptor &d, cudnnBackendAttributeName_t name, int type,
+                                    size_t i) {
     struct descriptor *p = d.has(name) ? find(d.get<cudnnBackendDescriptor_t>(name, i)) : nullptr;
     return p && p->finalised && (type < 0 || p->type == (cudnnBackendDescriptorType_t)type) ? p : nullptr;
 }

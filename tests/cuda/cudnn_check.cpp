@@ -102,10 +102,10 @@ int64_t extent_after(int64_t in, int64_t kernel, const struct fake::task &task) 
  * must be those of one convolution. */
 cudnnStatus_t fake::finalise_convolve(struct descriptor &d) {
     const struct names *names = names_of(d.type);
-    const struct descriptor *conv = part(d, names->convolution, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR),
-                            *x = part(d, names->x, CUDNN_BACKEND_TENSOR_DESCRIPTOR),
-                            *w = part(d, names->w, CUDNN_BACKEND_TENSOR_DESCRIPTOR),
-                            *y = part(d, names->y, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+    const struct descriptor *conv = find_named(d, names->convolution, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR),
+                            *x = find_named(d, names->x, CUDNN_BACKEND_TENSOR_DESCRIPTOR),
+                            *w = find_named(d, names->w, CUDNN_BACKEND_TENSOR_DESCRIPTOR),
+                            *y = find_named(d, names->y, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
     if (!conv || !x || !w || !y)
         BAD("an operation of what is not finalised");
     struct task &task = d.task;
@@ -139,14 +139,14 @@ cudnnStatus_t fake::finalise_convolve(struct descriptor &d) {
 /* CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR: B is required of a mode with two operands; it is as X, or one
  * along a dimension. */
 cudnnStatus_t fake::finalise_pointwise(struct descriptor &d) {
-    const struct descriptor *how = part(d, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR,
-                                        CUDNN_BACKEND_POINTWISE_DESCRIPTOR),
-                            *x = part(d, CUDNN_ATTR_OPERATION_POINTWISE_XDESC,
-                                      CUDNN_BACKEND_TENSOR_DESCRIPTOR),
-                            *y = part(d, CUDNN_ATTR_OPERATION_POINTWISE_YDESC,
-                                      CUDNN_BACKEND_TENSOR_DESCRIPTOR),
-                            *b = part(d, CUDNN_ATTR_OPERATION_POINTWISE_BDESC,
-                                      CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+    const struct descriptor *how = find_named(d, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR,
+                                              CUDNN_BACKEND_POINTWISE_DESCRIPTOR),
+                            *x = find_named(d, CUDNN_ATTR_OPERATION_POINTWISE_XDESC,
+                                            CUDNN_BACKEND_TENSOR_DESCRIPTOR),
+                            *y = find_named(d, CUDNN_ATTR_OPERATION_POINTWISE_YDESC,
+                                            CUDNN_BACKEND_TENSOR_DESCRIPTOR),
+                            *b = find_named(d, CUDNN_ATTR_OPERATION_POINTWISE_BDESC,
+                                            CUDNN_BACKEND_TENSOR_DESCRIPTOR);
     if (!how || !x || !y)
         BAD("an operation of what is not finalised");
     const int mode = how->get<int>(CUDNN_ATTR_POINTWISE_MODE);
@@ -179,7 +179,7 @@ cudnnStatus_t fake::finalise_graph(struct descriptor &d) {
         BAD("a graph's handle that is none");
     std::vector<int64_t> ids;
     for (int64_t i = 0; i < count; i++) {
-        const struct descriptor *op = part(d, CUDNN_ATTR_OPERATIONGRAPH_OPS, -1, (size_t)i);
+        const struct descriptor *op = find_named(d, CUDNN_ATTR_OPERATIONGRAPH_OPS, -1, (size_t)i);
         if (!op || (i == 0 ? !names_of(op->type) : op->type != CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR))
             UNSUPPORTED("a graph that is not a convolution and operations on each value");
         if (i == 0) {

@@ -260,7 +260,7 @@ cudnnStatus_t fake::finalise_plan(struct descriptor &d) {
                    : refuse(CUDNN_STATUS_NOT_SUPPORTED, "a plan's text that is not this cuDNN's");
     }
     const struct descriptor *config =
-        part(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+        find_named(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
     if (!config)
         return refuse(CUDNN_STATUS_BAD_PARAM, "a plan of no configuration");
     if (config->engine == FG_FAKE_REFUSES)
@@ -278,7 +278,7 @@ cudnnStatus_t fake::finalise_plan(struct descriptor &d) {
 static cudnnStatus_t give_configurations(const struct descriptor &d, int64_t room, int64_t *count,
                                          void *values) {
     const struct descriptor *graph =
-        fake::part(d, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
+        fake::find_named(d, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
     if (!graph)
         return refuse(CUDNN_STATUS_BAD_PARAM, "heuristics of a graph that is gone");
     const int mode = d.get<int>(CUDNN_ATTR_ENGINEHEUR_MODE);

@@ -21,8 +21,8 @@
 typedef void *handle;
 typedef void function(void);
 
-/* Of libraries, modules, kernels and functions alike: the address of a byte of its own, never used again, so
- * that one that was unloaded cannot pass for another. */
+/* Handles of libraries, modules, kernels and functions. Each is the address of a byte of its own, never used
+ * again, so that one that was unloaded cannot pass for another. */
 static char handles[1 << 20];
 static atomic_size_t given;
 

@@ -12,7 +12,7 @@ struct emulated {
     struct fg_backend base; /* first: the table's functions are given it */
     struct fg_kernel kernel[FG_OPERATORS];
     uint64_t seed;
-    enum fg_status status; /* of the last run */
+    enum fg_status status; /* the last run's */
 };
 
 cudaStream_t fg_cuda_stream(struct fg_backend *backend, const struct fg_step *step) {

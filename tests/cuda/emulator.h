@@ -4,7 +4,11 @@
  * It refuses (prints and aborts) what has no meaning on a GPU: a barrier that a thread of the block never
  * reaches, a shuffle that a lane of the warp never reaches or that does not name all 32 lanes. Shared memory
  * is a block's own only while it runs and is not cleared between blocks. Under the address sanitizer every
- * access is checked. */
+ * access is checked.
+ *
+ * Errors: it ends the process, as said above; a device gives the runtime's error. Owner: the caller owns what
+ * a kernel touches. Thread: one at a time in the process. NULL: device may be, and a kernel's context;
+ * nothing else. */
 #ifndef FG_TESTS_CUDA_EMULATOR_H
 #define FG_TESTS_CUDA_EMULATOR_H
 
@@ -18,10 +22,10 @@ struct place {
     dim3 thread, block, block_size, grid_size;
 };
 
-/* Of the thread that asks. */
+/* Gives the place of the thread that asks. */
 const struct place *current();
 
-/* The order of threads from here on. */
+/* Sets the seed that draws the order of threads from here on. */
 void seed(uint64_t value);
 
 void run(dim3 grid, dim3 block, void (*kernel)(void *), void *context);

@@ -5,7 +5,11 @@
  * documented error. Work waits in its stream until somebody waits for it; then what may run is run in an
  * order that a seed draws, so that a wait that is missing gives another result with another seed. Device
  * memory cannot be touched but by that work, and freed memory never again: the process ends with a
- * segmentation fault. */
+ * segmentation fault.
+ *
+ * Errors: none here; the faked calls give those of the real ones. Owner: the fakes own what their calls make;
+ * the text of a refusal lives until the next one. Thread: the test's, while no other makes faked calls. NULL:
+ * never. */
 #ifndef FG_TESTS_CUDA_FAKE_H
 #define FG_TESTS_CUDA_FAKE_H
 
@@ -16,7 +20,7 @@
 extern "C" {
 #endif
 
-/* The order of work from here on. */
+/* Sets the seed that draws the order of work from here on. */
 void fg_fake_seed(uint64_t seed);
 
 /* How an injected failure looks. LOST: this and every later call fails, as after a fault of the device. */
@@ -25,7 +29,7 @@ enum fg_fake_failure { FG_FAKE_MEMORY, FG_FAKE_UNSUPPORTED, FG_FAKE_LOST, FG_FAK
 /* Counts calls anew; the call-th (from 1) fails; 0: none does. Mends a lost device. What gives back does so
  * in any case. */
 void fg_fake_fail(uint64_t call, enum fg_fake_failure failure);
-/* Calls since then. */
+/* Counts the calls since fg_fake_fail. */
 uint64_t fg_fake_calls(void);
 
 /* This number of questions whether an event has passed are answered that it has not; -1: all of them. */

@@ -1,4 +1,7 @@
-/* Inside the fake cuDNN: descriptors, and what a graph of the backend's comes to. */
+/* Inside the fake cuDNN of the tests: descriptors, and the work that a graph of the backend describes.
+ *
+ * Errors: cuDNN's own status. Owner: the fake owns its descriptors until they are destroyed. Thread: any that
+ * holds the lock. NULL: find and find_named give it; no argument may be. */
 #ifndef FG_TESTS_CUDA_FAKE_CUDNN_H
 #define FG_TESTS_CUDA_FAKE_CUDNN_H
 
@@ -46,12 +49,12 @@ struct descriptor {
         std::vector<char> bytes;
     };
     std::map<cudnnBackendAttributeName_t, struct value> values;
-    /* Of a finalised one: what it says about the values, copied, since what it is made of may end before it.
-     */
+    /* What a finalised descriptor says about its values. They are copied, because what it is made of may
+     * end before it. */
     struct tensor tensor = {};
     struct task task = {};
     struct plan plan = {};
-    int64_t engine = 0; /* of a configuration */
+    int64_t engine = 0; /* the engine that a configuration names */
 
     template <typename T> T get(cudnnBackendAttributeName_t name, size_t i = 0) const {
         T value;
@@ -66,7 +69,8 @@ struct descriptor {
 /* NULL where there is none. */
 struct descriptor *find(cudnnBackendDescriptor_t handle);
 /* The descriptor that an attribute names, finalised and of a type (-1: any); NULL where it is not. */
-struct descriptor *part(const struct descriptor &d, cudnnBackendAttributeName_t name, int type, size_t i = 0);
+struct descriptor *find_named(const struct descriptor &d, cudnnBackendAttributeName_t name, int type,
+                              size_t i = 0);
 
 cudnnStatus_t refuse(cudnnStatus_t error, const char *why);
 cudnnStatus_t cudnn_injected();

@@ -1,5 +1,9 @@
 /* A small bundle of the whole network, judged by an engine on the CPU or on the fake device, for cmocka
- * tests. */
+ * tests.
+ *
+ * Errors: opening and judging give the engine's; every other failure fails the test. Owner: who opens a
+ * struct fg_judged closes it; the backend stays the caller's. Thread: the test's. NULL: a message may be, and
+ * the folder; nothing else. */
 #ifndef FG_TESTS_CUDA_JUDGED_H
 #define FG_TESTS_CUDA_JUDGED_H
 
@@ -7,11 +11,11 @@
 #include "runtime/engine/engine.h"
 
 #define FG_JUDGED_SIDE 64
-#define FG_JUDGED_WIDTH 100 /* of the largest frame */
+#define FG_JUDGED_WIDTH 100 /* the largest frame's */
 #define FG_JUDGED_HEIGHT 80
 #define FG_JUDGED_WORKSPACE ((size_t)16 << 10)
 
-fg_cuda_open_function fg_cuda_open; /* of the backend that is linked into the test */
+fg_cuda_open_function fg_cuda_open; /* opens the backend that is linked into the test */
 
 /* Writes the bundle, calibrated by the CPU. changed: a parameter of the network whose values are all made
  * value; -1: none, then it has a self-test that holds. */

@@ -17,8 +17,8 @@
 #define ASAN_UNPOISON_MEMORY_REGION(begin, size) ((void)(begin), (void)(size))
 #endif
 
-#define DEVICE_BYTES ((size_t)8 << 30) /* of memory */
-#define ADDRESSES ((size_t)1 << 40)    /* of the device; never given twice */
+#define DEVICE_BYTES ((size_t)8 << 30) /* the device's memory */
+#define ADDRESSES ((size_t)1 << 40)    /* the device's addresses; none is given twice */
 #define PINNED_BYTES ((size_t)1 << 30)
 #define ALIGNMENT 256 /* CUDA C++ Programming Guide, device memory accesses: of every allocation, at least */
 

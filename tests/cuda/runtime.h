@@ -1,5 +1,8 @@
-/* Inside the fakes: one device, its memory, and work on its streams. Every entry point takes the lock first.
- */
+/* Inside the fakes of the tests: one device, its memory, and work on its streams. Every entry point takes
+ * the lock first.
+ *
+ * Errors: the CUDA runtime's own. Owner: the fakes own blocks and work. Thread: any that holds the lock.
+ * NULL: the default stream may be, and memory that is asked about; nothing else. */
 #ifndef FG_TESTS_CUDA_RUNTIME_H
 #define FG_TESTS_CUDA_RUNTIME_H
 
@@ -40,7 +43,7 @@ enum class place { device, pinned, pageable };
 enum place place_of(const void *memory);
 /* Whether all these bytes lie in one live block of that place; pageable: in none. */
 bool inside(enum place place, const void *memory, size_t bytes);
-size_t blocks(); /* that are alive */
+size_t blocks(); /* counts blocks that are alive */
 size_t device_bytes();
 
 /* While one of these lives, device memory can be touched. */
@@ -55,8 +58,8 @@ struct opened {
 struct work {
     std::function<void()> run; /* empty: only marks a place */
     std::vector<std::shared_ptr<work>> after;
-    double ms = 0;           /* that it takes on the device */
-    bool is_default = false; /* of the default stream */
+    double ms = 0;           /* what it takes on the device */
+    bool is_default = false; /* it is on the default stream */
     bool done = false;
     double passed = 0; /* the device's clock when it was done, ms */
 };
@@ -64,7 +67,7 @@ struct work {
 /* Queues work on a stream, or adds it to the graph that is being captured there. ms: what it takes on the
  * device. */
 cudaError_t queue(cudaStream_t stream, std::function<void()> run, double ms);
-/* The same of a copy, whose operands a graph's owner can change later. */
+/* Queues a copy in the same way; a graph's owner can change its operands later. */
 cudaError_t queue_copy(cudaStream_t stream, void *to, const void *from, size_t bytes,
                        enum cudaMemcpyKind kind);
 /* Whether a copy's operands are where its kind says, whole. */
@@ -90,7 +93,7 @@ size_t cudnn_left(char *text, size_t size);
     auto held = fake::lock();                                                                                \
     if (const cudaError_t injected = fake::injected(); injected != cudaSuccess)                              \
     return injected
-/* The same of what gives back, which does so before it fails. */
+/* Begins an entry point that gives something back, which it does before it fails. */
 #define FG_FAKE_ENTER_FREE()                                                                                 \
     auto held = fake::lock();                                                                                \
     const cudaError_t injected = fake::injected()

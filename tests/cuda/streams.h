@@ -1,5 +1,8 @@
-/* Inside the fake runtime: streams, events, graphs, and their handles, which are numbers that are never given
- * twice. */
+/* Inside the fake runtime of the tests: streams, events, graphs, and their handles, which are numbers that
+ * are never given twice.
+ *
+ * Errors: the CUDA runtime's own. Owner: the tables own what handles stand for, until it is destroyed.
+ * Thread: any that holds the lock. NULL: find gives it for an unknown handle; the default stream may be. */
 #ifndef FG_TESTS_CUDA_STREAMS_H
 #define FG_TESTS_CUDA_STREAMS_H
 

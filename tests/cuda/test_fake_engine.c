@@ -94,7 +94,7 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* Noise, whose strength grows from the first byte to the last: no two parts of it look alike. */
+/* Noise, whose strength grows from the first byte to the last: no two places of it look alike. */
 static void draw(uint8_t *pixels, size_t bytes, uint32_t number) {
     for (size_t i = 0; i < bytes; i++) {
         number = number * 1664525u + 1013904223u;
@@ -140,13 +140,13 @@ static void judge_frames(struct fg_judged *j) {
     draw(pageable, sizeof pageable, 1);
     draw(pinned, bytes, 2);
     uint8_t *p = pinned;
-    static const struct fg_region all = {0}, part = {5, 7, 40, 51};
+    static const struct fg_region all = {0}, seen = {5, 7, 40, 51};
     const struct fg_frame frames[] = {
         {p, 64, 64, FG_RGB8, 64 * 3, all, 0},
         {p + 999, 64, 64, FG_RGB8, 64 * 3, all, 0}, /* only the place changes */
         {p, 64, 64, FG_RGB8, 64 * 3, all, 0},
-        {p, 64, 64, FG_RGB8, 64 * 3, part, 0}, /* only what is seen changes */
-        {p, 64, 64, FG_RGB8, 64 * 3, part, 270},
+        {p, 64, 64, FG_RGB8, 64 * 3, seen, 0}, /* only what is seen changes */
+        {p, 64, 64, FG_RGB8, 64 * 3, seen, 270},
         {pageable, W, H, FG_RGB8, W * 3, all, 0},
         {p, 64, 64, FG_GREY8, 64, all, 0},
         {p, 50, 71, FG_RGB8, PITCH, all, 0},
@@ -443,7 +443,7 @@ static void test_kept_choices(void **state) {
         assert_true(measures(folder));
         assert_false(measures(folder));
     }
-    /* Of another cuDNN: measured again, and kept for that one. */
+    /* Another cuDNN: engines are measured again, and kept for that one. */
     fg_fake_update(1);
     assert_true(measures(folder));
     assert_false(measures(folder));

@@ -155,7 +155,7 @@ static enum fg_status sru_backward(struct fg_backend *backend, const struct fg_s
         }
     if (!step->soft_gate)
         return FG_OK;
-    double d_w[4096] = {0}; /* of w_c = gamma_c / sum of gamma; no network has as many channels */
+    double d_w[4096] = {0}; /* gradient of w_c = gamma_c / sum of gamma; no network has more channels */
     soft_backward(step, memory, d_x, d_gamma, d_beta, d_w);
     for (int32_t k = 0; k < x.c; k++)
         for (int32_t c = 0; c < x.c; c++) /* d w_c / d gamma_k */
@@ -168,7 +168,7 @@ const struct fg_kernel fg_reference_sru = {
     .supports = fg_reference_supports, .forward = sru_forward, .backward = sru_backward};
 
 /* Channel k of Y2 = concat(P, L): which of the two holds it, and as which channel. */
-static struct array part_of(struct array p, struct array l, int32_t k, int32_t *channel) {
+static struct array find_input(struct array p, struct array l, int32_t k, int32_t *channel) {
     *channel = k < p.c ? k : k - p.c;
     return k < p.c ? p : l;
 }
@@ -195,7 +195,7 @@ static enum fg_status cru_forward(struct fg_backend *backend, const struct fg_st
     for (int32_t n = 0; n < out.n; n++)
         for (int32_t k = 0; k < out.c; k++) {
             int32_t k2;
-            const struct array y2 = part_of(p, l, k, &k2);
+            const struct array y2 = find_input(p, l, k, &k2);
             const double share = first_share(y1, y2, n, k, k2);
             for (int32_t y = 0; y < out.h; y++)
                 for (int32_t i = 0; i < out.w; i++)
@@ -214,7 +214,7 @@ static enum fg_status cru_backward(struct fg_backend *backend, const struct fg_s
     for (int32_t n = 0; n < y1.n; n++)
         for (int32_t k = 0; k < y1.c; k++) {
             int32_t k2;
-            const struct array y2 = part_of(p, l, k, &k2), d_y2 = k < p.c ? d_p : d_l;
+            const struct array y2 = find_input(p, l, k, &k2), d_y2 = k < p.c ? d_p : d_l;
             const double share = first_share(y1, y2, n, k, k2);
             double d_share = 0;
             for (int32_t y = 0; y < y1.h; y++)

@@ -1,9 +1,13 @@
-/* A bench for one operator: each value twice, as float32 for the backend under test and as a double for the
- * reference, drawn by a seed. A step is built on float32 (or float16) tensors and run on both.
+/* A bench for tests of one operator: each value is there twice, as float32 for the backend under test and as
+ * a double for the reference, drawn by a seed. A step is built on float32 (or float16) tensors and run on
+ * both.
  *
  * What a backend may not touch is guarded: bytes between tensors are checked after each run, a workspace and
  * prepared weights have exactly the bytes that the backend asked for, and everything to be written, and the
- * workspace, is NaN before. */
+ * workspace, is NaN before.
+ *
+ * Errors: a failure fails the test. Owner: who opens a bench closes it; its tensors end with it. Thread: the
+ * test's. NULL: only a step's absent operands may be. */
 #ifndef FG_TESTS_REFERENCE_BENCH_H
 #define FG_TESTS_REFERENCE_BENCH_H
 
@@ -33,7 +37,7 @@ int32_t fg_bench_pick(struct fg_bench *bench, int32_t low, int32_t high);
 const struct fg_tensor *fg_bench_values(struct fg_bench *bench, int32_t n, int32_t h, int32_t w, int32_t c,
                                         float low, float high);
 const struct fg_tensor *fg_bench_empty(struct fg_bench *bench, int32_t n, int32_t h, int32_t w, int32_t c);
-/* The same of bytes, zero: a picture, or a struct fg_draw. */
+/* Makes a tensor of bytes, all zero, for a picture or a struct fg_draw. */
 const struct fg_tensor *fg_bench_bytes(struct fg_bench *bench, int32_t n, int32_t h, int32_t w, int32_t c);
 
 /* Rounds a float32 tensor's values to float16, and gives a new tensor that has them so; or one to be written.

@@ -252,17 +252,17 @@ void fg_case_concat(void **state) {
     for (uint32_t r = 0; r < ROUNDS; r++) {
         struct fg_backend *backend = begin(FG_CONCAT, r);
         const int32_t n = fg_bench_pick(&bench, 1, 3), h = fg_bench_pick(&bench, 1, 7),
-                      w = fg_bench_pick(&bench, 1, 7), parts = fg_bench_pick(&bench, 1, 3);
+                      w = fg_bench_pick(&bench, 1, 7), inputs = fg_bench_pick(&bench, 1, 3);
         struct fg_step step = {.op = FG_CONCAT};
         int32_t channels = 0;
-        for (int32_t i = 0; i < parts; i++) {
+        for (int32_t i = 0; i < inputs; i++) {
             step.in[i] = values(n, h, w, fg_bench_pick(&bench, 1, 9));
             channels += step.in[i]->c;
         }
         step.out[0] = fg_bench_empty(&bench, n, h, w, channels);
         step.d_out[0] = values(n, h, w, channels);
         forward(backend, "concat", &step, 0);
-        backward(backend, "concat", step, parts, 0);
+        backward(backend, "concat", step, inputs, 0);
         fg_bench_close(&bench);
     }
 }

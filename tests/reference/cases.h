@@ -1,5 +1,8 @@
 /* Every operator against the reference, both passes, on drawn shapes: cmocka tests for whichever backends are
- * to be held to it. */
+ * to be held to it.
+ *
+ * Errors: a case that does not hold fails its test. Owner: the backends stay the caller's and must outlive
+ * the cases. Thread: the test's. NULL: the state, which no case uses; nothing else. */
 #ifndef FG_TESTS_REFERENCE_CASES_H
 #define FG_TESTS_REFERENCE_CASES_H
 

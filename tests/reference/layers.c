@@ -146,13 +146,13 @@ static enum fg_status concat_forward(struct fg_backend *backend, const struct fg
     const struct array out = array_of(step->out[0], memory);
     int32_t first = 0;
     for (int p = 0; p < FG_MAX_IN; p++) {
-        const struct array part = array_of(step->in[p], memory);
-        for (int32_t n = 0; n < part.n; n++)
-            for (int32_t y = 0; y < part.h; y++)
-                for (int32_t i = 0; i < part.w; i++)
-                    for (int32_t k = 0; k < part.c; k++)
-                        *at(out, n, y, i, first + k) = *at(part, n, y, i, k);
-        first += part.c;
+        const struct array input = array_of(step->in[p], memory);
+        for (int32_t n = 0; n < input.n; n++)
+            for (int32_t y = 0; y < input.h; y++)
+                for (int32_t i = 0; i < input.w; i++)
+                    for (int32_t k = 0; k < input.c; k++)
+                        *at(out, n, y, i, first + k) = *at(input, n, y, i, k);
+        first += input.c;
     }
     return FG_OK;
 }
@@ -164,12 +164,12 @@ static enum fg_status concat_backward(struct fg_backend *backend, const struct f
     const struct array d_out = array_of(step->d_out[0], memory);
     int32_t first = 0;
     for (int p = 0; p < FG_MAX_IN; p++) {
-        const struct array d_part = d_in(step, p, memory);
-        for (int32_t n = 0; n < d_part.n; n++)
-            for (int32_t y = 0; y < d_part.h; y++)
-                for (int32_t i = 0; i < d_part.w; i++)
-                    for (int32_t k = 0; k < d_part.c; k++)
-                        give(d_part, n, y, i, k, *at(d_out, n, y, i, first + k));
+        const struct array d_input = d_in(step, p, memory);
+        for (int32_t n = 0; n < d_input.n; n++)
+            for (int32_t y = 0; y < d_input.h; y++)
+                for (int32_t i = 0; i < d_input.w; i++)
+                    for (int32_t k = 0; k < d_input.c; k++)
+                        give(d_input, n, y, i, k, *at(d_out, n, y, i, first + k));
         first += step->in[p] ? step->in[p]->c : 0;
     }
     return FG_OK;

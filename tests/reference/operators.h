@@ -1,4 +1,7 @@
-/* Inside the reference backend: its kernels, and tensors as arrays of doubles. */
+/* Inside the reference backend of the tests: its kernels, and tensors as arrays of doubles.
+ *
+ * Errors: none. Owner: the caller owns tensors and memory. Thread: one at a time on one memory. NULL: an
+ * absent tensor may be; its array then has no values. */
 #ifndef FG_TESTS_REFERENCE_OPERATORS_H
 #define FG_TESTS_REFERENCE_OPERATORS_H
 
@@ -42,7 +45,7 @@ static inline void give(struct array d, int32_t n, int32_t y, int32_t x, int32_t
     }
 }
 
-/* A gradient that backward adds to: zero first, unless it holds another consumer's part. */
+/* A gradient that backward adds to: zero first, unless it holds another consumer's gradient. */
 static inline struct array gradient_of(const struct fg_tensor *t, bool accumulate,
                                        const struct fg_memory *memory) {
     if (t && !accumulate) {

@@ -1,6 +1,9 @@
-/* The reference backend: the whole table of kernels/backend.h, slow and obvious, on one thread, in double
- * precision (FG_F64; pictures are FG_U8). Every other backend's operators are compared with it, and its own
- * backward with central differences (tests/kernels/test_reference.c). */
+/* The reference backend, with which tests compare every other backend's operators: the whole table of
+ * kernels/backend.h, slow and obvious, on one thread, in double precision (FG_F64; pictures are FG_U8).
+ * Central differences check its own backward (tests/kernels/test_reference.c).
+ *
+ * Errors: FG_ENVIRONMENT without memory. Owner: who opens the backend closes it. Thread: one at a time. NULL:
+ * only a message may be. */
 #ifndef FG_TESTS_REFERENCE_REFERENCE_H
 #define FG_TESTS_REFERENCE_REFERENCE_H
 

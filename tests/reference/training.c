@@ -72,7 +72,7 @@ static enum fg_status distill_forward(struct fg_backend *backend, const struct f
     return FG_OK;
 }
 
-/* Of the mean over images. */
+/* Gives the gradient of the mean over images. */
 static enum fg_status distill_backward(struct fg_backend *backend, const struct fg_step *step,
                                        const struct fg_memory *memory, struct fg_message *message) {
     (void)backend;
@@ -97,7 +97,7 @@ static enum fg_status distill_backward(struct fg_backend *backend, const struct 
 const struct fg_kernel fg_reference_distill = {
     .supports = fg_reference_supports, .forward = distill_forward, .backward = distill_backward};
 
-/* Kingma and Ba, ICLR 2015, algorithm 1; equation 14's penalty is part of the gradient. */
+/* Kingma and Ba, ICLR 2015, algorithm 1; the gradient has equation 14's penalty in it. */
 static enum fg_status adam_forward(struct fg_backend *backend, const struct fg_step *step,
                                    const struct fg_memory *memory, struct fg_message *message) {
     (void)backend;
