@@ -32,7 +32,7 @@
 
 #define SIDE 256
 #define PARTS 1000
-#define TUNE_S 10 /* for each program: this many networks must pass in minutes */
+#define TUNE_S 10 /* seconds for each program: this many networks must pass in minutes */
 
 static struct fg_message message;
 static struct fg_backend *gpu, *cpu; /* cpu: where networks are compared */
@@ -99,7 +99,7 @@ static void test_resize(void **state) {
     (void)state;
     enum { H = 42, W = 58, OUT_H = 33, OUT_W = 64, PITCH = 192 };
     for (int round = 0; round < 5 * FG_PIXEL_FORMATS; round++) {
-        const int format = round % FG_PIXEL_FORMATS, part = round / FG_PIXEL_FORMATS;
+        const int format = round % FG_PIXEL_FORMATS, view = round / FG_PIXEL_FORMATS;
         struct fg_tensor frame = {.dtype = FG_U8, .n = 1, .h = H, .w = W, .segment = FG_SEGMENT_FRAME},
                          out = {.dtype = FG_U8,
                                 .n = 1,
@@ -109,9 +109,9 @@ static void test_resize(void **state) {
                                 .segment = FG_SEGMENT_ACTIVATIONS};
         frame.c = fg_pixel_channels((enum fg_pixel_format)format);
         struct fg_step step = {.op = FG_RESIZE, .pitch = PITCH, .format = (enum fg_pixel_format)format};
-        if (part) {
+        if (view) {
             step.region = (struct fg_region){3, 5, 41, 30};
-            step.rotation = (part - 1) * 90;
+            step.rotation = (view - 1) * 90;
         }
         step.in[0] = &frame;
         step.out[0] = &out;
@@ -224,7 +224,7 @@ static void compare_backbone(enum fg_backbone backbone, bool soft) {
     fg_folded_close(&folded);
 }
 
-/* Of the backbone that the state points to. */
+/* Tests the backbone that the state points to. */
 static void test_backbone(void **state) {
     compare_backbone(*(const enum fg_backbone *)*state, false);
 }

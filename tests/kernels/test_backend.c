@@ -166,7 +166,7 @@ static void a_failing_steps_status_comes_out_of_poll(void **state) {
     struct fg_message message = {""};
     for (int run = 0; run < 10; run++) {
         make_program(6, 3);
-        steps[2].waits = 1; /* of another lane, and it must never begin */
+        steps[2].waits = 1; /* it is of another lane and must never begin */
         steps[2].wait[0] = 1;
         atomic_store(&fails, true);
         assert_int_equal(fg_backend_run(backend, &program, &memory, &message), FG_DEVICE_LOST);

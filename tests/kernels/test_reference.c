@@ -10,8 +10,8 @@
 #include "tests/reference/bench.h"
 
 #define SEED 20240601
-#define STEP 1e-5  /* of a difference; switches stay farther away than that */
-#define BOUND 1e-6 /* of the largest difference */
+#define STEP 1e-5  /* step of a difference; switches stay farther away */
+#define BOUND 1e-6 /* bound of the largest difference */
 #define PLACES 40  /* elements tried in each tensor */
 
 /* sum of out * d_out, whose gradient by any input is what backward gives. DISTILL has no d_out: its gradient

@@ -65,7 +65,7 @@ static uint8_t *resized(struct fg_backend *backend, uint8_t *frame, struct size 
     return out;
 }
 
-/* A picture by a formula; the spare bytes behind its rows are not part of it. */
+/* A picture by a formula; the spare bytes behind its rows do not belong to it. */
 static uint8_t *patterned(struct size s) {
     uint8_t *frame = make(bytes_of(s));
     const int32_t c = fg_pixel_channels(s.format);
@@ -144,7 +144,7 @@ static uint8_t *drawn(struct fg_bench *draw, struct size s) {
 }
 
 /* Any region of such a frame and any rotation of it. */
-static struct size seen_in_part(struct fg_bench *draw, struct size s) {
+static struct size draw_view(struct fg_bench *draw, struct size s) {
     s.region.width = fg_bench_pick(draw, 1, s.w);
     s.region.height = fg_bench_pick(draw, 1, s.h);
     s.region.x = fg_bench_pick(draw, 0, s.w - s.region.width);
@@ -165,7 +165,7 @@ static void drawn_sizes_equal_the_reference(void **state) {
                                             .spare = fg_bench_pick(&draw, 0, 9),
                                             .more = fg_bench_pick(&draw, 0, 1)});
         if (r / FG_PIXEL_FORMATS % 3)
-            s = seen_in_part(&draw, s);
+            s = draw_view(&draw, s);
         const int32_t h = fg_bench_pick(&draw, 0, 3) ? fg_bench_pick(&draw, 1, 40) : s.h,
                       w = fg_bench_pick(&draw, 0, 3) ? fg_bench_pick(&draw, 1, r % 7 ? 40 : 120) : s.w;
         uint8_t *frame = drawn(&draw, s);
@@ -199,15 +199,15 @@ static void a_region_is_cut_from_what_is_seen(void **state) {
                                                       .w = fg_bench_pick(&draw, 2, 400),
                                                       .format = (enum fg_pixel_format)(r % FG_PIXEL_FORMATS),
                                                       .spare = fg_bench_pick(&draw, 0, 3)}),
-                          part = seen_in_part(&draw, whole);
-        const struct fg_region region = part.region;
+                          view = draw_view(&draw, whole);
+        const struct fg_region region = view.region;
         uint8_t *frame = drawn(&draw, whole), *rgb = resized(backends[r % 4], frame, whole, whole.h, whole.w),
                 *piece = make((size_t)(region.height * region.width) * 3);
         for (int32_t y = 0; y < region.height; y++)
             memcpy(piece + y * region.width * 3, rgb + ((region.y + y) * whole.w + region.x) * 3,
                    (size_t)region.width * 3);
         int32_t h = region.height, w = region.width;
-        for (int32_t turn = 0; turn < part.rotation / 90; turn++) {
+        for (int32_t turn = 0; turn < view.rotation / 90; turn++) {
             uint8_t *next = turned(piece, h, w);
             free(piece);
             piece = next;
@@ -220,7 +220,7 @@ static void a_region_is_cut_from_what_is_seen(void **state) {
         uint8_t *expected =
             resized(backends[0], piece, (struct size){.h = h, .w = w, .format = FG_RGB8}, out_h, out_w);
         for (int b = 0; b < 4; b++) {
-            uint8_t *out = resized(backends[b], frame, part, out_h, out_w);
+            uint8_t *out = resized(backends[b], frame, view, out_h, out_w);
             assert_memory_equal(out, expected, (size_t)(out_h * out_w) * 3);
             free(out);
         }

@@ -21,7 +21,7 @@
 
 static char folder[64];
 static unsigned char memory[1 << 20];
-static int32_t height; /* of the pictures */
+static int32_t height; /* the pictures' height */
 static struct fg_message message;
 static struct fg_camera *camera;
 static int decoded; /* pictures that the decoder holds now */
