@@ -18,7 +18,7 @@ struct fg_cuda_settings {
     size_t workspace;   /* bytes for cuDNN on each lane: only engines that need no more are used */
     bool exact;         /* float32 products of float32 values; false: as TF32 on tensor cores */
     int64_t tune_ns;    /* how long prepare may compile and measure engines; 0: only the first that works */
-    const char *folder; /* that keeps what was measured; stays valid. NULL: none */
+    const char *folder; /* keeps what was measured; the text stays valid. NULL: none */
     /* Called while prepare chooses: done of all graphs. NULL: not called. */
     fg_progress_function *progress;
     void *argument;

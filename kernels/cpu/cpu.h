@@ -21,7 +21,8 @@ FG_OPERATOR_TABLE(FG_CPU_KERNEL)
 #define FG_CPU_CLONES
 #endif
 
-/* A part of such a function: what is not inlined is compiled for the default instruction set only. */
+/* Put before what such a function calls: what is not inlined is compiled for the default instruction set
+ * only. */
 #define FG_INLINE static inline __attribute__((always_inline))
 
 /* One of tasks equal pieces of work, run by the given thread (0 to threads - 1) of the step's lane. */

@@ -76,7 +76,7 @@ static struct graph {
     char text[FG_CUDNN_TEXT];
     struct fg_step step;
     struct fg_tensor tensor[6];
-    enum fg_cudnn_part part;
+    enum fg_cudnn_kind kind;
     size_t workspace;
 } graphs[MOST_GRAPHS];
 static uint32_t count;
@@ -89,15 +89,15 @@ static const struct fg_tensor *copy(struct graph *g, int i, const struct fg_tens
     return &g->tensor[i];
 }
 
-static void add_graph(const struct fg_step *step, enum fg_cudnn_part part, size_t workspace) {
+static void add_graph(const struct fg_step *step, enum fg_cudnn_kind kind, size_t workspace) {
     char text[FG_CUDNN_TEXT];
-    fg_cudnn_describe(step, part, text);
+    fg_cudnn_describe(step, kind, text);
     for (uint32_t i = 0; i < count; i++)
         if (!strcmp(graphs[i].text, text) && graphs[i].workspace == workspace)
             return;
     assert_true(count < MOST_GRAPHS);
     struct graph *g = &graphs[count++];
-    *g = (struct graph){.step = *step, .part = part, .workspace = workspace};
+    *g = (struct graph){.step = *step, .kind = kind, .workspace = workspace};
     memcpy(g->text, text, sizeof text);
     g->step.in[0] = copy(g, 0, step->in[0]);
     g->step.in[1] = copy(g, 1, step->in[1]);
@@ -180,7 +180,7 @@ static enum fg_status make_plan(const struct graph *g, const struct fg_cudnn_tar
                                 struct fg_cudnn_plan *plan) {
     struct fg_cudnn_graph graph;
     struct fg_cudnn_candidates candidates;
-    enum fg_status status = fg_cudnn_graph_open(&g->step, g->part, target, &graph, &message);
+    enum fg_status status = fg_cudnn_graph_open(&g->step, g->kind, target, &graph, &message);
     if (status != FG_OK)
         return status;
     status = fg_fail(&message, FG_USAGE, "no engine is offered");
@@ -228,7 +228,7 @@ static void test_exact_engines(void **state) {
                 continue;
             struct fg_cudnn_graph graph;
             uint32_t offered = 0;
-            ok(fg_cudnn_graph_open(&graphs[i].step, graphs[i].part, &target, &graph, &message));
+            ok(fg_cudnn_graph_open(&graphs[i].step, graphs[i].kind, &target, &graph, &message));
             for (int offer = 0; offer < FG_CUDNN_OFFERS && !offered; offer++) {
                 struct fg_cudnn_candidates candidates;
                 ok(fg_cudnn_candidates_open(&graph, (enum fg_cudnn_offer)offer, FG_CUDNN_EXACT, TRAINING,

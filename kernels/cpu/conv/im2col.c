@@ -65,7 +65,7 @@ static float *copy_run(const float *row, ptrdiff_t begin, ptrdiff_t end, ptrdiff
     return to + (end - begin);
 }
 
-/* Taps [t0, t1) of kernel row ky lie side by side in the picture unless groups part them; each run is one
+/* Taps [t0, t1) of kernel row ky lie side by side in the picture unless groups separate them; each run is one
  * tap's channels, or all taps at once. */
 static float *gather_kernel_row(const struct fg_conv_shape *s, const float *image, size_t group, ptrdiff_t iy,
                                 ptrdiff_t ix, size_t k0, size_t k1, float *to) {

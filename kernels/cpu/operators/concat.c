@@ -6,9 +6,9 @@
 struct concat {
     size_t rows, channels; /* what the whole has */
     uint32_t tasks;
-    size_t part[FG_MAX_IN]; /* channels of each; 0 where there is none */
-    float *in[FG_MAX_IN];   /* [rows][part[i]] */
-    float *whole;           /* [rows][channels] */
+    size_t slice[FG_MAX_IN]; /* channels of each input; 0 where there is none */
+    float *in[FG_MAX_IN];    /* [rows][slice[i]] */
+    float *whole;            /* [rows][channels] */
     uint32_t accumulate;
 };
 
@@ -18,9 +18,9 @@ static void gather_inputs(void *argument, uint32_t task, uint32_t thread) {
     const struct fg_cpu_range range = fg_cpu_share(a->rows, a->tasks, task);
     for (size_t r = range.begin; r < range.end; r++) {
         float *to = a->whole + r * a->channels;
-        for (int i = 0; i < FG_MAX_IN; to += a->part[i], i++)
-            if (a->part[i])
-                memcpy(to, a->in[i] + r * a->part[i], a->part[i] * sizeof *to);
+        for (int i = 0; i < FG_MAX_IN; to += a->slice[i], i++)
+            if (a->slice[i])
+                memcpy(to, a->in[i] + r * a->slice[i], a->slice[i] * sizeof *to);
     }
 }
 
@@ -30,9 +30,9 @@ static void scatter_gradient(void *argument, uint32_t task, uint32_t thread) {
     const struct fg_cpu_range range = fg_cpu_share(a->rows, a->tasks, task);
     for (size_t r = range.begin; r < range.end; r++) {
         const float *from = a->whole + r * a->channels;
-        for (int i = 0; i < FG_MAX_IN; from += a->part[i], i++) {
+        for (int i = 0; i < FG_MAX_IN; from += a->slice[i], i++) {
             if (a->in[i])
-                fg_cpu_give(from, a->part[i], a->accumulate >> i & 1, a->in[i] + r * a->part[i]);
+                fg_cpu_give(from, a->slice[i], a->accumulate >> i & 1, a->in[i] + r * a->slice[i]);
         }
     }
 }
@@ -58,7 +58,7 @@ static struct concat describe_step(struct fg_backend *backend, const struct fg_s
                        .accumulate = step->accumulate};
     a.rows = fg_tensor_count(step->out[0]) / a.channels;
     for (int i = 0; i < FG_MAX_IN; i++)
-        a.part[i] = step->in[i] ? (size_t)step->in[i]->c : 0;
+        a.slice[i] = step->in[i] ? (size_t)step->in[i]->c : 0;
     return a;
 }
 

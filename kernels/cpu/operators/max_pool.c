@@ -13,7 +13,7 @@ struct max_pool {
     bool add;
 };
 
-/* The part of a window that lies inside: places [begin, end) around output place o. */
+/* Finds what of the window around output place o lies inside: places [begin, end). */
 static struct fg_cpu_range find_window(size_t o, size_t length) {
     const size_t begin = o ? 2 * o - 1 : 0, end = 2 * o + 2;
     return (struct fg_cpu_range){begin, end < length ? end : length};

@@ -238,7 +238,7 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
            fg_region_fits(step->region, in->w, in->h) && fg_rotation_is_known(step->rotation);
 }
 
-/* For any format, region and rotation: they may change with the frame. */
+/* Is enough for any format, region and rotation, as they may change with the frame. */
 static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
     const struct fg_tensor *in = step->in[0], *out = step->out[0];
     const int32_t side = in->w > in->h ? in->w : in->h;

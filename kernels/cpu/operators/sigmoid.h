@@ -15,7 +15,7 @@ static inline float fg_cpu_sigmoid(float x) {
     t = t > 87.0f ? 87.0f : t;
     /* Adding 1.5 * 2^23 leaves the nearest whole number in the last bits. */
     const float magic = 0x1.8p23f, shifted = t * 0x1.715476p0f + magic, n = shifted - magic;
-    const float r = (t - n * 0x1.62ep-1f) - n * 0x1.0bfbe8p-15f; /* ln 2 in two parts, the first exact */
+    const float r = (t - n * 0x1.62ep-1f) - n * 0x1.0bfbe8p-15f; /* ln 2 as two numbers, the first exact */
     float e = 1.0f / 720; /* Taylor's series: the first term left out is below 1.7e-7 of e */
     e = e * r + 1.0f / 120;
     e = e * r + 1.0f / 24;

@@ -68,7 +68,7 @@ static void run_forward_block(void *argument, uint32_t task, uint32_t thread) {
 }
 
 /* With q_j = g_j x_j s_j (1 - s_j) and d_j = (x_j - mean)^2, the exponent's derivative by x_i has three
- * parts: x_i's own distance, the mean, and the variance. */
+ * terms: x_i's own distance, the mean, and the variance. */
 FG_CPU_CLONES static void attend_block_back(const float *x, const float *g, size_t rows, size_t stride,
                                             size_t width, const struct measure *m, bool add, float *d_x) {
     double along_mean[BLOCK] = {0}, along_variance[BLOCK] = {0};

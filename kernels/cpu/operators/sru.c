@@ -254,7 +254,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
     const size_t images = (size_t)step->in[0]->n;
     fg_cpu_parallel(backend, step, (uint32_t)images * PAIRS, run_backward_pair, &s);
 
-    /* w_c = gamma_c / sum of gamma: every gamma has a part in every w. */
+    /* w_c = gamma_c / sum of gamma: every gamma changes every w. */
     double along = 0;
     for (size_t n = 0; n < images; n++)
         for (size_t k = 0; k < s.c; k++)

@@ -14,34 +14,34 @@
 #define LIMIT (60 * FG_S)      /* the longest search for one choice, where nothing works */
 #define WRITE_EVERY (5 * FG_S) /* pause between two writings of the file while engines are chosen */
 
-static bool has_part(const struct fg_step *step, enum fg_cudnn_part part) {
+static bool has_convolution(const struct fg_step *step, enum fg_cudnn_kind kind) {
     if (step->op != FG_CONV && step->op != FG_DECONV)
         return false;
-    if (part == FG_CUDNN_FORWARD)
+    if (kind == FG_CUDNN_FORWARD)
         return step->pass == FG_FORWARD;
-    return step->pass == FG_BACKWARD && (part == FG_CUDNN_DATA ? step->d_in[0] : step->d_param[0]) != NULL;
+    return step->pass == FG_BACKWARD && (kind == FG_CUDNN_DATA ? step->d_in[0] : step->d_param[0]) != NULL;
 }
 
-/* Lists each description once, and which one each part of a step has. */
+/* Lists each description once, and which one each convolution of a step has. */
 static enum fg_status list_choices(struct fg_cuda_program *p, struct fg_message *message) {
     const uint32_t steps = p->program->steps;
     p->of = malloc(steps * sizeof *p->of);
-    p->choice = calloc((size_t)steps * FG_CUDNN_PARTS, sizeof *p->choice);
+    p->choice = calloc((size_t)steps * FG_CUDNN_KINDS, sizeof *p->choice);
     if (!p->of || !p->choice)
         return fg_fail(message, FG_ENVIRONMENT, "no memory for the plans of %u steps", steps);
     for (uint32_t s = 0; s < steps; s++)
-        for (int part = 0; part < FG_CUDNN_PARTS; part++) {
-            p->of[s][part] = -1;
-            if (!has_part(&p->program->step[s], (enum fg_cudnn_part)part))
+        for (int kind = 0; kind < FG_CUDNN_KINDS; kind++) {
+            p->of[s][kind] = -1;
+            if (!has_convolution(&p->program->step[s], (enum fg_cudnn_kind)kind))
                 continue;
             char text[FG_CUDNN_TEXT];
-            fg_cudnn_describe(&p->program->step[s], (enum fg_cudnn_part)part, text);
+            fg_cudnn_describe(&p->program->step[s], (enum fg_cudnn_kind)kind, text);
             uint32_t i = 0;
             while (i < p->choices && strcmp(p->choice[i].text, text))
                 i++;
             if (i == p->choices)
                 memcpy(p->choice[p->choices++].text, text, sizeof text);
-            p->of[s][part] = (int32_t)i;
+            p->of[s][kind] = (int32_t)i;
         }
     return FG_OK;
 }
@@ -51,7 +51,7 @@ static enum fg_status list_choices(struct fg_cuda_program *p, struct fg_message 
 struct contest {
     struct fg_cuda *cuda;
     const struct fg_step *step;
-    enum fg_cudnn_part part;
+    enum fg_cudnn_kind kind;
     const struct fg_memory *memory;
     int64_t end_ns;  /* until then other engines are tried */
     int64_t last_ns; /* until then a first one that works is looked for */
@@ -68,7 +68,7 @@ static bool has_time(const struct contest *c) {
 
 /* Whether verdicts depend on the convolution: inference computes in float16, training does not. */
 static bool is_for_verdict(const struct contest *c) {
-    return c->part == FG_CUDNN_FORWARD && c->step->in[0]->dtype == FG_F16;
+    return c->kind == FG_CUDNN_FORWARD && c->step->in[0]->dtype == FG_F16;
 }
 
 /* Measures a plan, and takes it if it is the best so far and keeps what is not finite. */
@@ -76,7 +76,7 @@ static enum fg_status try_plan(struct contest *c, struct fg_cudnn_plan *plan) {
     struct fg_cuda_choice *choice = c->choice;
     struct fg_message *why = &c->refusal;
     float ms = 0;
-    enum fg_status status = fg_cuda_measure(c->cuda, c->step, c->part, plan, c->memory, &ms, why);
+    enum fg_status status = fg_cuda_measure(c->cuda, c->step, c->kind, plan, c->memory, &ms, why);
     if (status != FG_OK || (choice->plan.plan && ms >= choice->ms))
         return status;
     if (is_for_verdict(c))
@@ -139,7 +139,7 @@ static enum fg_status try_offer(struct contest *c, enum fg_cudnn_offer offer, bo
     struct fg_cudnn_graph graph;
     step.relu = step.relu && !relu_apart;
     c->relu_apart = relu_apart;
-    enum fg_status status = fg_cudnn_graph_open(&step, c->part, &target, &graph, &c->refusal);
+    enum fg_status status = fg_cudnn_graph_open(&step, c->kind, &target, &graph, &c->refusal);
     if (status != FG_OK)
         return status == FG_USAGE ? FG_OK : fg_fail(message, status, "%s", c->refusal.text);
     status = try_candidates(c, &graph, offer, message);
@@ -148,10 +148,10 @@ static enum fg_status try_offer(struct contest *c, enum fg_cudnn_offer offer, bo
 }
 
 static enum fg_status choose_plan(struct contest *c, struct fg_message *message) {
-    const bool may_part = is_for_verdict(c) && c->step->relu;
+    const bool may_separate = is_for_verdict(c) && c->step->relu;
     enum fg_status status = FG_OK;
     for (int offer = 0; offer < FG_CUDNN_OFFERS; offer++)
-        for (int apart = 0; apart <= may_part && status == FG_OK && !c->choice->plan.plan; apart++)
+        for (int apart = 0; apart <= may_separate && status == FG_OK && !c->choice->plan.plan; apart++)
             status = try_offer(c, (enum fg_cudnn_offer)offer, apart, message);
     if (status == FG_OK && !c->choice->plan.plan)
         return fg_fail(
@@ -185,7 +185,7 @@ static void write_news(struct choosing *c) {
 }
 
 /* Takes one choice as it was kept, or by trying; a kept choice that does not open is made again. */
-static enum fg_status make_choice(struct choosing *c, const struct fg_step *step, enum fg_cudnn_part part,
+static enum fg_status make_choice(struct choosing *c, const struct fg_step *step, enum fg_cudnn_kind kind,
                                   struct fg_cuda_choice *choice, struct fg_message *message) {
     struct fg_cuda *cuda = c->cuda;
     const struct fg_cudnn_target target = {.handle = cuda->handle[step->lane]};
@@ -197,7 +197,7 @@ static enum fg_status make_choice(struct choosing *c, const struct fg_step *step
     }
     struct contest contest = {.cuda = cuda,
                               .step = step,
-                              .part = part,
+                              .kind = kind,
                               .memory = c->memory,
                               .end_ns = begin + (left > 0 ? left / (c->p->choices - c->done) : 0),
                               .last_ns = begin + LIMIT,
@@ -223,11 +223,11 @@ enum fg_status fg_cuda_choose(struct fg_cuda *cuda, struct fg_cuda_program *p, c
                  p->program->key ? p->program->key : fg_cuda_kept_key(p->choice, p->choices));
     c.kept = fg_cuda_kept_read(c.path, cuda->facts);
     for (uint32_t s = 0; s < p->program->steps && status == FG_OK; s++)
-        for (int part = 0; part < FG_CUDNN_PARTS && status == FG_OK; part++) {
-            struct fg_cuda_choice *choice = p->of[s][part] < 0 ? NULL : &p->choice[p->of[s][part]];
+        for (int kind = 0; kind < FG_CUDNN_KINDS && status == FG_OK; kind++) {
+            struct fg_cuda_choice *choice = p->of[s][kind] < 0 ? NULL : &p->choice[p->of[s][kind]];
             if (!choice || choice->plan.plan)
                 continue;
-            status = make_choice(&c, &p->program->step[s], (enum fg_cudnn_part)part, choice, message);
+            status = make_choice(&c, &p->program->step[s], (enum fg_cudnn_kind)kind, choice, message);
             c.done++;
             if (settings->progress)
                 settings->progress(settings->argument, c.done, p->choices);

@@ -33,7 +33,7 @@ static bool deconv_supports(const struct fg_backend *backend, const struct fg_st
            (!step->param[1] || has_shape(step->param[1], FG_F32, 1, 1, 1, w->c));
 }
 
-/* cuDNN's part lies behind what the tail needs. */
+/* cuDNN's share of the workspace lies behind the tail's. */
 static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
     const struct fg_cuda *cuda = (const struct fg_cuda *)backend;
     return cuda->settings.workspace + (step->pass == FG_BACKWARD ? fg_cuda_conv_tail_scratch(step) : 0);
@@ -46,8 +46,8 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
         const struct fg_tensor *t = fg_cudnn_operand(step, FG_CUDNN_FORWARD, (enum fg_cudnn_place)p);
         data[p] = t ? fg_tensor_data(t, memory) : NULL;
     }
-    return fg_cuda_run_part((struct fg_cuda *)backend, step, FG_CUDNN_FORWARD, data,
-                            (char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace, message);
+    return fg_cuda_run_convolution((struct fg_cuda *)backend, step, FG_CUDNN_FORWARD, data,
+                                   (char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace, message);
 }
 
 static enum fg_status backward(struct fg_backend *backend, const struct fg_step *step,
@@ -61,7 +61,8 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
         void *data[FG_CUDNN_PLACES] = {[FG_CUDNN_X] = gradient,
                                        [FG_CUDNN_W] = fg_tensor_data(step->param[0], memory),
                                        [FG_CUDNN_Y] = fg_tensor_data(step->d_in[0], memory)};
-        status = fg_cuda_run_part((struct fg_cuda *)backend, step, FG_CUDNN_DATA, data, scratch, message);
+        status =
+            fg_cuda_run_convolution((struct fg_cuda *)backend, step, FG_CUDNN_DATA, data, scratch, message);
     }
     if (status == FG_OK && step->d_param[0]) {
         void *x = fg_tensor_data(step->in[0], memory);
@@ -69,7 +70,8 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
         void *data[FG_CUDNN_PLACES] = {[FG_CUDNN_X] = conv ? x : gradient,
                                        [FG_CUDNN_W] = conv ? gradient : x,
                                        [FG_CUDNN_Y] = fg_tensor_data(step->d_param[0], memory)};
-        status = fg_cuda_run_part((struct fg_cuda *)backend, step, FG_CUDNN_FILTER, data, scratch, message);
+        status =
+            fg_cuda_run_convolution((struct fg_cuda *)backend, step, FG_CUDNN_FILTER, data, scratch, message);
     }
     return status;
 }

@@ -1,4 +1,4 @@
-/* Builds the operation graph of a part of a step, and the text that describes it. */
+/* Builds the operation graph of a convolution of a step, and the text that describes it. */
 #include "kernels/cuda/cudnn/graph.h"
 
 #include <assert.h>
@@ -44,19 +44,19 @@ cudnnStatus_t fg_cudnn_aim(cudnnBackendDescriptor_t descriptor, enum fg_cudnn_at
 #endif
 }
 
-const struct fg_tensor *fg_cudnn_operand(const struct fg_step *step, enum fg_cudnn_part part,
+const struct fg_tensor *fg_cudnn_operand(const struct fg_step *step, enum fg_cudnn_kind kind,
                                          enum fg_cudnn_place place) {
     /* The gradients' tensors are like the values'; where a step gives none, its geometry is still the
      * value's. */
     const struct fg_tensor *x = step->in[0], *y = step->out[0], *w = step->param[0];
-    const bool forward = part == FG_CUDNN_FORWARD;
+    const bool forward = kind == FG_CUDNN_FORWARD;
     switch (place) {
     case FG_CUDNN_X:
-        return forward ? x : part == FG_CUDNN_DATA ? y : step->op == FG_CONV ? x : y;
+        return forward ? x : kind == FG_CUDNN_DATA ? y : step->op == FG_CONV ? x : y;
     case FG_CUDNN_W: /* where a filter's gradient is computed: the second thing that is read */
-        return part != FG_CUDNN_FILTER ? w : step->op == FG_CONV ? y : x;
+        return kind != FG_CUDNN_FILTER ? w : step->op == FG_CONV ? y : x;
     case FG_CUDNN_Y:
-        return forward ? y : part == FG_CUDNN_DATA ? x : w;
+        return forward ? y : kind == FG_CUDNN_DATA ? x : w;
     case FG_CUDNN_BIAS:
         return forward ? step->param[1] : NULL;
     case FG_CUDNN_RESIDUAL:
@@ -68,20 +68,20 @@ const struct fg_tensor *fg_cudnn_operand(const struct fg_step *step, enum fg_cud
 }
 
 /* Whether DATA adds to what its output holds. */
-static bool is_added(const struct fg_step *step, enum fg_cudnn_part part) {
-    return part == FG_CUDNN_DATA && step->accumulate & 1;
+static bool is_added(const struct fg_step *step, enum fg_cudnn_kind kind) {
+    return kind == FG_CUDNN_DATA && step->accumulate & 1;
 }
 
-void fg_cudnn_describe(const struct fg_step *step, enum fg_cudnn_part part, char text[FG_CUDNN_TEXT]) {
-    static const char *const parts[FG_CUDNN_PARTS] = {"forward", "data", "filter"};
+void fg_cudnn_describe(const struct fg_step *step, enum fg_cudnn_kind kind, char text[FG_CUDNN_TEXT]) {
+    static const char *const kinds[FG_CUDNN_KINDS] = {"forward", "data", "filter"};
     const struct fg_tensor *x = step->in[0], *w = step->param[0];
-    const bool forward = part == FG_CUDNN_FORWARD;
+    const bool forward = kind == FG_CUDNN_FORWARD;
     const int length = snprintf(
         text, FG_CUDNN_TEXT, "%s %s type%d %dx%dx%dx%d filter %dx%dx%dx%d stride %d groups %d%s%s%s%s",
-        step->op == FG_CONV ? "conv" : "deconv", parts[part], (int)x->dtype, x->n, x->h, x->w, x->c, w->n,
+        step->op == FG_CONV ? "conv" : "deconv", kinds[kind], (int)x->dtype, x->n, x->h, x->w, x->c, w->n,
         w->h, w->w, w->c, step->stride, step->groups, forward && step->param[1] ? " bias" : "",
         forward && step->in[1] ? " residual" : "", forward && step->relu ? " relu" : "",
-        is_added(step, part) ? " add" : "");
+        is_added(step, kind) ? " add" : "");
     assert(length > 0 && length < FG_CUDNN_TEXT);
     (void)length;
 }
@@ -103,12 +103,12 @@ static void note_error(struct builder *b, cudnnStatus_t error, const char *what)
 static cudnnBackendDescriptor_t create_descriptor(struct builder *b, cudnnBackendDescriptorType_t type,
                                                   const char *what) {
     cudnnBackendDescriptor_t d = NULL;
-    if (b->error == CUDNN_STATUS_SUCCESS && b->graph->parts == FG_CUDNN_DESCRIPTORS)
+    if (b->error == CUDNN_STATUS_SUCCESS && b->graph->descriptors == FG_CUDNN_DESCRIPTORS)
         note_error(b, CUDNN_STATUS_INTERNAL_ERROR, "room for descriptors");
     if (b->error == CUDNN_STATUS_SUCCESS) {
         note_error(b, cudnnBackendCreateDescriptor(type, &d), what);
         if (d)
-            b->graph->part[b->graph->parts++] = d;
+            b->graph->descriptor[b->graph->descriptors++] = d;
     }
     return d;
 }
@@ -238,21 +238,21 @@ static cudnnBackendDescriptor_t make_pointwise(struct builder *b, cudnnBackendDe
     return d;
 }
 
-/* Makes the operations of a part; returns their number. */
-static int64_t make_operations(struct builder *b, const struct fg_step *step, enum fg_cudnn_part part,
+/* Makes the operations of a convolution; returns their number. */
+static int64_t make_operations(struct builder *b, const struct fg_step *step, enum fg_cudnn_kind kind,
                                cudnnBackendDescriptor_t operation[4]) {
     const struct fg_tensor *of[FG_CUDNN_PLACES];
     for (int p = 0; p < FG_CUDNN_PLACES; p++)
-        of[p] = fg_cudnn_operand(step, part, (enum fg_cudnn_place)p);
-    const bool convolves = (part == FG_CUDNN_FORWARD) == (step->op == FG_CONV);
-    const struct names *names = part == FG_CUDNN_FILTER ? &BY_FILTER : convolves ? &CONVOLVE : &BY_DATA;
-    const bool forward = part == FG_CUDNN_FORWARD;
+        of[p] = fg_cudnn_operand(step, kind, (enum fg_cudnn_place)p);
+    const bool convolves = (kind == FG_CUDNN_FORWARD) == (step->op == FG_CONV);
+    const struct names *names = kind == FG_CUDNN_FILTER ? &BY_FILTER : convolves ? &CONVOLVE : &BY_DATA;
+    const bool forward = kind == FG_CUDNN_FORWARD;
     int64_t left = forward ? (of[FG_CUDNN_BIAS] != NULL) + (of[FG_CUDNN_RESIDUAL] != NULL) + step->relu : 0;
     int64_t count = 0, between = FG_CUDNN_PLACES;
     cudnnBackendDescriptor_t value = make_tensor(b, of[FG_CUDNN_Y], left ? between++ : FG_CUDNN_Y);
     operation[count++] =
         make_convolve(b, names, make_convolution(b, step), make_tensor(b, of[FG_CUDNN_X], FG_CUDNN_X),
-                      make_tensor(b, of[FG_CUDNN_W], FG_CUDNN_W), value, is_added(step, part) ? 1 : 0);
+                      make_tensor(b, of[FG_CUDNN_W], FG_CUDNN_W), value, is_added(step, kind) ? 1 : 0);
     static const enum fg_cudnn_place added[] = {FG_CUDNN_BIAS, FG_CUDNN_RESIDUAL, FG_CUDNN_PLACES};
     for (int i = 0; left; i++) {
         const bool relu = added[i] == FG_CUDNN_PLACES;
@@ -266,14 +266,14 @@ static int64_t make_operations(struct builder *b, const struct fg_step *step, en
     return count;
 }
 
-enum fg_status fg_cudnn_graph_open(const struct fg_step *step, enum fg_cudnn_part part,
+enum fg_status fg_cudnn_graph_open(const struct fg_step *step, enum fg_cudnn_kind kind,
                                    const struct fg_cudnn_target *target, struct fg_cudnn_graph *graph,
                                    struct fg_message *message) {
     static const char what[] = "a graph";
     memset(graph, 0, sizeof *graph);
     struct builder b = {.graph = graph, .error = CUDNN_STATUS_SUCCESS};
     cudnnBackendDescriptor_t operation[4];
-    const int64_t count = make_operations(&b, step, part, operation);
+    const int64_t count = make_operations(&b, step, kind, operation);
     cudnnBackendDescriptor_t d = create_descriptor(&b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, what);
     set_attribute(&b, d, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, operation,
                   what);
@@ -284,14 +284,14 @@ enum fg_status fg_cudnn_graph_open(const struct fg_step *step, enum fg_cudnn_par
     if (b.error == CUDNN_STATUS_SUCCESS)
         return FG_OK;
     char text[FG_CUDNN_TEXT];
-    fg_cudnn_describe(step, part, text);
+    fg_cudnn_describe(step, kind, text);
     enum fg_status status = fg_cudnn_fail(b.error, b.what, message);
     fg_cudnn_graph_close(graph);
     return fg_fail_in(message, status, text);
 }
 
 void fg_cudnn_graph_close(struct fg_cudnn_graph *graph) {
-    while (graph->parts) /* what is made of others goes before them */
-        cudnnBackendDestroyDescriptor(graph->part[--graph->parts]);
+    while (graph->descriptors) /* what is made of others goes before them */
+        cudnnBackendDestroyDescriptor(graph->descriptor[--graph->descriptors]);
     graph->graph = NULL;
 }

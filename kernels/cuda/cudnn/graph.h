@@ -1,8 +1,8 @@
 /* Convolutions as cuDNN operation graphs (cuDNN 9 backend API), in NHWC.
  *
- * Each part of a CONV or DECONV step that cuDNN computes is one graph:
+ * A CONV or DECONV step has up to three convolutions, one of each kind; cuDNN computes each as one graph:
  *
- *   part     CONV                                    DECONV
+ *   kind     CONV                                    DECONV
  *   FORWARD  relu?(conv(x, w) + bias? + residual?)   relu?(dgrad(x, w) + bias?)
  *   DATA     dgrad(d_out, w), or added to d_in       conv(d_out, w), or added to d_in
  *   FILTER   wgrad(x, d_out)                         wgrad(d_out, x)
@@ -21,7 +21,7 @@
 #include "kernels/step.h"
 #include "runtime/base/status.h"
 
-enum fg_cudnn_part { FG_CUDNN_FORWARD, FG_CUDNN_DATA, FG_CUDNN_FILTER, FG_CUDNN_PARTS };
+enum fg_cudnn_kind { FG_CUDNN_FORWARD, FG_CUDNN_DATA, FG_CUDNN_FILTER, FG_CUDNN_KINDS };
 
 /* Places of a graph's tensors; the unique ids of the backend API. */
 enum fg_cudnn_place {
@@ -50,23 +50,23 @@ cudnnStatus_t fg_cudnn_aim(cudnnBackendDescriptor_t descriptor, enum fg_cudnn_at
 
 struct fg_cudnn_graph {
     cudnnBackendDescriptor_t graph;
-    cudnnBackendDescriptor_t part[FG_CUDNN_DESCRIPTORS]; /* every descriptor of the graph, for its closing */
-    uint32_t parts;
+    cudnnBackendDescriptor_t descriptor[FG_CUDNN_DESCRIPTORS]; /* all that the graph has, for its closing */
+    uint32_t descriptors;
 };
 
-/* Builds the graph of one part of a step. FG_USAGE with cuDNN's own words where it refuses. */
-FG_MUST_USE enum fg_status fg_cudnn_graph_open(const struct fg_step *step, enum fg_cudnn_part part,
+/* Builds the graph of one convolution of a step. FG_USAGE with cuDNN's own words where it refuses. */
+FG_MUST_USE enum fg_status fg_cudnn_graph_open(const struct fg_step *step, enum fg_cudnn_kind kind,
                                                const struct fg_cudnn_target *target,
                                                struct fg_cudnn_graph *graph, struct fg_message *message);
 void fg_cudnn_graph_close(struct fg_cudnn_graph *graph);
 
-/* The tensor of a step that stands in a place of a part's graph; NULL: none. */
-const struct fg_tensor *fg_cudnn_operand(const struct fg_step *step, enum fg_cudnn_part part,
+/* The tensor of a step that stands in a place of a convolution's graph; NULL: none. */
+const struct fg_tensor *fg_cudnn_operand(const struct fg_step *step, enum fg_cudnn_kind kind,
                                          enum fg_cudnn_place place);
 
 /* Everything that the graph depends on, as text: equal texts, equal graphs. */
 #define FG_CUDNN_TEXT 160
-void fg_cudnn_describe(const struct fg_step *step, enum fg_cudnn_part part, char text[FG_CUDNN_TEXT]);
+void fg_cudnn_describe(const struct fg_step *step, enum fg_cudnn_kind kind, char text[FG_CUDNN_TEXT]);
 
 /* Whether an error is a refusal of this graph or engine, not a failure of the device. */
 bool fg_cudnn_refused(cudnnStatus_t error);

@@ -17,13 +17,13 @@ struct trial {
 };
 
 /* Finds the step's operands; what they hold does not matter. */
-static void find_operands(void *data[FG_CUDNN_PLACES], const struct fg_step *step, enum fg_cudnn_part part,
+static void find_operands(void *data[FG_CUDNN_PLACES], const struct fg_step *step, enum fg_cudnn_kind kind,
                           const struct fg_memory *memory) {
     for (int place = 0; place < FG_CUDNN_PLACES; place++) {
-        const struct fg_tensor *t = fg_cudnn_operand(step, part, (enum fg_cudnn_place)place);
-        if (part == FG_CUDNN_DATA && place == FG_CUDNN_Y)
+        const struct fg_tensor *t = fg_cudnn_operand(step, kind, (enum fg_cudnn_place)place);
+        if (kind == FG_CUDNN_DATA && place == FG_CUDNN_Y)
             t = step->d_in[0];
-        if (part == FG_CUDNN_FILTER && place == FG_CUDNN_Y)
+        if (kind == FG_CUDNN_FILTER && place == FG_CUDNN_Y)
             t = step->d_param[0]; /* never the weight itself */
         data[place] = t ? fg_tensor_data(t, memory) : NULL;
     }
@@ -65,14 +65,14 @@ static enum fg_status record_runs(const struct trial *t, cudaGraphExec_t *exec, 
                                                    : fg_cuda_fail(error, "recording an engine", message);
 }
 
-enum fg_status fg_cuda_measure(struct fg_cuda *cuda, const struct fg_step *step, enum fg_cudnn_part part,
+enum fg_status fg_cuda_measure(struct fg_cuda *cuda, const struct fg_step *step, enum fg_cudnn_kind kind,
                                const struct fg_cudnn_plan *plan, const struct fg_memory *memory, float *ms,
                                struct fg_message *message) {
     struct trial t = {.stream = cuda->stream[step->lane],
                       .handle = cuda->handle[step->lane],
                       .plan = plan,
                       .workspace = (char *)memory->segment[FG_SEGMENT_WORKSPACE] + step->workspace};
-    find_operands(t.data, step, part, memory);
+    find_operands(t.data, step, kind, memory);
     cudaGraphExec_t exec = NULL;
     enum fg_status status = record_runs(&t, &exec, message);
     if (status != FG_OK)

@@ -8,7 +8,7 @@
 
 #define MOST_NOTES 16
 
-/* Whether an engine may compute a part: it must keep what enum fg_cudnn_math promises. */
+/* Whether an engine may compute a graph: it must keep what enum fg_cudnn_math promises. */
 static bool is_allowed(cudnnBackendDescriptor_t config, enum fg_cudnn_math math) {
     cudnnBackendDescriptor_t engine = NULL;
     cudnnBackendNumericalNote_t note[MOST_NOTES];

@@ -57,7 +57,7 @@ FG_MUST_USE enum fg_status fg_cudnn_plan_read(const char *text, const struct fg_
                                               size_t workspace, struct fg_cudnn_plan *plan,
                                               struct fg_message *message);
 
-/* Queues the plan on the stream of its handle. data: a place in device memory for each that the part has. */
+/* Queues the plan on the stream of its handle. data: a place in device memory for each that the graph has. */
 FG_MUST_USE enum fg_status fg_cudnn_plan_run(const struct fg_cudnn_plan *plan, cudnnHandle_t handle,
                                              void *const data[FG_CUDNN_PLACES], void *workspace,
                                              struct fg_message *message);

@@ -1,6 +1,6 @@
 /* The CUDA backend's own state, for its host files.
  *
- * Errors: as fg_cuda_fail says. Owner: the backend, from open to close; a program's part from prepare to
+ * Errors: as fg_cuda_fail says. Owner: the backend, from open to close; what a program needs, from prepare to
  * forget. Thread: as kernels/backend.h says. NULL: an argument may be NULL only where this says so; a message
  * may. */
 #ifndef FG_KERNELS_CUDA_HOST_CONTEXT_H
@@ -43,7 +43,7 @@ struct fg_cuda_program {
     struct fg_cuda_program *next;
     struct fg_cuda_choice *choice; /* one for each description */
     uint32_t choices;
-    int32_t (*of)[FG_CUDNN_PARTS]; /* [step] index in choice; -1: the step has no such part */
+    int32_t (*of)[FG_CUDNN_KINDS]; /* [step] index in choice; -1: the step has no convolution of that kind */
     cudaEvent_t *passed;           /* [step] the end of a step that another lane waits for; else NULL */
 
     struct fg_cuda_recording recording[FG_CUDA_RECORDINGS];
@@ -106,12 +106,12 @@ uint64_t fg_cuda_kept_key(const struct fg_cuda_choice *choice, uint32_t choices)
 /* Milliseconds of one run of a plan (measure.c): of its fastest runs, since what disturbs it only makes it
  * slower. FG_USAGE: it is not to be used. */
 FG_MUST_USE enum fg_status fg_cuda_measure(struct fg_cuda *cuda, const struct fg_step *step,
-                                           enum fg_cudnn_part part, const struct fg_cudnn_plan *plan,
+                                           enum fg_cudnn_kind kind, const struct fg_cudnn_plan *plan,
                                            const struct fg_memory *memory, float *ms,
                                            struct fg_message *message);
 
-/* Whether an engine for a FORWARD part in float16 keeps what is not finite (probe.c); tried on operands of
- * its own. FG_USAGE: not. */
+/* Whether an engine for a FORWARD convolution in float16 keeps what is not finite (probe.c); it is tried on
+ * operands of its own. FG_USAGE: not. */
 FG_MUST_USE enum fg_status fg_cuda_probe(struct fg_cuda *cuda, const struct fg_step *step,
                                          const struct fg_cudnn_plan *plan, const struct fg_memory *memory,
                                          struct fg_message *message);
@@ -129,10 +129,10 @@ FG_MUST_USE enum fg_status fg_cuda_upload(struct fg_backend *backend, void *devi
 FG_MUST_USE enum fg_status fg_cuda_download(struct fg_backend *backend, void *host, const void *device,
                                             size_t bytes, struct fg_message *message);
 
-/* Runs a part of a step of the program whose steps are being queued, with its chosen engine. */
-FG_MUST_USE enum fg_status fg_cuda_run_part(struct fg_cuda *cuda, const struct fg_step *step,
-                                            enum fg_cudnn_part part, void *const data[FG_CUDNN_PLACES],
-                                            void *workspace, struct fg_message *message);
+/* Runs a convolution of a step of the program whose steps are being queued, with its chosen engine. */
+FG_MUST_USE enum fg_status fg_cuda_run_convolution(struct fg_cuda *cuda, const struct fg_step *step,
+                                                   enum fg_cudnn_kind kind, void *const data[FG_CUDNN_PLACES],
+                                                   void *workspace, struct fg_message *message);
 
 /* Queues a program's steps, one by one; all lanes begin with the first and end in it (run.c). */
 FG_MUST_USE enum fg_status fg_cuda_queue_steps(struct fg_cuda *cuda, const struct fg_cuda_program *p,

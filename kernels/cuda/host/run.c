@@ -100,11 +100,11 @@ void fg_cuda_forget(struct fg_backend *backend, const struct fg_program *program
 
 /* ---- Steps ---- */
 
-enum fg_status fg_cuda_run_part(struct fg_cuda *cuda, const struct fg_step *step, enum fg_cudnn_part part,
-                                void *const data[FG_CUDNN_PLACES], void *workspace,
-                                struct fg_message *message) {
+enum fg_status fg_cuda_run_convolution(struct fg_cuda *cuda, const struct fg_step *step,
+                                       enum fg_cudnn_kind kind, void *const data[FG_CUDNN_PLACES],
+                                       void *workspace, struct fg_message *message) {
     const struct fg_cuda_program *p = cuda->queueing;
-    const struct fg_cuda_choice *choice = &p->choice[p->of[step - p->program->step][part]];
+    const struct fg_cuda_choice *choice = &p->choice[p->of[step - p->program->step][kind]];
     enum fg_status status =
         fg_cudnn_plan_run(&choice->plan, cuda->handle[step->lane], data, workspace, message);
     if (status == FG_OK && choice->relu_apart)

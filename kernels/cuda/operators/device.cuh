@@ -4,7 +4,7 @@
  * and every thread of it reaches every barrier and shuffle.
  *
  * Errors: FG_DEVICE_LOST from fg_launch, for a kernel that cannot be started. Owner: the caller owns tensors
- * and memory; nothing is kept. Thread: the host's functions are called by the one that submits. NULL:
+ * and memory; nothing is kept. Thread: the one that submits calls fg_launch; any calls the rest. NULL:
  * fg_values and fg_is_value take a tensor that is NULL; a message may be; nothing else. */
 #ifndef FG_KERNELS_CUDA_OPERATORS_DEVICE_CUH
 #define FG_KERNELS_CUDA_OPERATORS_DEVICE_CUH

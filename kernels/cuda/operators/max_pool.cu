@@ -10,7 +10,7 @@ struct span {
     unsigned begin, end;
 };
 
-/* Finds the part of the window around output place o that lies inside: places [begin, end). */
+/* Finds what of the window around output place o lies inside: places [begin, end). */
 __device__ static struct span find_window(unsigned o, unsigned length) {
     const unsigned begin = o ? 2 * o - 1 : 0, end = 2 * o + 2;
     return {begin, end < length ? end : length};

@@ -48,7 +48,7 @@ __global__ static void __launch_bounds__(FG_SLICE_BLOCK) attend(struct maps m, c
 }
 
 /* With q_j = g_j x_j s_j (1 - s_j) and d_j = (x_j - mean)^2, the exponent's derivative by x_i has three
- * parts: x_i's own distance, the mean, and the variance. */
+ * terms: x_i's own distance, the mean, and the variance. */
 __global__ static void __launch_bounds__(FG_SLICE_BLOCK)
     attend_back(struct maps m, const float *x, const float *g, float *d_x, bool add) {
     const struct place p = find_place(m);

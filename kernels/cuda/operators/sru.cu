@@ -186,7 +186,7 @@ __global__ static void __launch_bounds__(FG_BLOCK)
     }
 }
 
-/* w_c = gamma_c / sum of gamma: every gamma has a part in every w. The hard gate passes nothing: zeros. One
+/* w_c = gamma_c / sum of gamma: every gamma changes every w. The hard gate passes nothing: zeros. One
  * block. */
 __global__ static void __launch_bounds__(FG_BLOCK)
     give_parameters(struct gates s, int images, const struct channel_sums *sums, float *d_gamma,
