@@ -20,7 +20,7 @@ enum fg_status {
  * not compile. */
 #define FG_MUST_USE __attribute__((warn_unused_result))
 
-/* For a result that nothing depends on; a comment at the call says why. */
+/* Drops a result that nothing depends on; a comment at the call says why. */
 static inline void fg_ignore(enum fg_status status) {
     (void)status;
 }

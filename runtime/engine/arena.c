@@ -24,7 +24,7 @@
 #endif
 
 struct fg_arena {
-    struct fg_backend *backend; /* that the block is from; NULL: from the system */
+    struct fg_backend *backend; /* gave the block; NULL: the system did */
     void *block;
     size_t size;
     uint32_t banks;

@@ -25,7 +25,7 @@ struct fg_bank {
     unsigned char *memory;
     size_t size, used, high_water;
     bool sealed, device; /* device: the host cannot touch it */
-    const char *name;    /* for messages */
+    const char *name;    /* what messages call it */
 };
 
 /* Takes fixed + banks * bank_size bytes: of the host from the system, every page touched, where the device is

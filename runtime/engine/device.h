@@ -12,8 +12,8 @@
 
 struct fg_device_choice {
     enum fg_compute device;
-    uint32_t threads;       /* of the CPU; 0: as many as this process may run on */
-    uint32_t workspace_mib; /* for cuDNN on each lane of a GPU; 0: 64 */
+    uint32_t threads;       /* the CPU's; 0: as many as this process may run on */
+    uint32_t workspace_mib; /* cuDNN's on each lane of a GPU; 0: 64 */
     /* Called while a GPU chooses its engines for a program that is new to it, by the thread that prepares the
      * program, at most a minute for each; NULL: nobody looks. The argument must outlive the backend. */
     fg_progress_function *progress;
@@ -45,14 +45,14 @@ void fg_device_show_choosing(struct fg_progress *progress, uint32_t done, uint32
 FG_MUST_USE enum fg_status fg_device_open(const struct fg_device_choice *choice, struct fg_backend **backend,
                                           struct fg_message *said, struct fg_message *message);
 
-/* The same, but a program that is new to a GPU may take tune_s seconds to choose its engines, not a minute:
- * for what must end in time. */
+/* Opens it in the same way, for what must end in time: a program that is new to a GPU may take tune_s
+ * seconds to choose its engines, not a minute. */
 FG_MUST_USE enum fg_status fg_device_open_within(const struct fg_device_choice *choice, uint32_t tune_s,
                                                  struct fg_backend **backend, struct fg_message *said,
                                                  struct fg_message *message);
 
 /* Opens count devices (2 to FG_MAX_DEVICES) as a group that trains together, closed one by one: the first
- * GPUs, or where choice says "cpu" as many parts of this machine, which divide the threads. FG_ENVIRONMENT:
+ * GPUs, or where choice says "cpu" as many shares of this machine, which divide the threads. FG_ENVIRONMENT:
  * there are not that many GPUs; then none stays open. */
 FG_MUST_USE enum fg_status fg_device_open_group(const struct fg_device_choice *choice, uint32_t count,
                                                 struct fg_backend **backends, struct fg_message *said,

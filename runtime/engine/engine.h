@@ -29,7 +29,7 @@ struct fg_judgement {
     int64_t inference_ns;
 };
 
-/* Exact bytes of a bank, part by part (load: inflate windows and staging; search: self-test and search for
+/* Exact bytes of a bank, use by use (load: inflate windows and staging; search: self-test and search for
  * the box), for one bundle on one backend and frames up to the given size. */
 struct fg_engine_need {
     size_t weights, prepared, activations, workspace; /* bytes of the device */

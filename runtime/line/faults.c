@@ -38,7 +38,7 @@ void fg_faults_clear(struct fg_line *l) {
         if (!(l->faults & BIT(fault)))
             continue;
         if (does_stay(l, fault)) {
-            l->show.error = (uint16_t)fault; /* of several, the last one: a lost device hides the others */
+            l->show.error = (uint16_t)fault; /* the last of several counts: a lost device hides the others */
             continue;
         }
         l->faults &= ~BIT(fault);

@@ -98,7 +98,7 @@ struct fg_line_settings {
     struct fg_judge *judge;
     int actuation_descriptor; /* the eventfd that the actuator notifies */
     const struct fg_arena *arena,
-        *device;         /* for the figures of memory; device: NULL where it has no memory of its own */
+        *device;         /* give the figures of memory; device: NULL where it has no memory of its own */
     void *memory;        /* fg_line_memory bytes, zeroed */
     void (*ready)(void); /* called once, on the line's thread, when the first slot's bundles serve */
 };

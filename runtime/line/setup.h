@@ -18,10 +18,10 @@
 
 /* Bytes that a configuration takes, by what takes them. */
 struct fg_memory_plan {
-    size_t camera[FG_CONFIG_CAMERAS]; /* for its frames */
-    size_t line;                      /* for queues, results and statistics */
+    size_t camera[FG_CONFIG_CAMERAS]; /* each camera's frames */
+    size_t line;                      /* queues, results and statistics */
     size_t fixed;                     /* cameras and line together */
-    size_t bank;                      /* for the bundle that takes most */
+    size_t bank;                      /* the bundle that takes most */
     size_t device;                    /* a bank in the device's own memory; 0 where it has none */
     uint32_t banks;
     struct fg_engine_need need[FG_CONFIG_VIEWS]

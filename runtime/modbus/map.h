@@ -37,7 +37,7 @@ struct fg_modbus_rules {
     bool low_first;                   /* low word of a 32-bit value first */
     uint16_t slots;                   /* bundles in the list: slots 0 to slots - 1 exist */
     uint32_t views;                   /* configured ones: 1 to FG_VIEWS */
-    struct fg_modbus_range threshold; /* of any view, x 10000; 0 is always allowed */
+    struct fg_modbus_range threshold; /* any view's, x 10000; 0 is always allowed */
     struct fg_modbus_range reject;    /* in the unit of struct fg_holding */
     struct fg_modbus_range pulse;     /* 0.1 ms */
     uint16_t unlock_code; /* locks holding registers 1, 4 to 6 and 16 to 31; 0: nothing is locked */

@@ -309,7 +309,7 @@ struct fg_register_table {
 
 struct fg_register {
     const struct fg_register_table *table;
-    uint16_t address, width; /* of view 0 where it is repeated; registers, or 1 bit */
+    uint16_t address, width; /* view 0's where each view has one; width in registers, or 1 bit */
     uint16_t stride;         /* 0: not repeated */
     const char *type, *name; /* type: "bit", "u16", "u32", "i32", "f32", "text" */
     const char *unit, *meaning;

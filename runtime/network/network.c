@@ -237,7 +237,7 @@ static void add_teacher(struct builder *b, const int32_t blocks[4], int32_t base
 /* network.h, section 3, fusion: brings the used levels to the size of F_E^3 and fuses them. Level 1's two
  * convolutions and level 2's one have branches of their own, because they only wait for their F_E. */
 static int32_t add_msff(struct builder *b, uint32_t levels, const int32_t feature[3], int32_t channels) {
-    int32_t part[3] = {0}, parts = 0;
+    int32_t input[3] = {0}, inputs = 0;
     struct conv conv = {.kernel = 3, .stride = 2, .groups = 1, .relu = true, .residual = -1};
     if (levels & 1) {
         b->branch = 1;
@@ -249,7 +249,7 @@ static int32_t add_msff(struct builder *b, uint32_t levels, const int32_t featur
         conv.name = "bottleneck.down1b";
         conv.bn = "bottleneck.bn1b";
         conv.channels = channels;
-        part[parts++] = add_conv(b, &conv);
+        input[inputs++] = add_conv(b, &conv);
     }
     if (levels & 2) {
         b->branch = 2;
@@ -257,17 +257,17 @@ static int32_t add_msff(struct builder *b, uint32_t levels, const int32_t featur
         conv.bn = "bottleneck.bn2";
         conv.in = feature[1];
         conv.channels = channels;
-        part[parts++] = add_conv(b, &conv);
+        input[inputs++] = add_conv(b, &conv);
     }
     if (levels & 4)
-        part[parts++] = feature[2];
+        input[inputs++] = feature[2];
     b->branch = 0;
-    int32_t x = part[0];
-    if (parts > 1) {
+    int32_t x = input[0];
+    if (inputs > 1) {
         struct fg_node *concat = add_node(b, FG_CONCAT);
-        memcpy(concat->in, part, sizeof part[0] * (size_t)parts);
+        memcpy(concat->in, input, sizeof input[0] * (size_t)inputs);
         const struct fg_value v = b->network->value[x];
-        x = concat->out[0] = add_value(b, v.h, v.w, channels * parts);
+        x = concat->out[0] = add_value(b, v.h, v.w, channels * inputs);
     }
     return add_conv(b, &(struct conv){.name = "bottleneck.fuse",
                                       .bn = "bottleneck.bnf",

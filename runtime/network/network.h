@@ -2,8 +2,8 @@
  *
  * Planner, engine, trainer, bundle and safetensors all walk these lists. What follows here is the definition
  * that the lists, the operators (kernels/step.h) and the trainer keep to, so that weights can move between
- * this project and a PyTorch script and give the same numbers. Names in quotes are tensor names, a part of
- * the public format.
+ * this project and a PyTorch script and give the same numbers. Names in quotes are tensor names, which
+ * belong to the public format.
  *
  * To add a backbone: a row of FG_BACKBONE_TABLE.
  * To add a module: its nodes in network.c, and its operator in kernels/step.h and each backend where it needs

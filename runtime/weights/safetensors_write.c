@@ -9,7 +9,7 @@
 #include "runtime/weights/safetensors_file.h"
 
 #define CHUNK_BYTES ((size_t)64 * 1024)
-#define MOST_MEMBER_BYTES 256 /* of the header for one tensor: a name, four extents, two offsets */
+#define MOST_MEMBER_BYTES 256 /* the header's bytes for one tensor: a name, four extents, two offsets */
 
 /* One tensor to write. */
 struct item {
