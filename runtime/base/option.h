@@ -56,6 +56,10 @@ struct fg_options {
     size_t count;
 };
 
+/* A default that is a constant elsewhere, in a command line's words. */
+#define FG_OPTION_TEXT(constant) FG_OPTION_QUOTE(constant)
+#define FG_OPTION_QUOTE(words) #words
+
 /* A table that is an array: struct fg_options keys = FG_OPTIONS(KEYS). */
 #define FG_OPTIONS(array)                                                                                    \
     { (array), sizeof(array) / sizeof *(array) }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/json.h"
@@ -359,7 +360,11 @@ int fg_tool_bench(int argc, char **argv) {
     if (b.floor >= SHEET_FLOOR)
         b.rates = fg_rates_of_sheet(b.floor - SHEET_FLOOR);
     if (status == FG_OK && b.floor != NO_FLOOR && backbone == FG_BACKBONES)
-        status = fg_fail(&message, FG_USAGE, "--floor is of a backbone");
+        status = fg_fail(&message, FG_USAGE, "--floor takes a backbone: %s", FG_BACKBONE_WORDS);
+    else if (status == FG_OK && backbone == FG_BACKBONES && access(b.subject, F_OK) != 0)
+        status =
+            fg_fail(&message, FG_INPUT, "%.200s: there is no such file, nor a backbone of that name (%s)",
+                    b.subject, FG_BACKBONE_WORDS);
     if (status == FG_OK)
         status = backbone == FG_BACKBONES ? bench_bundle(&b, &message)
                  : b.rates.source         ? print_sheet_floor(&b, backbone, &message)

@@ -34,8 +34,11 @@ struct fg_trainer {
 };
 
 struct fg_training fg_training_defaults(void) {
-    return (struct fg_training){
-        .patience = 20, .batch = 16, .learning_rate = 1e-3f, .l2 = 1e-5f, .recipe = {.mask_rate = 0.4f}};
+    return (struct fg_training){.patience = FG_TRAINING_PATIENCE,
+                                .batch = FG_TRAINING_BATCH,
+                                .learning_rate = (float)FG_TRAINING_RATE,
+                                .l2 = (float)FG_TRAINING_L2,
+                                .recipe = {.mask_rate = (float)FG_TRAINING_MASK_RATE}};
 }
 
 /* Counts the pictures of the last batch, an equal number for each device. 0: none are left, or each device

@@ -12,6 +12,13 @@
 
 #define FG_TRAINING_WORKSPACE_MIB 256 /* MiB of workspace for training on a GPU's one lane */
 
+/* The recipe's defaults, for programs and for the command line. */
+#define FG_TRAINING_PATIENCE 20
+#define FG_TRAINING_BATCH 16
+#define FG_TRAINING_RATE 1e-3
+#define FG_TRAINING_L2 1e-5
+#define FG_TRAINING_MASK_RATE 0.4
+
 /* The recipe. Zeroed fields are not defaults: fg_training_defaults gives those. */
 struct fg_training {
     uint32_t epochs;     /* exact limit; 0: the larger of 200 and the epochs that 1,500 steps need */
