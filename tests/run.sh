@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 
 tools/setup.sh test
 passed=0 failed=0 skipped=0
+failures= # what the failed tests said, for the end of a long log
 
 # check NAME COMMAND...: one test that is a command.
 check() {
@@ -67,6 +68,12 @@ programs() {
   # What ctest could not run, or did not come to, is in no count.
   [ "$ended" -gt 0 ] || $whole || ended=1
   failed=$((failed + ended))
+  [ "$ended" -eq 0 ] || failures+="$preset: $(said "$log")"$'\n'
+}
+
+# said LOG: the lines in which cmocka, unittest, asserts and sanitizers say what is wrong, and where.
+said() {
+  grep -E '^\[ +(ERROR|LINE|FAILED) +\]|^(FAIL|ERROR): |Error: |Assertion|Sanitizer|^Test (Failed|Timeout)\.' "$1" || true
 }
 
 count() {
@@ -91,5 +98,6 @@ else
   echo 'skipped: the cuda preset, since there is no CUDA toolkit (nvcc) here'
 fi
 
+printf '%s' "$failures"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
