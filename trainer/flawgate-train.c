@@ -251,18 +251,37 @@ static struct fg_bundle_header make_header(const struct run *run) {
     return h;
 }
 
-/* Calibrates on the held-out pictures' files, at the size that the line would see. */
+/* Calibrates on the files of all good pictures, at the size that the line would see. */
 static enum fg_status calibrate_draft(struct run *run, struct fg_draft *draft, struct fg_message *message) {
-    const char **held_out = calloc(run->data.held_outs, sizeof *held_out);
-    if (!held_out)
+    const struct fg_dataset *data = &run->data;
+    enum fg_good_group *group = calloc(data->files.count, sizeof *group);
+    if (!group)
         return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory");
-    for (uint32_t i = 0; i < run->data.held_outs; i++)
-        held_out[i] = run->data.files.path[run->data.held_out[i]];
+    for (uint32_t i = 0; i < data->trains; i++)
+        group[data->train[i]] = FG_GOOD_TRAINING;
+    for (uint32_t i = 0; i < data->held_outs; i++)
+        group[data->held_out[i]] = FG_GOOD_HELD_OUT;
+    struct fg_report remarks = {0};
     begin_progress(run, "calibrating on picture");
-    enum fg_status status =
-        fg_calibrate_draft(draft, held_out, run->data.held_outs, run->options.false_rejects,
-                           fg_progress_count, &run->progress, NULL, message);
-    free(held_out);
+    const enum fg_status status =
+        fg_calibrate_draft(draft,
+                           &(struct fg_calibrating){.path = (const char *const *)data->files.path,
+                                                    .group = group,
+                                                    .count = data->files.count,
+                                                    .false_rejects = run->options.false_rejects,
+                                                    .remarks = &remarks,
+                                                    .progress = fg_progress_count,
+                                                    .argument = &run->progress},
+                           NULL, message);
+    fg_progress_clear(&run->progress);
+    fputs(remarks.text ? remarks.text : "", stderr);
+    if (status == FG_OK && fg_decision_is_mixed(&draft->header.calibration))
+        fprintf(stderr,
+                "%u of %u pictures are unlike the others: the folder seems to hold more than good parts.\n",
+                draft->header.calibration.odd,
+                draft->header.calibration.pictures + draft->header.calibration.odd);
+    fg_report_free(&remarks);
+    free(group);
     return status;
 }
 
@@ -278,16 +297,20 @@ static void evaluate_draft(struct run *run, struct fg_draft *draft) {
                     fg_progress_count, &run->progress, &why);
     if (status == FG_OK)
         status = fg_metrics_figures(evaluation.metrics, 0, &figures, &why);
-    fg_evaluation_close(&evaluation);
     fg_progress_clear(&run->progress);
-    if (status != FG_OK) {
+    if (status == FG_OK) {
+        char sentence[128], verdicts[4096];
+        fg_evaluation_enter(&figures, &draft->header.provenance);
+        fg_evaluation_sentence(&figures, sentence, sizeof sentence);
+        fg_evaluation_verdicts(&evaluation, verdicts, sizeof verdicts);
+        print_remark(run, "%s. At this threshold %s", sentence, verdicts);
+        if (fg_evaluation_is_weak(&evaluation))
+            fprintf(stderr, "Few of the known defects are detected: look at the pictures with flawgate infer "
+                            "before this bundle goes to a line.\n");
+    } else {
         fprintf(stderr, "The test pictures were not judged: %s\n", why.text);
-        return;
     }
-    char sentence[128];
-    fg_evaluation_enter(&figures, &draft->header.provenance);
-    fg_evaluation_sentence(&figures, sentence, sizeof sentence);
-    print_remark(run, "%s", sentence);
+    fg_evaluation_close(&evaluation);
 }
 
 static void show_bundle(struct run *run, const struct fg_bundle_header *header, const char *sentence) {
@@ -298,7 +321,7 @@ static void show_bundle(struct run *run, const struct fg_bundle_header *header, 
     printf("{\"bundle\": ");
     fg_json_text(stdout, header->provenance.name);
     printf(", \"threshold\": %.9g, \"held_out\": %u, \"rate_bound\": %.9g, \"sentence\": ",
-           (double)c->threshold, c->pictures, (double)c->rate_bound);
+           (double)c->threshold, c->unseen, (double)c->bound);
     fg_json_text(stdout, sentence);
     printf("}\n");
 }
@@ -313,7 +336,7 @@ static enum fg_status finish_bundle(struct run *run, struct fg_message *message)
     if (status == FG_OK)
         status = calibrate_draft(run, &draft, message);
     if (status == FG_OK) {
-        fg_calibration_sentence(&draft.header.calibration, sentence, sizeof sentence);
+        fg_decision_sentence(&draft.header.calibration, sentence, sizeof sentence);
         print_remark(run, "%s", sentence);
         if (fg_test_set_exists(run->options.folder))
             evaluate_draft(run, &draft);

@@ -120,3 +120,36 @@ void fg_file_abandon(struct fg_file *file) {
         unlink(file->temporary);
     file->descriptor = -1;
 }
+
+static enum fg_status copy_bytes(int from, const char *path, struct fg_file *to, struct fg_message *message) {
+    unsigned char chunk[65536];
+    for (;;) {
+        const ssize_t count = read(from, chunk, sizeof chunk);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return fg_fail_errno(message, FG_INPUT, errno, "%.300s: cannot read", path);
+        if (count == 0)
+            return FG_OK;
+        const enum fg_status status = fg_file_write(to, chunk, (size_t)count, message);
+        if (status != FG_OK)
+            return status;
+    }
+}
+
+enum fg_status fg_file_copy(const char *from, const char *to, struct fg_message *message) {
+    struct fg_file file;
+    const int descriptor = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return fg_fail_errno(message, FG_INPUT, errno, "%.300s: cannot open", from);
+    enum fg_status status = fg_file_create(&file, to, message);
+    if (status == FG_OK) {
+        status = copy_bytes(descriptor, from, &file, message);
+        if (status == FG_OK)
+            status = fg_file_commit(&file, message);
+        else
+            fg_file_abandon(&file);
+    }
+    close(descriptor);
+    return status;
+}

@@ -35,6 +35,8 @@ FG_MUST_USE enum fg_status fg_file_write_at(struct fg_file *file, size_t offset,
 /* Flushes the file, renames it over PATH and flushes the folder. Closes the file in every case. A failure
  * leaves PATH untouched and removes PATH.tmp, except where the folder alone could not be flushed. */
 FG_MUST_USE enum fg_status fg_file_commit(struct fg_file *file, struct fg_message *message);
+/* Copies a file, whole or not at all. FG_INPUT: from cannot be read. */
+FG_MUST_USE enum fg_status fg_file_copy(const char *from, const char *to, struct fg_message *message);
 /* Closes and removes PATH.tmp. Does nothing where no file is open. */
 void fg_file_abandon(struct fg_file *file);
 

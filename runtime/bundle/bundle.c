@@ -163,20 +163,30 @@ static enum fg_status build_network(const struct opening *o) {
     return status == FG_OK ? FG_OK : fg_fail_in(o->message, status, bundle->path);
 }
 
-struct fg_tensor fg_bundle_self_test_tensor(const struct fg_network_spec *spec, int i) {
-    return (struct fg_tensor){.dtype = i == FG_SELF_TEST_INPUT ? FG_U8 : FG_F32,
-                              .n = 1,
-                              .h = spec->height,
-                              .w = spec->width,
-                              .c = i == FG_SELF_TEST_INPUT ? 3 : 1};
+const char *fg_evidence_name(enum fg_evidence_entry entry) {
+    static const char *const NAMES[FG_EVIDENCES] = {[FG_EVIDENCE_INPUT] = FG_BUNDLE_INPUT,
+                                                    [FG_EVIDENCE_MAP] = FG_BUNDLE_MAP,
+                                                    [FG_EVIDENCE_GOOD] = FG_BUNDLE_GOOD};
+    return NAMES[entry];
 }
 
-static int32_t find_self_test(const struct opening *o, const char *name) {
-    if (!o->bundle->header.calibrated)
-        return -1;
-    return !strcmp(name, FG_BUNDLE_INPUT) ? FG_SELF_TEST_INPUT
-           : !strcmp(name, FG_BUNDLE_MAP) ? FG_SELF_TEST_MAP
-                                          : -1;
+struct fg_tensor fg_evidence_tensor(const struct fg_bundle_header *header, enum fg_evidence_entry entry) {
+    const struct fg_network_spec *spec = &header->spec;
+    const int32_t good = (int32_t)(header->calibration.pictures + header->calibration.odd);
+    const struct fg_tensor tensor[FG_EVIDENCES] = {
+        [FG_EVIDENCE_INPUT] = {.dtype = FG_U8, .n = 1, .h = spec->height, .w = spec->width, .c = 3},
+        [FG_EVIDENCE_MAP] = {.dtype = FG_F32, .n = 1, .h = spec->height, .w = spec->width, .c = 1},
+        [FG_EVIDENCE_GOOD] = {.dtype = FG_U8, .n = good > 0, .h = 1, .w = good, .c = FG_BUNDLE_GOOD_BYTES}};
+    return header->calibrated ? tensor[entry] : (struct fg_tensor){.n = 0};
+}
+
+/* Finds the entry of evidence of a name, which this bundle may have; -1: none. */
+static int32_t find_evidence(const struct opening *o, const char *name) {
+    for (int32_t i = 0; i < FG_EVIDENCES; i++)
+        if (!strcmp(name, fg_evidence_name((enum fg_evidence_entry)i)) &&
+            fg_evidence_tensor(&o->bundle->header, (enum fg_evidence_entry)i).n)
+            return i;
+    return -1;
 }
 
 /* Finds the type that an element type of the file stands for; false when the tensor cannot have it. */
@@ -191,14 +201,14 @@ static void take_entry(const struct opening *o, const unsigned char *e, bool *fo
                        struct fg_report *report) {
     struct fg_bundle *bundle = o->bundle;
     const char *name = (const char *)e;
-    const int32_t param = fg_network_find(&bundle->network, name), test = find_self_test(o, name);
-    if (test < 0 && (param < 0 || !fg_param_folded(&bundle->network.param[param]))) {
+    const int32_t param = fg_network_find(&bundle->network, name), evidence = find_evidence(o, name);
+    if (evidence < 0 && (param < 0 || !fg_param_folded(&bundle->network.param[param]))) {
         fg_report_add(report, "%s is extra", name);
         return;
     }
-    found[param >= 0 ? param : FG_NETWORK_PARAMS + test] = true;
+    found[param >= 0 ? param : FG_NETWORK_PARAMS + evidence] = true;
     struct fg_tensor t = param >= 0 ? fg_param_tensor(&bundle->network.param[param])
-                                    : fg_bundle_self_test_tensor(&bundle->header.spec, test);
+                                    : fg_evidence_tensor(&bundle->header, (enum fg_evidence_entry)evidence);
     const uint32_t n = fg_get_u32(e + 64), h = fg_get_u32(e + 68), w = fg_get_u32(e + 72),
                    c = fg_get_u32(e + 76);
     if (n != (uint32_t)t.n || h != (uint32_t)t.h || w != (uint32_t)t.w || c != (uint32_t)t.c) {
@@ -206,7 +216,7 @@ static void take_entry(const struct opening *o, const unsigned char *e, bool *fo
         return;
     }
     struct fg_bundle_tensor *tensor =
-        param >= 0 ? &bundle->tensor[bundle->tensors++] : &bundle->self_test[test];
+        param >= 0 ? &bundle->tensor[bundle->tensors++] : &bundle->evidence[evidence];
     if (!find_dtype(fg_get_u32(e + 80), param >= 0, &tensor->dtype) ||
         (param < 0 && tensor->dtype != t.dtype)) {
         fg_report_add(report, "%s is of element type %u", name, fg_get_u32(e + 80));
@@ -218,21 +228,21 @@ static void take_entry(const struct opening *o, const unsigned char *e, bool *fo
     memcpy(tensor->hash, e + 100, sizeof tensor->hash);
 }
 
-/* Checks that the table has the network's folded parameters and a calibrated bundle's self-test, and no
+/* Checks that the table has the network's folded parameters and a calibrated bundle's evidence, and no
  * more. */
 static enum fg_status match_tensors(const struct opening *o) {
     const struct fg_network *network = &o->bundle->network;
-    bool found[FG_NETWORK_PARAMS + FG_SELF_TESTS] = {false};
+    bool found[FG_NETWORK_PARAMS + FG_EVIDENCES] = {false};
     struct fg_report report = {0};
     for (uint32_t i = 0; i < o->entries; i++)
         take_entry(o, find_entry(o, i), found, &report);
     for (uint32_t i = 0; i < network->params; i++)
         if (fg_param_folded(&network->param[i]) && !found[i])
             fg_report_add(&report, "%s is missing", network->param[i].name);
-    for (int i = 0; i < FG_SELF_TESTS; i++)
-        if (o->bundle->header.calibrated && !found[FG_NETWORK_PARAMS + i])
-            fg_report_add(&report, "%s is missing",
-                          i == FG_SELF_TEST_INPUT ? FG_BUNDLE_INPUT : FG_BUNDLE_MAP);
+    for (int i = 0; i < FG_EVIDENCES; i++)
+        if (fg_evidence_tensor(&o->bundle->header, (enum fg_evidence_entry)i).n &&
+            !found[FG_NETWORK_PARAMS + i])
+            fg_report_add(&report, "%s is missing", fg_evidence_name((enum fg_evidence_entry)i));
     enum fg_status status = FG_OK;
     if (report.lines) {
         char what[256];

@@ -15,6 +15,7 @@
 
 #define FG_TEXT_SIZE 128
 #define FG_HASH_SIZE 32 /* BLAKE2b-256 */
+#define FG_GOOD_HASH 16
 #define FG_BUNDLE_ENDING ".fgb"
 
 /* What a view's pictures, or a picture file, must be like. */
@@ -24,15 +25,35 @@ struct fg_contract {
     char format[16];       /* the pictures' format as fg_pixel_name calls it; "any8" where channels is 0 */
 };
 
-/* How the threshold was found: trainer/bundle/calibrate.h has the rule. */
+/* Whether training saw a good picture. The numbers stand in the file. */
+enum fg_good_group {
+    FG_GOOD_TRAINING, /* training learned from it */
+    FG_GOOD_HELD_OUT, /* training held it out to set the threshold */
+    FG_GOOD_ADDED,    /* calibration added it later */
+    FG_GOOD_GROUPS
+};
+
+/* A good picture that the threshold was found with. */
+struct fg_good {
+    enum fg_good_group group;
+    float score;
+    uint8_t hash[FG_GOOD_HASH]; /* the first bytes of the BLAKE2b-256 of its file */
+};
+
+/* The distribution whose tail gave the threshold. The numbers stand in the file. */
+enum fg_tail_family { FG_TAIL_LOG_NORMAL, FG_TAIL_GUMBEL, FG_TAIL_FAMILIES };
+
+/* How the threshold was found: trainer/bundle/decision.h has the rule. Rates are 0 to 1. */
 struct fg_calibration {
-    float threshold;               /* a part with a higher score is DEFECT */
-    float tail_quantile;           /* the scores' log-normal tail quantile at false_rejects */
-    float largest_score;           /* the largest score of a held-out picture */
-    float log_mean, log_deviation; /* mean and deviation of the scores' natural logarithms */
-    float false_rejects;           /* the rate that was asked for, 0 to 1 */
-    float rate_bound;              /* the rate is below it with 95 % confidence: 3 / pictures, at most 1 */
-    uint32_t pictures;             /* number of held-out pictures */
+    float threshold;            /* a part with a higher score is DEFECT */
+    float doubtful;             /* a part with a higher score that is no DEFECT is doubtful */
+    enum fg_tail_family family; /* the family that was likelier */
+    float location, spread;     /* of unseen and of all scores; of their logarithms where log-normal */
+    float false_rejects;        /* the rate that was asked for */
+    float expected;             /* the rate that the threshold stands for */
+    float bound;                /* the rate is below it with 95 % confidence, by unseen pictures alone */
+    uint32_t pictures, odd;     /* good pictures that counted, and that were left out as odd */
+    uint32_t unseen, rejected;  /* pictures that training did not see, and those above the threshold */
 };
 
 /* Where the bundle comes from. */
@@ -117,6 +138,11 @@ FG_MUST_USE enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32
 FG_MUST_USE enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map,
                                                void *scratch, struct fg_message *message);
 
+/* Reads the good pictures that the threshold was found with; good: {calibration.pictures + calibration.odd},
+ * which is 0 in a bundle of an older program. */
+FG_MUST_USE enum fg_status fg_bundle_good(const struct fg_bundle *bundle, struct fg_good *good, void *scratch,
+                                          struct fg_message *message);
+
 /* Makes an uncalibrated bundle in memory, under a header whose calibration does not count yet. values: each
  * folded parameter's {fg_param_tensor} in float32, by parameter index; others are not read. An engine opens
  * it as any other bundle, from the very streams that fg_bundle_write then puts into a file. path: where
@@ -125,14 +151,21 @@ FG_MUST_USE enum fg_status fg_bundle_make(const char *path, const struct fg_bund
                                           const float *const *values, struct fg_bundle **bundle,
                                           struct fg_message *message);
 
+/* What a calibrated bundle can be checked by: its self-test, and the pictures that its threshold was found
+ * with. All is borrowed. */
+struct fg_evidence {
+    const uint8_t *input;       /* the self-test's picture {height, width, 3} */
+    const float *map;           /* the map {height, width} that it must give */
+    const struct fg_good *good; /* {calibration.pictures + calibration.odd} */
+};
+
 /* Writes a bundle's tensors, streams copied as they are, under a new header of the same network and, where
- * that says calibrated, with a self-test: the given input {height, width, 3} and map {height, width}; both
- * NULL: the one that the bundle has. path may be the bundle's own. Atomic: PATH.tmp, fsync, rename; an old
- * file stays until then. FG_USAGE for a header that could not be read again. */
+ * that says calibrated, with this evidence; NULL: with the evidence that the bundle has. path may be the
+ * bundle's own. Atomic: PATH.tmp, fsync, rename; an old file stays until then. FG_USAGE for a header that
+ * could not be read again. */
 FG_MUST_USE enum fg_status fg_bundle_write(const struct fg_bundle *bundle, const char *path,
                                            const struct fg_bundle_header *header,
-                                           const uint8_t *self_test_input, const float *self_test_map,
-                                           struct fg_message *message);
+                                           const struct fg_evidence *evidence, struct fg_message *message);
 
 /* What reading all of a bundle has shown, fact by fact. */
 struct fg_bundle_facts {

@@ -8,7 +8,8 @@
 
 #include "runtime/bundle/format.h"
 
-enum { FG_SELF_TEST_INPUT, FG_SELF_TEST_MAP, FG_SELF_TESTS };
+/* The entries of a calibrated bundle's table that are not the network's. */
+enum fg_evidence_entry { FG_EVIDENCE_GOOD, FG_EVIDENCE_INPUT, FG_EVIDENCE_MAP, FG_EVIDENCES };
 
 struct fg_bundle {
     char path[4096];
@@ -19,12 +20,13 @@ struct fg_bundle {
     struct fg_network network;
     struct fg_bundle_tensor tensor[FG_NETWORK_PARAMS]; /* in the order of the file */
     uint32_t tensors;
-    struct fg_bundle_tensor
-        self_test[FG_SELF_TESTS]; /* param is not used; stored is 0 where there is no self-test */
+    struct fg_bundle_tensor evidence[FG_EVIDENCES]; /* param is not used; stored is 0 where there is none */
 };
 
-/* Gives the tensor that self-test stream i holds: {1, height, width, 3} u8, {1, height, width, 1} float32. */
-struct fg_tensor fg_bundle_self_test_tensor(const struct fg_network_spec *spec, int i);
+/* Gives the name of an entry of evidence, and the tensor that it must hold under a header; n is 0 where the
+ * bundle has no such entry. */
+const char *fg_evidence_name(enum fg_evidence_entry entry);
+struct fg_tensor fg_evidence_tensor(const struct fg_bundle_header *header, enum fg_evidence_entry entry);
 
 /* Opens and checks the bundle that a descriptor holds, and takes the descriptor over, which a failure
  * closes. path names it in messages. */

@@ -9,7 +9,7 @@
  *       4   4  u32 version of this layout: 1
  *       8   8  u64 size of the file
  *      16   4  u32 bytes of the fields, at most 65536
- *      20   4  u32 entries of the table, at most 770
+ *      20   4  u32 entries of the table, at most 771
  *      24   8  key id: which key has signed; zeros when unsigned
  *      32  64  Ed25519 signature over BLAKE2b-256 of bytes 0 to 23, fields and table; zeros when unsigned
  *      96  32  BLAKE2b-256 (no key) over bytes 0 to 95, fields and table
@@ -34,8 +34,14 @@
  *
  * Entries are the network's folded parameters under their names (runtime/network/network.h; a batch norm's
  * bias is what is left of it; its weight, mean and variance are in the convolution before it), all and no
- * other, in any order; and, in a calibrated bundle, "self_test.input" (u8 {1, height, width, 3}) and
- * "self_test.map" (float32 {1, height, width, 1}).
+ * other, in any order; and, in a calibrated bundle, "self_test.input" (u8 {1, height, width, 3}),
+ * "self_test.map" (float32 {1, height, width, 1}) and, unless that is empty, "good.pictures" (u8 {1, 1,
+ * calibration.pictures + calibration.odd, 32}), for each picture that the threshold was found with
+ *
+ *       0   4  its score, float32
+ *       4   1  its group (enum fg_good_group)
+ *       5  11  zeros
+ *      16  16  the first bytes of the BLAKE2b-256 (no key) of its file
  *
  * A stream is one zlib stream (RFC 1950) over the values in blocks of 8192 (the last has the rest). In a
  * block the first bytes of all its values come first, then all second bytes, and so on: what changes little
@@ -59,11 +65,14 @@
 #define FG_BUNDLE_ENTRY 132
 
 #define FG_BUNDLE_FIELD_BYTES 65536
-#define FG_BUNDLE_ENTRIES (FG_NETWORK_PARAMS + 2)
+#define FG_BUNDLE_ENTRIES (FG_NETWORK_PARAMS + 3)
 #define FG_BUNDLE_BLOCK 8192 /* values of a block */
 
 #define FG_BUNDLE_INPUT "self_test.input"
 #define FG_BUNDLE_MAP "self_test.map"
+#define FG_BUNDLE_GOOD "good.pictures"
+#define FG_BUNDLE_GOOD_BYTES 32      /* of one picture; a block holds whole ones */
+#define FG_BUNDLE_GOOD_MOST 1000000u /* pictures that counted, and odd ones */
 
 enum fg_bundle_type {
     FG_BUNDLE_U32 = 1,
@@ -97,14 +106,18 @@ enum fg_bundle_element { FG_BUNDLE_FLOAT32 = 1, FG_BUNDLE_FLOAT16, FG_BUNDLE_BYT
     FIELD(19, TEXT, FG_BUNDLE_MUST, contract.format, 0)                                                      \
     FIELD(32, SWITCH, FG_BUNDLE_MUST, calibrated, 0)                                                         \
     FIELD(33, F32, FG_BUNDLE_MUST, calibration.threshold, 0)                                                 \
-    FIELD(34, F32, 0, calibration.tail_quantile, 0)                                                          \
-    FIELD(35, F32, 0, calibration.largest_score, 0)                                                          \
-    FIELD(36, F32, 0, calibration.log_mean, 0)                                                               \
-    FIELD(37, F32, 0, calibration.log_deviation, 0)                                                          \
     FIELD(38, F32, 0, calibration.false_rejects, 0)                                                          \
-    FIELD(39, F32, 0, calibration.rate_bound, 0)                                                             \
-    FIELD(40, U32, 0, calibration.pictures, 0)                                                               \
     FIELD(41, F32, FG_BUNDLE_MUST, self_test_score, 0)                                                       \
+    FIELD(42, F32, 0, calibration.doubtful, 0)                                                               \
+    FIELD(43, U32, 0, calibration.family, FG_TAIL_FAMILIES - 1)                                              \
+    FIELD(44, F32, 0, calibration.location, 0)                                                               \
+    FIELD(45, F32, 0, calibration.spread, 0)                                                                 \
+    FIELD(46, F32, 0, calibration.expected, 0)                                                               \
+    FIELD(47, F32, 0, calibration.bound, 0)                                                                  \
+    FIELD(48, U32, 0, calibration.pictures, FG_BUNDLE_GOOD_MOST)                                             \
+    FIELD(49, U32, 0, calibration.odd, FG_BUNDLE_GOOD_MOST)                                                  \
+    FIELD(50, U32, 0, calibration.unseen, 0)                                                                 \
+    FIELD(51, U32, 0, calibration.rejected, 0)                                                               \
     FIELD(64, BYTES, 0, provenance.data_hash, 0)                                                             \
     FIELD(65, U32, 0, provenance.train_pictures, 0)                                                          \
     FIELD(66, U32, 0, provenance.held_out_pictures, 0)                                                       \

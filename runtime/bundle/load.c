@@ -238,21 +238,60 @@ enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float 
                           scratch, message);
 }
 
+static enum fg_status send_evidence(const struct fg_bundle *bundle, enum fg_evidence_entry entry,
+                                    const struct fg_bundle_sink *sink, void *scratch,
+                                    struct fg_message *message) {
+    const struct fg_tensor t = fg_evidence_tensor(&bundle->header, entry);
+    return send_tensor(bundle, &bundle->evidence[entry], fg_evidence_name(entry), fg_tensor_count(&t), sink,
+                       scratch, message);
+}
+
 enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map, void *scratch,
                                    struct fg_message *message) {
-    const struct fg_bundle_sink sink[FG_SELF_TESTS] = {
-        [FG_SELF_TEST_INPUT] = {FG_U8, put_bytes, input}, [FG_SELF_TEST_MAP] = {FG_F32, put_floats, map}};
-    for (int i = 0; i < FG_SELF_TESTS; i++) {
-        if (!sink[i].argument)
-            continue;
-        if (!bundle->header.calibrated)
-            return fg_fail(message, FG_INPUT, "%.300s: not calibrated: it has no self-test", bundle->path);
-        const struct fg_tensor t = fg_bundle_self_test_tensor(&bundle->header.spec, i);
-        enum fg_status status = send_tensor(bundle, &bundle->self_test[i],
-                                            i == FG_SELF_TEST_INPUT ? FG_BUNDLE_INPUT : FG_BUNDLE_MAP,
-                                            fg_tensor_count(&t), &sink[i], scratch, message);
-        if (status != FG_OK)
-            return status;
+    const struct fg_bundle_sink input_sink = {FG_U8, put_bytes, input, NULL},
+                                map_sink = {FG_F32, put_floats, map, NULL};
+    if (!bundle->header.calibrated)
+        return fg_fail(message, FG_INPUT, "%.300s: not calibrated: it has no self-test", bundle->path);
+    enum fg_status status = FG_OK;
+    if (input)
+        status = send_evidence(bundle, FG_EVIDENCE_INPUT, &input_sink, scratch, message);
+    if (status == FG_OK && map)
+        status = send_evidence(bundle, FG_EVIDENCE_MAP, &map_sink, scratch, message);
+    return status;
+}
+
+/* Where good pictures go. */
+struct good_sink {
+    const char *path; /* the bundle's */
+    struct fg_good *good;
+};
+
+/* Takes whole pictures: a block's bytes are a multiple of a picture's. */
+static enum fg_status put_good(void *argument, size_t at, size_t count, const void *values,
+                               struct fg_message *message) {
+    static const uint8_t ZEROS[11];
+    const uint8_t *bytes = values;
+    const struct good_sink *sink = argument;
+    struct fg_good *good = sink->good + at / FG_BUNDLE_GOOD_BYTES;
+    for (size_t i = 0; i < count; i += FG_BUNDLE_GOOD_BYTES, bytes += FG_BUNDLE_GOOD_BYTES, good++) {
+        good->score = fg_bits_float(fg_get_u32(bytes));
+        good->group = bytes[4];
+        memcpy(good->hash, bytes + 16, FG_GOOD_HASH);
+        if (!isfinite(good->score) || good->group >= FG_GOOD_GROUPS || memcmp(bytes + 5, ZEROS, sizeof ZEROS))
+            return fg_fail(message, FG_INPUT,
+                           "%.250s: " FG_BUNDLE_GOOD ": picture %zu is wrong; copy the bundle again",
+                           sink->path, (at + i) / FG_BUNDLE_GOOD_BYTES + 1);
     }
     return FG_OK;
+}
+
+_Static_assert(FG_BUNDLE_BLOCK % FG_BUNDLE_GOOD_BYTES == 0, "a block holds whole pictures");
+
+enum fg_status fg_bundle_good(const struct fg_bundle *bundle, struct fg_good *good, void *scratch,
+                              struct fg_message *message) {
+    struct good_sink to = {bundle->path, good};
+    const struct fg_bundle_sink sink = {FG_U8, put_good, &to, NULL};
+    if (!fg_evidence_tensor(&bundle->header, FG_EVIDENCE_GOOD).n)
+        return FG_OK;
+    return send_evidence(bundle, FG_EVIDENCE_GOOD, &sink, scratch, message);
 }

@@ -121,12 +121,34 @@ static enum fg_status put_stream(struct writer *w, const char *name, const struc
     return FG_OK;
 }
 
-static enum fg_status put_self_test(struct writer *w, const struct fg_bundle_header *header,
-                                    const uint8_t *input, const float *map) {
-    struct fg_tensor t = fg_bundle_self_test_tensor(&header->spec, FG_SELF_TEST_INPUT);
-    enum fg_status status = put_stream(w, FG_BUNDLE_INPUT, &t, FG_U8, input);
-    t = fg_bundle_self_test_tensor(&header->spec, FG_SELF_TEST_MAP);
-    return status == FG_OK ? put_stream(w, FG_BUNDLE_MAP, &t, FG_F32, map) : status;
+/* Lays good pictures out as the file has them. */
+static void encode_good(const struct fg_good *good, size_t count, uint8_t *bytes) {
+    memset(bytes, 0, count * FG_BUNDLE_GOOD_BYTES);
+    for (size_t i = 0; i < count; i++, bytes += FG_BUNDLE_GOOD_BYTES) {
+        fg_put_u32(bytes, fg_float_bits(good[i].score));
+        bytes[4] = (uint8_t)good[i].group;
+        memcpy(bytes + 16, good[i].hash, FG_GOOD_HASH);
+    }
+}
+
+static enum fg_status put_evidence(struct writer *w, const struct fg_bundle_header *header,
+                                   const struct fg_evidence *evidence) {
+    const struct fg_calibration *c = &header->calibration;
+    const size_t count = (size_t)c->pictures + c->odd;
+    uint8_t *good = malloc(count * FG_BUNDLE_GOOD_BYTES + 1);
+    if (!good)
+        return fg_fail(w->message, FG_ENVIRONMENT, "no memory for the scores of %zu pictures", count);
+    encode_good(evidence->good, count, good);
+    const void *const values[FG_EVIDENCES] = {
+        [FG_EVIDENCE_INPUT] = evidence->input, [FG_EVIDENCE_MAP] = evidence->map, [FG_EVIDENCE_GOOD] = good};
+    enum fg_status status = FG_OK;
+    for (int i = 0; i < FG_EVIDENCES && status == FG_OK; i++) {
+        const struct fg_tensor t = fg_evidence_tensor(header, (enum fg_evidence_entry)i);
+        if (t.n)
+            status = put_stream(w, fg_evidence_name((enum fg_evidence_entry)i), &t, t.dtype, values[i]);
+    }
+    free(good);
+    return status;
 }
 
 /* Writes head, fields and table of an unsigned bundle. */
@@ -249,31 +271,36 @@ static enum fg_status copy_tensors(struct writer *w, const struct fg_bundle *bun
     return status;
 }
 
-static enum fg_status copy_self_test(struct writer *w, const struct fg_bundle *bundle) {
-    static const char *const NAMES[] = {
-        [FG_SELF_TEST_INPUT] = FG_BUNDLE_INPUT, [FG_SELF_TEST_MAP] = FG_BUNDLE_MAP};
+static enum fg_status copy_evidence(struct writer *w, const struct fg_bundle *bundle) {
     enum fg_status status = FG_OK;
-    for (int i = 0; i < FG_SELF_TESTS && status == FG_OK; i++) {
-        const struct fg_tensor t = fg_bundle_self_test_tensor(&bundle->header.spec, i);
-        status = copy_stream(w, bundle, &bundle->self_test[i], NAMES[i], &t);
+    for (int i = 0; i < FG_EVIDENCES && status == FG_OK; i++) {
+        const struct fg_tensor t = fg_evidence_tensor(&bundle->header, (enum fg_evidence_entry)i);
+        if (t.n)
+            status =
+                copy_stream(w, bundle, &bundle->evidence[i], fg_evidence_name((enum fg_evidence_entry)i), &t);
     }
     return status;
 }
 
+static uint32_t count_evidence(const struct fg_bundle_header *header) {
+    uint32_t count = 0;
+    for (int i = 0; i < FG_EVIDENCES; i++)
+        count += (uint32_t)fg_evidence_tensor(header, (enum fg_evidence_entry)i).n;
+    return count;
+}
+
 enum fg_status fg_bundle_write(const struct fg_bundle *bundle, const char *path,
-                               const struct fg_bundle_header *header, const uint8_t *self_test_input,
-                               const float *self_test_map, struct fg_message *message) {
-    assert(!header->calibrated || self_test_input || bundle->header.calibrated);
+                               const struct fg_bundle_header *header, const struct fg_evidence *evidence,
+                               struct fg_message *message) {
+    assert(evidence || !header->calibrated || count_evidence(header) == count_evidence(&bundle->header));
     struct writer *w = open_writer(path, message);
     if (!w)
         return FG_ENVIRONMENT;
-    enum fg_status status =
-        begin_file(w, path, false, header, bundle->tensors + (header->calibrated ? FG_SELF_TESTS : 0));
+    enum fg_status status = begin_file(w, path, false, header, bundle->tensors + count_evidence(header));
     if (status == FG_OK)
         status = copy_tensors(w, bundle);
     if (status == FG_OK && header->calibrated)
-        status = self_test_input ? put_self_test(w, header, self_test_input, self_test_map)
-                                 : copy_self_test(w, bundle);
+        status = evidence ? put_evidence(w, header, evidence) : copy_evidence(w, bundle);
     if (status == FG_OK)
         status = put_head(w);
     if (status == FG_OK) {

@@ -100,7 +100,7 @@ void fg_judged_write(const char *path, int32_t changed, float value) {
                                                      .program = "test"}};
     struct fg_bundle *made;
     ok(fg_bundle_make(path, &header, values, &made, &why));
-    ok(fg_bundle_write(made, path, &header, NULL, NULL, &why));
+    ok(fg_bundle_write(made, path, &header, NULL, &why));
     fg_bundle_close(made);
     if (changed < 0) {
         struct fg_judged j;
@@ -109,14 +109,9 @@ void fg_judged_write(const char *path, int32_t changed, float value) {
         ok(fg_engine_judge_picture(j.engine, grey, &judgement, &why));
         header.calibrated = true;
         header.self_test_score = judgement.score;
-        header.calibration = (struct fg_calibration){.threshold = judgement.score * 2,
-                                                     .tail_quantile = judgement.score * 2,
-                                                     .largest_score = judgement.score,
-                                                     .log_deviation = 1,
-                                                     .false_rejects = 1e-3f,
-                                                     .rate_bound = 0.75f,
-                                                     .pictures = 4};
-        ok(fg_bundle_write(j.bundle, path, &header, grey, fg_engine_map(j.engine), &why));
+        header.calibration = (struct fg_calibration){.threshold = judgement.score * 2};
+        ok(fg_bundle_write(j.bundle, path, &header,
+                           &(struct fg_evidence){.input = grey, .map = fg_engine_map(j.engine)}, &why));
         fg_judged_close(&j);
     }
     cpu->release(cpu, folded);

@@ -62,7 +62,13 @@ static inline void make_bundle(const char *name, int32_t side, int32_t base, uin
     OK(fg_cpu_open(1, 1, &backend, &message));
     fg_weights_draw(&weights, seed, true);
     OK(fg_draft_open(&draft, path, &weights, &header, backend, &message));
-    OK(fg_calibrate_draft(&draft, held_out, PICTURES, 0.01f, NULL, NULL, NULL, &message));
+    struct fg_report remarks = {0};
+    OK(fg_calibrate_draft(
+        &draft,
+        &(struct fg_calibrating){
+            .path = held_out, .count = PICTURES, .false_rejects = 0.01f, .remarks = &remarks},
+        NULL, &message));
+    fg_report_free(&remarks);
     OK(fg_draft_write(&draft, path, &message));
     fg_draft_close(&draft);
     backend->close(backend);

@@ -101,7 +101,7 @@ static void print_text(const struct fg_bundle *bundle) {
     print_contract(&header->contract);
     char sentence[512] = "none: it has no threshold and no self-test; run flawgate calibrate on it";
     if (header->calibrated)
-        fg_calibration_sentence(&header->calibration, sentence, sizeof sentence);
+        fg_decision_sentence(&header->calibration, sentence, sizeof sentence);
     printf("calibration  %s\n", sentence);
     print_provenance(&header->provenance);
     const uint8_t *key = fg_bundle_key_id(bundle);
@@ -145,14 +145,16 @@ static void print_json_calibration(const struct fg_bundle_header *header) {
     }
     printf("\"calibration\":{");
     print_json_number("threshold", (double)c->threshold);
-    print_json_number("tail_quantile", (double)c->tail_quantile);
-    print_json_number("largest_score", (double)c->largest_score);
-    print_json_number("log_mean", (double)c->log_mean);
-    print_json_number("log_deviation", (double)c->log_deviation);
+    print_json_number("doubtful", (double)c->doubtful);
+    print_json_text("family", c->family == FG_TAIL_GUMBEL ? "gumbel" : "log-normal");
+    print_json_number("location", (double)c->location);
+    print_json_number("spread", (double)c->spread);
     print_json_number("false_rejects", (double)c->false_rejects);
-    print_json_number("rate_bound", (double)c->rate_bound);
+    print_json_number("expected_rejects", (double)c->expected);
+    print_json_number("rate_bound", (double)c->bound);
     print_json_number("self_test_score", (double)header->self_test_score);
-    printf("\"pictures\":%u},", c->pictures);
+    printf("\"pictures\":%u,\"odd\":%u,\"unseen\":%u,\"unseen_rejected\":%u},", c->pictures, c->odd,
+           c->unseen, c->rejected);
 }
 
 static void print_json_provenance(const struct fg_provenance *p) {

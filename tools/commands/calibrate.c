@@ -1,22 +1,33 @@
 /* flawgate calibrate NAME.fgb DIR: sets the threshold anew from good parts of the line, without training. */
 #include <stdio.h>
+#include <string.h>
 
+#include "runtime/base/file.h"
 #include "runtime/base/json.h"
 #include "tools/commands/common.h"
 #include "tools/commands/tool.h"
 #include "trainer/bundle/calibrate.h"
 #include "trainer/data/files.h"
 
+#define BACKUP_ENDING ".bak"
+
 struct calibrate {
     struct fg_common common;
     float false_rejects;
-    struct fg_report skipped; /* pictures that could not be judged */
-    struct fg_calibration calibration;
+    float threshold; /* set by hand; 0: found */
+    bool dry_run, force;
+    struct fg_report remarks; /* pictures that could not be judged, or that are odd */
+    struct fg_calibrated found;
 };
 
 static const struct fg_option OPTIONS[] = {
     {"false-rejects", FG_OPTION_FLOAT, offsetof(struct calibrate, false_rejects), "0.001", 1e-9, 0.5,
      .value = "P", .help = "share of good parts that the threshold may reject"},
+    {"threshold", FG_OPTION_FLOAT, offsetof(struct calibrate, threshold), .min = 1e-6, .max = 1e6,
+     .value = "X", .help = "takes this threshold, and says what it does to the pictures"},
+    {"dry-run", FG_OPTION_BOOL, offsetof(struct calibrate, dry_run), .help = "leaves the bundle as it is"},
+    {"force", FG_OPTION_BOOL, offsetof(struct calibrate, force),
+     .help = "goes on where many pictures are odd or above the old threshold"},
     FG_OUTPUT_OPTIONS(struct calibrate),
 };
 static const struct fg_usage USAGE = {
@@ -26,27 +37,79 @@ static const struct fg_usage USAGE = {
     .most = 2,
     .about =
         "Sets a bundle's threshold anew from DIR, a folder of pictures of good parts that training did not\n"
-        "see. The bundle is rewritten in place.\n",
+        "see. Pictures that training saw are known by their contents and do not count. The bundle is\n"
+        "rewritten in place; NAME.fgb" BACKUP_ENDING " keeps the old one.\n",
     .options = FG_OPTIONS(OPTIONS),
     .computes = true,
 };
 
-static enum fg_status calibrate_bundle(struct calibrate *c, const char *bundle, const char *folder,
-                                       struct fg_message *message) {
+/* Refuses pictures that look as if they were not all of good parts: such a threshold would pass defects. */
+static enum fg_status check_pictures(const struct calibrate *c, struct fg_message *message) {
+    const struct fg_calibrated *f = &c->found;
+    const uint32_t few = f->judged / 20, most = few > 1 ? few : 1;
+    if (c->force)
+        return FG_OK;
+    if (f->calibration.odd > most)
+        return fg_fail(message, FG_INPUT,
+                       "%u pictures are unlike the others: take those out that show no good part, or give "
+                       "--force",
+                       f->calibration.odd);
+    if (f->above > most)
+        return fg_fail(
+            message, FG_INPUT,
+            "%u of %u pictures are above the old threshold %.4f: if all parts are good and only the "
+            "light or the camera has changed, give --force",
+            f->above, f->judged, (double)f->old_threshold);
+    return FG_OK;
+}
+
+static enum fg_status write_bundle(const struct calibrate *c, const struct fg_draft *draft,
+                                   const char *bundle, struct fg_message *message) {
+    char backup[4096];
+    if (c->dry_run)
+        return FG_OK;
+    if ((size_t)snprintf(backup, sizeof backup, "%s" BACKUP_ENDING, bundle) >= sizeof backup)
+        return fg_fail(message, FG_USAGE, "%.100s...: the path is too long", bundle);
+    const enum fg_status status = fg_file_copy(bundle, backup, message);
+    return status == FG_OK ? fg_draft_write(draft, bundle, message) : status;
+}
+
+static enum fg_status calibrate_bundle(struct calibrate *c, struct fg_draft *draft, const char *bundle,
+                                       const struct fg_paths *paths, struct fg_message *message) {
+    struct fg_progress progress;
+    fg_progress_begin(&progress, "judging picture", c->common.quiet);
+    enum fg_status status =
+        fg_calibrate_draft(draft,
+                           &(struct fg_calibrating){.path = (const char *const *)paths->path,
+                                                    .count = paths->count,
+                                                    .false_rejects = c->false_rejects,
+                                                    .threshold = c->threshold,
+                                                    .remarks = &c->remarks,
+                                                    .skips = true,
+                                                    .progress = fg_progress_count,
+                                                    .argument = &progress},
+                           &c->found, message);
+    fg_progress_clear(&progress);
+    if (status == FG_OK)
+        status = check_pictures(c, message);
+    return status == FG_OK ? write_bundle(c, draft, bundle, message) : status;
+}
+
+static enum fg_status open_and_calibrate(struct calibrate *c, const char *bundle, const char *folder,
+                                         struct fg_message *message) {
     struct fg_paths paths = {0};
     struct fg_backend *backend = NULL;
-    struct fg_progress progress;
+    struct fg_draft draft = {.picture = NULL};
     enum fg_status status = fg_paths_list(&paths, folder, message);
     if (status == FG_OK && !paths.count)
         status = fg_fail(message, FG_INPUT, "%.300s: no pictures in it", folder);
     if (status == FG_OK)
         status = fg_common_device(&c->common, 0, 0, &backend, message);
-    fg_progress_begin(&progress, "judging picture", c->common.quiet);
     if (status == FG_OK)
-        status = fg_calibrate_bundle(bundle, bundle, (const char *const *)paths.path, paths.count,
-                                     c->false_rejects, backend, fg_progress_count, &progress, &c->skipped,
-                                     &c->calibration, message);
-    fg_progress_clear(&progress);
+        status = fg_draft_open_file(&draft, bundle, backend, message);
+    if (status == FG_OK)
+        status = calibrate_bundle(c, &draft, bundle, &paths, message);
+    fg_draft_close(&draft);
     if (backend)
         backend->close(backend);
     fg_paths_free(&paths);
@@ -54,16 +117,33 @@ static enum fg_status calibrate_bundle(struct calibrate *c, const char *bundle, 
 }
 
 static void print_json(const struct calibrate *c, const char *bundle, const char *sentence) {
+    const struct fg_calibration *calibration = &c->found.calibration;
     printf("{\"file\": ");
     fg_json_text(stdout, bundle);
+    printf(", \"written\": %s, \"old_threshold\": ", c->dry_run ? "false" : "true");
+    fg_json_number(stdout, (double)c->found.old_threshold);
     printf(", \"threshold\": ");
-    fg_json_number(stdout, (double)c->calibration.threshold);
-    printf(", \"pictures\": %u, \"skipped\": %u, \"rate_bound\": ", c->calibration.pictures,
-           c->skipped.lines);
-    fg_json_number(stdout, (double)c->calibration.rate_bound);
+    fg_json_number(stdout, (double)calibration->threshold);
+    printf(", \"pictures\": %u, \"known\": %u, \"above_old\": %u, \"odd\": %u, \"remarks\": %u, "
+           "\"expected_rejects\": ",
+           c->found.judged, c->found.known, c->found.above, calibration->odd, c->remarks.lines);
+    fg_json_number(stdout, (double)calibration->expected);
+    printf(", \"rate_bound\": ");
+    fg_json_number(stdout, (double)calibration->bound);
     printf(", \"sentence\": ");
     fg_json_text(stdout, sentence);
     printf("}\n");
+}
+
+static void print_text(const struct calibrate *c, const char *sentence) {
+    if (c->found.old_threshold > 0)
+        printf("Threshold %.4f -> %.4f; %u of %u pictures are above the old one.\n",
+               (double)c->found.old_threshold, (double)c->found.calibration.threshold, c->found.above,
+               c->found.judged);
+    if (c->found.known)
+        printf("%u pictures were at hand when the bundle was trained; they do not count as unseen.\n",
+               c->found.known);
+    puts(sentence);
 }
 
 int fg_tool_calibrate(int argc, char **argv) {
@@ -74,22 +154,22 @@ int fg_tool_calibrate(int argc, char **argv) {
     if (over)
         return 0;
     if (status == FG_OK)
-        status = calibrate_bundle(&c, argv[1], argv[2], &message);
-    fputs(c.skipped.text ? c.skipped.text : "", stderr);
+        status = open_and_calibrate(&c, argv[1], argv[2], &message);
+    fputs(c.remarks.text ? c.remarks.text : "", stderr);
     if (status == FG_OK) {
         char sentence[512];
-        fg_calibration_sentence(&c.calibration, sentence, sizeof sentence);
+        fg_decision_sentence(&c.found.calibration, sentence, sizeof sentence);
         if (c.common.json)
             print_json(&c, argv[1], sentence);
         else
-            puts(sentence);
-        fg_common_remark(
-            &c.common,
-            "It holds for pictures like these that training did not see. A running flawgated keeps the "
-            "old threshold until it loads the bundle again: by another slot and back, or a new start.");
+            print_text(&c, sentence);
+        fg_common_remark(&c.common,
+                         c.dry_run ? "The bundle is as it was."
+                                   : "A running flawgated keeps the old threshold until it loads the bundle "
+                                     "again: by another slot and back, or a new start.");
     } else {
         fg_usage_fail(&USAGE, status, &message);
     }
-    fg_report_free(&c.skipped);
+    fg_report_free(&c.remarks);
     return fg_exit_status(status);
 }

@@ -56,6 +56,15 @@ static void print_row(const char *name, const struct fg_figures *f) {
     printf("\n");
 }
 
+static void print_verdicts(const struct fg_evaluation *e, const char *sentence) {
+    char verdicts[4096];
+    fg_evaluation_verdicts(e, verdicts, sizeof verdicts);
+    printf("%s\nAt this threshold %s %.1f s.\n", sentence, verdicts, e->seconds);
+    if (fg_evaluation_is_weak(e))
+        printf(
+            "These are few: look at the pictures with flawgate infer before this bundle goes to a line.\n");
+}
+
 static enum fg_status print_figures(struct eval *eval, struct fg_message *message) {
     struct fg_evaluation *e = &eval->evaluation;
     struct fg_figures figures;
@@ -64,7 +73,7 @@ static enum fg_status print_figures(struct eval *eval, struct fg_message *messag
         return status;
     const struct fg_calibration *calibration = &fg_bundle_header(eval->desk.bundle)->calibration;
     char sentence[512];
-    fg_calibration_sentence(calibration, sentence, sizeof sentence);
+    fg_decision_sentence(calibration, sentence, sizeof sentence);
     if (eval->common.json) {
         printf("{");
         print_json_figures(&figures);
@@ -72,7 +81,7 @@ static enum fg_status print_figures(struct eval *eval, struct fg_message *messag
         fg_json_number(stdout, (double)calibration->threshold);
         printf(
             ", \"good\": %u, \"false_rejects\": %u, \"defective\": %u, \"detected\": %u, \"calibration\": ",
-            e->good, e->rejected_good, e->defective, e->detected);
+            e->pictures[0], e->rejected[0], e->defective, e->detected);
         fg_json_text(stdout, sentence);
         printf(", \"defects\": {");
     } else {
@@ -97,9 +106,7 @@ static enum fg_status print_figures(struct eval *eval, struct fg_message *messag
     if (eval->common.json)
         printf("}}\n");
     else
-        printf("%s\nAt this threshold: %u of %u good pictures rejected, %u of %u defective ones detected. "
-               "%.1f s.\n",
-               sentence, e->rejected_good, e->good, e->detected, e->defective, e->seconds);
+        print_verdicts(e, sentence);
     return status;
 }
 

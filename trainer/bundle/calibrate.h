@@ -1,45 +1,43 @@
-/* The threshold, from good pictures that training did not see.
+/* Calibration: judges good pictures as the line will, lets decision.h find the threshold from their scores,
+ * and makes the self-test from one of them.
  *
- * threshold = max(tail, largest): the log-normal tail quantile of the scores at the wanted rate of false
- * rejects, and the largest score seen. What the number of pictures supports is said with it: when none of n
- * exceeds the threshold, the rate is below 3/n with 95 % confidence, whatever the quantile says.
- *
- * Errors: FG_INPUT names the picture or what is wrong with the scores. Owner: the caller, of draft, report
- * and scores. Thread: one at a time for one draft or backend. NULL: a message, and what a function says. */
+ * Errors: FG_INPUT names the picture or what is wrong with the scores. Owner: the caller, of draft, pictures
+ * and remarks. Thread: one at a time for one draft or backend. NULL: a message, and what a member says. */
 #ifndef FG_TRAINER_BUNDLE_CALIBRATE_H
 #define FG_TRAINER_BUNDLE_CALIBRATE_H
 
 #include "runtime/base/progress.h"
 #include "runtime/base/report.h"
+#include "trainer/bundle/decision.h"
 #include "trainer/bundle/draft.h"
 
-#define FG_CALIBRATION_LEAST 4 /* pictures that a calibration needs */
+/* Good pictures, and what is wished. */
+struct fg_calibrating {
+    const char *const *path;         /* {count}: files */
+    const enum fg_good_group *group; /* {count}; NULL: a draft that is a file already says which it knows */
+    uint32_t count;
+    float false_rejects;            /* the wished rate, 0 to 1 */
+    float threshold;                /* set by hand; 0: it is found */
+    struct fg_report *remarks;      /* a line for each odd picture, and for each that cannot be read */
+    bool skips;                     /* goes on without a picture that cannot be read */
+    fg_progress_function *progress; /* called after each picture; NULL: it is not shown */
+    void *argument;
+};
 
-/* Finds the threshold from scores. FG_INPUT: fewer than FG_CALIBRATION_LEAST scores, one that is not finite
- * or not positive, or no spread. */
-FG_MUST_USE enum fg_status fg_calibrate_scores(const float *scores, uint32_t count, float false_rejects,
-                                               struct fg_calibration *calibration,
-                                               struct fg_message *message);
+/* What a calibration of a bundle's file found about the pictures. */
+struct fg_calibrated {
+    struct fg_calibration calibration; /* the new one */
+    float old_threshold;               /* 0: the bundle had none */
+    uint32_t judged;                   /* pictures that training did not see */
+    uint32_t known;                    /* pictures that training saw, or held out */
+    uint32_t above;                    /* judged pictures with a score above the old threshold */
+};
 
-/* Writes one sentence: "Threshold 0.1234 (...) from 20 held-out pictures, none of which exceeds it: ..." */
-void fg_calibration_sentence(const struct fg_calibration *calibration, char *text, size_t size);
-
-/* Judges good pictures as the line will (decode, contract, network), and gives the draft its threshold and
- * its self-test, which is made from the first of them. A picture that cannot be read is listed in skipped,
- * and an error where skipped is NULL; one that breaks the contract is an error that names it. progress
- * NULL: it is not shown. A draft is calibrated once; after a failure it can only be closed. */
-FG_MUST_USE enum fg_status fg_calibrate_draft(struct fg_draft *draft, const char *const *pictures,
-                                              uint32_t count, float false_rejects,
-                                              fg_progress_function *progress, void *argument,
-                                              struct fg_report *skipped, struct fg_message *message);
-
-/* Does what fg_calibrate_draft does for a bundle's file, calibrated or not, and writes the bundle to path,
- * which may be the file's own. calibration: what was found. */
-FG_MUST_USE enum fg_status fg_calibrate_bundle(const char *bundle_path, const char *path,
-                                               const char *const *pictures, uint32_t count,
-                                               float false_rejects, struct fg_backend *backend,
-                                               fg_progress_function *progress, void *argument,
-                                               struct fg_report *skipped, struct fg_calibration *calibration,
-                                               struct fg_message *message);
+/* Gives the draft its threshold, its self-test and its good pictures. A picture that breaks the contract is
+ * an error that names it, as is one that cannot be read, unless those are skipped. A draft is calibrated
+ * once; after a failure it can only be closed. found may be NULL. */
+FG_MUST_USE enum fg_status fg_calibrate_draft(struct fg_draft *draft,
+                                              const struct fg_calibrating *calibrating,
+                                              struct fg_calibrated *found, struct fg_message *message);
 
 #endif

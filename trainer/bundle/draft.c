@@ -39,13 +39,16 @@ enum fg_status fg_draft_open_file(struct fg_draft *draft, const char *path, stru
 }
 
 enum fg_status fg_draft_write(const struct fg_draft *draft, const char *path, struct fg_message *message) {
-    return fg_bundle_write(draft->desk.bundle, path, &draft->header, draft->picture, draft->map, message);
+    const struct fg_evidence evidence = {.input = draft->picture, .map = draft->map, .good = draft->good};
+    return fg_bundle_write(draft->desk.bundle, path, &draft->header, draft->picture ? &evidence : NULL,
+                           message);
 }
 
 void fg_draft_close(struct fg_draft *draft) {
     fg_desk_close(&draft->desk);
     free(draft->picture);
     free(draft->map);
+    free(draft->good);
     memset(draft, 0, sizeof *draft);
 }
 

@@ -15,10 +15,11 @@
 struct fg_draft {
     struct fg_desk desk;            /* judges with the weights that will be written */
     struct fg_bundle_header header; /* the header that will be written */
-    /* The new self-test, owned: a picture {height, width, 3} and the map {height, width} that it must give.
-     * Both NULL: the bundle keeps the self-test that it has. */
+    /* The new evidence, owned: a picture {height, width, 3} and the map {height, width} that it must give.
+     * NULL: the bundle keeps the evidence that it has. */
     uint8_t *picture;
     float *map;
+    struct fg_good *good; /* the pictures that set the threshold, owned; NULL with the two */
 };
 
 /* Folds the weights into an uncalibrated bundle in memory and opens an engine on it. path: where it is to

@@ -49,22 +49,6 @@ struct decoding {
     struct fg_message message;
 };
 
-static enum fg_status hash_file(const char *path, uint8_t hash[FG_HASH_SIZE], struct fg_message *message) {
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return fg_fail_errno(message, FG_INPUT, errno, "%.300s: cannot open", path);
-    crypto_generichash_state state;
-    crypto_generichash_init(&state, NULL, 0, FG_HASH_SIZE);
-    unsigned char block[65536];
-    size_t read;
-    while ((read = fread(block, 1, sizeof block, file)) > 0)
-        crypto_generichash_update(&state, block, read);
-    crypto_generichash_final(&state, hash, FG_HASH_SIZE);
-    const bool whole = !ferror(file);
-    fclose(file);
-    return whole ? FG_OK : fg_fail(message, FG_INPUT, "%.300s: cannot be read to its end", path);
-}
-
 /* Resizes picture i into its place. FG_INPUT is the picture's fault, any other failure the machine's. */
 static void keep_picture(struct decoding *d, uint32_t i, enum fg_status status, struct fg_image *image) {
     const struct fg_dataset *set = d->dataset;
@@ -92,7 +76,7 @@ static void *decode_files(void *argument) {
         /* Decoding comes first: it refuses pipes and devices, which have no end. */
         enum fg_status status = fg_image_read(files->path[i], &image, &d->reason[i]);
         if (status == FG_OK)
-            status = hash_file(files->path[i], d->hash[i], &d->reason[i]);
+            status = fg_file_hash(files->path[i], d->hash[i], &d->reason[i]);
         pthread_mutex_lock(&d->lock);
         keep_picture(d, i, status, &image);
         d->done++;

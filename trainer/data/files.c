@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,4 +169,20 @@ enum fg_status fg_mask_read(const char *path, int32_t height, int32_t width, uin
         }
     fg_image_free(&image);
     return FG_OK;
+}
+
+enum fg_status fg_file_hash(const char *path, uint8_t hash[FG_HASH_SIZE], struct fg_message *message) {
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return fg_fail_errno(message, FG_INPUT, errno, "%.300s: cannot open", path);
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, FG_HASH_SIZE);
+    unsigned char block[65536];
+    size_t read;
+    while ((read = fread(block, 1, sizeof block, file)) > 0)
+        crypto_generichash_update(&state, block, read);
+    crypto_generichash_final(&state, hash, FG_HASH_SIZE);
+    const bool whole = !ferror(file);
+    fclose(file);
+    return whole ? FG_OK : fg_fail(message, FG_INPUT, "%.300s: cannot be read to its end", path);
 }

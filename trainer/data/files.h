@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "runtime/base/status.h"
-#include "runtime/network/network.h"
+#include "runtime/bundle/bundle.h"
 
 /* A list of files, sorted by name. */
 struct fg_paths {
@@ -23,6 +23,10 @@ struct fg_paths {
 FG_MUST_USE enum fg_status fg_paths_list(struct fg_paths *paths, const char *folder,
                                          struct fg_message *message);
 void fg_paths_free(struct fg_paths *paths);
+
+/* Hashes the bytes of a file (BLAKE2b-256). */
+FG_MUST_USE enum fg_status fg_file_hash(const char *path, uint8_t hash[FG_HASH_SIZE],
+                                        struct fg_message *message);
 
 struct fg_test_picture {
     char *path, *mask;         /* mask NULL: a good picture, or a category without masks */

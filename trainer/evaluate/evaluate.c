@@ -8,6 +8,8 @@
 
 #include "runtime/base/clock.h"
 
+#define FEW_DETECTED 0.5f /* a share of the known defects below which a bundle is weak */
+
 /* An evaluation that is under way. */
 struct job {
     struct fg_evaluation *evaluation;
@@ -56,13 +58,10 @@ static enum fg_status judge_picture(struct job *job, const struct fg_test_pictur
     fg_metrics_add(e->metrics, fg_engine_map(job->desk->engine), judgement.score, group,
                    picture->mask ? job->mask : NULL);
     const bool rejected = !judgement.finite || judgement.score > job->threshold;
-    if (group) {
-        e->defective++;
-        e->detected += rejected;
-    } else {
-        e->good++;
-        e->rejected_good += rejected;
-    }
+    e->pictures[group]++;
+    e->rejected[group] += rejected;
+    e->defective += group > 0;
+    e->detected += group > 0 && rejected;
     return FG_OK;
 }
 
@@ -122,4 +121,19 @@ void fg_evaluation_sentence(const struct fg_figures *figures, char *text, size_t
         used += (size_t)(isnan(named[i].value) ? snprintf(text + used, size - used, ", no %s", named[i].name)
                                                : snprintf(text + used, size - used, ", %s %.2f %%",
                                                           named[i].name, 100 * named[i].value));
+}
+
+void fg_evaluation_verdicts(const struct fg_evaluation *e, char *text, size_t size) {
+    size_t used =
+        (size_t)snprintf(text, size, "%u of %u defective pictures are detected, %u of %u good ones rejected",
+                         e->detected, e->defective, e->rejected[0], e->pictures[0]);
+    for (uint32_t g = 1; g <= e->groups && used < size; g++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s %u of %u", g == 1 ? "; by kind: " : ", ",
+                                 e->group[g], e->rejected[g], e->pictures[g]);
+    if (used < size)
+        snprintf(text + used, size - used, ".");
+}
+
+bool fg_evaluation_is_weak(const struct fg_evaluation *e) {
+    return e->defective && (float)e->detected < FEW_DETECTED * (float)e->defective;
 }

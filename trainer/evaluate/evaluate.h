@@ -18,9 +18,9 @@ struct fg_evaluation {
     struct fg_metrics *metrics;                  /* owned */
     const char *group[FG_EVALUATION_GROUPS + 1]; /* from 1: names of the kinds of defect, owned by set */
     uint32_t groups;
-    /* Numbers of good and of defective pictures, each beside the number whose score is above the threshold or
-     * not finite. */
-    uint32_t good, rejected_good, defective, detected;
+    /* Pictures of each kind, 0: good ones; and those whose score is above the threshold or not finite. */
+    uint32_t pictures[FG_EVALUATION_GROUPS + 1], rejected[FG_EVALUATION_GROUPS + 1];
+    uint32_t defective, detected; /* the sums over the kinds of defect */
     double seconds;
 };
 
@@ -34,6 +34,13 @@ void fg_evaluation_close(struct fg_evaluation *evaluation);
 
 /* Enters the figures that a bundle keeps; -1 stands for one without a definition. */
 void fg_evaluation_enter(const struct fg_figures *figures, struct fg_provenance *provenance);
+
+/* Writes one sentence: "61 of 63 defective pictures are detected, 1 of 20 good ones rejected; by kind:
+ * contamination 20 of 21, ..." */
+void fg_evaluation_verdicts(const struct fg_evaluation *evaluation, char *text, size_t size);
+
+/* Says whether so few defective pictures are detected that the bundle should not go to a line as it is. */
+bool fg_evaluation_is_weak(const struct fg_evaluation *evaluation);
 
 /* Writes one sentence without its full stop: "Of 12 test pictures, image AUROC 99.31 %, no PRO". */
 void fg_evaluation_sentence(const struct fg_figures *figures, char *text, size_t size);

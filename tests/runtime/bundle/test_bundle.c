@@ -33,8 +33,10 @@ static char folder[64], path[128], other[128];
 static struct fg_network network;
 static struct fg_bundle_header header;
 static float *values[FG_NETWORK_PARAMS];
+#define GOOD 300 /* pictures: more than a block of a stream holds */
 static uint8_t picture[PIXELS * 3];
 static float map[PIXELS];
+static struct fg_good good[GOOD];
 static struct fg_message message;
 
 static size_t count_of(uint32_t param) {
@@ -60,7 +62,8 @@ static struct fg_bundle *make_bundle(const struct fg_bundle_header *h, const flo
 
 static void write_bundle(const char *to) {
     struct fg_bundle *bundle = make_bundle(&header, written());
-    if (fg_bundle_write(bundle, to, &header, picture, map, &message) != FG_OK)
+    if (fg_bundle_write(bundle, to, &header,
+                        &(struct fg_evidence){.input = picture, .map = map, .good = good}, &message) != FG_OK)
         fail_msg("%s", message.text);
     fg_bundle_close(bundle);
 }
@@ -91,7 +94,8 @@ static int set_up(void **state) {
                  .levels = 7},
         .contract = {.width = 900, .height = 700, .channels = 3, .format = "rgb8"},
         .calibrated = true,
-        .calibration = {.threshold = 1.5f, .largest_score = 1.5f, .log_mean = -0.25f, .pictures = 20},
+        .calibration =
+            {.threshold = 1.5f, .family = FG_TAIL_GUMBEL, .location = -0.25f, .pictures = GOOD - 1, .odd = 1},
         .provenance = {.seed = UINT64_MAX - 1, .epochs = 3, .learning_rate = 1e-3f, .global_loss = true},
         .compatible = "press 4",
         .security_counter = UINT32_MAX,
@@ -109,6 +113,9 @@ static int set_up(void **state) {
         for (size_t k = 0; k < count_of(i); k++)
             values[i][k] = draw(i, (uint32_t)k);
     }
+    for (int i = 0; i < GOOD; i++)
+        good[i] = (struct fg_good){
+            .group = (enum fg_good_group)(i % 3), .score = 0.5f - (float)i, .hash = {(uint8_t)i, 7}};
     for (size_t i = 0; i < sizeof picture; i++)
         picture[i] = (uint8_t)(i / 7);
     for (size_t i = 0; i < PIXELS; i++)
@@ -162,8 +169,9 @@ static void test_round_trip(void **state) {
     const struct fg_bundle_header *h = fg_bundle_header(bundle);
     assert_memory_equal(&h->contract, &header.contract, sizeof header.contract);
     assert_true(h->calibrated && h->spec.base == 4 && h->spec.scconv && !h->spec.soft_gate);
-    assert_true(h->calibration.threshold == 1.5f && h->calibration.log_mean == -0.25f);
-    assert_int_equal(h->calibration.pictures, 20);
+    assert_true(h->calibration.threshold == 1.5f && h->calibration.location == -0.25f &&
+                h->calibration.family == FG_TAIL_GUMBEL);
+    assert_int_equal(h->calibration.pictures + h->calibration.odd, GOOD);
     assert_true(h->provenance.seed == UINT64_MAX - 1 && h->provenance.global_loss);
     assert_true(h->provenance.pro == 0.5f);
     assert_memory_equal(h->provenance.data_hash, header.provenance.data_hash, FG_HASH_SIZE);
@@ -194,13 +202,19 @@ static void test_round_trip(void **state) {
     assert_int_equal(fg_bundle_self_test(bundle, picture_back, map_back, scratch, &message), FG_OK);
     assert_memory_equal(picture_back, picture, sizeof picture);
     assert_memory_equal(map_back, map, sizeof map);
+    static struct fg_good good_back[GOOD];
+    assert_int_equal(fg_bundle_good(bundle, good_back, scratch, &message), FG_OK);
+    for (int i = 0; i < GOOD; i++) {
+        assert_true(good_back[i].group == good[i].group && good_back[i].score == good[i].score);
+        assert_memory_equal(good_back[i].hash, good[i].hash, FG_GOOD_HASH);
+    }
     free(scratch);
     fg_bundle_close(bundle);
 
     struct fg_bundle_facts facts;
     assert_int_equal(fg_bundle_verify(path, &facts, &message), FG_OK);
     assert_true(facts.header && facts.calibrated && !facts.has_signature && !facts.infinite);
-    assert_int_equal(facts.streams, folded + 2);
+    assert_int_equal(facts.streams, folded + 3);
 }
 
 /* Whatever network can be built can be stored. */
@@ -236,7 +250,10 @@ static void test_made_in_memory(void **state) {
     assert_int_equal(access(path, F_OK), -1);
     assert_false(fg_bundle_header(made)->calibrated);
     assert_string_equal(fg_bundle_path(made), path);
-    assert_int_equal(fg_bundle_write(made, path, &header, picture, map, &message), FG_OK);
+    assert_int_equal(fg_bundle_write(made, path, &header,
+                                     &(struct fg_evidence){.input = picture, .map = map, .good = good},
+                                     &message),
+                     FG_OK);
     struct fg_bundle *bundle = open_bundle(path);
     assert_int_equal(fg_bundle_tensors(made), fg_bundle_tensors(bundle));
     void *scratch = malloc(fg_bundle_scratch());
@@ -304,8 +321,10 @@ static bool loads(const struct fg_bundle *bundle, uint64_t byte, float *loaded, 
     for (uint32_t i = 0; i < bundle->tensors; i++)
         if (byte - bundle->tensor[i].offset < bundle->tensor[i].stored)
             return fg_bundle_load(bundle, i, loaded, scratch, &message) == FG_OK;
+    if (byte - bundle->evidence[FG_EVIDENCE_GOOD].offset < bundle->evidence[FG_EVIDENCE_GOOD].stored)
+        return fg_bundle_good(bundle, (struct fg_good[GOOD]){{.score = 0}}, scratch, &message) == FG_OK;
     const bool input =
-        byte - bundle->self_test[FG_SELF_TEST_INPUT].offset < bundle->self_test[FG_SELF_TEST_INPUT].stored;
+        byte - bundle->evidence[FG_EVIDENCE_INPUT].offset < bundle->evidence[FG_EVIDENCE_INPUT].stored;
     return fg_bundle_self_test(bundle, input ? (uint8_t *)loaded : NULL, input ? NULL : loaded, scratch,
                                &message) == FG_OK;
 }
@@ -376,7 +395,11 @@ static void test_full_size(void **state) {
     uint8_t *large_picture = calloc(pixels, 3);
     float *large_map = calloc(pixels, sizeof(float));
     struct fg_bundle *bundle = make_bundle(&whole, drawn);
-    assert_int_equal(fg_bundle_write(bundle, path, &whole, large_picture, large_map, &message), FG_OK);
+    assert_int_equal(
+        fg_bundle_write(bundle, path, &whole,
+                        &(struct fg_evidence){.input = large_picture, .map = large_map, .good = good},
+                        &message),
+        FG_OK);
     fg_bundle_close(bundle);
     for (uint32_t i = 0; i < full.params; i++)
         free((void *)drawn[i]);
@@ -576,7 +599,10 @@ static void test_hostile_fields(void **state) {
     struct fg_bundle_header bad = header;
     bad.calibration.threshold = NAN;
     struct fg_bundle *bundle = make_bundle(&header, written()), *none = NULL;
-    assert_int_equal(fg_bundle_write(bundle, other, &bad, picture, map, &message), FG_USAGE);
+    assert_int_equal(fg_bundle_write(bundle, other, &bad,
+                                     &(struct fg_evidence){.input = picture, .map = map, .good = good},
+                                     &message),
+                     FG_USAGE);
     assert_non_null(strstr(message.text, "calibration.threshold: not a finite number"));
     assert_int_equal(fg_bundle_make(other, &bad, written(), &none, &message), FG_USAGE);
     assert_non_null(strstr(message.text, "calibration.threshold: not a finite number"));
@@ -637,12 +663,35 @@ static void test_not_a_bundle(void **state) {
     unlink(other);
 }
 
+/* Good pictures that no program writes are refused, and which one it is is said. */
+static void test_wrong_good_pictures(void **state) {
+    (void)state;
+    const struct fg_good wrong[] = {
+        {.group = FG_GOOD_GROUPS, .score = 1}, {.score = NAN}, {.score = INFINITY}};
+    const struct fg_good right = good[5];
+    struct fg_good back[GOOD];
+    struct fg_bundle_facts facts;
+    void *scratch = malloc(fg_bundle_scratch());
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        good[5] = wrong[i];
+        write_bundle(path);
+        struct fg_bundle *bundle = open_bundle(path);
+        assert_int_equal(fg_bundle_good(bundle, back, scratch, &message), FG_INPUT);
+        assert_non_null(strstr(message.text, "good.pictures: picture 6 is wrong"));
+        assert_int_equal(fg_bundle_verify(path, &facts, &message), FG_INPUT);
+        assert_int_equal(facts.damaged, 1);
+        fg_bundle_close(bundle);
+    }
+    good[5] = right;
+    free(scratch);
+}
+
 static void test_written_again(void **state) {
     (void)state;
     struct fg_bundle_header raw = header;
     raw.calibrated = false;
     struct fg_bundle *bundle = make_bundle(&raw, written());
-    assert_int_equal(fg_bundle_write(bundle, path, &raw, NULL, NULL, &message), FG_OK);
+    assert_int_equal(fg_bundle_write(bundle, path, &raw, NULL, &message), FG_OK);
     fg_bundle_close(bundle);
     bundle = open_bundle(path);
     assert_false(fg_bundle_header(bundle)->calibrated);
@@ -650,7 +699,10 @@ static void test_written_again(void **state) {
     assert_int_equal(fg_bundle_self_test(bundle, NULL, &ignored, &ignored, &message), FG_INPUT);
 
     /* Over itself; then it is what was written calibrated at once. */
-    assert_int_equal(fg_bundle_write(bundle, path, &header, picture, map, &message), FG_OK);
+    assert_int_equal(fg_bundle_write(bundle, path, &header,
+                                     &(struct fg_evidence){.input = picture, .map = map, .good = good},
+                                     &message),
+                     FG_OK);
     fg_bundle_close(bundle);
     write_bundle(other);
     bundle = open_bundle(path);
@@ -662,7 +714,7 @@ static void test_written_again(void **state) {
     struct fg_bundle_header judged = header;
     judged.provenance.test_pictures = 83;
     judged.provenance.pro = 0.95f;
-    assert_int_equal(fg_bundle_write(bundle, path, &judged, NULL, NULL, &message), FG_OK);
+    assert_int_equal(fg_bundle_write(bundle, path, &judged, NULL, &message), FG_OK);
     fg_bundle_close(bundle);
     bundle = open_bundle(path);
     assert_true(fg_bundle_header(bundle)->provenance.pro == 0.95f);
@@ -677,7 +729,10 @@ static void test_written_again(void **state) {
     int file = open(path, O_WRONLY);
     assert_int_equal(pwrite(file, "?", 1, at), 1);
     close(file);
-    assert_int_equal(fg_bundle_write(bundle, other, &header, picture, map, &message), FG_INPUT);
+    assert_int_equal(fg_bundle_write(bundle, other, &header,
+                                     &(struct fg_evidence){.input = picture, .map = map, .good = good},
+                                     &message),
+                     FG_INPUT);
     fg_bundle_close(bundle);
     struct fg_bundle_facts facts;
     assert_int_equal(fg_bundle_verify(other, &facts, &message), FG_OK);
@@ -695,7 +750,8 @@ static void test_full_disk(void **state) {
     little = (struct rlimit){.rlim_cur = 60000, .rlim_max = old.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
-    enum fg_status status = fg_bundle_write(bundle, other, &header, picture, map, &message);
+    enum fg_status status = fg_bundle_write(
+        bundle, other, &header, &(struct fg_evidence){.input = picture, .map = map, .good = good}, &message);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(status, FG_ENVIRONMENT);
     assert_non_null(strstr(message.text, strerror(EFBIG)));
@@ -718,6 +774,7 @@ int main(void) {
         cmocka_unit_test(test_other_versions),
         cmocka_unit_test(test_hostile_streams),
         cmocka_unit_test(test_not_a_bundle),
+        cmocka_unit_test(test_wrong_good_pictures),
         cmocka_unit_test(test_written_again),
         cmocka_unit_test(test_full_disk),
     };

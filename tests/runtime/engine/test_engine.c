@@ -78,7 +78,7 @@ static void write_bundle(float scale, float self_test_error, float share, struct
     struct fg_bundle *made;
     ok(fg_folded_open(&folded, &weights, &message));
     ok(fg_bundle_make(raw, &header, folded.value, &made, &message));
-    ok(fg_bundle_write(made, raw, &header, NULL, NULL, &message));
+    ok(fg_bundle_write(made, raw, &header, NULL, &message));
     fg_bundle_close(made);
     fg_folded_close(&folded);
     fg_weights_close(&weights);
@@ -89,15 +89,9 @@ static void write_bundle(float scale, float self_test_error, float share, struct
     assert_true(judgement.finite);
     header.calibrated = true;
     header.self_test_score = judgement.score * (1 + self_test_error);
-    header.calibration = (struct fg_calibration){.threshold = judgement.score * share,
-                                                 .tail_quantile = judgement.score * share,
-                                                 .largest_score = judgement.score * share / 2,
-                                                 .log_mean = 0,
-                                                 .log_deviation = 1,
-                                                 .false_rejects = 1e-3f,
-                                                 .rate_bound = 0.75f,
-                                                 .pictures = 4};
-    ok(fg_bundle_write(l.bundle, calibrated, &header, grey, fg_engine_map(l.engine), &message));
+    header.calibration = (struct fg_calibration){.threshold = judgement.score * share};
+    ok(fg_bundle_write(l.bundle, calibrated, &header,
+                       &(struct fg_evidence){.input = grey, .map = fg_engine_map(l.engine)}, &message));
     unload(&l);
 }
 
@@ -176,7 +170,8 @@ static void test_self_test(void **state) {
     for (size_t i = 0; i < (size_t)SIDE * SIDE; i++)
         nothing[i] = NAN;
     const struct fg_bundle_header header = *fg_bundle_header(l.bundle);
-    ok(fg_bundle_write(l.bundle, raw, &header, grey, nothing, &message));
+    ok(fg_bundle_write(l.bundle, raw, &header, &(struct fg_evidence){.input = grey, .map = nothing},
+                       &message));
     unload(&l);
     assert_int_equal(load(&l, raw, true), FG_INPUT);
     assert_non_null(strstr(message.text, "self-test"));

@@ -111,8 +111,8 @@ static void test_show_and_verify(void **state) {
     /* One changed byte in the last stream. */
     struct fg_bundle *bundle;
     assert_int_equal(fg_bundle_open(in_folder("a.fgb"), &bundle, &message), FG_OK);
-    assert_int_equal(
-        fg_bundle_write(bundle, in_folder("b.fgb"), fg_bundle_header(bundle), NULL, NULL, &message), FG_OK);
+    assert_int_equal(fg_bundle_write(bundle, in_folder("b.fgb"), fg_bundle_header(bundle), NULL, &message),
+                     FG_OK);
     fg_bundle_close(bundle);
     FILE *file = fopen(in_folder("b.fgb"), "r+b");
     fseek(file, -1, SEEK_END);

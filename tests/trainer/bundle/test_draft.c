@@ -18,7 +18,7 @@
 #include "trainer/data/picture.h"
 
 #define SIDE 64
-#define PICTURES 6
+#define PICTURES 10
 
 static char folder[64], path[128], pictures[PICTURES][128];
 static struct fg_network network;
@@ -26,6 +26,7 @@ static struct fg_weights weights;
 static struct fg_backend *backend;
 static struct fg_message message;
 static struct fg_bundle_header header;
+static struct fg_report remarks;
 
 static void ok(enum fg_status status) {
     if (status != FG_OK)
@@ -61,6 +62,7 @@ static int tear_down(void **state) {
     (void)state;
     backend->close(backend);
     fg_weights_close(&weights);
+    fg_report_free(&remarks);
     for (int i = 0; i < PICTURES; i++)
         unlink(pictures[i]);
     unlink(path);
@@ -72,7 +74,10 @@ static void open_calibrated(struct fg_draft *draft, uint32_t count) {
     for (int i = 0; i < PICTURES; i++)
         paths[i] = pictures[i];
     ok(fg_draft_open(draft, path, &weights, &header, backend, &message));
-    ok(fg_calibrate_draft(draft, paths, count, 0.01f, NULL, NULL, NULL, &message));
+    ok(fg_calibrate_draft(
+        draft,
+        &(struct fg_calibrating){.path = paths, .count = count, .false_rejects = 0.01f, .remarks = &remarks},
+        NULL, &message));
 }
 
 static float judge(struct fg_desk *desk, int i, float map[SIDE * SIDE]) {
@@ -133,7 +138,12 @@ static void test_old_bundle_stays(void **state) {
 
     ok(fg_draft_open(&draft, path, &weights, &header, backend, &message));
     const char *const few[] = {pictures[0], pictures[1], pictures[2]};
-    assert_int_equal(fg_calibrate_draft(&draft, few, 3, 0.01f, NULL, NULL, NULL, &message), FG_INPUT);
+    assert_int_equal(
+        fg_calibrate_draft(
+            &draft,
+            &(struct fg_calibrating){.path = few, .count = 3, .false_rejects = 0.01f, .remarks = &remarks},
+            NULL, &message),
+        FG_INPUT);
     assert_false(draft.header.calibrated);
     fg_draft_close(&draft);
     assert_int_equal(size_of(path), size);
@@ -148,27 +158,59 @@ static void test_old_bundle_stays(void **state) {
     fg_bundle_close(after);
 }
 
-/* A file is calibrated anew in its place; weights and judgements stay. */
+/* A file is calibrated anew in its place; weights and judgements stay. Pictures that training had are known
+ * again by their contents and are not unseen; those of an earlier calibration make place. */
 static void test_calibrated_anew(void **state) {
     (void)state;
     static float map[SIDE * SIDE];
+    static const enum fg_good_group GROUP[] = {FG_GOOD_TRAINING, FG_GOOD_HELD_OUT, FG_GOOD_HELD_OUT,
+                                               FG_GOOD_HELD_OUT, FG_GOOD_HELD_OUT};
     struct fg_draft draft;
-    struct fg_calibration calibration;
+    struct fg_calibrated found;
     const char *paths[PICTURES];
     for (int i = 0; i < PICTURES; i++)
         paths[i] = pictures[i];
-    open_calibrated(&draft, PICTURES - 1);
+    struct fg_calibrating calibrating = {
+        .path = paths, .group = GROUP, .count = 5, .false_rejects = 0.1f, .remarks = &remarks};
+    ok(fg_draft_open(&draft, path, &weights, &header, backend, &message));
+    ok(fg_calibrate_draft(&draft, &calibrating, &found, &message));
+    assert_int_equal(found.calibration.pictures + found.calibration.odd, 5);
+    assert_int_equal(found.calibration.unseen, 4);
     const float score = judge(&draft.desk, 0, map);
     ok(fg_draft_write(&draft, path, &message));
     fg_draft_close(&draft);
-    ok(fg_calibrate_bundle(path, path, paths, PICTURES, 0.1f, backend, NULL, NULL, NULL, &calibration,
-                           &message));
-    assert_int_equal(calibration.pictures, PICTURES);
+    calibrating.group = NULL;
+    calibrating.count = PICTURES;
+    for (int again = 0; again < 2; again++) {
+        ok(fg_draft_open_file(&draft, path, backend, &message));
+        ok(fg_calibrate_draft(&draft, &calibrating, &found, &message));
+        assert_int_equal(found.known, 5);
+        assert_int_equal(found.judged, PICTURES - 5);
+        assert_int_equal(found.calibration.unseen, PICTURES - 5);
+        assert_int_equal(found.calibration.pictures + found.calibration.odd, PICTURES);
+        ok(fg_draft_write(&draft, path, &message));
+        fg_draft_close(&draft);
+    }
     struct fg_desk desk;
     ok(fg_desk_open(&desk, path, backend, true, &message));
-    assert_int_equal(fg_bundle_header(desk.bundle)->calibration.pictures, PICTURES);
     assert_true(judge(&desk, 0, map) == score);
     fg_desk_close(&desk);
+}
+
+/* Only pictures that training had: there is nothing to find a threshold from, and the bundle stays. */
+static void test_nothing_unseen(void **state) {
+    (void)state;
+    struct fg_draft draft;
+    const char *paths[PICTURES];
+    enum fg_good_group group[PICTURES] = {FG_GOOD_TRAINING};
+    for (int i = 0; i < PICTURES; i++)
+        paths[i] = pictures[i];
+    struct fg_calibrating calibrating = {
+        .path = paths, .group = group, .count = PICTURES, .false_rejects = 0.1f, .remarks = &remarks};
+    ok(fg_draft_open(&draft, path, &weights, &header, backend, &message));
+    assert_int_equal(fg_calibrate_draft(&draft, &calibrating, NULL, &message), FG_INPUT);
+    assert_non_null(strstr(message.text, "0 good pictures that training did not see"));
+    fg_draft_close(&draft);
 }
 
 /* What training sees of a picture is what the engine sees. */
@@ -208,11 +250,9 @@ static void test_name(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_judged_as_calibrated),
-        cmocka_unit_test(test_old_bundle_stays),
-        cmocka_unit_test(test_calibrated_anew),
-        cmocka_unit_test(test_resized_as_judged),
-        cmocka_unit_test(test_name),
+        cmocka_unit_test(test_judged_as_calibrated), cmocka_unit_test(test_old_bundle_stays),
+        cmocka_unit_test(test_calibrated_anew),      cmocka_unit_test(test_nothing_unseen),
+        cmocka_unit_test(test_resized_as_judged),    cmocka_unit_test(test_name),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

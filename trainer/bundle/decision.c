@@ -1,0 +1,244 @@
+/* Finds a bundle's threshold from the scores of good pictures. */
+#include "trainer/bundle/decision.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "trainer/bundle/tail.h"
+
+#define ODD_DEVIATIONS 4.0      /* an odd score lies so many deviations above the middle of its group */
+#define MAD_DEVIATION 1.4826    /* a normal deviation in median absolute deviations */
+#define EULER 0.57721566490153  /* the mean of a Gumbel distribution at 0 with scale 1 */
+#define GUMBEL_SCALE 0.77969680 /* sqrt(6) / pi: its scale in deviations */
+#define DOUBTFUL_LEAST 0.01     /* a score that one good part in a hundred exceeds is doubtful */
+#define DOUBTFUL_TIMES 3.0      /* and one that good parts exceed three times as often as the threshold */
+#define RATE_MOST 0.5
+
+_Static_assert(FG_GOOD_GROUPS == FG_TAIL_GROUPS, "a tail's sample has the groups of good pictures");
+
+/* Scores, or their logarithms, by group. */
+struct sample {
+    const struct fg_good *good;
+    const bool *odd;
+    uint32_t count;
+    double *value; /* {count} */
+    struct fg_tail_sample size;
+    double mean[FG_GOOD_GROUPS], spread;
+};
+
+static int compare_doubles(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Sorts the values and gives their median. */
+static double find_median(double *value, uint32_t count) {
+    qsort(value, count, sizeof *value, compare_doubles);
+    return count % 2 ? value[count / 2] : (value[count / 2 - 1] + value[count / 2]) / 2;
+}
+
+static enum fg_status check_scores(const struct fg_good *good, uint32_t count, struct fg_message *message) {
+    for (uint32_t i = 0; i < count; i++)
+        if (!isfinite(good[i].score))
+            return fg_fail(message, FG_INPUT,
+                           "calibration: the score of good picture %u is %g, but must be finite; the weights "
+                           "are damaged or training went wrong",
+                           i + 1, (double)good[i].score);
+    return FG_OK;
+}
+
+/* Marks scores that lie far above the middle of their group. The distance of all groups together says what
+ * is far: that of a few pictures alone is often far too small. */
+static void mark_odd(const struct sample *s, double *scratch, bool *odd) {
+    double middle[FG_GOOD_GROUPS] = {0};
+    for (int g = 0; g < FG_GOOD_GROUPS; g++) {
+        uint32_t members = 0;
+        for (uint32_t i = 0; i < s->count; i++)
+            if (s->good[i].group == (enum fg_good_group)g)
+                scratch[members++] = s->value[i];
+        if (members)
+            middle[g] = find_median(scratch, members);
+    }
+    for (uint32_t i = 0; i < s->count; i++)
+        scratch[i] = fabs(s->value[i] - middle[s->good[i].group]);
+    const double far = ODD_DEVIATIONS * MAD_DEVIATION * find_median(scratch, s->count);
+    for (uint32_t i = 0; i < s->count; i++)
+        odd[i] = far > 0 && s->value[i] - middle[s->good[i].group] > far;
+}
+
+/* Finds the groups' means and their common spread, without odd pictures. */
+static void measure_sample(struct sample *s) {
+    double squares = 0;
+    uint32_t values = 0, groups = 0;
+    for (int g = 0; g < FG_GOOD_GROUPS; g++) {
+        uint32_t members = 0;
+        double mean = 0, about = 0;
+        for (uint32_t i = 0; i < s->count; i++)
+            if (s->good[i].group == (enum fg_good_group)g && !s->odd[i]) {
+                const double away = s->value[i] - mean;
+                mean += away / ++members;
+                about += away * (s->value[i] - mean);
+            }
+        s->size.count[g] = members;
+        s->mean[g] = mean;
+        squares += about;
+        values += members;
+        groups += members > 0;
+    }
+    s->spread = values > groups ? sqrt(squares / (values - groups)) : 0;
+}
+
+/* Gives the logarithm of the likelihood of all scores under a tail, training's moved to where unseen ones
+ * lie. logs: the sample of logarithms; tail: of what the family is made on. */
+static double find_likelihood(enum fg_tail_family family, const struct sample *logs,
+                              const struct sample *tail) {
+    const uint32_t located = tail->size.located;
+    const double scale = GUMBEL_SCALE * tail->spread, at = tail->mean[located] - EULER * scale;
+    double sum = 0;
+    for (uint32_t i = 0; i < logs->count; i++) {
+        if (logs->odd[i])
+            continue;
+        const double y = logs->value[i] - logs->mean[logs->good[i].group] + logs->mean[located];
+        const double z =
+            family == FG_TAIL_GUMBEL ? (exp(y) - at) / scale : (y - tail->mean[located]) / tail->spread;
+        sum += family == FG_TAIL_GUMBEL
+                   ? -log(scale) - z - exp(-z)
+                   : -y - log(tail->spread) - 0.5 * log(2 * 3.14159265358979) - z * z / 2;
+    }
+    return sum;
+}
+
+static float find_threshold(enum fg_tail_family family, const struct sample *s, double rate) {
+    const double mean = s->mean[s->size.located];
+    return family == FG_TAIL_GUMBEL ? (float)(mean + fg_tail_gumbel(&s->size, rate) * s->spread)
+                                    : (float)exp(mean + fg_tail_normal(&s->size, rate) * s->spread);
+}
+
+/* Enters what the likelier family gives. */
+static enum fg_status enter_family(const struct sample *logs, const struct sample *raw, bool positive,
+                                   struct fg_calibration *c, struct fg_message *message) {
+    c->family = positive && find_likelihood(FG_TAIL_LOG_NORMAL, logs, logs) >=
+                                find_likelihood(FG_TAIL_GUMBEL, logs, raw)
+                    ? FG_TAIL_LOG_NORMAL
+                    : FG_TAIL_GUMBEL;
+    const struct sample *s = c->family == FG_TAIL_GUMBEL ? raw : logs;
+    c->location = (float)s->mean[s->size.located];
+    c->spread = (float)s->spread;
+    c->threshold = find_threshold(c->family, s, c->expected);
+    const double often = fmax(DOUBTFUL_LEAST, DOUBTFUL_TIMES * c->expected);
+    c->doubtful = fminf(find_threshold(c->family, s, fmin(often, RATE_MOST)), c->threshold);
+    if (!isfinite(c->threshold) || c->threshold <= 0)
+        return fg_fail(message, FG_INPUT,
+                       "calibration: the threshold would be %g; the scores' spread is too large to set one",
+                       (double)c->threshold);
+    return FG_OK;
+}
+
+/* Finds the group of the pictures that training did not see. */
+static enum fg_good_group find_unseen(const struct fg_good *good, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (good[i].group == FG_GOOD_ADDED)
+            return FG_GOOD_ADDED;
+    return FG_GOOD_HELD_OUT;
+}
+
+/* Counts the unseen pictures, odd ones too, and those of them that the threshold would reject. */
+static void enter_bound(const struct fg_good *good, uint32_t count, struct fg_calibration *c) {
+    const enum fg_good_group unseen = find_unseen(good, count);
+    c->unseen = c->rejected = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (good[i].group == unseen) {
+            c->unseen++;
+            c->rejected += good[i].score > c->threshold;
+        }
+    c->bound = (float)fg_tail_bound(c->rejected, c->unseen);
+}
+
+static enum fg_status decide_in(struct sample *logs, struct sample *raw, double *scratch, bool *odd,
+                                float false_rejects, struct fg_calibration *c, struct fg_message *message) {
+    bool positive = true;
+    uint32_t unseen[FG_GOOD_GROUPS] = {0};
+    for (uint32_t i = 0; i < raw->count; i++) {
+        positive &= raw->good[i].score > 0;
+        raw->value[i] = (double)raw->good[i].score;
+        unseen[raw->good[i].group]++;
+    }
+    for (uint32_t i = 0; i < raw->count; i++)
+        logs->value[i] = positive ? log(raw->value[i]) : raw->value[i];
+    const enum fg_good_group located = find_unseen(raw->good, raw->count);
+    if (unseen[located] < FG_DECISION_LEAST)
+        return fg_fail(message, FG_INPUT,
+                       "calibration: %u good pictures that training did not see, but it takes at least %d",
+                       unseen[located], FG_DECISION_LEAST);
+    mark_odd(logs, scratch, odd);
+    logs->size.located = raw->size.located = located;
+    measure_sample(logs);
+    measure_sample(raw);
+    /* Rounding leaves equal scores a spread. */
+    if (!(raw->spread > 1e-6 * fabs(raw->mean[located])))
+        return fg_fail(message, FG_INPUT,
+                       "calibration: all %u scores are the same; are the pictures copies of one?",
+                       raw->count);
+    *c = (struct fg_calibration){.false_rejects = false_rejects};
+    for (uint32_t i = 0; i < raw->count; i++)
+        c->odd += odd[i];
+    c->pictures = raw->count - c->odd;
+    c->expected = (float)fmin(fmax((double)false_rejects, 1.0 / (c->pictures + 1)), RATE_MOST);
+    const enum fg_status status = enter_family(logs, raw, positive, c, message);
+    if (status == FG_OK)
+        enter_bound(raw->good, raw->count, c);
+    return status;
+}
+
+enum fg_status fg_decide(const struct fg_good *good, uint32_t count, float false_rejects, bool *odd,
+                         struct fg_calibration *calibration, struct fg_message *message) {
+    enum fg_status status = check_scores(good, count, message);
+    if (status != FG_OK)
+        return status;
+    double *values = calloc(3 * (size_t)count + 1, sizeof *values);
+    if (!values)
+        return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory for %u scores", count);
+    struct sample logs = {.good = good, .odd = odd, .count = count, .value = values}, raw = logs;
+    raw.value = values + count;
+    status = decide_in(&logs, &raw, values + 2 * (size_t)count, odd, false_rejects, calibration, message);
+    free(values);
+    return status;
+}
+
+void fg_decide_by_hand(const struct fg_good *good, uint32_t count, float threshold,
+                       struct fg_calibration *c) {
+    c->threshold = threshold;
+    c->doubtful = fminf(c->doubtful, threshold);
+    c->expected = 0;
+    enter_bound(good, count, c);
+}
+
+bool fg_decision_is_mixed(const struct fg_calibration *c) {
+    const uint32_t few = (c->pictures + c->odd) / 20;
+    return c->odd > (few > 1 ? few : 1);
+}
+
+void fg_decision_sentence(const struct fg_calibration *c, char *text, size_t size) {
+    if (c->expected <= 0) {
+        snprintf(text, size,
+                 c->unseen
+                     ? "Threshold %.4f, set by hand. Of the %u good pictures that training did not see %u "
+                       "are above it: by themselves they show less than %.2g %% (95 %% confidence)."
+                     : "Threshold %.4f, found by an older program: calibrate the bundle anew.",
+                 (double)c->threshold, c->unseen, c->rejected, 100 * (double)c->bound);
+        return;
+    }
+    int length = snprintf(
+        text, size,
+        "Threshold %.4f: about %.2g %% of good parts are above it, by the %s tail of %u good pictures. Of "
+        "the "
+        "%u that training did not see %u are above it: by themselves they show less than %.2g %% (95 %% "
+        "confidence).",
+        (double)c->threshold, 100 * (double)c->expected,
+        c->family == FG_TAIL_GUMBEL ? "Gumbel" : "log-normal", c->pictures, c->unseen, c->rejected,
+        100 * (double)c->bound);
+    if (c->expected > c->false_rejects && length >= 0 && (size_t)length < size)
+        snprintf(text + length, size - (size_t)length, " The wished %.2g %% takes %.0f good pictures.",
+                 100 * (double)c->false_rejects, ceil(1 / (double)c->false_rejects - 1));
+}

@@ -1,0 +1,38 @@
+/* The decision: a threshold from the scores of all good pictures.
+ *
+ * Pictures that training saw and pictures that it did not see have the same spread of scores, but unseen ones
+ * lie higher. So the spread comes from all pictures, each about the mean of its group, and the place from the
+ * unseen ones: those of the folder where a bundle is calibrated anew, else those that training held out.
+ *
+ * threshold = exp(m + K s) for a log-normal tail, m + K s for a Gumbel tail; the likelier of the two. K
+ * allows for m and s being estimates (tail.h). The rate of false rejects that it stands for is the one asked
+ * for, but at least 1 / (pictures + 1): a smaller one is not seen in so few pictures.
+ *
+ * Errors: FG_INPUT says what is wrong with the scores. Owner: the caller, of pictures and results. Thread:
+ * any. NULL: only a message may be. */
+#ifndef FG_TRAINER_BUNDLE_DECISION_H
+#define FG_TRAINER_BUNDLE_DECISION_H
+
+#include "runtime/bundle/bundle.h"
+
+#define FG_DECISION_LEAST 4 /* unseen pictures that a decision takes */
+
+/* Finds the threshold. odd {count}: true for a picture whose score lies far above those of its group; it is
+ * left out of mean and spread. FG_INPUT: fewer than FG_DECISION_LEAST unseen pictures, a score that is not
+ * finite, no spread, or a threshold that is not above 0. */
+FG_MUST_USE enum fg_status fg_decide(const struct fg_good *good, uint32_t count, float false_rejects,
+                                     bool *odd, struct fg_calibration *calibration,
+                                     struct fg_message *message);
+
+/* Sets a threshold by hand: nothing is expected of it but what the unseen pictures show. */
+void fg_decide_by_hand(const struct fg_good *good, uint32_t count, float threshold,
+                       struct fg_calibration *calibration);
+
+/* Says whether so many pictures are odd that they were not all of good parts. */
+bool fg_decision_is_mixed(const struct fg_calibration *calibration);
+
+/* Writes two or three sentences: what the threshold rejects, what the unseen pictures show by themselves, and
+ * how many pictures the wished rate takes where there were too few. */
+void fg_decision_sentence(const struct fg_calibration *calibration, char *text, size_t size);
+
+#endif
