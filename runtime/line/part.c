@@ -51,6 +51,8 @@ static void decide_part(struct fg_line *l, struct fg_part *p) {
     for (uint32_t v = 1; v < l->s.config->views; v++)
         worst = is_worse(&r->view[v], worst) ? &r->view[v] : worst;
     worst->decided = true;
+    for (uint32_t v = 0; v < l->s.config->views; v++)
+        r->doubtful |= worst->verdict == FG_PASS && r->view[v].doubtful;
     r->verdict = worst->verdict;
     r->reason = worst->reason;
     r->score = worst->score;
@@ -84,8 +86,9 @@ static void log_result(const struct fg_line *l, const struct fg_result *r) {
         fg_log(FG_LOG_WARNING, "part %u: %s%s, %s, %.1f ms", r->id, verdicts[r->verdict], view,
                fg_reason_name(r->reason), r->total / 10.0);
     else
-        fg_log(FG_LOG_INFO, "part %u: %s%s, score %.4f, threshold %.4f, %.1f ms", r->id, verdicts[r->verdict],
-               view, (double)r->score, (double)r->threshold, r->total / 10.0);
+        fg_log(FG_LOG_INFO, "part %u: %s%s%s, score %.4f, threshold %.4f, %.1f ms", r->id,
+               verdicts[r->verdict], r->doubtful ? " (doubtful)" : "", view, (double)r->score,
+               (double)r->threshold, r->total / 10.0);
 }
 
 /* Counts and logs a verdict. */
@@ -280,6 +283,12 @@ struct fg_part *fg_part_next(struct fg_line *l, uint32_t *view) {
     return NULL;
 }
 
+/* Whatever threshold the PLC has chosen, the bundle says which scores few good parts reach. */
+static bool is_doubtful(const struct fg_line *l, uint32_t view, const struct fg_view_result *r) {
+    const float limit = fg_engine_header(fg_judge_engine(l->s.judge, view))->calibration.doubtful;
+    return r->verdict == FG_PASS && limit > 0 && r->score > limit;
+}
+
 void fg_part_judged(struct fg_line *l, uint32_t id, uint32_t view, const struct fg_view_result *result,
                     uint32_t inference) {
     struct fg_part *p = find_part(l, id);
@@ -289,6 +298,7 @@ void fg_part_judged(struct fg_line *l, uint32_t id, uint32_t view, const struct 
         const float threshold = r->threshold;
         *r = *result;
         r->threshold = threshold;
+        r->doubtful = is_doubtful(l, view, r);
         p->result.inference += inference;
     }
     settle_part(l, p);

@@ -23,6 +23,7 @@ struct fg_view_result {
     uint16_t x, y, w, h;    /* box of the worst defect, pixels of the camera's frame; 0 unless DEFECT */
     uint32_t area;          /* pixels of the frame */
     bool decided;           /* its verdict is the part's */
+    bool doubtful;          /* PASS, with a score that few good parts reach */
 };
 
 /* One part's verdict: the result block. Times are in 0.1 ms; the map shows 65535 for more. */
@@ -34,6 +35,7 @@ struct fg_result {
     uint16_t slot;          /* slot of the bundle that judged it */
     uint16_t x, y, w, h;    /* box of the worst defect, pixels of the frame; 0 unless DEFECT */
     uint32_t area;          /* pixels of the frame */
+    bool doubtful;          /* PASS, and a view of it is doubtful */
     int64_t trigger_unix_ms;
     int32_t encoder; /* count at the trigger */
     uint32_t exposure, inference, total;

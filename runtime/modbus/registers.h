@@ -201,6 +201,9 @@ enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
     X(39, 1, 0, TOTAL_TIME, u16, "total_time", "0.1 ms", s->result.total, "time from trigger to verdict")    \
     X(40, 1, 0, RESULT_SEQUENCE_END, u16, "result_sequence_end", "", s->result_sequence,                     \
       "the number of register 16 again: ends the block, and differs in a torn read")                         \
+    X(41, 1, 0, RESULT_FLAGS, u16, "result_flags", "", s->result.doubtful,                                   \
+      "of the part in the result block; bit 0: it is doubtful, a PASS with a score that few good parts "     \
+      "reach")                                                                                               \
     X(42, 2, 0, LAST_TRIGGER_ID, u32, "last_trigger_id", "", s->last_trigger_id,                             \
       "number of the last part whose trigger was taken")                                                     \
     X(44, 1, 0, ACTIVE_SLOT, u16, "active_slot", "", s->active_slot, "slot of the bundle in use")            \
@@ -265,8 +268,9 @@ enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
     X(138, 2, FG_VIEW_STRIDE, VIEW_AREA, u32, "view_area", "pixels",                                         \
       show_box(s->result.view[v].verdict, s->result.view[v].area),                                           \
       "area of the view's worst defect; 0 unless DEFECT")                                                    \
-    X(140, 1, FG_VIEW_STRIDE, VIEW_FLAGS, u16, "view_flags", "", s->result.view[v].decided,                  \
-      "bit 0: the view's verdict is the part's")                                                             \
+    X(140, 1, FG_VIEW_STRIDE, VIEW_FLAGS, u16, "view_flags", "",                                             \
+      s->result.view[v].decided | s->result.view[v].doubtful << 1,                                           \
+      "bit 0: the view's verdict is the part's; bit 1: it is doubtful")                                      \
     X(143, 1, FG_VIEW_STRIDE, VIEW_SEQUENCE, u16, "view_sequence", "",                                       \
       s->result.view[v].verdict ? s->result_sequence : 0u,                                                   \
       "the number of register 16, to tell whether two requests read one result")

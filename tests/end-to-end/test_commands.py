@@ -153,8 +153,15 @@ class Scripts(unittest.TestCase):
     def test_calibrate(self):
         copy = self.folder / os.fsdecode(b"copy \xff.fgb")
         shutil.copy(self.bundle, copy)
-        found, = self.ask("calibrate", copy, self.folder / "good")
-        self.assertEqual((found["pictures"], found["skipped"]), (8, 0))
+        more = self.folder / os.fsdecode(b"more \xff")
+        shutil.copytree(self.folder / "good", more)
+        for i in range(5):
+            good_part(more / f"new{i}.png", 50 + i)
+        (more / "text.png").write_text("not a picture")
+        done = subprocess.run([BUILD / "flawgate", "calibrate", copy, more, "--json", "--quiet", "--force"], capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = json.loads(done.stdout.decode())
+        self.assertEqual((found["pictures"], found["known"], found["skipped"]), (5, 8, 1))
         self.assertGreater(found["threshold"], 0)
         self.assertTrue(found["file"].endswith("copy \ufffd.fgb"))
         shown, = self.ask("bundle", "show", copy)

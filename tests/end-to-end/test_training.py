@@ -38,10 +38,9 @@ class Training(unittest.TestCase):
         return out.read_bytes()
 
     def test_bundle_judges(self):
-        # Of so few pictures the tail is wide: let the largest held-out score decide.
-        done = self.train("whole.fgb", "--epochs", "8", "--false-rejects", "0.5")
+        done = self.train("whole.fgb", "--epochs", "8")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("good pictures, none of which exceeds it", done.stdout + done.stderr)
+        self.assertIn("of good parts are above it", done.stdout + done.stderr)
         self.assertEqual(run("flawgate", "bundle", "verify", self.folder / "whole.fgb").returncode, 0)
         bad_part(self.folder / "bad.png", 3)
         judged = run("flawgate", "infer", self.folder / "whole.fgb", self.parts / "003.png", self.folder / "bad.png",
@@ -118,9 +117,25 @@ class Training(unittest.TestCase):
         os.mkfifo(parts / "pipe.png")
         done = self.train("skipped.fgb", "--epochs", "1", parts=parts)
         self.assertEqual(done.returncode, 0, done.stderr)
-        calibrated = run("flawgate", "calibrate", self.folder / "skipped.fgb", parts)
+        # Pictures that training had do not count, whatever they are called.
+        known = run("flawgate", "calibrate", self.folder / "skipped.fgb", parts)
+        self.assertEqual(known.returncode, 3)
+        self.assertIn("training had 20 of the pictures", known.stderr)
+        for i in range(6):
+            good_part(parts / f"{i:03}.png", 100 + i)
+        before = (self.folder / "skipped.fgb").read_bytes()
+        command = ["flawgate", "calibrate", self.folder / "skipped.fgb", parts, "--force"]
+        tried = run(*command, "--dry-run")
+        self.assertEqual((self.folder / "skipped.fgb").read_bytes(), before)
+        calibrated = run(*command)
         self.assertEqual(calibrated.returncode, 0, calibrated.stderr)
-        self.assertIn("from 20 good pictures", calibrated.stdout)
+        self.assertEqual(calibrated.stdout, tried.stdout)
+        self.assertIn("Of the 6 that training did not see", calibrated.stdout)
+        self.assertIn("14 pictures were at hand", calibrated.stdout)
+        self.assertEqual((self.folder / "skipped.fgb.bak").read_bytes(), before)
+        by_hand = run(*command, "--threshold", "0.25", "--json")
+        self.assertEqual(lines(by_hand.stdout)[0]["threshold"], 0.25)
+        self.assertIn("set by hand", run("flawgate", "bundle", "show", self.folder / "skipped.fgb").stdout)
         for name in "empty.png", "text.jpg", "cut.png", "pipe.png":
             self.assertIn(name, done.stderr)
             self.assertIn(name, calibrated.stderr)

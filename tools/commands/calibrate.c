@@ -124,9 +124,9 @@ static void print_json(const struct calibrate *c, const char *bundle, const char
     fg_json_number(stdout, (double)c->found.old_threshold);
     printf(", \"threshold\": ");
     fg_json_number(stdout, (double)calibration->threshold);
-    printf(", \"pictures\": %u, \"known\": %u, \"above_old\": %u, \"odd\": %u, \"remarks\": %u, "
+    printf(", \"pictures\": %u, \"known\": %u, \"above_old\": %u, \"odd\": %u, \"skipped\": %u, "
            "\"expected_rejects\": ",
-           c->found.judged, c->found.known, c->found.above, calibration->odd, c->remarks.lines);
+           c->found.judged, c->found.known, c->found.above, calibration->odd, c->found.skipped);
     fg_json_number(stdout, (double)calibration->expected);
     printf(", \"rate_bound\": ");
     fg_json_number(stdout, (double)calibration->bound);

@@ -20,6 +20,7 @@ struct infer {
     int count;
     struct fg_desk desk;
     float threshold;
+    float doubtful; /* a PASS above it is doubtful; 0: the bundle does not say */
 };
 
 static const struct fg_option OPTIONS[] = {
@@ -73,9 +74,11 @@ static enum fg_status check_options(const struct infer *o, const char *bundle, s
 
 static void print_judgement(const struct infer *o, const char *file, const struct fg_judgement *j) {
     const char *verdict = !j->finite ? "INOPERATIVE" : j->score > o->threshold ? "DEFECT" : "PASS";
+    const bool doubtful = j->finite && j->score <= o->threshold && o->doubtful > 0 && j->score > o->doubtful;
     const double ms = (double)j->inference_ns / 1e6;
     if (!o->common.json) {
-        printf("%s: %s, score %.4f, threshold %.4f", file, verdict, (double)j->score, (double)o->threshold);
+        printf("%s: %s%s, score %.4f, threshold %.4f", file, verdict, doubtful ? " (doubtful)" : "",
+               (double)j->score, (double)o->threshold);
         if (j->box.w)
             printf(", defect at %d,%d %dx%d, %d pixels", j->box.x, j->box.y, j->box.w, j->box.h, j->box.area);
         printf(", %.1f ms\n", ms);
@@ -83,7 +86,7 @@ static void print_judgement(const struct infer *o, const char *file, const struc
     }
     printf("{\"file\": ");
     fg_json_text(stdout, file);
-    printf(", \"verdict\": \"%s\", \"score\": ", verdict);
+    printf(", \"verdict\": \"%s\", \"doubtful\": %s, \"score\": ", verdict, doubtful ? "true" : "false");
     fg_json_number(stdout, (double)j->score);
     printf(", \"threshold\": ");
     fg_json_number(stdout, (double)o->threshold);
@@ -97,7 +100,7 @@ static void print_unjudged(const struct infer *o, const char *file) {
         return;
     printf("{\"file\": ");
     fg_json_text(stdout, file);
-    printf(", \"verdict\": \"INOPERATIVE\", \"score\": null, \"threshold\": ");
+    printf(", \"verdict\": \"INOPERATIVE\", \"doubtful\": false, \"score\": null, \"threshold\": ");
     fg_json_number(stdout, (double)o->threshold);
     printf(", \"box\": [0, 0, 0, 0], \"area\": 0, \"inference_ms\": null}\n");
 }
@@ -184,6 +187,7 @@ int fg_tool_infer(int argc, char **argv) {
         fg_usage_fail(&USAGE, status, &message);
     } else {
         o.threshold = fg_engine_header(o.desk.engine)->calibration.threshold;
+        o.doubtful = fg_engine_header(o.desk.engine)->calibration.doubtful;
         status = judge_pictures(&o, &all_pass, &message);
         fg_desk_close(&o.desk);
     }

@@ -114,21 +114,25 @@ static const struct fg_register *find_rows(const struct fg_register_table *table
 /* The input registers of a judgement. */
 struct judgement {
     uint32_t verdict, reason, score, threshold, box, area;
+    uint32_t flags, doubtful; /* the register of flags, and the bit in it */
 };
 
-static const struct judgement PART = {FG_INPUT_VERDICT,   FG_INPUT_REASON, FG_INPUT_SCORE,
-                                      FG_INPUT_THRESHOLD, FG_INPUT_BOX_X,  FG_INPUT_AREA};
+static const struct judgement PART = {
+    FG_INPUT_VERDICT, FG_INPUT_REASON, FG_INPUT_SCORE,        FG_INPUT_THRESHOLD,
+    FG_INPUT_BOX_X,   FG_INPUT_AREA,   FG_INPUT_RESULT_FLAGS, 1};
 
 static struct judgement locate_view(uint32_t view) {
     const uint32_t at = FG_VIEW_STRIDE * view;
     return (struct judgement){FG_INPUT_VIEW_VERDICT + at, FG_INPUT_VIEW_REASON + at,
                               FG_INPUT_VIEW_SCORE + at,   FG_INPUT_VIEW_THRESHOLD + at,
-                              FG_INPUT_VIEW_BOX_X + at,   FG_INPUT_VIEW_AREA + at};
+                              FG_INPUT_VIEW_BOX_X + at,   FG_INPUT_VIEW_AREA + at,
+                              FG_INPUT_VIEW_FLAGS + at,   2};
 }
 
 static void print_json_judgement(const struct reading *r, const struct judgement *j) {
     const uint16_t *box = r->input + j->box;
-    printf("\"verdict\": \"%s\", \"score\": ", name_verdict(r->input[j->verdict]));
+    printf("\"verdict\": \"%s\", \"doubtful\": %s, \"score\": ", name_verdict(r->input[j->verdict]),
+           r->input[j->flags] & j->doubtful ? "true" : "false");
     if (get_pair(r, j->score) == UINT32_MAX)
         printf("null");
     else
@@ -142,7 +146,7 @@ static void print_json_judgement(const struct reading *r, const struct judgement
 /* Prints a judgement, after words on the same line that say what was judged. */
 static void print_judgement(const struct reading *r, const struct judgement *j) {
     const uint16_t *box = r->input + j->box;
-    printf("%s", name_verdict(r->input[j->verdict]));
+    printf("%s%s", name_verdict(r->input[j->verdict]), r->input[j->flags] & j->doubtful ? " (doubtful)" : "");
     if (r->input[j->verdict] == FG_INOPERATIVE)
         printf(" (%s)\n", name_reason(r->input[j->reason]));
     else

@@ -94,6 +94,7 @@ static enum fg_status score_pictures(struct job *job, struct fg_message *message
         enum fg_status status = fg_image_read(c->path[i], &image, message);
         if (status == FG_INPUT && c->skips) {
             fg_report_add(c->remarks, "skipped: %s", message->text);
+            job->found.skipped++;
             continue;
         }
         if (status != FG_OK)
@@ -105,6 +106,11 @@ static enum fg_status score_pictures(struct job *job, struct fg_message *message
         if (c->progress)
             c->progress(c->argument, i + 1, c->count);
     }
+    if (job->found.known && job->found.judged < FG_DECISION_LEAST)
+        return fg_fail(message, FG_INPUT,
+                       "calibration: training had %u of the pictures; it takes at least %d that it did not "
+                       "have, and there are %u",
+                       job->found.known, FG_DECISION_LEAST, job->found.judged);
     return FG_OK;
 }
 

@@ -14,7 +14,7 @@
 /* Good pictures, and what is wished. */
 struct fg_calibrating {
     const char *const *path;         /* {count}: files */
-    const enum fg_good_group *group; /* {count}; NULL: a draft that is a file already says which it knows */
+    const enum fg_good_group *group; /* {count}; NULL: added, but for those that the bundle knows already */
     uint32_t count;
     float false_rejects;            /* the wished rate, 0 to 1 */
     float threshold;                /* set by hand; 0: it is found */
@@ -28,8 +28,9 @@ struct fg_calibrating {
 struct fg_calibrated {
     struct fg_calibration calibration; /* the new one */
     float old_threshold;               /* 0: the bundle had none */
-    uint32_t judged;                   /* pictures that training did not see */
-    uint32_t known;                    /* pictures that training saw, or held out */
+    uint32_t judged;                   /* pictures that were judged */
+    uint32_t known;                    /* pictures that training had; a file's calibration leaves them out */
+    uint32_t skipped;                  /* pictures that could not be read */
     uint32_t above;                    /* judged pictures with a score above the old threshold */
 };
 

@@ -154,6 +154,34 @@ static void test_no_place_left(void **state) {
     expect_no_frames();
 }
 
+/* A PASS is doubtful where few good parts have such a score, whatever threshold the PLC has chosen. */
+static void test_doubtful(void **state) {
+    (void)state;
+    struct fg_bundle *bundle;
+    char path[128];
+    uint32_t doubtful = 0;
+    snprintf(path, sizeof path, "%s/one.fgb", folder);
+    OK(fg_bundle_open(path, &bundle, &message));
+    const float limit = fg_bundle_header(bundle)->calibration.doubtful;
+    fg_bundle_close(bundle);
+    begin_queue(1);
+    for (uint32_t id = 1; id <= PICTURES; id++) {
+        trigger_part();
+        wait_result(id);
+        assert_int_equal(now.result.verdict, FG_PASS);
+        assert_int_equal(now.result.doubtful, now.result.score > limit);
+        assert_int_equal(now.result.view[0].doubtful, now.result.doubtful);
+        doubtful += now.result.doubtful;
+        expect_next(id, FG_PASS, FG_REASON_NONE);
+    }
+    assert_true(doubtful > 0 && doubtful < PICTURES);
+    set_threshold(0, ALL_DEFECT);
+    trigger_part();
+    expect_next(PICTURES + 1, FG_DEFECT, FG_REASON_NONE);
+    assert_false(now.result.doubtful);
+    expect_no_frames();
+}
+
 /* Two views of one camera and one of another. */
 static void begin_views(bool folders) {
     config.cameras = 2;
@@ -395,6 +423,7 @@ int main(void) {
         TEST(test_long_queue),
         TEST(test_deadline_in_the_queue),
         TEST(test_no_place_left),
+        TEST(test_doubtful),
         TEST(test_worst_view_decides),
         TEST(test_one_camera_fails),
         TEST(test_job_change_of_all_views),

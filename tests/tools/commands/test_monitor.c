@@ -59,7 +59,8 @@ static void it_shows_the_last_result(void **state) {
         snprintf(port, sizeof port, "%u", (unsigned)fg_modbus_server_port(bench.server));
         assert_int_equal(monitor(port, "--json", output, sizeof output), 0);
         expect_text(output, "\"online\": true, \"trigger_ready\": true, \"busy\": false");
-        expect_text(output, "\"id\": 70009, \"verdict\": \"DEFECT\", \"score\": 1.5, \"threshold\": 0.25");
+        expect_text(output, "\"id\": 70009, \"verdict\": \"DEFECT\", \"doubtful\": false, \"score\": 1.5, "
+                            "\"threshold\": 0.25");
         expect_text(output, "\"box\": [3, 4, 5, 6], \"area\": 70025");
         expect_text(output, "\"encoder\": -12");
         expect_text(output, "\"total_ms\": 12.3");
@@ -80,7 +81,7 @@ static void an_inoperative_result_has_no_score(void **state) {
     char port[8], output[8192];
     snprintf(port, sizeof port, "%u", (unsigned)fg_modbus_server_port(bench.server));
     assert_int_equal(monitor(port, "--json", output, sizeof output), 0);
-    expect_text(output, "\"verdict\": \"INOPERATIVE\", \"score\": null");
+    expect_text(output, "\"verdict\": \"INOPERATIVE\", \"doubtful\": false, \"score\": null");
     expect_text(output, "\"reason\": \"deadline\"");
     assert_int_equal(monitor(port, NULL, output, sizeof output), 0);
     expect_text(output, "INOPERATIVE (deadline)");
@@ -97,18 +98,20 @@ static void it_shows_each_view(void **state) {
         .score = 1.5f,
         .threshold = 0.25f,
         .view = {
-            {.verdict = FG_PASS, .score = 0.125f, .threshold = 0.5f},
+            {.verdict = FG_PASS, .score = 0.125f, .threshold = 0.5f, .doubtful = true},
             {.verdict = FG_DEFECT, .score = 1.5f, .threshold = 0.25f, .x = 3, .area = 7, .decided = true}}};
     bench_start(&bench);
     char port[8], output[8192];
     snprintf(port, sizeof port, "%u", (unsigned)fg_modbus_server_port(bench.server));
     assert_int_equal(monitor(port, "--json", output, sizeof output), 0);
-    expect_text(output, "\"views\": [{\"verdict\": \"PASS\", \"score\": 0.125, \"threshold\": 0.5, "
-                        "\"reason\": \"none\", \"box\": [0, 0, 0, 0], \"area\": 0, \"decided\": false}, "
-                        "{\"verdict\": \"DEFECT\", \"score\": 1.5, \"threshold\": 0.25, "
-                        "\"reason\": \"none\", \"box\": [3, 0, 0, 0], \"area\": 7, \"decided\": true}]");
+    expect_text(
+        output,
+        "\"views\": [{\"verdict\": \"PASS\", \"doubtful\": true, \"score\": 0.125, \"threshold\": 0.5, "
+        "\"reason\": \"none\", \"box\": [0, 0, 0, 0], \"area\": 0, \"decided\": false}, "
+        "{\"verdict\": \"DEFECT\", \"doubtful\": false, \"score\": 1.5, \"threshold\": 0.25, "
+        "\"reason\": \"none\", \"box\": [3, 0, 0, 0], \"area\": 7, \"decided\": true}]");
     assert_int_equal(monitor(port, NULL, output, sizeof output), 0);
-    expect_text(output, "view 0  PASS  score 0.1250, threshold 0.5000");
+    expect_text(output, "view 0  PASS (doubtful)  score 0.1250, threshold 0.5000");
     expect_text(output, "view 1  DEFECT  score 1.5000, threshold 0.2500");
     bench_stop(&bench);
 }
