@@ -151,6 +151,12 @@ static void show_start(struct run *run) {
                  "%u pictures to train with, %u held out, %u skipped; at most %u epochs; %zu MiB of memory",
                  run->data.trains, run->data.held_outs, run->data.skips, c->limit,
                  fg_trainer_memory(run->trainer) >> 20);
+    for (uint32_t i = 0; i < run->data.files.count; i++)
+        if (run->data.deviates[i])
+            print_remark(run,
+                         "%s: not of the size and kind of nearly all pictures; the line's camera cannot give "
+                         "it, so it does not set the threshold",
+                         run->data.files.path[i]);
     if (!run->data.contract.width)
         print_remark(run, "the pictures differ in size: the bundle will take any size");
     if (!run->data.contract.channels)
@@ -255,19 +261,29 @@ static struct fg_bundle_header make_header(const struct run *run) {
 static enum fg_status calibrate_draft(struct run *run, struct fg_draft *draft, struct fg_message *message) {
     const struct fg_dataset *data = &run->data;
     enum fg_good_group *group = calloc(data->files.count, sizeof *group);
-    if (!group)
+    const char **path = calloc(data->files.count, sizeof *path);
+    if (!group || !path) {
+        free(group);
+        free(path);
         return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory");
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < data->held_outs; i++, count++) {
+        path[count] = data->files.path[data->held_out[i]];
+        group[count] = FG_GOOD_HELD_OUT;
+    }
     for (uint32_t i = 0; i < data->trains; i++)
-        group[data->train[i]] = FG_GOOD_TRAINING;
-    for (uint32_t i = 0; i < data->held_outs; i++)
-        group[data->held_out[i]] = FG_GOOD_HELD_OUT;
+        if (!data->deviates[data->train[i]]) {
+            path[count] = data->files.path[data->train[i]];
+            group[count++] = FG_GOOD_TRAINING;
+        }
     struct fg_report remarks = {0};
     begin_progress(run, "calibrating on picture");
     const enum fg_status status =
         fg_calibrate_draft(draft,
-                           &(struct fg_calibrating){.path = (const char *const *)data->files.path,
+                           &(struct fg_calibrating){.path = path,
                                                     .group = group,
-                                                    .count = data->files.count,
+                                                    .count = count,
                                                     .false_rejects = run->options.false_rejects,
                                                     .remarks = &remarks,
                                                     .progress = fg_progress_count,
@@ -281,6 +297,7 @@ static enum fg_status calibrate_draft(struct run *run, struct fg_draft *draft, s
                 draft->header.calibration.odd,
                 draft->header.calibration.pictures + draft->header.calibration.odd);
     fg_report_free(&remarks);
+    free(path);
     free(group);
     return status;
 }

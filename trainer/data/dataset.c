@@ -146,19 +146,50 @@ static enum fg_status choose_size(struct fg_dataset *dataset, struct fg_message 
     return FG_OK;
 }
 
-/* Finds what all pictures have in common: the line's camera must keep to it. */
-static struct fg_contract find_contract(const struct fg_image *image, uint32_t count) {
-    struct fg_contract contract = {
-        .width = image->width, .height = image->height, .channels = image->channels};
-    for (uint32_t i = 1; i < count; i++) {
-        if (image[i].width != contract.width || image[i].height != contract.height)
-            contract.width = contract.height = 0;
-        if (image[i].channels != contract.channels)
-            contract.channels = 0;
+static bool have_same_size(const struct fg_image *a, const struct fg_image *b) {
+    return a->width == b->width && a->height == b->height;
+}
+
+static bool have_same_channels(const struct fg_image *a, const struct fg_image *b) {
+    return a->channels == b->channels;
+}
+
+/* Gives a picture that nearly all are like; NULL: more than one in FG_DEVIATING_SHARE would be unlike it. */
+static const struct fg_image *find_common(const struct fg_image *image, uint32_t count,
+                                          bool (*alike)(const struct fg_image *, const struct fg_image *)) {
+    const uint32_t most = count / FG_DEVIATING_SHARE;
+    /* Of the first ones, one more than may deviate, one is like nearly all. */
+    for (uint32_t i = 0; i <= most && i < count; i++) {
+        uint32_t unlike = 0;
+        for (uint32_t k = 0; k < count; k++)
+            unlike += !alike(&image[i], &image[k]);
+        if (unlike <= most)
+            return &image[i];
     }
-    snprintf(contract.format, sizeof contract.format, "%s",
-             contract.channels ? fg_pixel_name(fg_pixel_decoded(contract.channels)) : "any8");
-    return contract;
+    return NULL;
+}
+
+/* Finds what the pictures have in common, which the line's camera must keep to, and those that deviate. */
+static enum fg_status find_contract(struct fg_dataset *dataset, const struct fg_image *image,
+                                    struct fg_message *message) {
+    const uint32_t count = dataset->files.count;
+    const struct fg_image *size = find_common(image, count, have_same_size),
+                          *kind = find_common(image, count, have_same_channels);
+    struct fg_contract *contract = &dataset->contract;
+    *contract = (struct fg_contract){.width = size ? size->width : 0,
+                                     .height = size ? size->height : 0,
+                                     .channels = kind ? kind->channels : 0};
+    snprintf(contract->format, sizeof contract->format, "%s",
+             kind ? fg_pixel_name(fg_pixel_decoded(kind->channels)) : "any8");
+    dataset->deviates = calloc(count, sizeof *dataset->deviates);
+    if (!dataset->deviates)
+        return fg_fail(message, FG_ENVIRONMENT, "data set: no memory");
+    for (uint32_t i = 0; i < count; i++) {
+        dataset->deviates[i] =
+            (size && !have_same_size(size, &image[i])) || (kind && !have_same_channels(kind, &image[i]));
+        dataset->deviating += dataset->deviates[i];
+    }
+    return FG_OK;
 }
 
 static const char *find_base_name(const char *path) {
@@ -177,7 +208,7 @@ static void hash_all(struct fg_dataset *dataset, uint8_t (*hash)[FG_HASH_SIZE]) 
     crypto_generichash_final(&state, dataset->hash, FG_HASH_SIZE);
 }
 
-/* Draws a number for each picture; the pictures with the smallest are held out. */
+/* Draws a number for each picture; the pictures with the smallest are held out, but for those that deviate. */
 static enum fg_status split_files(struct fg_dataset *dataset, uint64_t seed, struct fg_message *message) {
     const uint32_t count = dataset->files.count;
     uint32_t held = count / FG_HELD_OUT_SHARE;
@@ -193,7 +224,7 @@ static enum fg_status split_files(struct fg_dataset *dataset, uint64_t seed, str
         uint32_t best = count, lowest = 0;
         for (uint32_t i = 0; i < count; i++) {
             const uint32_t word = fg_philox(seed, i, (uint32_t)FG_DRAW_SPLIT << 16, 0, 0).word[0];
-            if (!out[i] && (best == count || word < lowest)) {
+            if (!out[i] && !dataset->deviates[i] && (best == count || word < lowest)) {
                 best = i;
                 lowest = word;
             }
@@ -256,9 +287,10 @@ enum fg_status fg_dataset_open(struct fg_dataset *dataset, const char *folder, i
     struct decoding d = {.dataset = dataset, .backend = backend, .progress = progress, .argument = argument};
     status = read_all(dataset, &d, folder, message);
     if (status == FG_OK) {
-        dataset->contract = find_contract(d.image, dataset->files.count);
         hash_all(dataset, d.hash);
-        status = split_files(dataset, seed, message);
+        status = find_contract(dataset, d.image, message);
+        if (status == FG_OK)
+            status = split_files(dataset, seed, message);
     }
     free(d.image);
     free(d.read);
@@ -272,6 +304,7 @@ void fg_dataset_close(struct fg_dataset *dataset) {
     for (uint32_t i = 0; i < dataset->skips; i++)
         free(dataset->skipped[i].path);
     free(dataset->skipped);
+    free(dataset->deviates);
     free(dataset->pixels);
     free(dataset->train);
     free(dataset->held_out);

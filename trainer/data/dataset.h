@@ -16,9 +16,10 @@
 #include "runtime/image/image.h"
 #include "trainer/data/files.h"
 
-#define FG_DATASET_LEAST 8   /* good pictures that training needs */
-#define FG_HELD_OUT_LEAST 4  /* pictures that are held out of a small data set */
-#define FG_HELD_OUT_SHARE 10 /* one picture in ten is held out */
+#define FG_DATASET_LEAST 8    /* good pictures that training needs */
+#define FG_HELD_OUT_LEAST 4   /* pictures that are held out of a small data set */
+#define FG_DEVIATING_SHARE 20 /* more than one picture in 20: the pictures have no size, or kind, in common */
+#define FG_HELD_OUT_SHARE 10  /* one picture in ten is held out */
 
 /* A picture that could not be read. */
 struct fg_skipped {
@@ -34,8 +35,12 @@ struct fg_dataset {
     uint8_t *pixels;            /* {files.count, height, width, 3} */
     uint32_t *train, *held_out; /* {trains}, {held_outs}: indices in files, ascending */
     uint32_t trains, held_outs;
-    struct fg_contract contract; /* what all pictures have in common */
-    uint8_t hash[FG_HASH_SIZE];  /* BLAKE2b-256 over names and contents, in order */
+    struct fg_contract contract; /* what the pictures have in common, but for those that deviate */
+    /* {files.count}: true for a picture of another size or kind than nearly all; it is never held out, since
+     * the line's camera cannot give it. */
+    bool *deviates;
+    uint32_t deviating;
+    uint8_t hash[FG_HASH_SIZE]; /* BLAKE2b-256 over names and contents, in order */
 };
 
 /* Gives the bytes of one picture at the network's size. */

@@ -250,6 +250,35 @@ static void test_hash_and_contract(void **state) {
     fg_dataset_close(&first);
 }
 
+/* One odd-sized picture in twenty, or one grey one, does not free the line's camera from the contract; it is
+ * named, and is never held out. More of them do. */
+static void test_deviating_pictures(void **state) {
+    (void)state;
+    write_good(40);
+    write_picture("part000.png", 41, 50, 3, 0);
+    write_picture("part007.png", 40, 50, 1, 7);
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct fg_dataset set = read_folder(folder, 2, seed);
+        assert_int_equal(set.contract.width, 50);
+        assert_int_equal(set.contract.height, 40);
+        assert_int_equal(set.contract.channels, 3);
+        assert_int_equal(set.deviating, 2);
+        assert_true(set.deviates[0] && set.deviates[7]);
+        assert_int_equal(set.held_outs, 4);
+        for (uint32_t i = 0; i < set.held_outs; i++)
+            assert_false(set.deviates[set.held_out[i]]);
+        assert_int_equal(set.trains, 36);
+        fg_dataset_close(&set);
+    }
+    write_picture("part001.png", 41, 50, 3, 0);
+    write_picture("part002.png", 42, 50, 3, 0);
+    struct fg_dataset set = read_folder(folder, 2, 1);
+    assert_int_equal(set.contract.width, 0);
+    assert_int_equal(set.contract.channels, 3);
+    assert_int_equal(set.deviating, 1); /* the grey one */
+    fg_dataset_close(&set);
+}
+
 /* The median of the pictures that can be read chooses the size. */
 static void test_auto_size(void **state) {
     (void)state;
@@ -360,10 +389,15 @@ static void test_mask(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_size),         WITH_FOLDER(test_bad_pictures_are_skipped),
-        WITH_FOLDER(test_too_few),           WITH_FOLDER(test_split),
-        WITH_FOLDER(test_hash_and_contract), WITH_FOLDER(test_auto_size),
-        WITH_FOLDER(test_category),          WITH_FOLDER(test_mask),
+        cmocka_unit_test(test_size),
+        WITH_FOLDER(test_bad_pictures_are_skipped),
+        WITH_FOLDER(test_too_few),
+        WITH_FOLDER(test_split),
+        WITH_FOLDER(test_hash_and_contract),
+        WITH_FOLDER(test_deviating_pictures),
+        WITH_FOLDER(test_auto_size),
+        WITH_FOLDER(test_category),
+        WITH_FOLDER(test_mask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
