@@ -158,10 +158,14 @@ class Scripts(unittest.TestCase):
         for i in range(5):
             good_part(more / f"new{i}.png", 50 + i)
         (more / "text.png").write_text("not a picture")
-        done = subprocess.run([BUILD / "flawgate", "calibrate", copy, more, "--json", "--quiet", "--force"], capture_output=True)
+        done = subprocess.run([BUILD / "flawgate", "calibrate", copy, more, "--json", "--quiet", "--force",
+                               "--defective", self.category / "test" / os.fsdecode(b"dent \xff")], capture_output=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         found = json.loads(done.stdout.decode())
         self.assertEqual((found["pictures"], found["known"], found["skipped"]), (5, 8, 1))
+        missed = [row["missed"] for row in found["table"]]
+        self.assertEqual(missed, sorted(missed, reverse=True))
+        self.assertTrue(all(m <= found["defective"] for m in missed) and found["defective"] > 0, found)
         self.assertGreater(found["threshold"], 0)
         self.assertTrue(found["file"].endswith("copy \ufffd.fgb"))
         shown, = self.ask("bundle", "show", copy)

@@ -1,5 +1,7 @@
 /* flawgate calibrate NAME.fgb DIR: sets the threshold anew from good parts of the line, without training. */
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/file.h"
@@ -14,10 +16,13 @@
 struct calibrate {
     struct fg_common common;
     float false_rejects;
-    float threshold; /* set by hand; 0: found */
+    float threshold;      /* set by hand; 0: found */
+    char defective[4096]; /* a folder of pictures of defective parts; empty: none are known */
     bool dry_run, force;
     struct fg_report remarks; /* pictures that could not be judged, or that are odd */
     struct fg_calibrated found;
+    float *score; /* {scores}: those of the defective pictures */
+    uint32_t scores;
 };
 
 static const struct fg_option OPTIONS[] = {
@@ -25,6 +30,9 @@ static const struct fg_option OPTIONS[] = {
      .value = "P", .help = "share of good parts that the threshold may reject"},
     {"threshold", FG_OPTION_FLOAT, offsetof(struct calibrate, threshold), .min = 1e-6, .max = 1e6,
      .value = "X", .help = "takes this threshold, and says what it does to the pictures"},
+    {"defective", FG_OPTION_PATH, offsetof(struct calibrate, defective),
+     .size = sizeof((struct calibrate *)0)->defective, .value = "DIR",
+     .help = "says what thresholds find of the defective parts in DIR, which do not set it"},
     {"dry-run", FG_OPTION_BOOL, offsetof(struct calibrate, dry_run), .help = "leaves the bundle as it is"},
     {"force", FG_OPTION_BOOL, offsetof(struct calibrate, force),
      .help = "goes on where many pictures are odd or above the old threshold"},
@@ -49,17 +57,18 @@ static enum fg_status check_pictures(const struct calibrate *c, struct fg_messag
     const uint32_t few = f->judged / 20, most = few > 1 ? few : 1;
     if (c->force)
         return FG_OK;
-    if (f->calibration.odd > most)
-        return fg_fail(message, FG_INPUT,
-                       "%u pictures are unlike the others: take those out that show no good part, or give "
-                       "--force",
-                       f->calibration.odd);
     if (f->above > most)
         return fg_fail(
             message, FG_INPUT,
             "%u of %u pictures are above the old threshold %.4f: if all parts are good and only the "
             "light or the camera has changed, give --force",
             f->above, f->judged, (double)f->old_threshold);
+    if (f->odd > most)
+        return fg_fail(
+            message, FG_INPUT,
+            "%u of %u pictures are unlike the others: take those out that show no good part, or give "
+            "--force",
+            f->odd, f->judged);
     return FG_OK;
 }
 
@@ -72,6 +81,47 @@ static enum fg_status write_bundle(const struct calibrate *c, const struct fg_dr
         return fg_fail(message, FG_USAGE, "%.100s...: the path is too long", bundle);
     const enum fg_status status = fg_file_copy(bundle, backup, message);
     return status == FG_OK ? fg_draft_write(draft, bundle, message) : status;
+}
+
+/* Judges the known defective pictures. */
+static enum fg_status judge_defective(struct calibrate *c, struct fg_draft *draft,
+                                      struct fg_message *message) {
+    struct fg_paths paths;
+    enum fg_status status = fg_paths_list(&paths, c->defective, message);
+    if (status != FG_OK)
+        return status;
+    c->score = calloc((size_t)paths.count + 1, sizeof *c->score);
+    if (!c->score)
+        status = fg_fail(message, FG_ENVIRONMENT, "no memory for %u scores", paths.count);
+    else if (!paths.count)
+        status = fg_fail(message, FG_INPUT, "%.300s: no pictures in it", c->defective);
+    for (uint32_t i = 0; i < paths.count && status == FG_OK; i++) {
+        struct fg_image image;
+        struct fg_judgement judgement;
+        status = fg_image_read(paths.path[i], &image, message);
+        if (status == FG_OK) {
+            status = fg_desk_judge(&draft->desk, paths.path[i], &image, INFINITY, &judgement, message);
+            fg_image_free(&image);
+        }
+        if (status == FG_OK)
+            c->score[c->scores++] = judgement.finite ? judgement.score : INFINITY;
+    }
+    fg_paths_free(&paths);
+    return status;
+}
+
+static uint32_t count_missed(const struct calibrate *c, float threshold) {
+    uint32_t missed = 0;
+    for (uint32_t i = 0; i < c->scores; i++)
+        missed += c->score[i] <= threshold;
+    return missed;
+}
+
+static float find_smallest(const struct calibrate *c) {
+    float smallest = INFINITY;
+    for (uint32_t i = 0; i < c->scores; i++)
+        smallest = fminf(smallest, c->score[i]);
+    return smallest;
 }
 
 static enum fg_status calibrate_bundle(struct calibrate *c, struct fg_draft *draft, const char *bundle,
@@ -92,6 +142,8 @@ static enum fg_status calibrate_bundle(struct calibrate *c, struct fg_draft *dra
     fg_progress_clear(&progress);
     if (status == FG_OK)
         status = check_pictures(c, message);
+    if (status == FG_OK && *c->defective)
+        status = judge_defective(c, draft, message);
     return status == FG_OK ? write_bundle(c, draft, bundle, message) : status;
 }
 
@@ -116,6 +168,19 @@ static enum fg_status open_and_calibrate(struct calibrate *c, const char *bundle
     return status;
 }
 
+static void print_json_table(const struct calibrate *c) {
+    printf(", \"defective\": %u, \"table\": [", c->scores);
+    for (uint32_t i = 0; i < c->found.rows; i++) {
+        const struct fg_decision_row *row = &c->found.row[i];
+        printf("%s{\"threshold\": ", i ? ", " : "");
+        fg_json_number(stdout, (double)row->threshold);
+        printf(", \"expected_rejects\": ");
+        fg_json_number(stdout, (double)row->expected);
+        printf(", \"rejected\": %u, \"missed\": %u}", row->rejected, count_missed(c, row->threshold));
+    }
+    printf("]");
+}
+
 static void print_json(const struct calibrate *c, const char *bundle, const char *sentence) {
     const struct fg_calibration *calibration = &c->found.calibration;
     printf("{\"file\": ");
@@ -126,13 +191,33 @@ static void print_json(const struct calibrate *c, const char *bundle, const char
     fg_json_number(stdout, (double)calibration->threshold);
     printf(", \"pictures\": %u, \"known\": %u, \"above_old\": %u, \"odd\": %u, \"skipped\": %u, "
            "\"expected_rejects\": ",
-           c->found.judged, c->found.known, c->found.above, calibration->odd, c->found.skipped);
+           c->found.judged, c->found.known, c->found.above, c->found.odd, c->found.skipped);
     fg_json_number(stdout, (double)calibration->expected);
     printf(", \"rate_bound\": ");
     fg_json_number(stdout, (double)calibration->bound);
+    if (c->scores)
+        print_json_table(c);
     printf(", \"sentence\": ");
     fg_json_text(stdout, sentence);
     printf("}\n");
+}
+
+/* Prints what each threshold does to good and to defective pictures. */
+static void print_table(const struct calibrate *c) {
+    printf("threshold   good parts above it   unseen pictures above it   defective pictures missed\n");
+    for (uint32_t i = 0; i < c->found.rows; i++) {
+        const struct fg_decision_row *row = &c->found.row[i];
+        printf("%9.4f   %18.2g %%   %17u of %u   %18u of %u\n", (double)row->threshold,
+               100 * (double)row->expected, row->rejected, c->found.calibration.unseen,
+               count_missed(c, row->threshold), c->scores);
+    }
+    const float smallest = find_smallest(c);
+    if (isfinite(smallest) && smallest > c->found.largest)
+        printf("Every threshold from %.4f to %.4f tells these good and defective pictures apart; %.4f lies "
+               "in the "
+               "middle.\n",
+               (double)c->found.largest, (double)smallest,
+               (double)c->found.largest + ((double)smallest - (double)c->found.largest) / 2);
 }
 
 static void print_text(const struct calibrate *c, const char *sentence) {
@@ -144,6 +229,8 @@ static void print_text(const struct calibrate *c, const char *sentence) {
         printf("%u pictures were at hand when the bundle was trained; they do not count as unseen.\n",
                c->found.known);
     puts(sentence);
+    if (c->scores)
+        print_table(c);
 }
 
 int fg_tool_calibrate(int argc, char **argv) {
@@ -171,5 +258,6 @@ int fg_tool_calibrate(int argc, char **argv) {
         fg_usage_fail(&USAGE, status, &message);
     }
     fg_report_free(&c.remarks);
+    free(c.score);
     return fg_exit_status(status);
 }

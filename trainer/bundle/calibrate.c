@@ -53,11 +53,12 @@ static enum fg_status take_known(struct job *job, struct fg_message *message) {
     return status;
 }
 
-static bool is_known(const struct job *job, const uint8_t hash[FG_HASH_SIZE]) {
-    for (uint32_t i = 0; i < job->known; i++)
-        if (!memcmp(job->good[i].hash, hash, FG_GOOD_HASH))
-            return true;
-    return false;
+/* Finds a picture of the same contents; job->count: there is none. */
+static uint32_t find_same(const struct job *job, const uint8_t hash[FG_HASH_SIZE]) {
+    uint32_t i = 0;
+    while (i < job->count && memcmp(job->good[i].hash, hash, FG_GOOD_HASH) != 0)
+        i++;
+    return i;
 }
 
 /* Judges picture i, decoded already, and enters its score. */
@@ -66,8 +67,12 @@ static enum fg_status score_picture(struct job *job, uint32_t i, const struct fg
     const struct fg_calibrating *c = job->calibrating;
     uint8_t hash[FG_HASH_SIZE];
     enum fg_status status = fg_file_hash(c->path[i], hash, message);
-    if (status == FG_OK && !c->group && is_known(job, hash)) {
-        job->found.known++;
+    const uint32_t same = status == FG_OK ? find_same(job, hash) : job->count;
+    if (same < job->count) {
+        if (same < job->known)
+            job->found.known++;
+        else
+            fg_report_add(c->remarks, "%s: a copy of %s, so it does not count", c->path[i], job->path[same]);
         return FG_OK;
     }
     struct fg_judgement judgement;
@@ -114,13 +119,24 @@ static enum fg_status score_pictures(struct job *job, struct fg_message *message
     return FG_OK;
 }
 
-static void report_odd(const struct job *job) {
-    for (uint32_t i = 0; i < job->count; i++)
-        if (job->odd[i] && job->path[i])
+static void report_odd(struct job *job) {
+    for (uint32_t i = job->known; i < job->count; i++)
+        if (job->odd[i]) {
+            job->found.odd++;
             fg_report_add(job->calibrating->remarks,
                           "%s: its score %.4f lies far above the others; look whether the part is good. It "
                           "does not count",
                           job->path[i], (double)job->good[i].score);
+        }
+}
+
+static void enter_table(struct job *job) {
+    struct fg_calibrated *f = &job->found;
+    f->rows = fg_decision_table(job->good, job->count, job->odd, &job->draft->header.calibration, f->row);
+    f->largest = -INFINITY;
+    for (uint32_t i = job->known; i < job->count; i++)
+        if (!job->odd[i])
+            f->largest = fmaxf(f->largest, job->good[i].score);
 }
 
 /* Keeps what the engine makes of the self-test's picture: it must give that from now on. */
@@ -162,6 +178,8 @@ enum fg_status fg_calibrate_draft(struct fg_draft *draft, const struct fg_calibr
     if (status == FG_OK)
         status = fg_decide(job.good, job.count, calibrating->false_rejects, job.odd,
                            &draft->header.calibration, message);
+    if (status == FG_OK)
+        enter_table(&job);
     if (status == FG_OK && calibrating->threshold > 0)
         fg_decide_by_hand(job.good, job.count, calibrating->threshold, &draft->header.calibration);
     if (status == FG_OK) {

@@ -31,7 +31,11 @@ struct fg_calibrated {
     uint32_t judged;                   /* pictures that were judged */
     uint32_t known;                    /* pictures that training had; a file's calibration leaves them out */
     uint32_t skipped;                  /* pictures that could not be read */
-    uint32_t above;                    /* judged pictures with a score above the old threshold */
+    struct fg_decision_row row[FG_DECISION_ROWS]; /* what other thresholds would do */
+    uint32_t rows;
+    float largest;  /* the largest score of an unseen picture that is not odd */
+    uint32_t odd;   /* judged pictures whose score lies far above the others */
+    uint32_t above; /* judged pictures with a score above the old threshold */
 };
 
 /* Gives the draft its threshold, its self-test and its good pictures. A picture that breaks the contract is

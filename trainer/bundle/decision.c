@@ -109,10 +109,11 @@ static double find_likelihood(enum fg_tail_family family, const struct sample *l
     return sum;
 }
 
-static float find_threshold(enum fg_tail_family family, const struct sample *s, double rate) {
-    const double mean = s->mean[s->size.located];
-    return family == FG_TAIL_GUMBEL ? (float)(mean + fg_tail_gumbel(&s->size, rate) * s->spread)
-                                    : (float)exp(mean + fg_tail_normal(&s->size, rate) * s->spread);
+/* Gives the threshold of a rate under the family, location and spread that were found. */
+static float find_threshold(const struct fg_calibration *c, const struct fg_tail_sample *size, double rate) {
+    return c->family == FG_TAIL_GUMBEL
+               ? (float)((double)c->location + fg_tail_gumbel(size, rate) * (double)c->spread)
+               : (float)exp((double)c->location + fg_tail_normal(size, rate) * (double)c->spread);
 }
 
 /* Enters what the likelier family gives. */
@@ -125,9 +126,9 @@ static enum fg_status enter_family(const struct sample *logs, const struct sampl
     const struct sample *s = c->family == FG_TAIL_GUMBEL ? raw : logs;
     c->location = (float)s->mean[s->size.located];
     c->spread = (float)s->spread;
-    c->threshold = find_threshold(c->family, s, c->expected);
+    c->threshold = find_threshold(c, &s->size, (double)c->expected);
     const double often = fmax(DOUBTFUL_LEAST, DOUBTFUL_TIMES * c->expected);
-    c->doubtful = fminf(find_threshold(c->family, s, fmin(often, RATE_MOST)), c->threshold);
+    c->doubtful = fminf(find_threshold(c, &s->size, fmin(often, RATE_MOST)), c->threshold);
     if (!isfinite(c->threshold) || c->threshold <= 0)
         return fg_fail(message, FG_INPUT,
                        "calibration: the threshold would be %g; the scores' spread is too large to set one",
@@ -143,15 +144,19 @@ static enum fg_good_group find_unseen(const struct fg_good *good, uint32_t count
     return FG_GOOD_HELD_OUT;
 }
 
-/* Counts the unseen pictures, odd ones too, and those of them that the threshold would reject. */
-static void enter_bound(const struct fg_good *good, uint32_t count, struct fg_calibration *c) {
+/* Counts the unseen pictures above a limit, odd ones too. */
+static uint32_t count_above(const struct fg_good *good, uint32_t count, float limit) {
     const enum fg_good_group unseen = find_unseen(good, count);
-    c->unseen = c->rejected = 0;
+    uint32_t above = 0;
     for (uint32_t i = 0; i < count; i++)
-        if (good[i].group == unseen) {
-            c->unseen++;
-            c->rejected += good[i].score > c->threshold;
-        }
+        above += good[i].group == unseen && good[i].score > limit;
+    return above;
+}
+
+/* Enters what the unseen pictures show by themselves. */
+static void enter_bound(const struct fg_good *good, uint32_t count, struct fg_calibration *c) {
+    c->unseen = count_above(good, count, -INFINITY);
+    c->rejected = count_above(good, count, c->threshold);
     c->bound = (float)fg_tail_bound(c->rejected, c->unseen);
 }
 
@@ -212,6 +217,22 @@ void fg_decide_by_hand(const struct fg_good *good, uint32_t count, float thresho
     c->doubtful = fminf(c->doubtful, threshold);
     c->expected = 0;
     enter_bound(good, count, c);
+}
+
+uint32_t fg_decision_table(const struct fg_good *good, uint32_t count, const bool *odd,
+                           const struct fg_calibration *c, struct fg_decision_row row[FG_DECISION_ROWS]) {
+    const float rate[FG_DECISION_ROWS] = {c->expected, 0.01f, 0.03f, 0.1f, 0.3f};
+    struct fg_tail_sample size = {.located = find_unseen(good, count)};
+    uint32_t rows = 0;
+    for (uint32_t i = 0; i < count; i++)
+        size.count[good[i].group] += !odd[i];
+    for (int i = 0; i < FG_DECISION_ROWS; i++)
+        if (i == 0 || rate[i] > c->expected) {
+            const float threshold = i ? find_threshold(c, &size, (double)rate[i]) : c->threshold;
+            row[rows++] = (struct fg_decision_row){
+                .expected = rate[i], .threshold = threshold, .rejected = count_above(good, count, threshold)};
+        }
+    return rows;
 }
 
 bool fg_decision_is_mixed(const struct fg_calibration *c) {

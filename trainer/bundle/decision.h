@@ -28,6 +28,20 @@ FG_MUST_USE enum fg_status fg_decide(const struct fg_good *good, uint32_t count,
 void fg_decide_by_hand(const struct fg_good *good, uint32_t count, float threshold,
                        struct fg_calibration *calibration);
 
+/* What another threshold would do. */
+struct fg_decision_row {
+    float expected; /* the share of good parts above it */
+    float threshold;
+    uint32_t rejected; /* unseen pictures above it */
+};
+#define FG_DECISION_ROWS 5
+
+/* Gives thresholds from fg_decide's own down: for its rate, and for those of 1, 3, 10 and 30 % that are larger.
+ * The arguments are those that fg_decide had and gave. Returns the number of rows. */
+uint32_t fg_decision_table(const struct fg_good *good, uint32_t count, const bool *odd,
+                           const struct fg_calibration *calibration,
+                           struct fg_decision_row row[FG_DECISION_ROWS]);
+
 /* Says whether so many pictures are odd that they were not all of good parts. */
 bool fg_decision_is_mixed(const struct fg_calibration *calibration);
 

@@ -8,7 +8,7 @@
 #include "kernels/philox.h"
 
 #define HALVINGS 100       /* of an interval: more than a double can tell apart */
-#define SAMPLES 4000      /* simulated Gumbel samples; each counts with its whole tail, not with one value */
+#define SAMPLES 4000       /* simulated Gumbel samples; each counts with its whole tail, not with one value */
 #define MOST_SIMULATED 400 /* values of a group: more of them estimate hardly better, and cost time */
 
 static uint32_t count_values(const struct fg_tail_sample *sample, uint32_t *groups) {

@@ -135,6 +135,24 @@ static void test_negative_scores(void **state) {
     assert_true(calibration.threshold > 0.2f && calibration.threshold < 1);
 }
 
+/* Lower thresholds reject more; the first row is the threshold that was found. */
+static void test_table(void **state) {
+    (void)state;
+    struct fg_decision_row row[FG_DECISION_ROWS];
+    for (int family = 0; family < FG_TAIL_FAMILIES; family++) {
+        const uint32_t count = draw_good((enum fg_tail_family)family, 20, 180);
+        decide(count, 0.02f);
+        assert_int_equal(fg_decision_table(good, count, odd, &calibration, row), 4);
+        assert_true(row[0].threshold == calibration.threshold && row[0].expected == 0.02f);
+        assert_int_equal(row[0].rejected, calibration.rejected);
+        for (int i = 1; i < 4; i++) {
+            assert_true(row[i].expected > row[i - 1].expected && row[i].threshold < row[i - 1].threshold);
+            assert_true(row[i].rejected >= row[i - 1].rejected);
+        }
+        assert_true(row[3].expected == 0.3f && row[3].rejected > 0 && row[3].rejected < 15);
+    }
+}
+
 static void expect_refused(uint32_t count, const char *expected) {
     assert_int_equal(fg_decide(good, count, 0.001f, odd, &calibration, &message), FG_INPUT);
     if (!strstr(message.text, expected))
@@ -187,6 +205,7 @@ int main(void) {
         cmocka_unit_test(test_odd_pictures),
         cmocka_unit_test(test_negative_scores),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_table),
         cmocka_unit_test(test_sentences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
