@@ -20,6 +20,7 @@
  *   SIMAM        x                     -                      x * sigmoid(...)
  *   MASK         x, draw               -                      x, times 0 where the draw says so
  *   COSINE       F_E, F_G              -                      M {n,h,w,1} = 1 - cos over channels
+ *   MOMENTS      x                     -                      {n,1,1,2c}: mean, then deviation, of each channel
  *   DISTILL      F_E, F_G              -                      loss of each image {n,1,1,1}
  *   ANOMALY_MAP  M^a, M^b?, M^c?       -                      map {n,H,W,1}, score {n,1,1,1}
  *   ADAM         schedule              theta, m, v            -
@@ -37,7 +38,8 @@
  * CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores mean and 1/sqrt(var +
  * eps) in its second output and moves the running mean and (unbiased) variance by momentum 0.1. SRU, CRU,
  * SIMAM: runtime/network/network.h, section 3. SRU's group norm has 16 groups, eps 1e-5. MASK: draw is the u8
- * tensor of a struct fg_draw; runtime/network/network.h, sections 5 and 7, philox.h. DISTILL, position: mean
+ * tensor of a struct fg_draw; runtime/network/network.h, sections 5 and 7, philox.h. MOMENTS: over the positions of an image, the deviation's squares divided by their number; its output is
+ * float32 whatever x is. DISTILL, position: mean
  * of M over positions; global: 1 - cos over the whole flattened feature of an image. ANOMALY_MAP: each M
  * resized to H x W (bilinear, corners aligned), summed, Gaussian sigma 4 with 33 taps, mirrored without
  * repeating the edge; score = largest value, not finite when any value is not finite. ADAM: schedule is
@@ -48,7 +50,7 @@
  * Backward reads in, param, out and d_out, and writes d_in and d_param where they are given. Bit i of
  * accumulate says that d_in[i] already holds another consumer's gradient, to be added to. d_param is always
  * written, never added to. DISTILL's backward takes no d_out: it is the gradient of the mean over images, for
- * F_G; the target F_E has none. COSINE, ANOMALY_MAP, RESIZE, NORMALISE and ADAM have no backward. The hard
+ * F_G; the target F_E has none. COSINE, MOMENTS, ANOMALY_MAP, RESIZE, NORMALISE and ADAM have no backward. The hard
  * SRU gate passes no gradient to gamma and beta: they are written as zero.
  *
  * What a frame shows. Division of sums by 2^k here is an arithmetic shift: it rounds down.
@@ -89,6 +91,7 @@
     X(CRU, cru)                                                                                              \
     X(SIMAM, simam)                                                                                          \
     X(MASK, mask)                                                                                            \
+    X(MOMENTS, moments)                                                                                      \
     X(COSINE, cosine)                                                                                        \
     X(DISTILL, distill)                                                                                      \
     X(ANOMALY_MAP, anomaly_map)                                                                              \

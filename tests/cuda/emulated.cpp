@@ -71,6 +71,7 @@ enum fg_status fg_emulated_open(uint64_t seed, struct fg_backend **backend, stru
     e->kernel[FG_DISTILL] = fg_cuda_distill;
     e->kernel[FG_ADAM] = fg_cuda_adam;
     e->kernel[FG_SIMAM] = fg_cuda_simam;
+    e->kernel[FG_MOMENTS] = fg_cuda_moments;
     e->kernel[FG_SRU] = fg_cuda_sru;
     e->kernel[FG_CRU] = fg_cuda_cru;
     e->kernel[FG_BATCH_NORM] = fg_cuda_batch_norm;

@@ -117,6 +117,7 @@ int main(void) {
         cmocka_unit_test(fg_case_cosine_and_distill),
         cmocka_unit_test(fg_case_adam),
         cmocka_unit_test(fg_case_simam),
+        cmocka_unit_test(fg_case_moments),
         cmocka_unit_test(fg_case_cru),
         cmocka_unit_test(fg_case_batch_norm),
         cmocka_unit_test(fg_case_anomaly_map),
@@ -131,6 +132,7 @@ int main(void) {
         cmocka_unit_test(fg_case_sru),
         cmocka_unit_test(fg_case_cru),
         cmocka_unit_test(fg_case_simam),
+        cmocka_unit_test(fg_case_moments),
         cmocka_unit_test(fg_case_cosine_and_distill),
     };
     return cmocka_run_group_tests(tests, open_backends, close_backends) +

@@ -370,23 +370,36 @@ static void test_memory(void **state) {
 
 static int run(const char *name) {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(fg_case_conv),        cmocka_unit_test(fg_case_large_conv),
-        cmocka_unit_test(fg_case_deconv),      cmocka_unit_test(fg_case_batch_norm),
-        cmocka_unit_test(fg_case_max_pool),    cmocka_unit_test(fg_case_concat),
-        cmocka_unit_test(fg_case_normalise),   cmocka_unit_test(fg_case_mask),
-        cmocka_unit_test(fg_case_sru),         cmocka_unit_test(fg_case_cru),
-        cmocka_unit_test(fg_case_simam),       cmocka_unit_test(fg_case_cosine_and_distill),
-        cmocka_unit_test(fg_case_anomaly_map), cmocka_unit_test(fg_case_adam),
+        cmocka_unit_test(fg_case_conv),
+        cmocka_unit_test(fg_case_large_conv),
+        cmocka_unit_test(fg_case_deconv),
+        cmocka_unit_test(fg_case_batch_norm),
+        cmocka_unit_test(fg_case_max_pool),
+        cmocka_unit_test(fg_case_concat),
+        cmocka_unit_test(fg_case_normalise),
+        cmocka_unit_test(fg_case_mask),
+        cmocka_unit_test(fg_case_sru),
+        cmocka_unit_test(fg_case_cru),
+        cmocka_unit_test(fg_case_simam),
+        cmocka_unit_test(fg_case_moments),
+        cmocka_unit_test(fg_case_cosine_and_distill),
+        cmocka_unit_test(fg_case_anomaly_map),
+        cmocka_unit_test(fg_case_adam),
     };
     const struct CMUnitTest convolutions[] = {cmocka_unit_test(fg_case_conv),
                                               cmocka_unit_test(fg_case_large_conv),
                                               cmocka_unit_test(fg_case_deconv)};
-    const struct CMUnitTest halves[] = {
-        cmocka_unit_test(fg_case_conv),      cmocka_unit_test(fg_case_large_conv),
-        cmocka_unit_test(fg_case_deconv),    cmocka_unit_test(fg_case_max_pool),
-        cmocka_unit_test(fg_case_concat),    cmocka_unit_test(fg_case_sru),
-        cmocka_unit_test(fg_case_normalise), cmocka_unit_test(fg_case_cru),
-        cmocka_unit_test(fg_case_simam),     cmocka_unit_test(fg_case_cosine_and_distill)};
+    const struct CMUnitTest halves[] = {cmocka_unit_test(fg_case_conv),
+                                        cmocka_unit_test(fg_case_large_conv),
+                                        cmocka_unit_test(fg_case_deconv),
+                                        cmocka_unit_test(fg_case_max_pool),
+                                        cmocka_unit_test(fg_case_concat),
+                                        cmocka_unit_test(fg_case_sru),
+                                        cmocka_unit_test(fg_case_normalise),
+                                        cmocka_unit_test(fg_case_cru),
+                                        cmocka_unit_test(fg_case_simam),
+                                        cmocka_unit_test(fg_case_moments),
+                                        cmocka_unit_test(fg_case_cosine_and_distill)};
     const struct CMUnitTest resize[] = {cmocka_unit_test(test_resize)};
     struct CMUnitTest networks[FG_BACKBONES + 1] = {cmocka_unit_test(test_soft_gate)};
     enum fg_backbone backbones[FG_BACKBONES];

@@ -150,6 +150,12 @@ static void attention(void **state) {
     step.in[0] = values(1, 3, 3, 4);
     step.out[0] = fg_bench_empty(&bench, 1, 3, 3, 4);
     check(&step);
+
+    fg_bench_open(&bench, 4);
+    step = (struct fg_step){.op = FG_MOMENTS};
+    step.in[0] = values(1, 3, 3, 4);
+    step.out[0] = fg_bench_empty(&bench, 1, 1, 1, 8);
+    check(&step);
 }
 
 static void loss_map_and_score(void **state) {

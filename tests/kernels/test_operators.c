@@ -28,13 +28,21 @@ static int close_backends(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fg_case_conv),        cmocka_unit_test(fg_case_large_conv),
-        cmocka_unit_test(fg_case_deconv),      cmocka_unit_test(fg_case_batch_norm),
-        cmocka_unit_test(fg_case_max_pool),    cmocka_unit_test(fg_case_concat),
-        cmocka_unit_test(fg_case_sru),         cmocka_unit_test(fg_case_cru),
-        cmocka_unit_test(fg_case_simam),       cmocka_unit_test(fg_case_normalise),
-        cmocka_unit_test(fg_case_mask),        cmocka_unit_test(fg_case_cosine_and_distill),
-        cmocka_unit_test(fg_case_anomaly_map), cmocka_unit_test(fg_case_adam),
+        cmocka_unit_test(fg_case_conv),
+        cmocka_unit_test(fg_case_large_conv),
+        cmocka_unit_test(fg_case_deconv),
+        cmocka_unit_test(fg_case_batch_norm),
+        cmocka_unit_test(fg_case_max_pool),
+        cmocka_unit_test(fg_case_concat),
+        cmocka_unit_test(fg_case_sru),
+        cmocka_unit_test(fg_case_cru),
+        cmocka_unit_test(fg_case_simam),
+        cmocka_unit_test(fg_case_moments),
+        cmocka_unit_test(fg_case_normalise),
+        cmocka_unit_test(fg_case_mask),
+        cmocka_unit_test(fg_case_cosine_and_distill),
+        cmocka_unit_test(fg_case_anomaly_map),
+        cmocka_unit_test(fg_case_adam),
     };
     return cmocka_run_group_tests(tests, open_backends, close_backends);
 }

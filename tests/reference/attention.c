@@ -1,4 +1,4 @@
-/* SRU, CRU and SIMAM (runtime/network/network.h, section 3). */
+/* SRU, CRU and SIMAM (runtime/network/network.h, section 3), and MOMENTS (section 11). */
 #include <math.h>
 
 #include "tests/reference/operators.h"
@@ -291,3 +291,23 @@ static enum fg_status simam_backward(struct fg_backend *backend, const struct fg
 
 const struct fg_kernel fg_reference_simam = {
     .supports = fg_reference_supports, .forward = simam_forward, .backward = simam_backward};
+
+static enum fg_status moments_forward(struct fg_backend *backend, const struct fg_step *step,
+                                      const struct fg_memory *memory, struct fg_message *message) {
+    (void)backend;
+    (void)message;
+    const struct array x = array_of(step->in[0], memory), out = array_of(step->out[0], memory);
+    for (int32_t n = 0; n < x.n; n++)
+        for (int32_t k = 0; k < x.c; k++) {
+            double squares = 0;
+            const double mean = mean_of(x, n, k);
+            for (int32_t y = 0; y < x.h; y++)
+                for (int32_t i = 0; i < x.w; i++)
+                    squares += pow(*at(x, n, y, i, k) - mean, 2);
+            *at(out, n, 0, 0, k) = mean;
+            *at(out, n, 0, 0, x.c + k) = sqrt(squares / ((double)x.h * x.w));
+        }
+    return FG_OK;
+}
+
+const struct fg_kernel fg_reference_moments = {.supports = fg_reference_supports, .forward = moments_forward};

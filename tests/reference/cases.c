@@ -82,7 +82,7 @@ static struct fg_step halved(struct fg_step step) {
     if (step.op == FG_CONV || step.op == FG_DECONV) {
         step.param[0] = fg_bench_half(&bench, step.param[0]);
     }
-    for (int i = 0; i < FG_MAX_OUT && step.op != FG_COSINE; i++) {
+    for (int i = 0; i < FG_MAX_OUT && step.op != FG_COSINE && step.op != FG_MOMENTS; i++) {
         const struct fg_tensor *out = step.out[i];
         step.out[i] = out ? fg_bench_empty_half(&bench, out->n, out->h, out->w, out->c) : NULL;
     }
@@ -354,6 +354,20 @@ void fg_case_simam(void **state) {
         step.d_out[0] = values(n, h, w, c);
         forward(backend, "simam", &step, cases.direct);
         backward(backend, "simam", step, 1, 0);
+        fg_bench_close(&bench);
+    }
+}
+
+void fg_case_moments(void **state) {
+    (void)state;
+    for (uint32_t r = 0; r < ROUNDS; r++) {
+        struct fg_backend *backend = begin(FG_MOMENTS, r);
+        const int32_t n = fg_bench_pick(&bench, 1, 3), h = fg_bench_pick(&bench, 1, 20),
+                      w = fg_bench_pick(&bench, 1, 9), c = fg_bench_pick(&bench, 1, 70);
+        struct fg_step step = {.op = FG_MOMENTS};
+        step.in[0] = values(n, h, w, c);
+        step.out[0] = fg_bench_empty(&bench, n, 1, 1, 2 * c);
+        forward(backend, "moments", &step, cases.direct);
         fg_bench_close(&bench);
     }
 }

@@ -29,6 +29,7 @@ void fg_case_concat(void **state);
 void fg_case_sru(void **state);
 void fg_case_cru(void **state);
 void fg_case_simam(void **state);
+void fg_case_moments(void **state);
 void fg_case_normalise(void **state);
 void fg_case_mask(void **state);
 void fg_case_cosine_and_distill(void **state);
