@@ -3,6 +3,21 @@
 
 #include <string.h>
 
+/* Where a node makes one of the teacher's features: measures it for the scene's descriptor. */
+static void add_moments(struct fg_inference *inference, const struct fg_network *network,
+                        const struct fg_forward *forward, const struct fg_node *node, int32_t batch) {
+    for (int i = 0; i < FG_NETWORK_LEVELS; i++) {
+        if (network->feature[i] < 0 || node->out[0] != network->feature[i])
+            continue;
+        const struct fg_tensor *feature = forward->value[network->feature[i]];
+        inference->moments[i] =
+            fg_plan_tensor(inference->plan, FG_SEGMENT_IO, FG_F32, batch, 1, 1, 2 * feature->c);
+        fg_plan_step(inference->plan,
+                     &(struct fg_step){.op = FG_MOMENTS, .in = {feature}, .out = {inference->moments[i]}},
+                     node->branch);
+    }
+}
+
 enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg_network *network,
                                  const struct fg_backend *backend, int32_t batch, int32_t max_frame_height,
                                  int32_t max_frame_width, struct fg_message *message) {
@@ -35,6 +50,7 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
     for (uint32_t n = 0; n < network->nodes; n++) {
         const struct fg_node *node = &network->node[n];
         fg_forward_node(&forward, node);
+        add_moments(inference, network, &forward, node, batch);
         const int32_t l = fg_forward_level(network, node);
         if (l < 0)
             continue;

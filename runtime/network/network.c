@@ -419,6 +419,10 @@ static void drop_unused(struct fg_network *net) {
         if (keep[n])
             net->node[kept++] = net->node[n];
     net->nodes = kept;
+    for (int i = 0; i < FG_NETWORK_LEVELS; i++) {
+        net->feature[i] = needed[net->feature[i]] ? net->feature[i] : -1;
+        net->descriptors += net->feature[i] < 0 ? 0 : 2 * (uint32_t)net->value[net->feature[i]].c;
+    }
 }
 
 static void list_folds(struct fg_network *net) {
@@ -470,6 +474,7 @@ enum fg_status fg_network_init(struct fg_network *network, const struct fg_netwo
     if (b.status != FG_OK)
         return b.status;
     for (uint32_t i = 0; i < FG_NETWORK_LEVELS; i++) {
+        network->feature[i] = feature[i];
         if (!(spec->levels >> i & 1))
             continue;
         network->level[network->levels] = i + 1;

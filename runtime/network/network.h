@@ -208,6 +208,8 @@ struct fg_network {
     uint32_t level[FG_NETWORK_LEVELS];  /* [levels] the used levels, 1 to 3, ascending */
     int32_t teacher[FG_NETWORK_LEVELS]; /* [levels] the used levels' values F_E */
     int32_t student[FG_NETWORK_LEVELS]; /* [levels] the used levels' values F_G */
+    int32_t feature[FG_NETWORK_LEVELS]; /* values F_E of levels 1 to 3; -1: no used level needs it */
+    uint32_t descriptors;               /* values of the scene's descriptor (section 11) */
 };
 
 /* Builds the lists. FG_INPUT when the spec is out of range (from a hostile bundle, or a command line);
