@@ -166,16 +166,26 @@ static enum fg_status build_network(const struct opening *o) {
 const char *fg_evidence_name(enum fg_evidence_entry entry) {
     static const char *const NAMES[FG_EVIDENCES] = {[FG_EVIDENCE_INPUT] = FG_BUNDLE_INPUT,
                                                     [FG_EVIDENCE_MAP] = FG_BUNDLE_MAP,
+                                                    [FG_EVIDENCE_SCENE_MEAN] = FG_BUNDLE_SCENE_MEAN,
+                                                    [FG_EVIDENCE_SCENE_SCALE] = FG_BUNDLE_SCENE_SCALE,
                                                     [FG_EVIDENCE_GOOD] = FG_BUNDLE_GOOD};
     return NAMES[entry];
 }
 
-struct fg_tensor fg_evidence_tensor(const struct fg_bundle_header *header, enum fg_evidence_entry entry) {
+struct fg_tensor fg_evidence_tensor(const struct fg_bundle *bundle, const struct fg_bundle_header *header,
+                                    enum fg_evidence_entry entry) {
     const struct fg_network_spec *spec = &header->spec;
+    const struct fg_tensor scene = {.dtype = FG_F32,
+                                    .n = header->scene_limit > 0,
+                                    .h = 1,
+                                    .w = 1,
+                                    .c = (int32_t)bundle->network.descriptors};
     const int32_t good = (int32_t)(header->calibration.pictures + header->calibration.odd);
     const struct fg_tensor tensor[FG_EVIDENCES] = {
         [FG_EVIDENCE_INPUT] = {.dtype = FG_U8, .n = 1, .h = spec->height, .w = spec->width, .c = 3},
         [FG_EVIDENCE_MAP] = {.dtype = FG_F32, .n = 1, .h = spec->height, .w = spec->width, .c = 1},
+        [FG_EVIDENCE_SCENE_MEAN] = scene,
+        [FG_EVIDENCE_SCENE_SCALE] = scene,
         [FG_EVIDENCE_GOOD] = {.dtype = FG_U8, .n = good > 0, .h = 1, .w = good, .c = FG_BUNDLE_GOOD_BYTES}};
     return header->calibrated ? tensor[entry] : (struct fg_tensor){.n = 0};
 }
@@ -184,7 +194,7 @@ struct fg_tensor fg_evidence_tensor(const struct fg_bundle_header *header, enum 
 static int32_t find_evidence(const struct opening *o, const char *name) {
     for (int32_t i = 0; i < FG_EVIDENCES; i++)
         if (!strcmp(name, fg_evidence_name((enum fg_evidence_entry)i)) &&
-            fg_evidence_tensor(&o->bundle->header, (enum fg_evidence_entry)i).n)
+            fg_evidence_tensor(o->bundle, &o->bundle->header, (enum fg_evidence_entry)i).n)
             return i;
     return -1;
 }
@@ -207,8 +217,9 @@ static void take_entry(const struct opening *o, const unsigned char *e, bool *fo
         return;
     }
     found[param >= 0 ? param : FG_NETWORK_PARAMS + evidence] = true;
-    struct fg_tensor t = param >= 0 ? fg_param_tensor(&bundle->network.param[param])
-                                    : fg_evidence_tensor(&bundle->header, (enum fg_evidence_entry)evidence);
+    struct fg_tensor t = param >= 0
+                             ? fg_param_tensor(&bundle->network.param[param])
+                             : fg_evidence_tensor(bundle, &bundle->header, (enum fg_evidence_entry)evidence);
     const uint32_t n = fg_get_u32(e + 64), h = fg_get_u32(e + 68), w = fg_get_u32(e + 72),
                    c = fg_get_u32(e + 76);
     if (n != (uint32_t)t.n || h != (uint32_t)t.h || w != (uint32_t)t.w || c != (uint32_t)t.c) {
@@ -240,7 +251,7 @@ static enum fg_status match_tensors(const struct opening *o) {
         if (fg_param_folded(&network->param[i]) && !found[i])
             fg_report_add(&report, "%s is missing", network->param[i].name);
     for (int i = 0; i < FG_EVIDENCES; i++)
-        if (fg_evidence_tensor(&o->bundle->header, (enum fg_evidence_entry)i).n &&
+        if (fg_evidence_tensor(o->bundle, &o->bundle->header, (enum fg_evidence_entry)i).n &&
             !found[FG_NETWORK_PARAMS + i])
             fg_report_add(&report, "%s is missing", fg_evidence_name((enum fg_evidence_entry)i));
     enum fg_status status = FG_OK;

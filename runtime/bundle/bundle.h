@@ -81,6 +81,7 @@ struct fg_bundle_header {
     struct fg_provenance provenance;
     char compatible[FG_TEXT_SIZE]; /* the appliances that may take it; empty: any */
     uint32_t security_counter;     /* higher in a bundle that must not be replaced by an older one */
+    float scene_limit;             /* a picture further from the scene is unlike training; 0: not known */
     float self_test_score;         /* what the self-test's input must give; 0 until calibrated */
 };
 
@@ -143,6 +144,11 @@ FG_MUST_USE enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, u
 FG_MUST_USE enum fg_status fg_bundle_good(const struct fg_bundle *bundle, struct fg_good *good, void *scratch,
                                           struct fg_message *message);
 
+/* Reads mean and scale of the scene's descriptor, {network.descriptors} each; each may be NULL: it is not
+ * wanted. FG_INPUT also for a bundle whose scene_limit is 0. */
+FG_MUST_USE enum fg_status fg_bundle_scene(const struct fg_bundle *bundle, float *mean, float *scale,
+                                           void *scratch, struct fg_message *message);
+
 /* Makes an uncalibrated bundle in memory, under a header whose calibration does not count yet. values: each
  * folded parameter's {fg_param_tensor} in float32, by parameter index; others are not read. An engine opens
  * it as any other bundle, from the very streams that fg_bundle_write then puts into a file. path: where
@@ -157,6 +163,9 @@ struct fg_evidence {
     const uint8_t *input;       /* the self-test's picture {height, width, 3} */
     const float *map;           /* the map {height, width} that it must give */
     const struct fg_good *good; /* {calibration.pictures + calibration.odd} */
+    /* {network.descriptors}: mean and scale of the scene's descriptor (runtime/network/network.h, section 11);
+     * NULL where scene_limit is 0. */
+    const float *scene_mean, *scene_scale;
 };
 
 /* Writes a bundle's tensors, streams copied as they are, under a new header of the same network and, where

@@ -9,7 +9,14 @@
 #include "runtime/bundle/format.h"
 
 /* The entries of a calibrated bundle's table that are not the network's. */
-enum fg_evidence_entry { FG_EVIDENCE_GOOD, FG_EVIDENCE_INPUT, FG_EVIDENCE_MAP, FG_EVIDENCES };
+enum fg_evidence_entry {
+    FG_EVIDENCE_GOOD,
+    FG_EVIDENCE_SCENE_MEAN,
+    FG_EVIDENCE_SCENE_SCALE,
+    FG_EVIDENCE_INPUT,
+    FG_EVIDENCE_MAP,
+    FG_EVIDENCES
+};
 
 struct fg_bundle {
     char path[4096];
@@ -23,10 +30,11 @@ struct fg_bundle {
     struct fg_bundle_tensor evidence[FG_EVIDENCES]; /* param is not used; stored is 0 where there is none */
 };
 
-/* Gives the name of an entry of evidence, and the tensor that it must hold under a header; n is 0 where the
- * bundle has no such entry. */
+/* Gives the name of an entry of evidence, and the tensor that it must hold under a header of the bundle's
+ * network; n is 0 where there is no such entry. */
 const char *fg_evidence_name(enum fg_evidence_entry entry);
-struct fg_tensor fg_evidence_tensor(const struct fg_bundle_header *header, enum fg_evidence_entry entry);
+struct fg_tensor fg_evidence_tensor(const struct fg_bundle *bundle, const struct fg_bundle_header *header,
+                                    enum fg_evidence_entry entry);
 
 /* Opens and checks the bundle that a descriptor holds, and takes the descriptor over, which a failure
  * closes. path names it in messages. */

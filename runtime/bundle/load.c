@@ -241,7 +241,7 @@ enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float 
 static enum fg_status send_evidence(const struct fg_bundle *bundle, enum fg_evidence_entry entry,
                                     const struct fg_bundle_sink *sink, void *scratch,
                                     struct fg_message *message) {
-    const struct fg_tensor t = fg_evidence_tensor(&bundle->header, entry);
+    const struct fg_tensor t = fg_evidence_tensor(bundle, &bundle->header, entry);
     return send_tensor(bundle, &bundle->evidence[entry], fg_evidence_name(entry), fg_tensor_count(&t), sink,
                        scratch, message);
 }
@@ -291,7 +291,21 @@ enum fg_status fg_bundle_good(const struct fg_bundle *bundle, struct fg_good *go
                               struct fg_message *message) {
     struct good_sink to = {bundle->path, good};
     const struct fg_bundle_sink sink = {FG_U8, put_good, &to, NULL};
-    if (!fg_evidence_tensor(&bundle->header, FG_EVIDENCE_GOOD).n)
+    if (!fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_GOOD).n)
         return FG_OK;
     return send_evidence(bundle, FG_EVIDENCE_GOOD, &sink, scratch, message);
+}
+
+enum fg_status fg_bundle_scene(const struct fg_bundle *bundle, float *mean, float *scale, void *scratch,
+                               struct fg_message *message) {
+    const struct fg_bundle_sink mean_sink = {FG_F32, put_floats, mean, NULL},
+                                scale_sink = {FG_F32, put_floats, scale, NULL};
+    if (!fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_SCENE_MEAN).n)
+        return fg_fail(message, FG_INPUT, "%.300s: it does not know the scene", bundle->path);
+    enum fg_status status = FG_OK;
+    if (mean)
+        status = send_evidence(bundle, FG_EVIDENCE_SCENE_MEAN, &mean_sink, scratch, message);
+    if (status == FG_OK && scale)
+        status = send_evidence(bundle, FG_EVIDENCE_SCENE_SCALE, &scale_sink, scratch, message);
+    return status;
 }

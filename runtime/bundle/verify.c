@@ -50,7 +50,7 @@ enum fg_status fg_bundle_verify(const char *path, struct fg_bundle_facts *facts,
     float *values =
         malloc(find_largest_tensor(bundle) * sizeof *values); /* has room for the picture's bytes too */
     struct fg_good *good =
-        malloc((size_t)fg_evidence_tensor(&bundle->header, FG_EVIDENCE_GOOD).w * sizeof *good + 1);
+        malloc((size_t)fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_GOOD).w * sizeof *good + 1);
     void *scratch = malloc(fg_bundle_scratch());
     if (!values || !good || !scratch) {
         status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to read it", path);
@@ -63,14 +63,21 @@ enum fg_status fg_bundle_verify(const char *path, struct fg_bundle_facts *facts,
         count_stream(facts, loaded, &why, values, fg_tensor_count(&t), &status, message);
     }
     if (bundle->header.calibrated) {
-        const struct fg_tensor map = fg_evidence_tensor(&bundle->header, FG_EVIDENCE_MAP);
+        const struct fg_tensor map = fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_MAP);
         enum fg_status loaded = fg_bundle_self_test(bundle, (uint8_t *)values, NULL, scratch, &why);
         count_stream(facts, loaded, &why, values, 0, &status, message);
         loaded = fg_bundle_self_test(bundle, NULL, values, scratch, &why);
         count_stream(facts, loaded, &why, values, fg_tensor_count(&map), &status, message);
-        if (fg_evidence_tensor(&bundle->header, FG_EVIDENCE_GOOD).n) {
+        if (fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_GOOD).n) {
             loaded = fg_bundle_good(bundle, good, scratch, &why);
             count_stream(facts, loaded, &why, values, 0, &status, message);
+        }
+        const struct fg_tensor scene = fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_SCENE_MEAN);
+        if (scene.n) {
+            loaded = fg_bundle_scene(bundle, values, NULL, scratch, &why);
+            count_stream(facts, loaded, &why, values, fg_tensor_count(&scene), &status, message);
+            loaded = fg_bundle_scene(bundle, NULL, values, scratch, &why);
+            count_stream(facts, loaded, &why, values, fg_tensor_count(&scene), &status, message);
         }
     }
 out:

@@ -131,7 +131,8 @@ static void encode_good(const struct fg_good *good, size_t count, uint8_t *bytes
     }
 }
 
-static enum fg_status put_evidence(struct writer *w, const struct fg_bundle_header *header,
+static enum fg_status put_evidence(struct writer *w, const struct fg_bundle *bundle,
+                                   const struct fg_bundle_header *header,
                                    const struct fg_evidence *evidence) {
     const struct fg_calibration *c = &header->calibration;
     const size_t count = (size_t)c->pictures + c->odd;
@@ -139,11 +140,14 @@ static enum fg_status put_evidence(struct writer *w, const struct fg_bundle_head
     if (!good)
         return fg_fail(w->message, FG_ENVIRONMENT, "no memory for the scores of %zu pictures", count);
     encode_good(evidence->good, count, good);
-    const void *const values[FG_EVIDENCES] = {
-        [FG_EVIDENCE_INPUT] = evidence->input, [FG_EVIDENCE_MAP] = evidence->map, [FG_EVIDENCE_GOOD] = good};
+    const void *const values[FG_EVIDENCES] = {[FG_EVIDENCE_INPUT] = evidence->input,
+                                              [FG_EVIDENCE_MAP] = evidence->map,
+                                              [FG_EVIDENCE_SCENE_MEAN] = evidence->scene_mean,
+                                              [FG_EVIDENCE_SCENE_SCALE] = evidence->scene_scale,
+                                              [FG_EVIDENCE_GOOD] = good};
     enum fg_status status = FG_OK;
     for (int i = 0; i < FG_EVIDENCES && status == FG_OK; i++) {
-        const struct fg_tensor t = fg_evidence_tensor(header, (enum fg_evidence_entry)i);
+        const struct fg_tensor t = fg_evidence_tensor(bundle, header, (enum fg_evidence_entry)i);
         if (t.n)
             status = put_stream(w, fg_evidence_name((enum fg_evidence_entry)i), &t, t.dtype, values[i]);
     }
@@ -274,7 +278,7 @@ static enum fg_status copy_tensors(struct writer *w, const struct fg_bundle *bun
 static enum fg_status copy_evidence(struct writer *w, const struct fg_bundle *bundle) {
     enum fg_status status = FG_OK;
     for (int i = 0; i < FG_EVIDENCES && status == FG_OK; i++) {
-        const struct fg_tensor t = fg_evidence_tensor(&bundle->header, (enum fg_evidence_entry)i);
+        const struct fg_tensor t = fg_evidence_tensor(bundle, &bundle->header, (enum fg_evidence_entry)i);
         if (t.n)
             status =
                 copy_stream(w, bundle, &bundle->evidence[i], fg_evidence_name((enum fg_evidence_entry)i), &t);
@@ -282,25 +286,27 @@ static enum fg_status copy_evidence(struct writer *w, const struct fg_bundle *bu
     return status;
 }
 
-static uint32_t count_evidence(const struct fg_bundle_header *header) {
+static uint32_t count_evidence(const struct fg_bundle *bundle, const struct fg_bundle_header *header) {
     uint32_t count = 0;
     for (int i = 0; i < FG_EVIDENCES; i++)
-        count += (uint32_t)fg_evidence_tensor(header, (enum fg_evidence_entry)i).n;
+        count += (uint32_t)fg_evidence_tensor(bundle, header, (enum fg_evidence_entry)i).n;
     return count;
 }
 
 enum fg_status fg_bundle_write(const struct fg_bundle *bundle, const char *path,
                                const struct fg_bundle_header *header, const struct fg_evidence *evidence,
                                struct fg_message *message) {
-    assert(evidence || !header->calibrated || count_evidence(header) == count_evidence(&bundle->header));
+    assert(evidence || !header->calibrated ||
+           count_evidence(bundle, header) == count_evidence(bundle, &bundle->header));
     struct writer *w = open_writer(path, message);
     if (!w)
         return FG_ENVIRONMENT;
-    enum fg_status status = begin_file(w, path, false, header, bundle->tensors + count_evidence(header));
+    enum fg_status status =
+        begin_file(w, path, false, header, bundle->tensors + count_evidence(bundle, header));
     if (status == FG_OK)
         status = copy_tensors(w, bundle);
     if (status == FG_OK && header->calibrated)
-        status = evidence ? put_evidence(w, header, evidence) : copy_evidence(w, bundle);
+        status = evidence ? put_evidence(w, bundle, header, evidence) : copy_evidence(w, bundle);
     if (status == FG_OK)
         status = put_head(w);
     if (status == FG_OK) {

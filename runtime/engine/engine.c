@@ -29,6 +29,8 @@ struct fg_engine {
     uint8_t *frame;       /* room for a frame that the device cannot reach where it is */
     uint8_t *test_input;  /* height * width * 3 */
     float *test_map;      /* height * width */
+    float *scene_mean;    /* {descriptors}; NULL: the bundle does not know the scene */
+    float *scene_scale;   /* {descriptors} */
     void *search;         /* fg_defect_scratch */
     struct fg_frame seen; /* what was submitted last; its pixels may be gone */
     int64_t submitted_ns;
@@ -39,6 +41,11 @@ struct fg_engine {
 static uint32_t count_loaders(const struct fg_backend *backend) {
     const uint32_t threads = backend->device.threads;
     return threads < 1 ? 1 : threads < MAX_LOADERS ? threads : MAX_LOADERS;
+}
+
+/* Gives the bytes of one array of the scene; 0: the bundle does not know it. */
+static size_t measure_scene(const struct fg_engine *engine) {
+    return engine->header.scene_limit > 0 ? fg_size_align(engine->network.descriptors * sizeof(float)) : 0;
 }
 
 static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *message) {
@@ -59,7 +66,7 @@ static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *mes
     need->frame = engine->backend->device.host_memory ? 0 : fg_size_align(bytes[FG_SEGMENT_FRAME]);
     need->load = count_loaders(engine->backend) * fg_size_align(fg_bundle_scratch());
     need->search = fg_size_align(pixels * 3) + fg_size_align(pixels * sizeof(float)) +
-                   fg_size_align(fg_defect_scratch(height, width));
+                   fg_size_align(fg_defect_scratch(height, width)) + 2 * measure_scene(engine);
     need->device = need->weights + need->prepared + need->activations + need->workspace;
     need->host = need->io + need->frame + need->load + need->search;
     if (engine->backend->device.host_memory) {
@@ -205,6 +212,8 @@ static enum fg_status take_memory(struct fg_engine *engine, void **scratch, stru
         {host, fg_size_align(pixels * sizeof(float)), "self-test map", (void **)&engine->test_map},
         {host, fg_size_align(fg_defect_scratch(engine->network.spec.height, engine->network.spec.width)),
          "search for the defect's box", &engine->search},
+        {host, measure_scene(engine), "the scene's mean", (void **)&engine->scene_mean},
+        {host, measure_scene(engine), "the scene's scale", (void **)&engine->scene_scale},
     };
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         if (!pieces[i].bytes)
@@ -258,6 +267,8 @@ enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend 
         status = load_weights(e, bundle, scratch, message);
     if (status == FG_OK)
         status = backend->prepare(backend, e->inference.program, &e->memory, message);
+    if (status == FG_OK && e->scene_mean)
+        status = fg_bundle_scene(bundle, e->scene_mean, e->scene_scale, scratch, message);
     if (status == FG_OK && self_test)
         status = fg_bundle_self_test(bundle, e->test_input, e->test_map, scratch, message);
     if (status == FG_OK && self_test) {
@@ -386,6 +397,22 @@ enum fg_status fg_engine_submit(struct fg_engine *engine, const struct fg_frame 
     return status == FG_OK ? submit_frame(engine, frame, message) : status;
 }
 
+/* Measures how far the last frame's descriptor lies from training's (runtime/network/network.h, section 11). */
+static double measure_distance(const struct fg_engine *engine) {
+    double sum = 0;
+    uint32_t at = 0;
+    for (int i = 0; i < FG_NETWORK_LEVELS; i++) {
+        const struct fg_tensor *moments = engine->inference.moments[i];
+        const float *value = moments ? fg_tensor_data(moments, &engine->memory) : NULL;
+        for (int32_t k = 0; moments && k < moments->c; k++, at++) {
+            const double z =
+                ((double)value[k] - (double)engine->scene_mean[at]) / (double)engine->scene_scale[at];
+            sum += z * z;
+        }
+    }
+    return sqrt(sum / at);
+}
+
 enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, float threshold,
                                 struct fg_judgement *judgement, struct fg_message *message) {
     enum fg_status status = engine->backend->poll(engine->backend, deadline_ns, message);
@@ -395,7 +422,11 @@ enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, f
     if (status != FG_OK)
         return status;
     const float *score = fg_tensor_data(engine->inference.score, &engine->memory);
-    *judgement = (struct fg_judgement){.score = *score, .finite = isfinite(*score) != 0};
+    *judgement = (struct fg_judgement){.score = *score,
+                                       .finite = isfinite(*score) != 0,
+                                       .scene = engine->scene_mean ? (float)measure_distance(engine) : 0};
+    /* NaN is not within a limit. */
+    judgement->alike = !engine->scene_mean || judgement->scene <= engine->header.scene_limit;
     if (judgement->finite && *score > threshold)
         judgement->box = fg_defect_find(fg_engine_map(engine), engine->inference.map->h,
                                         engine->inference.map->w, threshold, &engine->seen, engine->search);
@@ -436,6 +467,16 @@ enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *
         "map %g, allowed %g; the bundle or this machine's arithmetic is damaged",
         engine->backend->name, (double)judgement.score, (double)expected, (double)difference,
         (double)(0.02f * largest));
+}
+
+void fg_engine_descriptor(const struct fg_engine *engine, float *descriptor) {
+    for (int i = 0; i < FG_NETWORK_LEVELS; i++) {
+        const struct fg_tensor *moments = engine->inference.moments[i];
+        if (!moments)
+            continue;
+        memcpy(descriptor, fg_tensor_data(moments, &engine->memory), fg_tensor_bytes(moments));
+        descriptor += moments->c;
+    }
 }
 
 const float *fg_engine_map(const struct fg_engine *engine) {

@@ -25,6 +25,8 @@ struct fg_box {
 struct fg_judgement {
     float score; /* largest value of the map; not finite when any value is not finite */
     bool finite;
+    float scene;       /* distance from the scene that training saw; 0 where the bundle does not know it */
+    bool alike;        /* the distance is within the bundle's limit, or the bundle has none */
     struct fg_box box; /* around the 8-connected pixels above the threshold that hold the maximum */
     int64_t inference_ns;
 };
@@ -98,6 +100,9 @@ FG_MUST_USE enum fg_status fg_engine_self_test(struct fg_engine *engine, struct 
 /* Gives the map of a finished run (height * width of the network), owned by the engine and valid until the
  * next submit. */
 const float *fg_engine_map(const struct fg_engine *engine);
+/* Copies the scene's descriptor of a finished run (runtime/network/network.h, section 11) into the caller's
+ * network.descriptors values. */
+void fg_engine_descriptor(const struct fg_engine *engine, float *descriptor);
 /* Gives the size of level map M^i; false when level i is not used. */
 bool fg_engine_level(const struct fg_engine *engine, uint32_t level, int32_t *height, int32_t *width);
 /* Copies the map M^i of a used level, after a finished run, into the caller's height * width values. */

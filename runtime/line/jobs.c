@@ -107,7 +107,7 @@ static void end_load(struct fg_line *l, const struct fg_job_result *r) {
 
 static void end_judgement(struct fg_line *l, const struct fg_job_result *r) {
     const struct fg_judgement *j = &r->judgement;
-    struct fg_view_result result = {.verdict = FG_INOPERATIVE};
+    struct fg_view_result result = {.verdict = FG_INOPERATIVE, .scene = r->status == FG_OK ? j->scene : 0};
     char view[FG_CONFIG_NAME + 8];
     if (r->status != FG_OK) {
         fg_log(FG_LOG_ERROR, "part %u: %s%s", r->part, name_view(l, r->view, view), r->message.text);
@@ -117,6 +117,8 @@ static void end_judgement(struct fg_line *l, const struct fg_job_result *r) {
                                                     : FG_REASON_INFERENCE_FAILED;
     } else if (!j->finite) {
         result.reason = FG_REASON_NOT_FINITE;
+    } else if (j->score <= r->threshold && !j->alike) {
+        result.reason = FG_REASON_UNLIKE_TRAINING;
     } else {
         result.verdict = j->score > r->threshold ? FG_DEFECT : FG_PASS;
         result.score = j->score;

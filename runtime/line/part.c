@@ -8,6 +8,8 @@
 #include "runtime/line/publish.h"
 #include "runtime/line/state.h"
 
+#define UNLIKE_IN_A_ROW 3 /* parts that raise a fault */
+
 /* ---- Places ---- */
 
 static struct fg_part *find_part(struct fg_line *l, uint32_t id) {
@@ -64,7 +66,7 @@ static void decide_part(struct fg_line *l, struct fg_part *p) {
     r->area = worst->area;
     r->exposure = p->framed_ns ? (uint32_t)((p->framed_ns - p->trigger_ns) / (FG_MS / 10)) : 0;
     p->state = FG_PART_DECIDED;
-    if (p->reject_place >= 0 && !fg_rejects_permit(l->s.rejects, p->reject_place, r->verdict)) {
+    if (p->reject_place >= 0 && !fg_rejects_permit(l->s.rejects, p->reject_place, r->verdict, r->reason)) {
         fg_count(&l->show.counters.late);
         fg_log(FG_LOG_WARNING, "part %u: its verdict came after its reject point", p->id);
     }
@@ -103,8 +105,19 @@ static void lose_result(struct fg_line *l) {
     fg_count(&l->show.counters.overruns);
 }
 
+/* One odd part can be a wrong one; several in a row are a lamp, a lens or another job. */
+static void watch_scene(struct fg_line *l, const struct fg_result *r) {
+    l->unlike = r->reason == FG_REASON_UNLIKE_TRAINING ? l->unlike + 1 : 0;
+    if (l->unlike == UNLIKE_IN_A_ROW) {
+        fg_faults_raise(l, FG_FAULT_UNLIKE_TRAINING);
+        l->unlike = 0;
+    }
+}
+
 static void finish_part(struct fg_line *l, struct fg_part *p) {
     record_verdict(l, p);
+    if (p->taken)
+        watch_scene(l, &p->result);
     if (p->taken) /* a refused part has no time from trigger to verdict */
         fg_publish_time(l, p->result.total);
     /* Where nothing is buffered, nobody has seen a verdict that gives way before it was published. */

@@ -25,7 +25,8 @@ enum fg_permission {
     FG_PERMISSION_PASS,
     FG_PERMISSION_DEFECT,
     FG_PERMISSION_INOPERATIVE,
-    FG_PERMISSION_TAKEN, /* the reject point was there first */
+    FG_PERMISSION_UNTRUSTED, /* INOPERATIVE for a reason that on_inoperative = pass does not cover */
+    FG_PERMISSION_TAKEN,     /* the reject point was there first */
 };
 
 struct fg_reject {
@@ -45,8 +46,11 @@ int32_t fg_rejects_add(struct fg_rejects *rejects, int64_t point_ns, int64_t pul
 /* Whether there is a place for one more part. */
 bool fg_rejects_room(const struct fg_rejects *rejects);
 
-/* Gives the verdict. False: the reject point was there first (a late verdict); it changes nothing. */
-bool fg_rejects_permit(struct fg_rejects *rejects, int32_t place, enum fg_verdict verdict);
+/* Gives the verdict, and why it is INOPERATIVE. What a machine that computes wrongly, or a picture that shows no
+ * part, says of a part never lets it pass. False: the reject point was there first (a late verdict); it
+ * changes nothing. */
+bool fg_rejects_permit(struct fg_rejects *rejects, int32_t place, enum fg_verdict verdict,
+                       enum fg_reason reason);
 
 /* The actuation's side: what fg_rejects_decide found, and what it keeps between calls. */
 struct fg_actuation {

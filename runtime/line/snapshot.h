@@ -22,6 +22,7 @@ struct fg_view_result {
     float score, threshold; /* score is not shown when INOPERATIVE */
     uint16_t x, y, w, h;    /* box of the worst defect, pixels of the camera's frame; 0 unless DEFECT */
     uint32_t area;          /* pixels of the frame */
+    float scene;            /* distance from the scene of training; 0 where the bundle does not know it */
     bool decided;           /* its verdict is the part's */
     bool doubtful;          /* PASS, with a score that few good parts reach */
 };

@@ -49,6 +49,7 @@ struct fg_line {
 
     uint32_t faults;     /* latched faults, by bit: code - 16 */
     bool halted;         /* a fault stopped the line, and is not cleared */
+    uint32_t unlike;     /* parts in a row that were not like those of training */
     bool last_pass;      /* level of the pass output */
     bool fresh;          /* a verdict was given since the last snapshot */
     int64_t lost_at_ns;  /* when the device was lost; 0: it is there */

@@ -89,6 +89,11 @@ static uint32_t scale_u32(float value, double scale) {
     return scaled <= 0 ? 0 : scaled >= UINT32_MAX ? UINT32_MAX - 1 : (uint32_t)scaled;
 }
 
+static uint32_t show_scene(float distance) {
+    const uint32_t scaled = scale_u32(distance, 100);
+    return scaled < UINT16_MAX ? scaled : UINT16_MAX;
+}
+
 static uint32_t show_score(enum fg_verdict verdict, float score) {
     return verdict == FG_INOPERATIVE ? UINT32_MAX : scale_u32(score, 10000);
 }

@@ -63,7 +63,9 @@ enum fg_verdict { FG_VERDICTS(FG_VERDICT_ENUM) };
     X(6, NOT_FINITE, "not_finite", "a value of the map is no finite number")                                 \
     X(7, NOT_VERIFIED, "not_verified", "the bundle has not passed its self-test")                            \
     X(8, POSITION_LOST, "position_lost", "edges of the encoder were lost")                                   \
-    X(9, DEVICE_LOST, "device_lost", "the compute device is lost")
+    X(9, DEVICE_LOST, "device_lost", "the compute device is lost")                                           \
+    X(10, UNLIKE_TRAINING, "unlike_training",                                                                \
+      "the frame is not like those of good parts; it may show no part")
 
 #define FG_REASON_ENUM(number, name, text, meaning) FG_REASON_##name = (number),
 enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
@@ -87,7 +89,9 @@ enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
       "make the trigger's pulse longer, or send fewer edges")                                                \
     X(24, OUTPUT, "an output could not be set", "look at the board")                                         \
     X(25, DEVICE_LOST, "the compute device is lost",                                                         \
-      "wait: the daemon ends with 70 after two seconds and systemd starts it again")
+      "wait: the daemon ends with 70 after two seconds and systemd starts it again")                         \
+    X(27, UNLIKE_TRAINING, "three parts in a row were not like those of training",                           \
+      "look at lamp, lens and part; where the light or the camera was changed, calibrate the bundle anew")
 
 #define FG_FAULT_ENUM(number, name, text, remedy) FG_FAULT_##name = (number),
 enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };
@@ -271,6 +275,9 @@ enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
     X(140, 1, FG_VIEW_STRIDE, VIEW_FLAGS, u16, "view_flags", "",                                             \
       s->result.view[v].decided | s->result.view[v].doubtful << 1,                                           \
       "bit 0: the view's verdict is the part's; bit 1: it is doubtful")                                      \
+    X(141, 1, FG_VIEW_STRIDE, VIEW_SCENE, u16, "view_scene", "x 100", show_scene(s->result.view[v].scene),   \
+      "distance of the frame from the scene of training; 65535 means more, 0 that the bundle does not know " \
+      "it")                                                                                                  \
     X(143, 1, FG_VIEW_STRIDE, VIEW_SEQUENCE, u16, "view_sequence", "",                                       \
       s->result.view[v].verdict ? s->result_sequence : 0u,                                                   \
       "the number of register 16, to tell whether two requests read one result")

@@ -63,6 +63,12 @@ static enum fg_status check_pictures(const struct calibrate *c, struct fg_messag
             "%u of %u pictures are above the old threshold %.4f: if all parts are good and only the "
             "light or the camera has changed, give --force",
             f->above, f->judged, (double)f->old_threshold);
+    if (f->unlike > most)
+        return fg_fail(
+            message, FG_INPUT,
+            "%u of %u pictures are not like those that training saw: if all show a good part and only "
+            "the light or the camera has changed, give --force",
+            f->unlike, f->judged);
     if (f->odd > most)
         return fg_fail(
             message, FG_INPUT,

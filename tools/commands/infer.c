@@ -7,6 +7,7 @@
 
 #include "runtime/base/json.h"
 #include "runtime/engine/desk.h"
+#include "runtime/modbus/registers.h"
 #include "tools/commands/common.h"
 #include "tools/commands/overlay.h"
 #include "tools/commands/tool.h"
@@ -20,7 +21,8 @@ struct infer {
     int count;
     struct fg_desk desk;
     float threshold;
-    float doubtful; /* a PASS above it is doubtful; 0: the bundle does not say */
+    float scene_limit; /* a PASS further from the scene is INOPERATIVE; 0: the bundle does not know it */
+    float doubtful;    /* a PASS above it is doubtful; 0: the bundle does not say */
 };
 
 static const struct fg_option OPTIONS[] = {
@@ -72,13 +74,31 @@ static enum fg_status check_options(const struct infer *o, const char *bundle, s
     return status == FG_OK ? check_output(o, bundle, o->overlay, message) : status;
 }
 
+/* Decides as the line does. */
+static enum fg_verdict decide(const struct infer *o, const struct fg_judgement *j) {
+    if (!j->finite)
+        return FG_INOPERATIVE;
+    return j->score > o->threshold ? FG_DEFECT : j->alike ? FG_PASS : FG_INOPERATIVE;
+}
+
+static const char *name_verdict(enum fg_verdict verdict) {
+    return verdict == FG_PASS ? "PASS" : verdict == FG_DEFECT ? "DEFECT" : "INOPERATIVE";
+}
+
 static void print_judgement(const struct infer *o, const char *file, const struct fg_judgement *j) {
-    const char *verdict = !j->finite ? "INOPERATIVE" : j->score > o->threshold ? "DEFECT" : "PASS";
-    const bool doubtful = j->finite && j->score <= o->threshold && o->doubtful > 0 && j->score > o->doubtful;
+    const enum fg_verdict verdict = decide(o, j);
+    const bool doubtful = verdict == FG_PASS && o->doubtful > 0 && j->score > o->doubtful;
+    const char *reason = verdict != FG_INOPERATIVE ? "none" : j->finite ? "unlike_training" : "not_finite";
     const double ms = (double)j->inference_ns / 1e6;
     if (!o->common.json) {
-        printf("%s: %s%s, score %.4f, threshold %.4f", file, verdict, doubtful ? " (doubtful)" : "",
+        printf("%s: %s%s, score %.4f, threshold %.4f", file, name_verdict(verdict),
+               doubtful                    ? " (doubtful)"
+               : verdict != FG_INOPERATIVE ? ""
+               : j->finite                 ? " (unlike training)"
+                                           : " (not finite)",
                (double)j->score, (double)o->threshold);
+        if (o->scene_limit > 0)
+            printf(", scene %.2f of %.2f", (double)j->scene, (double)o->scene_limit);
         if (j->box.w)
             printf(", defect at %d,%d %dx%d, %d pixels", j->box.x, j->box.y, j->box.w, j->box.h, j->box.area);
         printf(", %.1f ms\n", ms);
@@ -86,7 +106,12 @@ static void print_judgement(const struct infer *o, const char *file, const struc
     }
     printf("{\"file\": ");
     fg_json_text(stdout, file);
-    printf(", \"verdict\": \"%s\", \"doubtful\": %s, \"score\": ", verdict, doubtful ? "true" : "false");
+    printf(", \"verdict\": \"%s\", \"reason\": \"%s\", \"doubtful\": %s, \"scene\": ", name_verdict(verdict),
+           reason, doubtful ? "true" : "false");
+    fg_json_number(stdout, (double)j->scene);
+    printf(", \"scene_limit\": ");
+    fg_json_number(stdout, (double)o->scene_limit);
+    printf(", \"score\": ");
     fg_json_number(stdout, (double)j->score);
     printf(", \"threshold\": ");
     fg_json_number(stdout, (double)o->threshold);
@@ -100,7 +125,8 @@ static void print_unjudged(const struct infer *o, const char *file) {
         return;
     printf("{\"file\": ");
     fg_json_text(stdout, file);
-    printf(", \"verdict\": \"INOPERATIVE\", \"doubtful\": false, \"score\": null, \"threshold\": ");
+    printf(", \"verdict\": \"INOPERATIVE\", \"reason\": \"bad_frame\", \"doubtful\": false, \"scene\": null, "
+           "\"score\": null, \"threshold\": ");
     fg_json_number(stdout, (double)o->threshold);
     printf(", \"box\": [0, 0, 0, 0], \"area\": 0, \"inference_ms\": null}\n");
 }
@@ -150,7 +176,7 @@ static enum fg_status judge_pictures(struct infer *o, bool *all_pass, struct fg_
             print_unjudged(o, o->images[i]);
         } else {
             print_judgement(o, o->images[i], &judgement);
-            *all_pass = *all_pass && judgement.finite && judgement.score <= o->threshold;
+            *all_pass = *all_pass && decide(o, &judgement) == FG_PASS;
             status = write_maps(o, &image, &judgement, message);
         }
         fg_image_free(&image);
@@ -187,6 +213,7 @@ int fg_tool_infer(int argc, char **argv) {
         fg_usage_fail(&USAGE, status, &message);
     } else {
         o.threshold = fg_engine_header(o.desk.engine)->calibration.threshold;
+        o.scene_limit = fg_engine_header(o.desk.engine)->scene_limit;
         o.doubtful = fg_engine_header(o.desk.engine)->calibration.doubtful;
         status = judge_pictures(&o, &all_pass, &message);
         fg_desk_close(&o.desk);

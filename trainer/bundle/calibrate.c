@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "trainer/bundle/scene.h"
 #include "trainer/data/files.h"
 #include "trainer/data/picture.h"
 
@@ -16,6 +17,8 @@ struct job {
     struct fg_good *good;  /* {known + calibrating.count}: what the bundle knows first, then what is judged */
     const char **path;     /* of each; NULL for what the bundle knows */
     bool *odd;             /* of each */
+    float *descriptor;     /* {judged, descriptors}; NULL: the bundle knows its scene */
+    float *distance;       /* {judged}: from the scene */
     uint32_t known, count; /* pictures from the bundle, and all so far */
     bool has_picture;      /* the self-test has its picture */
     struct fg_calibrated found;
@@ -44,7 +47,9 @@ static enum fg_status take_known(struct job *job, struct fg_message *message) {
     void *scratch = malloc(fg_bundle_scratch());
     if (!scratch)
         return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory");
-    const enum fg_status status = fg_bundle_good(bundle, job->good, scratch, message);
+    enum fg_status status = fg_bundle_good(bundle, job->good, scratch, message);
+    if (status == FG_OK && !job->descriptor)
+        status = fg_bundle_scene(bundle, job->draft->scene_mean, job->draft->scene_scale, scratch, message);
     for (uint32_t i = 0; status == FG_OK && i < c->pictures + c->odd; i++)
         if (job->good[i].group != FG_GOOD_ADDED)
             job->good[job->known++] = job->good[i];
@@ -59,6 +64,10 @@ static uint32_t find_same(const struct job *job, const uint8_t hash[FG_HASH_SIZE
     while (i < job->count && memcmp(job->good[i].hash, hash, FG_GOOD_HASH) != 0)
         i++;
     return i;
+}
+
+static uint32_t count_descriptors(const struct fg_draft *draft) {
+    return fg_bundle_network(draft->desk.bundle)->descriptors;
 }
 
 /* Judges picture i, decoded already, and enters its score. */
@@ -88,6 +97,11 @@ static enum fg_status score_picture(struct job *job, uint32_t i, const struct fg
     struct fg_good *good = &job->good[job->count];
     *good = (struct fg_good){.group = c->group ? c->group[i] : FG_GOOD_ADDED, .score = judgement.score};
     memcpy(good->hash, hash, sizeof good->hash);
+    const uint32_t judged = job->count - job->known;
+    job->distance[judged] = judgement.scene;
+    if (job->descriptor)
+        fg_engine_descriptor(job->draft->desk.engine,
+                             job->descriptor + (size_t)judged * count_descriptors(job->draft));
     job->path[job->count++] = c->path[i];
     return FG_OK;
 }
@@ -130,6 +144,32 @@ static void report_odd(struct job *job) {
         }
 }
 
+/* Finds the scene; or, where it is known, widens its limit to the new good pictures. */
+static enum fg_status enter_scene(struct job *job, struct fg_message *message) {
+    struct fg_draft *draft = job->draft;
+    const uint32_t judged = job->count - job->known;
+    float limit = draft->header.scene_limit;
+    enum fg_status status = FG_OK;
+    if (job->descriptor)
+        status = fg_scene_find(job->descriptor, judged, count_descriptors(draft), draft->scene_mean,
+                               draft->scene_scale, &limit, job->distance, message);
+    for (uint32_t i = 0; i < judged && status == FG_OK; i++)
+        if (!(job->distance[i] <= limit)) {
+            job->found.unlike++;
+            fg_report_add(
+                job->calibrating->remarks,
+                "%s: it is unlike the others (distance %.1f, limit %.1f); look whether it shows a part",
+                job->path[job->known + i], (double)job->distance[i], (double)limit);
+        }
+    if (status == FG_OK && !job->descriptor && job->found.unlike) {
+        float wider;
+        status = fg_scene_limit(job->distance, judged, &wider, message);
+        limit = status == FG_OK ? fmaxf(limit, wider) : limit;
+    }
+    draft->header.scene_limit = limit;
+    return status;
+}
+
 static void enter_table(struct job *job) {
     struct fg_calibrated *f = &job->found;
     f->rows = fg_decision_table(job->good, job->count, job->odd, &job->draft->header.calibration, f->row);
@@ -158,12 +198,20 @@ static enum fg_status open_job(struct job *job, struct fg_message *message) {
     const size_t pixels = (size_t)draft->header.spec.height * (size_t)draft->header.spec.width;
     const size_t most = (size_t)old->pictures + old->odd + job->calibrating->count + 1;
     assert(!draft->picture && !draft->map && !draft->good);
+    assert(!job->calibrating->group || !draft->header.calibrated);
     draft->picture = malloc(pixels * 3);
     draft->map = malloc(pixels * sizeof *draft->map);
     job->good = draft->good = calloc(most, sizeof *job->good);
     job->path = calloc(most, sizeof *job->path);
     job->odd = calloc(most, sizeof *job->odd);
-    if (!draft->picture || !draft->map || !job->good || !job->path || !job->odd)
+    job->distance = calloc(most, sizeof *job->distance);
+    const size_t scene = count_descriptors(draft) * sizeof(float);
+    draft->scene_mean = malloc(scene);
+    draft->scene_scale = malloc(scene);
+    const bool knows = draft->header.calibrated && draft->header.scene_limit > 0;
+    job->descriptor = knows ? NULL : malloc(((size_t)job->calibrating->count + 1) * scene);
+    if (!draft->picture || !draft->map || !job->good || !job->path || !job->odd || !job->distance ||
+        !draft->scene_mean || !draft->scene_scale || (!knows && !job->descriptor))
         return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory for %zu scores", most);
     job->found.old_threshold = draft->header.calibrated ? old->threshold : 0;
     return job->calibrating->group || !draft->header.calibrated ? FG_OK : take_known(job, message);
@@ -182,6 +230,8 @@ enum fg_status fg_calibrate_draft(struct fg_draft *draft, const struct fg_calibr
         enter_table(&job);
     if (status == FG_OK && calibrating->threshold > 0)
         fg_decide_by_hand(job.good, job.count, calibrating->threshold, &draft->header.calibration);
+    if (status == FG_OK)
+        status = enter_scene(&job, message);
     if (status == FG_OK) {
         report_odd(&job);
         status = make_self_test(draft, message);
@@ -190,6 +240,8 @@ enum fg_status fg_calibrate_draft(struct fg_draft *draft, const struct fg_calibr
     job.found.calibration = draft->header.calibration;
     if (found)
         *found = job.found;
+    free(job.descriptor);
+    free(job.distance);
     free(job.path);
     free(job.odd);
     return status;

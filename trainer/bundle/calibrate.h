@@ -1,5 +1,6 @@
-/* Calibration: judges good pictures as the line will, lets decision.h find the threshold from their scores,
- * and makes the self-test from one of them.
+/* Calibration: judges good pictures as the line will, lets decision.h find the threshold from their scores and
+ * scene.h what they have in common, and makes the self-test from one of them. A bundle that knows its scene
+ * keeps it; only its limit grows to what new good pictures are like.
  *
  * Errors: FG_INPUT names the picture or what is wrong with the scores. Owner: the caller, of draft, pictures
  * and remarks. Thread: one at a time for one draft or backend. NULL: a message, and what a member says. */
@@ -33,9 +34,10 @@ struct fg_calibrated {
     uint32_t skipped;                  /* pictures that could not be read */
     struct fg_decision_row row[FG_DECISION_ROWS]; /* what other thresholds would do */
     uint32_t rows;
-    float largest;  /* the largest score of an unseen picture that is not odd */
-    uint32_t odd;   /* judged pictures whose score lies far above the others */
-    uint32_t above; /* judged pictures with a score above the old threshold */
+    float largest;   /* the largest score of an unseen picture that is not odd */
+    uint32_t odd;    /* judged pictures whose score lies far above the others */
+    uint32_t unlike; /* judged pictures that are not like the scene that training saw */
+    uint32_t above;  /* judged pictures with a score above the old threshold */
 };
 
 /* Gives the draft its threshold, its self-test and its good pictures. A picture that breaks the contract is

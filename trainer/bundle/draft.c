@@ -39,7 +39,11 @@ enum fg_status fg_draft_open_file(struct fg_draft *draft, const char *path, stru
 }
 
 enum fg_status fg_draft_write(const struct fg_draft *draft, const char *path, struct fg_message *message) {
-    const struct fg_evidence evidence = {.input = draft->picture, .map = draft->map, .good = draft->good};
+    const struct fg_evidence evidence = {.input = draft->picture,
+                                         .map = draft->map,
+                                         .good = draft->good,
+                                         .scene_mean = draft->scene_mean,
+                                         .scene_scale = draft->scene_scale};
     return fg_bundle_write(draft->desk.bundle, path, &draft->header, draft->picture ? &evidence : NULL,
                            message);
 }
@@ -49,6 +53,8 @@ void fg_draft_close(struct fg_draft *draft) {
     free(draft->picture);
     free(draft->map);
     free(draft->good);
+    free(draft->scene_mean);
+    free(draft->scene_scale);
     memset(draft, 0, sizeof *draft);
 }
 

@@ -19,7 +19,8 @@ struct fg_draft {
      * NULL: the bundle keeps the evidence that it has. */
     uint8_t *picture;
     float *map;
-    struct fg_good *good; /* the pictures that set the threshold, owned; NULL with the two */
+    struct fg_good *good;            /* the pictures that set the threshold, owned; NULL with the two */
+    float *scene_mean, *scene_scale; /* {network.descriptors}, owned; NULL with the others */
 };
 
 /* Folds the weights into an uncalibrated bundle in memory and opens an engine on it. path: where it is to

@@ -57,7 +57,7 @@ static enum fg_status judge_picture(struct job *job, const struct fg_test_pictur
         return status;
     fg_metrics_add(e->metrics, fg_engine_map(job->desk->engine), judgement.score, group,
                    picture->mask ? job->mask : NULL);
-    const bool rejected = !judgement.finite || judgement.score > job->threshold;
+    const bool rejected = !judgement.finite || !judgement.alike || judgement.score > job->threshold;
     e->pictures[group]++;
     e->rejected[group] += rejected;
     e->defective += group > 0;

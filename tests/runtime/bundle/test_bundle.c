@@ -33,10 +33,12 @@ static char folder[64], path[128], other[128];
 static struct fg_network network;
 static struct fg_bundle_header header;
 static float *values[FG_NETWORK_PARAMS];
+#define SCENE 56 /* values of the descriptor of a network of base 4 */
 #define GOOD 300 /* pictures: more than a block of a stream holds */
 static uint8_t picture[PIXELS * 3];
 static float map[PIXELS];
 static struct fg_good good[GOOD];
+static float scene[2][SCENE]; /* mean and scale */
 static struct fg_message message;
 
 static size_t count_of(uint32_t param) {
@@ -62,8 +64,11 @@ static struct fg_bundle *make_bundle(const struct fg_bundle_header *h, const flo
 
 static void write_bundle(const char *to) {
     struct fg_bundle *bundle = make_bundle(&header, written());
-    if (fg_bundle_write(bundle, to, &header,
-                        &(struct fg_evidence){.input = picture, .map = map, .good = good}, &message) != FG_OK)
+    if (fg_bundle_write(
+            bundle, to, &header,
+            &(struct fg_evidence){
+                .input = picture, .map = map, .good = good, .scene_mean = scene[0], .scene_scale = scene[1]},
+            &message) != FG_OK)
         fail_msg("%s", message.text);
     fg_bundle_close(bundle);
 }
@@ -99,6 +104,7 @@ static int set_up(void **state) {
         .provenance = {.seed = UINT64_MAX - 1, .epochs = 3, .learning_rate = 1e-3f, .global_loss = true},
         .compatible = "press 4",
         .security_counter = UINT32_MAX,
+        .scene_limit = 2.5f,
         .self_test_score = 1.25f};
     snprintf(header.provenance.program, FG_TEXT_SIZE, "flawgate-train test");
     memset(header.provenance.name, 'n', FG_NAME_SIZE - 1);
@@ -116,6 +122,12 @@ static int set_up(void **state) {
     for (int i = 0; i < GOOD; i++)
         good[i] = (struct fg_good){
             .group = (enum fg_good_group)(i % 3), .score = 0.5f - (float)i, .hash = {(uint8_t)i, 7}};
+    if (network.descriptors != SCENE)
+        return -1;
+    for (int i = 0; i < SCENE; i++) {
+        scene[0][i] = (float)i - 20;
+        scene[1][i] = 0.5f + (float)i;
+    }
     for (size_t i = 0; i < sizeof picture; i++)
         picture[i] = (uint8_t)(i / 7);
     for (size_t i = 0; i < PIXELS; i++)
@@ -202,6 +214,11 @@ static void test_round_trip(void **state) {
     assert_int_equal(fg_bundle_self_test(bundle, picture_back, map_back, scratch, &message), FG_OK);
     assert_memory_equal(picture_back, picture, sizeof picture);
     assert_memory_equal(map_back, map, sizeof map);
+    float mean_back[SCENE], scale_back[SCENE];
+    assert_true(h->scene_limit == 2.5f);
+    assert_int_equal(fg_bundle_scene(bundle, mean_back, scale_back, scratch, &message), FG_OK);
+    assert_memory_equal(mean_back, scene[0], sizeof mean_back);
+    assert_memory_equal(scale_back, scene[1], sizeof scale_back);
     static struct fg_good good_back[GOOD];
     assert_int_equal(fg_bundle_good(bundle, good_back, scratch, &message), FG_OK);
     for (int i = 0; i < GOOD; i++) {
@@ -214,7 +231,7 @@ static void test_round_trip(void **state) {
     struct fg_bundle_facts facts;
     assert_int_equal(fg_bundle_verify(path, &facts, &message), FG_OK);
     assert_true(facts.header && facts.calibrated && !facts.has_signature && !facts.infinite);
-    assert_int_equal(facts.streams, folded + 3);
+    assert_int_equal(facts.streams, folded + 5);
 }
 
 /* Whatever network can be built can be stored. */
@@ -250,10 +267,13 @@ static void test_made_in_memory(void **state) {
     assert_int_equal(access(path, F_OK), -1);
     assert_false(fg_bundle_header(made)->calibrated);
     assert_string_equal(fg_bundle_path(made), path);
-    assert_int_equal(fg_bundle_write(made, path, &header,
-                                     &(struct fg_evidence){.input = picture, .map = map, .good = good},
-                                     &message),
-                     FG_OK);
+    assert_int_equal(
+        fg_bundle_write(
+            made, path, &header,
+            &(struct fg_evidence){
+                .input = picture, .map = map, .good = good, .scene_mean = scene[0], .scene_scale = scene[1]},
+            &message),
+        FG_OK);
     struct fg_bundle *bundle = open_bundle(path);
     assert_int_equal(fg_bundle_tensors(made), fg_bundle_tensors(bundle));
     void *scratch = malloc(fg_bundle_scratch());
@@ -323,6 +343,10 @@ static bool loads(const struct fg_bundle *bundle, uint64_t byte, float *loaded, 
             return fg_bundle_load(bundle, i, loaded, scratch, &message) == FG_OK;
     if (byte - bundle->evidence[FG_EVIDENCE_GOOD].offset < bundle->evidence[FG_EVIDENCE_GOOD].stored)
         return fg_bundle_good(bundle, (struct fg_good[GOOD]){{.score = 0}}, scratch, &message) == FG_OK;
+    float mean[SCENE], scale[SCENE];
+    for (int i = FG_EVIDENCE_SCENE_MEAN; i <= FG_EVIDENCE_SCENE_SCALE; i++)
+        if (byte - bundle->evidence[i].offset < bundle->evidence[i].stored)
+            return fg_bundle_scene(bundle, mean, scale, scratch, &message) == FG_OK;
     const bool input =
         byte - bundle->evidence[FG_EVIDENCE_INPUT].offset < bundle->evidence[FG_EVIDENCE_INPUT].stored;
     return fg_bundle_self_test(bundle, input ? (uint8_t *)loaded : NULL, input ? NULL : loaded, scratch,
@@ -395,11 +419,14 @@ static void test_full_size(void **state) {
     uint8_t *large_picture = calloc(pixels, 3);
     float *large_map = calloc(pixels, sizeof(float));
     struct fg_bundle *bundle = make_bundle(&whole, drawn);
-    assert_int_equal(
-        fg_bundle_write(bundle, path, &whole,
-                        &(struct fg_evidence){.input = large_picture, .map = large_map, .good = good},
-                        &message),
-        FG_OK);
+    assert_int_equal(fg_bundle_write(bundle, path, &whole,
+                                     &(struct fg_evidence){.input = large_picture,
+                                                           .map = large_map,
+                                                           .good = good,
+                                                           .scene_mean = scene[0],
+                                                           .scene_scale = scene[1]},
+                                     &message),
+                     FG_OK);
     fg_bundle_close(bundle);
     for (uint32_t i = 0; i < full.params; i++)
         free((void *)drawn[i]);
@@ -599,10 +626,13 @@ static void test_hostile_fields(void **state) {
     struct fg_bundle_header bad = header;
     bad.calibration.threshold = NAN;
     struct fg_bundle *bundle = make_bundle(&header, written()), *none = NULL;
-    assert_int_equal(fg_bundle_write(bundle, other, &bad,
-                                     &(struct fg_evidence){.input = picture, .map = map, .good = good},
-                                     &message),
-                     FG_USAGE);
+    assert_int_equal(
+        fg_bundle_write(
+            bundle, other, &bad,
+            &(struct fg_evidence){
+                .input = picture, .map = map, .good = good, .scene_mean = scene[0], .scene_scale = scene[1]},
+            &message),
+        FG_USAGE);
     assert_non_null(strstr(message.text, "calibration.threshold: not a finite number"));
     assert_int_equal(fg_bundle_make(other, &bad, written(), &none, &message), FG_USAGE);
     assert_non_null(strstr(message.text, "calibration.threshold: not a finite number"));
@@ -699,10 +729,13 @@ static void test_written_again(void **state) {
     assert_int_equal(fg_bundle_self_test(bundle, NULL, &ignored, &ignored, &message), FG_INPUT);
 
     /* Over itself; then it is what was written calibrated at once. */
-    assert_int_equal(fg_bundle_write(bundle, path, &header,
-                                     &(struct fg_evidence){.input = picture, .map = map, .good = good},
-                                     &message),
-                     FG_OK);
+    assert_int_equal(
+        fg_bundle_write(
+            bundle, path, &header,
+            &(struct fg_evidence){
+                .input = picture, .map = map, .good = good, .scene_mean = scene[0], .scene_scale = scene[1]},
+            &message),
+        FG_OK);
     fg_bundle_close(bundle);
     write_bundle(other);
     bundle = open_bundle(path);
@@ -729,10 +762,13 @@ static void test_written_again(void **state) {
     int file = open(path, O_WRONLY);
     assert_int_equal(pwrite(file, "?", 1, at), 1);
     close(file);
-    assert_int_equal(fg_bundle_write(bundle, other, &header,
-                                     &(struct fg_evidence){.input = picture, .map = map, .good = good},
-                                     &message),
-                     FG_INPUT);
+    assert_int_equal(
+        fg_bundle_write(
+            bundle, other, &header,
+            &(struct fg_evidence){
+                .input = picture, .map = map, .good = good, .scene_mean = scene[0], .scene_scale = scene[1]},
+            &message),
+        FG_INPUT);
     fg_bundle_close(bundle);
     struct fg_bundle_facts facts;
     assert_int_equal(fg_bundle_verify(other, &facts, &message), FG_OK);
@@ -751,7 +787,10 @@ static void test_full_disk(void **state) {
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
     enum fg_status status = fg_bundle_write(
-        bundle, other, &header, &(struct fg_evidence){.input = picture, .map = map, .good = good}, &message);
+        bundle, other, &header,
+        &(struct fg_evidence){
+            .input = picture, .map = map, .good = good, .scene_mean = scene[0], .scene_scale = scene[1]},
+        &message);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(status, FG_ENVIRONMENT);
     assert_non_null(strstr(message.text, strerror(EFBIG)));

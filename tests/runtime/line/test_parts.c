@@ -182,6 +182,52 @@ static void test_doubtful(void **state) {
     expect_no_frames();
 }
 
+/* The lamp is off from the second part on. */
+static void draw_dark(uint8_t *pixels, int i) {
+    draw_picture(pixels, i);
+    if (i > 0)
+        memset(pixels, 0, (size_t)SIDE * SIDE * 3);
+}
+
+/* Writes a bundle whose scene is narrower than five pictures can make it. */
+static void make_strict_bundle(void) {
+    struct fg_bundle *bundle;
+    char path[128];
+    snprintf(path, sizeof path, "%s/one.fgb", folder);
+    OK(fg_bundle_open(path, &bundle, &message));
+    struct fg_bundle_header header = *fg_bundle_header(bundle);
+    header.scene_limit = 1;
+    snprintf(path, sizeof path, "%s/strict.fgb", folder);
+    OK(fg_bundle_write(bundle, path, &header, NULL, &message));
+    fg_bundle_close(bundle);
+}
+
+/* A frame that shows no part does not pass, however low its score is; three in a row are a fault. */
+static void test_unlike_training(void **state) {
+    (void)state;
+    draw = draw_dark;
+    make_strict_bundle();
+    config.results.buffer = true;
+    add_bundle(0, "strict");
+    begin_line();
+    set_threshold(0, ALL_PASS);
+    trigger_part();
+    expect_next(1, FG_PASS, FG_REASON_NONE);
+    for (uint32_t id = 2; id <= 4; id++) {
+        assert_int_equal(now.error, FG_FAULT_NONE);
+        trigger_part();
+        wait_result(id);
+        assert_true(now.result.view[0].scene > 1);
+        expect_next(id, FG_INOPERATIVE, FG_REASON_UNLIKE_TRAINING);
+    }
+    assert_int_equal(now.error, FG_FAULT_UNLIKE_TRAINING);
+    /* A score above the threshold is a defect, whatever the frame shows. */
+    set_threshold(0, ALL_DEFECT);
+    trigger_part();
+    expect_next(5, FG_DEFECT, FG_REASON_NONE);
+    expect_no_frames();
+}
+
 /* Two views of one camera and one of another. */
 static void begin_views(bool folders) {
     config.cameras = 2;
@@ -424,6 +470,7 @@ int main(void) {
         TEST(test_deadline_in_the_queue),
         TEST(test_no_place_left),
         TEST(test_doubtful),
+        TEST(test_unlike_training),
         TEST(test_worst_view_decides),
         TEST(test_one_camera_fails),
         TEST(test_job_change_of_all_views),
