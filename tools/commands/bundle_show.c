@@ -103,6 +103,11 @@ static void print_text(const struct fg_bundle *bundle) {
     if (header->calibrated)
         fg_decision_sentence(&header->calibration, sentence, sizeof sentence);
     printf("calibration  %s\n", sentence);
+    if (header->scene_limit > 0)
+        printf("scene        a frame further than %.2f from the good pictures does not pass\n",
+               (double)header->scene_limit);
+    else
+        printf("scene        not known: a frame that shows no part may pass; calibrate the bundle anew\n");
     print_provenance(&header->provenance);
     const uint8_t *key = fg_bundle_key_id(bundle);
     printf("appliances   %s, security counter %u, ", header->compatible[0] ? header->compatible : "any",
@@ -153,6 +158,7 @@ static void print_json_calibration(const struct fg_bundle_header *header) {
     print_json_number("expected_rejects", (double)c->expected);
     print_json_number("rate_bound", (double)c->bound);
     print_json_number("self_test_score", (double)header->self_test_score);
+    print_json_number("scene_limit", (double)header->scene_limit);
     printf("\"pictures\":%u,\"odd\":%u,\"unseen\":%u,\"unseen_rejected\":%u},", c->pictures, c->odd,
            c->unseen, c->rejected);
 }
