@@ -20,7 +20,7 @@
  *   SIMAM        x                     -                      x * sigmoid(...)
  *   MASK         x, draw               -                      x, times 0 where the draw says so
  *   COSINE       F_E, F_G              -                      M {n,h,w,1} = 1 - cos over channels
- *   MOMENTS      x                     -                      {n,1,1,2c}: mean, then deviation, of each channel
+ *   MOMENTS      x                     -                      {n,1,1,2c}: means, deviations of channels
  *   DISTILL      F_E, F_G              -                      loss of each image {n,1,1,1}
  *   ANOMALY_MAP  M^a, M^b?, M^c?       -                      map {n,H,W,1}, score {n,1,1,1}
  *   ADAM         schedule              theta, m, v            -
@@ -37,21 +37,21 @@
  * section 1); with a draw, image i is of picture draw.image[i], which must be below N; without one N is n.
  * CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores mean and 1/sqrt(var +
  * eps) in its second output and moves the running mean and (unbiased) variance by momentum 0.1. SRU, CRU,
- * SIMAM: runtime/network/network.h, section 3. SRU's group norm has 16 groups, eps 1e-5. MASK: draw is the u8
- * tensor of a struct fg_draw; runtime/network/network.h, sections 5 and 7, philox.h. MOMENTS: over the positions of an image, the deviation's squares divided by their number; its output is
- * float32 whatever x is. DISTILL, position: mean
- * of M over positions; global: 1 - cos over the whole flattened feature of an image. ANOMALY_MAP: each M
- * resized to H x W (bilinear, corners aligned), summed, Gaussian sigma 4 with 33 taps, mirrored without
- * repeating the edge; score = largest value, not finite when any value is not finite. ADAM: schedule is
- * float32 {1,1,1,4}: learning rate, 1/(1 - 0.9^t), 1/(1 - 0.999^t), l2. The gradient is d_param[0], and of
- * the first (decayed) values d_param[0] + 2 l2 theta; theta -= rate * (m * c1) / (sqrt(v * c2) + 1e-8), as
- * PyTorch's Adam.
+ * SIMAM: runtime/network/network.h, section 3. SRU's group norm has 16 groups, eps 1e-5. MASK: draw is the
+ * u8 tensor of a struct fg_draw; runtime/network/network.h, sections 5 and 7, philox.h. MOMENTS: over the
+ * positions of an image, the deviation's squares divided by their number; its output is float32 whatever x
+ * is. DISTILL, position: mean of M over positions; global: 1 - cos over the whole flattened feature of an
+ * image. ANOMALY_MAP: each M resized to H x W (bilinear, corners aligned), summed, Gaussian sigma 4 with 33
+ * taps, mirrored without repeating the edge; score = largest value, not finite when any value is not finite.
+ * ADAM: schedule is float32 {1,1,1,4}: learning rate, 1/(1 - 0.9^t), 1/(1 - 0.999^t), l2. The gradient is
+ * d_param[0], and of the first (decayed) values d_param[0] + 2 l2 theta; theta -= rate * (m * c1) /
+ * (sqrt(v * c2) + 1e-8), as PyTorch's Adam.
  *
  * Backward reads in, param, out and d_out, and writes d_in and d_param where they are given. Bit i of
  * accumulate says that d_in[i] already holds another consumer's gradient, to be added to. d_param is always
- * written, never added to. DISTILL's backward takes no d_out: it is the gradient of the mean over images, for
- * F_G; the target F_E has none. COSINE, MOMENTS, ANOMALY_MAP, RESIZE, NORMALISE and ADAM have no backward. The hard
- * SRU gate passes no gradient to gamma and beta: they are written as zero.
+ * written, never added to. DISTILL's backward takes no d_out: it is the gradient of the mean over images,
+ * for F_G; the target F_E has none. COSINE, MOMENTS, ANOMALY_MAP, RESIZE, NORMALISE and ADAM have no
+ * backward. The hard SRU gate passes no gradient to gamma and beta: they are written as zero.
  *
  * What a frame shows. Division of sums by 2^k here is an arithmetic shift: it rounds down.
  * YUYV, NV12: ITU-R BT.601, limited range (Y 16 to 235, U and V 16 to 240 around 128), which is V4L2's

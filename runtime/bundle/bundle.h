@@ -163,8 +163,8 @@ struct fg_evidence {
     const uint8_t *input;       /* the self-test's picture {height, width, 3} */
     const float *map;           /* the map {height, width} that it must give */
     const struct fg_good *good; /* {calibration.pictures + calibration.odd} */
-    /* {network.descriptors}: mean and scale of the scene's descriptor (runtime/network/network.h, section 11);
-     * NULL where scene_limit is 0. */
+    /* {network.descriptors}: mean and scale of the scene's descriptor (runtime/network/network.h, section
+     * 11); NULL where scene_limit is 0. */
     const float *scene_mean, *scene_scale;
 };
 

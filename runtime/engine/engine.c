@@ -397,7 +397,8 @@ enum fg_status fg_engine_submit(struct fg_engine *engine, const struct fg_frame 
     return status == FG_OK ? submit_frame(engine, frame, message) : status;
 }
 
-/* Measures how far the last frame's descriptor lies from training's (runtime/network/network.h, section 11). */
+/* Measures how far the last frame's descriptor lies from training's (runtime/network/network.h, section 11).
+ */
 static double measure_distance(const struct fg_engine *engine) {
     double sum = 0;
     uint32_t at = 0;

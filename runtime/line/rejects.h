@@ -46,8 +46,8 @@ int32_t fg_rejects_add(struct fg_rejects *rejects, int64_t point_ns, int64_t pul
 /* Whether there is a place for one more part. */
 bool fg_rejects_room(const struct fg_rejects *rejects);
 
-/* Gives the verdict, and why it is INOPERATIVE. What a machine that computes wrongly, or a picture that shows no
- * part, says of a part never lets it pass. False: the reject point was there first (a late verdict); it
+/* Gives the verdict, and why it is INOPERATIVE. What a machine that computes wrongly, or a picture that shows
+ * no part, says of a part never lets it pass. False: the reject point was there first (a late verdict); it
  * changes nothing. */
 bool fg_rejects_permit(struct fg_rejects *rejects, int32_t place, enum fg_verdict verdict,
                        enum fg_reason reason);

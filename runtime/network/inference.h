@@ -18,10 +18,10 @@ struct fg_inference {
     size_t frame_bytes;          /* what the largest frame has, rows padded to whole FG_ALIGNMENT */
     struct fg_step *resize;      /* the step whose format, pitch, region and rotation change with the frame */
     const struct fg_tensor *map; /* {batch, height, width, 1} in FG_SEGMENT_IO */
-    const struct fg_tensor *score;                      /* {batch, 1, 1, 1} in FG_SEGMENT_IO */
-    const struct fg_tensor *level[FG_NETWORK_LEVELS];   /* M^i of the l-th used level; kept, on the device */
-    const struct fg_tensor *moments[FG_NETWORK_LEVELS]; /* {batch, 1, 1, 2c} of F_E of levels 1 to 3, in
-                                                         * FG_SEGMENT_IO; NULL: the network has no such feature */
+    const struct fg_tensor *score;                    /* {batch, 1, 1, 1} in FG_SEGMENT_IO */
+    const struct fg_tensor *level[FG_NETWORK_LEVELS]; /* M^i of the l-th used level; kept, on the device */
+    /* {batch, 1, 1, 2c} in FG_SEGMENT_IO: moments of F_E of levels 1 to 3; NULL: the network lacks it. */
+    const struct fg_tensor *moments[FG_NETWORK_LEVELS];
 };
 
 /* Plans on all lanes of the backend, for frames up to the given size. The network must outlive it. */

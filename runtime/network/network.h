@@ -93,12 +93,12 @@
  *    in the student, 26.2 M in the FMM. When judging, batch norm is folded into the convolution before it;
  *    statistics (group norm, SimAM, softmax, cosine) and the gate's comparison are float32 in every mode.
  *
- * 11. Scene. A frame that shows no part at all (lamp off, wrong part) can be rebuilt perfectly, and would pass.
- *    Its descriptor g is the mean and the deviation over positions of each channel of F_E1 to F_E3, as far as a
- *    used level needs them. mu and s are mean and deviation of g over good pictures, scale = max(s + median(s)
- *    / 2, 1e-6), and d = sqrt(mean(((g - mu) / scale)^2)) is a frame's distance. The limit is exp(mean + 5
- *    deviations of ln d) of good pictures, each measured with mu and s of the other four of five folds. A
- *    frame beyond the limit is not like training's.
+ * 11. Scene. A frame that shows no part at all (lamp off, wrong part) can be rebuilt perfectly, and would
+ *    pass. Its descriptor g is the mean and the deviation over positions of each channel of F_E1 to F_E3, as
+ *    far as a used level needs them. mu and s are mean and deviation of g over good pictures, scale = max(s
+ *    + median(s) / 2, 1e-6), and d = sqrt(mean(((g - mu) / scale)^2)) is a frame's distance. The limit is
+ *    exp(mean + 5 deviations of ln d) of good pictures, each measured with mu and s of the other four of
+ *    five folds. A frame beyond the limit is not like training's.
  *
  * A convolution node carries its batch norm, residual and ReLU. Folded (inference, the frozen teacher) it is
  * one CONV step with a bias; unfolded (training) it is CONV and BATCH_NORM.

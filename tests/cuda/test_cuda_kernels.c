@@ -126,14 +126,10 @@ int main(void) {
         cmocka_unit_test(too_many_values_are_refused),
     };
     const struct CMUnitTest halves[] = {
-        cmocka_unit_test(fg_case_max_pool),
-        cmocka_unit_test(fg_case_concat),
-        cmocka_unit_test(fg_case_normalise),
-        cmocka_unit_test(fg_case_sru),
-        cmocka_unit_test(fg_case_cru),
-        cmocka_unit_test(fg_case_simam),
-        cmocka_unit_test(fg_case_moments),
-        cmocka_unit_test(fg_case_cosine_and_distill),
+        cmocka_unit_test(fg_case_max_pool),  cmocka_unit_test(fg_case_concat),
+        cmocka_unit_test(fg_case_normalise), cmocka_unit_test(fg_case_sru),
+        cmocka_unit_test(fg_case_cru),       cmocka_unit_test(fg_case_simam),
+        cmocka_unit_test(fg_case_moments),   cmocka_unit_test(fg_case_cosine_and_distill),
     };
     return cmocka_run_group_tests(tests, open_backends, close_backends) +
            cmocka_run_group_tests_name("halves", halves, open_halves, close_backends);

@@ -1,6 +1,6 @@
-/* Calibration: judges good pictures as the line will, lets decision.h find the threshold from their scores and
- * scene.h what they have in common, and makes the self-test from one of them. A bundle that knows its scene
- * keeps it; only its limit grows to what new good pictures are like.
+/* Calibration: judges good pictures as the line will, lets decision.h find the threshold from their scores
+ * and scene.h what they have in common, and makes the self-test from one of them. A bundle that knows its
+ * scene keeps it; only its limit grows to what new good pictures are like.
  *
  * Errors: FG_INPUT names the picture or what is wrong with the scores. Owner: the caller, of draft, pictures
  * and remarks. Thread: one at a time for one draft or backend. NULL: a message, and what a member says. */

@@ -36,8 +36,8 @@ struct fg_decision_row {
 };
 #define FG_DECISION_ROWS 5
 
-/* Gives thresholds from fg_decide's own down: for its rate, and for those of 1, 3, 10 and 30 % that are larger.
- * The arguments are those that fg_decide had and gave. Returns the number of rows. */
+/* Gives thresholds from fg_decide's own down: for its rate, and for those of 1, 3, 10 and 30 % that are
+ * larger. The arguments are those that fg_decide had and gave. Returns the number of rows. */
 uint32_t fg_decision_table(const struct fg_good *good, uint32_t count, const bool *odd,
                            const struct fg_calibration *calibration,
                            struct fg_decision_row row[FG_DECISION_ROWS]);

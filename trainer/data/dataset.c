@@ -208,7 +208,8 @@ static void hash_all(struct fg_dataset *dataset, uint8_t (*hash)[FG_HASH_SIZE]) 
     crypto_generichash_final(&state, dataset->hash, FG_HASH_SIZE);
 }
 
-/* Draws a number for each picture; the pictures with the smallest are held out, but for those that deviate. */
+/* Draws a number for each picture; the pictures with the smallest are held out, but for those that deviate.
+ */
 static enum fg_status split_files(struct fg_dataset *dataset, uint64_t seed, struct fg_message *message) {
     const uint32_t count = dataset->files.count;
     uint32_t held = count / FG_HELD_OUT_SHARE;

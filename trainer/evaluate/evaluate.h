@@ -18,8 +18,8 @@ struct fg_evaluation {
     struct fg_metrics *metrics;                  /* owned */
     const char *group[FG_EVALUATION_GROUPS + 1]; /* from 1: names of the kinds of defect, owned by set */
     uint32_t groups;
-    /* Pictures of each kind, 0: good ones; and those that do not pass: the score is above the threshold or not
-     * finite, or the picture is unlike training's. */
+    /* Pictures of each kind, 0: good ones; and those that do not pass: the score is above the threshold or
+     * not finite, or the picture is unlike training's. */
     uint32_t pictures[FG_EVALUATION_GROUPS + 1], rejected[FG_EVALUATION_GROUPS + 1];
     uint32_t defective, detected; /* the sums over the kinds of defect */
     double seconds;

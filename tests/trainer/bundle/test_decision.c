@@ -1,4 +1,5 @@
-/* The threshold: what good pictures give, which are odd, what is refused, and that the stated rate is true. */
+/* The threshold: what good pictures give, which are odd, what is refused, and that the stated rate is true.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
