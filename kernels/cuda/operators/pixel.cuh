@@ -23,7 +23,7 @@ __device__ static inline int fg_clip(int value) {
 
 /* 8-bit grey or RGB. */
 struct fg_plain_row {
-    const uint8_t *from;
+    const uint8_t *from; /* the row's channel: value x at [x c] */
     int c;
 
     __device__ fg_plain_row(const struct fg_picture &p, int n, int y, int k)
@@ -50,7 +50,7 @@ struct fg_chroma {
 };
 
 struct fg_yuyv_row {
-    const uint8_t *from;
+    const uint8_t *from; /* [w / 2][4]: Y, U, Y, V of each pair */
     struct fg_chroma chroma;
 
     __device__ fg_yuyv_row(const struct fg_picture &p, int n, int y, int k)
@@ -63,7 +63,7 @@ struct fg_yuyv_row {
 };
 
 struct fg_nv12_row {
-    const uint8_t *luma, *uv;
+    const uint8_t *luma, *uv; /* [w], and [w / 2][2] of the row pair */
     struct fg_chroma chroma;
 
     __device__ fg_nv12_row(const struct fg_picture &p, int n, int y, int k)
@@ -78,7 +78,7 @@ struct fg_nv12_row {
 
 /* Wide: samples of 10 or 12 bits. They are read as bytes: nothing says that rows begin at even addresses. */
 template <bool wide> struct fg_bayer_row {
-    const uint8_t *above, *here, *below;
+    const uint8_t *above, *here, *below; /* [w] samples each, [w][2] bytes where wide */
     int w, k, bits;
     int colour; /* the row's own, which every other place of it has; the others are green */
     int first;  /* its first place */

@@ -113,7 +113,7 @@ static first_kernel *pick_first_kernel(const struct fg_step *step) {
 
 /* What the first pass leaves, or regions of frames that need none. */
 struct middle {
-    const uint8_t *values; /* n images of w columns of c values */
+    const uint8_t *values; /* [n][w][c]: images, columns, values; strides below */
     size_t image;          /* bytes from image to image */
     size_t along;          /* bytes from a value to the next below it */
     size_t beside;         /* bytes from a value to the next beside it */
