@@ -291,11 +291,10 @@ static enum fg_status calibrate_draft(struct run *run, struct fg_draft *draft, s
                            NULL, message);
     fg_progress_clear(&run->progress);
     fputs(remarks.text ? remarks.text : "", stderr);
-    if (status == FG_OK && fg_decision_is_mixed(&draft->header.calibration))
+    if (status == FG_OK && fg_decision_are_many(draft->header.calibration.odd, count))
         fprintf(stderr,
                 "%u of %u pictures are unlike the others: the folder seems to hold more than good parts.\n",
-                draft->header.calibration.odd,
-                draft->header.calibration.pictures + draft->header.calibration.odd);
+                draft->header.calibration.odd, count);
     fg_report_free(&remarks);
     free(path);
     free(group);

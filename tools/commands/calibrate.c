@@ -35,7 +35,7 @@ static const struct fg_option OPTIONS[] = {
      .help = "says what thresholds find of the defective parts in DIR, which do not set it"},
     {"dry-run", FG_OPTION_BOOL, offsetof(struct calibrate, dry_run), .help = "leaves the bundle as it is"},
     {"force", FG_OPTION_BOOL, offsetof(struct calibrate, force),
-     .help = "goes on where many pictures are odd or above the old threshold"},
+     .help = "goes on where many pictures are odd, above the old threshold or unlike training's"},
     FG_OUTPUT_OPTIONS(struct calibrate),
 };
 static const struct fg_usage USAGE = {
@@ -54,22 +54,21 @@ static const struct fg_usage USAGE = {
 /* Refuses pictures that look as if they were not all of good parts: such a threshold would pass defects. */
 static enum fg_status check_pictures(const struct calibrate *c, struct fg_message *message) {
     const struct fg_calibrated *f = &c->found;
-    const uint32_t few = f->judged / 20, most = few > 1 ? few : 1;
     if (c->force)
         return FG_OK;
-    if (f->above > most)
+    if (fg_decision_are_many(f->above, f->judged))
         return fg_fail(
             message, FG_INPUT,
             "%u of %u pictures are above the old threshold %.4f: if all parts are good and only the "
             "light or the camera has changed, give --force",
             f->above, f->judged, (double)f->old_threshold);
-    if (f->unlike > most)
+    if (fg_decision_are_many(f->unlike, f->judged))
         return fg_fail(
             message, FG_INPUT,
             "%u of %u pictures are not like those that training saw: if all show a good part and only "
             "the light or the camera has changed, give --force",
             f->unlike, f->judged);
-    if (f->odd > most)
+    if (fg_decision_are_many(f->odd, f->judged))
         return fg_fail(
             message, FG_INPUT,
             "%u of %u pictures are unlike the others: take those out that show no good part, or give "
@@ -195,9 +194,10 @@ static void print_json(const struct calibrate *c, const char *bundle, const char
     fg_json_number(stdout, (double)c->found.old_threshold);
     printf(", \"threshold\": ");
     fg_json_number(stdout, (double)calibration->threshold);
-    printf(", \"pictures\": %u, \"known\": %u, \"above_old\": %u, \"odd\": %u, \"skipped\": %u, "
-           "\"expected_rejects\": ",
-           c->found.judged, c->found.known, c->found.above, c->found.odd, c->found.skipped);
+    printf(
+        ", \"pictures\": %u, \"known\": %u, \"above_old\": %u, \"odd\": %u, \"unlike\": %u, \"skipped\": %u, "
+        "\"expected_rejects\": ",
+        c->found.judged, c->found.known, c->found.above, c->found.odd, c->found.unlike, c->found.skipped);
     fg_json_number(stdout, (double)calibration->expected);
     printf(", \"rate_bound\": ");
     fg_json_number(stdout, (double)calibration->bound);

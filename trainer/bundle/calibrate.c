@@ -161,7 +161,8 @@ static enum fg_status enter_scene(struct job *job, struct fg_message *message) {
                 "%s: it is unlike the others (distance %.1f, limit %.1f); look whether it shows a part",
                 job->path[job->known + i], (double)job->distance[i], (double)limit);
         }
-    if (status == FG_OK && !job->descriptor && job->found.unlike) {
+    /* A few are odd ones, and named; where they are many, only --force has brought them here. */
+    if (status == FG_OK && !job->descriptor && fg_decision_are_many(job->found.unlike, judged)) {
         float wider;
         status = fg_scene_limit(job->distance, judged, &wider, message);
         limit = status == FG_OK ? fmaxf(limit, wider) : limit;

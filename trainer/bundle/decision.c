@@ -235,9 +235,8 @@ uint32_t fg_decision_table(const struct fg_good *good, uint32_t count, const boo
     return rows;
 }
 
-bool fg_decision_is_mixed(const struct fg_calibration *c) {
-    const uint32_t few = (c->pictures + c->odd) / 20;
-    return c->odd > (few > 1 ? few : 1);
+bool fg_decision_are_many(uint32_t odd, uint32_t pictures) {
+    return odd > 1 && odd > pictures / 20;
 }
 
 void fg_decision_sentence(const struct fg_calibration *c, char *text, size_t size) {

@@ -42,8 +42,9 @@ uint32_t fg_decision_table(const struct fg_good *good, uint32_t count, const boo
                            const struct fg_calibration *calibration,
                            struct fg_decision_row row[FG_DECISION_ROWS]);
 
-/* Says whether so many pictures are odd that they were not all of good parts. */
-bool fg_decision_is_mixed(const struct fg_calibration *calibration);
+/* Says whether this number of odd pictures is more than a folder of good parts has: more than one, and more
+ * than one in twenty. */
+bool fg_decision_are_many(uint32_t odd, uint32_t pictures);
 
 /* Writes two or three sentences: what the threshold rejects, what the unseen pictures show by themselves, and
  * how many pictures the wished rate takes where there were too few. */

@@ -13,7 +13,9 @@
 #define FG_SCENE_LEAST 4 /* pictures that a scene takes */
 
 /* Finds mean and scale {values} and the limit of the distance from descriptors {count, values} of good
- * pictures. distance {count}: of each from the other folds' scene; FG_SCENE_LEAST pictures or more. */
+ * pictures, FG_SCENE_LEAST or more. distance {count}: each one's from the scene of the other folds. Pictures
+ * that lie far from all others are left out and all is found anew without them: a few dark frames in the
+ * folder must not make dark frames good. */
 FG_MUST_USE enum fg_status fg_scene_find(const float *descriptor, uint32_t count, uint32_t values,
                                          float *mean, float *scale, float *limit, float *distance,
                                          struct fg_message *message);

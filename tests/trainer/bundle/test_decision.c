@@ -109,7 +109,7 @@ static void test_odd_pictures(void **state) {
         const uint32_t count = draw_good(FG_TAIL_LOG_NORMAL, 4, 27);
         decide(count, 0.001f);
         wrong += calibration.odd;
-        mixed += fg_decision_is_mixed(&calibration);
+        mixed += fg_decision_are_many(calibration.odd, count);
         good[f % 31].score = 10;
         const float before = calibration.threshold;
         decide(count, 0.001f);
@@ -122,7 +122,8 @@ static void test_odd_pictures(void **state) {
     const uint32_t count = draw_good(FG_TAIL_LOG_NORMAL, 4, 27);
     good[0].score = good[7].score = 10;
     decide(count, 0.001f);
-    assert_true(fg_decision_is_mixed(&calibration));
+    assert_true(fg_decision_are_many(calibration.odd, count));
+    assert_true(!fg_decision_are_many(1, 4) && fg_decision_are_many(2, 30) && !fg_decision_are_many(2, 40));
 }
 
 /* Scores that may be below 0, as those of position-calibrated maps. */

@@ -81,6 +81,28 @@ static void test_constant_value(void **state) {
     assert_true(mean[0] == 7 && scale[0] > 0.1f && scale[0] < 0.6f);
 }
 
+/* Dark frames among the good ones are beyond the limit, and change neither limit nor scene. */
+static void test_dark_frames(void **state) {
+    (void)state;
+    float with[VALUES], narrow;
+    draw_descriptors(6);
+    assert_int_equal(
+        fg_scene_find(descriptor[2], PICTURES - 2, VALUES, mean, scale, &narrow, distance, &message), FG_OK);
+    for (int k = 0; k < VALUES; k++) {
+        with[k] = mean[k];
+        descriptor[0][k] = 0;
+        descriptor[1][k] = 0.01f;
+    }
+    assert_int_equal(fg_scene_find(descriptor[0], PICTURES, VALUES, mean, scale, &limit, distance, &message),
+                     FG_OK);
+    assert_true(distance[0] > limit && distance[1] > limit);
+    for (int i = 2; i < PICTURES; i++)
+        assert_true(distance[i] <= limit);
+    assert_true(limit < 1.5f * narrow);
+    for (int k = 0; k < VALUES; k++)
+        assert_true(fabsf(mean[k] - with[k]) < 1e-4f * (float)(k + 1));
+}
+
 static void test_copies(void **state) {
     (void)state;
     draw_descriptors(5);
@@ -93,9 +115,8 @@ static void test_copies(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_cross_fitted),
-        cmocka_unit_test(test_constant_value),
+        cmocka_unit_test(test_limit),          cmocka_unit_test(test_cross_fitted),
+        cmocka_unit_test(test_constant_value), cmocka_unit_test(test_dark_frames),
         cmocka_unit_test(test_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
