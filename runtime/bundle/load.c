@@ -238,9 +238,12 @@ enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float 
                           scratch, message);
 }
 
+/* Sends an entry to a sink; one without an argument is not wanted. */
 static enum fg_status send_evidence(const struct fg_bundle *bundle, enum fg_evidence_entry entry,
                                     const struct fg_bundle_sink *sink, void *scratch,
                                     struct fg_message *message) {
+    if (!sink->argument)
+        return FG_OK;
     const struct fg_tensor t = fg_evidence_tensor(bundle, &bundle->header, entry);
     return send_tensor(bundle, &bundle->evidence[entry], fg_evidence_name(entry), fg_tensor_count(&t), sink,
                        scratch, message);
@@ -252,12 +255,8 @@ enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *inpu
                                 map_sink = {FG_F32, put_floats, map, NULL};
     if (!bundle->header.calibrated)
         return fg_fail(message, FG_INPUT, "%.300s: not calibrated: it has no self-test", bundle->path);
-    enum fg_status status = FG_OK;
-    if (input)
-        status = send_evidence(bundle, FG_EVIDENCE_INPUT, &input_sink, scratch, message);
-    if (status == FG_OK && map)
-        status = send_evidence(bundle, FG_EVIDENCE_MAP, &map_sink, scratch, message);
-    return status;
+    enum fg_status status = send_evidence(bundle, FG_EVIDENCE_INPUT, &input_sink, scratch, message);
+    return status == FG_OK ? send_evidence(bundle, FG_EVIDENCE_MAP, &map_sink, scratch, message) : status;
 }
 
 /* Where good pictures go. */
@@ -302,10 +301,7 @@ enum fg_status fg_bundle_scene(const struct fg_bundle *bundle, float *mean, floa
                                 scale_sink = {FG_F32, put_floats, scale, NULL};
     if (!fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_SCENE_MEAN).n)
         return fg_fail(message, FG_INPUT, "%.300s: it does not know the scene", bundle->path);
-    enum fg_status status = FG_OK;
-    if (mean)
-        status = send_evidence(bundle, FG_EVIDENCE_SCENE_MEAN, &mean_sink, scratch, message);
-    if (status == FG_OK && scale)
-        status = send_evidence(bundle, FG_EVIDENCE_SCENE_SCALE, &scale_sink, scratch, message);
-    return status;
+    enum fg_status status = send_evidence(bundle, FG_EVIDENCE_SCENE_MEAN, &mean_sink, scratch, message);
+    return status == FG_OK ? send_evidence(bundle, FG_EVIDENCE_SCENE_SCALE, &scale_sink, scratch, message)
+                           : status;
 }

@@ -78,19 +78,22 @@ static void count_verdict(struct fg_line *l, enum fg_verdict verdict) {
 }
 
 static void log_result(const struct fg_line *l, const struct fg_result *r) {
-    static const char *const verdicts[] = {
-        [FG_PASS] = "PASS", [FG_DEFECT] = "DEFECT", [FG_INOPERATIVE] = "INOPERATIVE"};
-    char view[FG_CONFIG_NAME + sizeof " by view "] = "";
-    for (uint32_t v = 0; v < l->s.config->views && l->s.config->views > 1; v++)
-        if (r->view[v].decided)
+    char view[FG_CONFIG_NAME + sizeof " by view "] = "", scene[32] = "";
+    for (uint32_t v = 0; v < l->s.config->views; v++) {
+        if (!r->view[v].decided)
+            continue;
+        if (l->s.config->views > 1)
             snprintf(view, sizeof view, " by view %s", l->s.config->view[v].name);
+        if (r->view[v].scene > 0)
+            snprintf(scene, sizeof scene, ", scene %.2f", (double)r->view[v].scene);
+    }
     if (r->verdict == FG_INOPERATIVE)
-        fg_log(FG_LOG_WARNING, "part %u: %s%s, %s, %.1f ms", r->id, verdicts[r->verdict], view,
-               fg_reason_name(r->reason), r->total / 10.0);
+        fg_log(FG_LOG_WARNING, "part %u: %s%s, %s%s, %.1f ms", r->id, fg_verdict_name(r->verdict), view,
+               fg_reason_name(r->reason), scene, r->total / 10.0);
     else
-        fg_log(FG_LOG_INFO, "part %u: %s%s%s, score %.4f, threshold %.4f, %.1f ms", r->id,
-               verdicts[r->verdict], r->doubtful ? " (doubtful)" : "", view, (double)r->score,
-               (double)r->threshold, r->total / 10.0);
+        fg_log(FG_LOG_INFO, "part %u: %s%s%s, score %.4f, threshold %.4f%s, %.1f ms", r->id,
+               fg_verdict_name(r->verdict), r->doubtful ? " (doubtful)" : "", view, (double)r->score,
+               (double)r->threshold, scene, r->total / 10.0);
 }
 
 /* Counts and logs a verdict. */

@@ -217,11 +217,14 @@ static void print_table(const struct calibrate *c) {
                100 * (double)row->expected, row->rejected, c->found.calibration.unseen,
                count_missed(c, row->threshold), c->scores);
     }
+    if (c->threshold > 0)
+        printf("%9.4f   %20s   %17u of %u   %18u of %u\n", (double)c->threshold, "set by hand",
+               c->found.calibration.rejected, c->found.calibration.unseen, count_missed(c, c->threshold),
+               c->scores);
     const float smallest = find_smallest(c);
     if (isfinite(smallest) && smallest > c->found.largest)
-        printf("Every threshold from %.4f to %.4f tells these good and defective pictures apart; %.4f lies "
-               "in the "
-               "middle.\n",
+        printf("Every threshold from %.4f to %.4f tells these good and defective pictures apart; %.4f is in "
+               "the middle.\n",
                (double)c->found.largest, (double)smallest,
                (double)c->found.largest + ((double)smallest - (double)c->found.largest) / 2);
 }

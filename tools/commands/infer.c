@@ -81,22 +81,18 @@ static enum fg_verdict decide(const struct infer *o, const struct fg_judgement *
     return j->score > o->threshold ? FG_DEFECT : j->alike ? FG_PASS : FG_INOPERATIVE;
 }
 
-static const char *name_verdict(enum fg_verdict verdict) {
-    return verdict == FG_PASS ? "PASS" : verdict == FG_DEFECT ? "DEFECT" : "INOPERATIVE";
-}
-
 static void print_judgement(const struct infer *o, const char *file, const struct fg_judgement *j) {
     const enum fg_verdict verdict = decide(o, j);
     const bool doubtful = verdict == FG_PASS && o->doubtful > 0 && j->score > o->doubtful;
-    const char *reason = verdict != FG_INOPERATIVE ? "none" : j->finite ? "unlike_training" : "not_finite";
+    const enum fg_reason reason = verdict != FG_INOPERATIVE ? FG_REASON_NONE
+                                  : j->finite               ? FG_REASON_UNLIKE_TRAINING
+                                                            : FG_REASON_NOT_FINITE;
     const double ms = (double)j->inference_ns / 1e6;
     if (!o->common.json) {
-        printf("%s: %s%s, score %.4f, threshold %.4f", file, name_verdict(verdict),
-               doubtful                    ? " (doubtful)"
-               : verdict != FG_INOPERATIVE ? ""
-               : j->finite                 ? " (unlike training)"
-                                           : " (not finite)",
-               (double)j->score, (double)o->threshold);
+        printf("%s: %s", file, fg_verdict_name(verdict));
+        if (doubtful || reason != FG_REASON_NONE)
+            printf(" (%s)", doubtful ? "doubtful" : fg_reason_name(reason));
+        printf(", score %.4f, threshold %.4f", (double)j->score, (double)o->threshold);
         if (o->scene_limit > 0)
             printf(", scene %.2f of %.2f", (double)j->scene, (double)o->scene_limit);
         if (j->box.w)
@@ -106,8 +102,9 @@ static void print_judgement(const struct infer *o, const char *file, const struc
     }
     printf("{\"file\": ");
     fg_json_text(stdout, file);
-    printf(", \"verdict\": \"%s\", \"reason\": \"%s\", \"doubtful\": %s, \"scene\": ", name_verdict(verdict),
-           reason, doubtful ? "true" : "false");
+    printf(
+        ", \"verdict\": \"%s\", \"reason\": \"%s\", \"doubtful\": %s, \"scene\": ", fg_verdict_name(verdict),
+        reason == FG_REASON_NONE ? "none" : fg_reason_name(reason), doubtful ? "true" : "false");
     fg_json_number(stdout, (double)j->scene);
     printf(", \"scene_limit\": ");
     fg_json_number(stdout, (double)o->scene_limit);

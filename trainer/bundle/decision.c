@@ -38,6 +38,23 @@ static double find_median(double *value, uint32_t count) {
     return count % 2 ? value[count / 2] : (value[count / 2 - 1] + value[count / 2]) / 2;
 }
 
+/* Finds the group of the pictures that training did not see. */
+static enum fg_good_group find_unseen(const struct fg_good *good, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (good[i].group == FG_GOOD_ADDED)
+            return FG_GOOD_ADDED;
+    return FG_GOOD_HELD_OUT;
+}
+
+/* Counts the unseen pictures above a limit, odd ones too. */
+static uint32_t count_above(const struct fg_good *good, uint32_t count, float limit) {
+    const enum fg_good_group unseen = find_unseen(good, count);
+    uint32_t above = 0;
+    for (uint32_t i = 0; i < count; i++)
+        above += good[i].group == unseen && good[i].score > limit;
+    return above;
+}
+
 static enum fg_status check_scores(const struct fg_good *good, uint32_t count, struct fg_message *message) {
     for (uint32_t i = 0; i < count; i++)
         if (!isfinite(good[i].score))
@@ -136,23 +153,6 @@ static enum fg_status enter_family(const struct sample *logs, const struct sampl
     return FG_OK;
 }
 
-/* Finds the group of the pictures that training did not see. */
-static enum fg_good_group find_unseen(const struct fg_good *good, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++)
-        if (good[i].group == FG_GOOD_ADDED)
-            return FG_GOOD_ADDED;
-    return FG_GOOD_HELD_OUT;
-}
-
-/* Counts the unseen pictures above a limit, odd ones too. */
-static uint32_t count_above(const struct fg_good *good, uint32_t count, float limit) {
-    const enum fg_good_group unseen = find_unseen(good, count);
-    uint32_t above = 0;
-    for (uint32_t i = 0; i < count; i++)
-        above += good[i].group == unseen && good[i].score > limit;
-    return above;
-}
-
 /* Enters what the unseen pictures show by themselves. */
 static void enter_bound(const struct fg_good *good, uint32_t count, struct fg_calibration *c) {
     c->unseen = count_above(good, count, -INFINITY);
@@ -163,19 +163,18 @@ static void enter_bound(const struct fg_good *good, uint32_t count, struct fg_ca
 static enum fg_status decide_in(struct sample *logs, struct sample *raw, double *scratch, bool *odd,
                                 float false_rejects, struct fg_calibration *c, struct fg_message *message) {
     bool positive = true;
-    uint32_t unseen[FG_GOOD_GROUPS] = {0};
     for (uint32_t i = 0; i < raw->count; i++) {
         positive &= raw->good[i].score > 0;
         raw->value[i] = (double)raw->good[i].score;
-        unseen[raw->good[i].group]++;
     }
     for (uint32_t i = 0; i < raw->count; i++)
         logs->value[i] = positive ? log(raw->value[i]) : raw->value[i];
     const enum fg_good_group located = find_unseen(raw->good, raw->count);
-    if (unseen[located] < FG_DECISION_LEAST)
+    const uint32_t unseen = count_above(raw->good, raw->count, -INFINITY);
+    if (unseen < FG_DECISION_LEAST)
         return fg_fail(message, FG_INPUT,
                        "calibration: %u good pictures that training did not see, but it takes at least %d",
-                       unseen[located], FG_DECISION_LEAST);
+                       unseen, FG_DECISION_LEAST);
     mark_odd(logs, scratch, odd);
     logs->size.located = raw->size.located = located;
     measure_sample(logs);
@@ -249,16 +248,16 @@ void fg_decision_sentence(const struct fg_calibration *c, char *text, size_t siz
                  (double)c->threshold, c->unseen, c->rejected, 100 * (double)c->bound);
         return;
     }
-    int length = snprintf(
-        text, size,
-        "Threshold %.4f: about %.2g %% of good parts are above it, by the %s tail of %u good pictures. Of "
-        "the "
-        "%u that training did not see %u are above it: by themselves they show less than %.2g %% (95 %% "
-        "confidence).",
-        (double)c->threshold, 100 * (double)c->expected,
-        c->family == FG_TAIL_GUMBEL ? "Gumbel" : "log-normal", c->pictures, c->unseen, c->rejected,
-        100 * (double)c->bound);
+    int length =
+        snprintf(text, size,
+                 "Threshold %.4f: about %.2g %% of good parts are above it, by the %s tail of %u good "
+                 "pictures. Of the %u that training did not see %u are above it: by themselves they "
+                 "show less than %.2g %% (95 %% confidence).",
+                 (double)c->threshold, 100 * (double)c->expected,
+                 c->family == FG_TAIL_GUMBEL ? "Gumbel" : "log-normal", c->pictures, c->unseen, c->rejected,
+                 100 * (double)c->bound);
     if (c->expected > c->false_rejects && length >= 0 && (size_t)length < size)
         snprintf(text + length, size - (size_t)length, " The wished %.2g %% takes %.0f good pictures.",
-                 100 * (double)c->false_rejects, ceil(1 / (double)c->false_rejects - 1));
+                 100 * (double)c->false_rejects,
+                 ceil(1 / (double)c->false_rejects - 1.001)); /* float32 holds few rates exactly */
 }

@@ -184,11 +184,9 @@ static enum fg_status find_contract(struct fg_dataset *dataset, const struct fg_
     dataset->deviates = calloc(count, sizeof *dataset->deviates);
     if (!dataset->deviates)
         return fg_fail(message, FG_ENVIRONMENT, "data set: no memory");
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++)
         dataset->deviates[i] =
             (size && !have_same_size(size, &image[i])) || (kind && !have_same_channels(kind, &image[i]));
-        dataset->deviating += dataset->deviates[i];
-    }
     return FG_OK;
 }
 

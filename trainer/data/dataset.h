@@ -39,7 +39,6 @@ struct fg_dataset {
     /* {files.count}: true for a picture of another size or kind than nearly all; it is never held out, since
      * the line's camera cannot give it. */
     bool *deviates;
-    uint32_t deviating;
     uint8_t hash[FG_HASH_SIZE]; /* BLAKE2b-256 over names and contents, in order */
 };
 

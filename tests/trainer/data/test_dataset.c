@@ -250,6 +250,13 @@ static void test_hash_and_contract(void **state) {
     fg_dataset_close(&first);
 }
 
+static uint32_t count_deviating(const struct fg_dataset *set) {
+    uint32_t deviating = 0;
+    for (uint32_t i = 0; i < set->files.count; i++)
+        deviating += set->deviates[i];
+    return deviating;
+}
+
 /* One odd-sized picture in twenty, or one grey one, does not free the line's camera from the contract; it is
  * named, and is never held out. More of them do. */
 static void test_deviating_pictures(void **state) {
@@ -262,7 +269,7 @@ static void test_deviating_pictures(void **state) {
         assert_int_equal(set.contract.width, 50);
         assert_int_equal(set.contract.height, 40);
         assert_int_equal(set.contract.channels, 3);
-        assert_int_equal(set.deviating, 2);
+        assert_int_equal(count_deviating(&set), 2);
         assert_true(set.deviates[0] && set.deviates[7]);
         assert_int_equal(set.held_outs, 4);
         for (uint32_t i = 0; i < set.held_outs; i++)
@@ -275,7 +282,7 @@ static void test_deviating_pictures(void **state) {
     struct fg_dataset set = read_folder(folder, 2, 1);
     assert_int_equal(set.contract.width, 0);
     assert_int_equal(set.contract.channels, 3);
-    assert_int_equal(set.deviating, 1); /* the grey one */
+    assert_int_equal(count_deviating(&set), 1); /* the grey one */
     fg_dataset_close(&set);
 }
 
