@@ -144,6 +144,10 @@ FG_MUST_USE enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, u
 FG_MUST_USE enum fg_status fg_bundle_good(const struct fg_bundle *bundle, struct fg_good *good, void *scratch,
                                           struct fg_message *message);
 
+/* Gives the group of the pictures that training did not see: those that calibration added, where there are
+ * such, else those held out. Their scores are what a line's good parts will have. */
+enum fg_good_group fg_bundle_unseen(const struct fg_good *good, uint32_t count);
+
 /* Reads mean and scale of the scene's descriptor, {network.descriptors} each; each may be NULL: it is not
  * wanted. FG_INPUT also for a bundle whose scene_limit is 0. */
 FG_MUST_USE enum fg_status fg_bundle_scene(const struct fg_bundle *bundle, float *mean, float *scale,

@@ -295,6 +295,13 @@ enum fg_status fg_bundle_good(const struct fg_bundle *bundle, struct fg_good *go
     return send_evidence(bundle, FG_EVIDENCE_GOOD, &sink, scratch, message);
 }
 
+enum fg_good_group fg_bundle_unseen(const struct fg_good *good, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (good[i].group == FG_GOOD_ADDED)
+            return FG_GOOD_ADDED;
+    return FG_GOOD_HELD_OUT;
+}
+
 enum fg_status fg_bundle_scene(const struct fg_bundle *bundle, float *mean, float *scale, void *scratch,
                                struct fg_message *message) {
     const struct fg_bundle_sink mean_sink = {FG_F32, put_floats, mean, NULL},

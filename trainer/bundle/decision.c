@@ -38,17 +38,9 @@ static double find_median(double *value, uint32_t count) {
     return count % 2 ? value[count / 2] : (value[count / 2 - 1] + value[count / 2]) / 2;
 }
 
-/* Finds the group of the pictures that training did not see. */
-static enum fg_good_group find_unseen(const struct fg_good *good, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++)
-        if (good[i].group == FG_GOOD_ADDED)
-            return FG_GOOD_ADDED;
-    return FG_GOOD_HELD_OUT;
-}
-
 /* Counts the unseen pictures above a limit, odd ones too. */
 static uint32_t count_above(const struct fg_good *good, uint32_t count, float limit) {
-    const enum fg_good_group unseen = find_unseen(good, count);
+    const enum fg_good_group unseen = fg_bundle_unseen(good, count);
     uint32_t above = 0;
     for (uint32_t i = 0; i < count; i++)
         above += good[i].group == unseen && good[i].score > limit;
@@ -169,7 +161,7 @@ static enum fg_status decide_in(struct sample *logs, struct sample *raw, double 
     }
     for (uint32_t i = 0; i < raw->count; i++)
         logs->value[i] = positive ? log(raw->value[i]) : raw->value[i];
-    const enum fg_good_group located = find_unseen(raw->good, raw->count);
+    const enum fg_good_group located = fg_bundle_unseen(raw->good, raw->count);
     const uint32_t unseen = count_above(raw->good, raw->count, -INFINITY);
     if (unseen < FG_DECISION_LEAST)
         return fg_fail(message, FG_INPUT,
@@ -221,7 +213,7 @@ void fg_decide_by_hand(const struct fg_good *good, uint32_t count, float thresho
 uint32_t fg_decision_table(const struct fg_good *good, uint32_t count, const bool *odd,
                            const struct fg_calibration *c, struct fg_decision_row row[FG_DECISION_ROWS]) {
     const float rate[FG_DECISION_ROWS] = {c->expected, 0.01f, 0.03f, 0.1f, 0.3f};
-    struct fg_tail_sample size = {.located = find_unseen(good, count)};
+    struct fg_tail_sample size = {.located = fg_bundle_unseen(good, count)};
     uint32_t rows = 0;
     for (uint32_t i = 0; i < count; i++)
         size.count[good[i].group] += !odd[i];
