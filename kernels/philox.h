@@ -16,7 +16,14 @@
 #define FG_HERE_AND_THERE
 #endif
 
-enum fg_philox_what { FG_DRAW_MASK = 1, FG_DRAW_ORDER, FG_DRAW_INIT, FG_DRAW_SPLIT, FG_DRAW_PICTURE };
+enum fg_philox_what {
+    FG_DRAW_MASK = 1,
+    FG_DRAW_ORDER,
+    FG_DRAW_INIT,
+    FG_DRAW_SPLIT,
+    FG_DRAW_PICTURE,
+    FG_DRAW_TIE
+};
 
 struct fg_philox {
     uint32_t word[4];

@@ -72,7 +72,7 @@ struct fg_holding {
 enum { FG_OUTCOME_NONE = 0, FG_OUTCOME_DONE = 1, FG_OUTCOME_RUNNING = 2 };
 
 /* Drift of the scores, as register 75 says it. */
-enum fg_drift { FG_DRIFT_NOT_WATCHED, FG_DRIFT_AS_CALIBRATED, FG_DRIFT_DRIFTED };
+enum fg_drift_state { FG_DRIFT_NOT_WATCHED, FG_DRIFT_AS_CALIBRATED, FG_DRIFT_DRIFTED };
 
 struct fg_snapshot {
     /* Status bits. trigger_ready, pass, defect and inoperative are derived from what is below. */
@@ -101,8 +101,8 @@ struct fg_snapshot {
     struct fg_counters counters;
     uint32_t total_min, total_mean, total_p99, total_max; /* trigger to verdict, 0.1 ms, since reset */
     uint32_t resident_mib, arena_used_mib, arena_size_mib, gpu_free_mib;
-    float drift;
-    enum fg_drift drift_state;
+    float drift; /* log10 of the statistic (drift.h), the largest of the views */
+    enum fg_drift_state drift_state;
     uint32_t configuration_checksum, bundle_checksum;
     uint16_t security_counter;
     uint16_t version; /* software version x 100 */
