@@ -12,7 +12,7 @@
 /* The end bins take all that lies beyond them, the first one also what has no logarithm. */
 static uint32_t find_bin(const struct fg_drift *d, float score) {
     const double value = d->family == FG_TAIL_LOG_NORMAL ? log((double)score) : (double)score;
-    const double place = FG_DRIFT_BINS / 2 + (value - d->location) / d->spread * BINS_PER_SPREAD;
+    const double place = FG_DRIFT_BINS / 2.0 + (value - d->location) / d->spread * BINS_PER_SPREAD;
     if (place >= FG_DRIFT_BINS)
         return FG_DRIFT_BINS - 1;
     return place > 0 ? (uint32_t)place : 0;

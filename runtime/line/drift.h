@@ -8,8 +8,8 @@
  * nothing changes, so at least FG_DRIFT_ALARM parts lie between false alarms, on average. Scores are kept as
  * a histogram: equal are those of one bin.
  *
- * After a few hundred parts a rise of one deviation is seen some 60 parts later. What is as it was at the
- * first part is no rise, unless the bundle has many unseen pictures.
+ * After a few hundred parts a rise by one deviation is seen some 60 parts later. One that was there before
+ * the first part is seen only where the bundle has some 200 unseen pictures: fewer are soon outnumbered.
  *
  * Errors: none. Owner: the caller, of a struct that may be zeroed (nothing is watched) or begun. Thread: one
  * at a time. NULL: never, but for the pictures where there are none. */

@@ -4,6 +4,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/line/cameras.h"
+#include "runtime/line/setup.h"
 #include "runtime/line/state.h"
 
 #define FIRST FG_FAULT_CAMERA
@@ -31,7 +32,19 @@ static bool does_stay(const struct fg_line *l, uint32_t fault) {
            (fault == FG_FAULT_EDGES_LOST && l->deaf);
 }
 
+/* A view that has not drifted goes on with what it knows: many a PLC clears faults that there are not. */
+static void clear_drift(struct fg_line *l) {
+    char view[FG_SETUP_VIEW];
+    for (uint32_t v = 0; v < l->s.config->views; v++) {
+        if (l->drift[v].state != FG_DRIFT_DRIFTED)
+            continue;
+        fg_drift_begin_anew(&l->drift[v]);
+        fg_log(FG_LOG_INFO, "%sdrift: the watch begins anew", fg_setup_name_view(l->s.config, v, view));
+    }
+}
+
 void fg_faults_clear(struct fg_line *l) {
+    clear_drift(l);
     l->show.missed_trigger = l->show.result_overrun = false;
     l->show.error = FG_FAULT_NONE;
     for (uint32_t fault = FIRST; fault < FIRST + 32; fault++) {

@@ -13,7 +13,7 @@ struct fg_line;
 void fg_faults_raise(struct fg_line *l, enum fg_fault fault);
 /* Latches a fault that stops the line until it is cleared. */
 void fg_faults_halt(struct fg_line *l, enum fg_fault fault);
-/* Clears all that is latched, and lets the line go on. The loss of the device stays. */
+/* Clears all that is latched, drift too, and lets the line go on. The loss of the device stays. */
 void fg_faults_clear(struct fg_line *l);
 
 void fg_faults_missed_trigger(struct fg_line *l);

@@ -46,7 +46,7 @@ void fg_jobs_judge_next(struct fg_line *l) {
 }
 
 void fg_jobs_load(struct fg_line *l, uint16_t slot) {
-    struct fg_job job = {.kind = FG_JOB_LOAD, .slot = slot};
+    struct fg_job job = {.kind = FG_JOB_LOAD, .slot = slot, .drift = l->next_drift};
     for (uint32_t v = 0; v < l->s.config->views; v++)
         job.path[v] = l->s.config->view[v].bundle[slot];
     l->show.updating = true;
@@ -72,20 +72,14 @@ bool fg_jobs_loading(const struct fg_line *l) {
 
 /* ---- Ending ---- */
 
-/* Writes "view TOP: ", or nothing where there is one view without a name. */
-static const char *name_view(const struct fg_line *l, uint32_t view, char text[FG_CONFIG_NAME + 8]) {
-    const char *name = l->s.config->view[view].name;
-    snprintf(text, FG_CONFIG_NAME + 8, "%s%s%s", *name ? "view " : "", name, *name ? ": " : "");
-    return text;
-}
-
 static void end_load(struct fg_line *l, const struct fg_job_result *r) {
-    char view[FG_CONFIG_NAME + 8], times[128];
+    char view[FG_SETUP_VIEW], times[128];
     l->show.updating = false;
     if (r->status != FG_OK) {
         l->show.outcome = FG_FAULT_JOB;
         fg_faults_raise(l, FG_FAULT_JOB);
-        fg_log(FG_LOG_ERROR, "job change: %s%s", name_view(l, r->view, view), r->message.text);
+        fg_log(FG_LOG_ERROR, "job change: %s%s", fg_setup_name_view(l->s.config, r->view, view),
+               r->message.text);
         return;
     }
     const struct fg_engine *first = fg_judge_engine(l->s.judge, 0);
@@ -96,21 +90,28 @@ static void end_load(struct fg_line *l, const struct fg_job_result *r) {
     l->show.bundle_checksum = fg_engine_checksum(first);
     l->show.security_counter = (uint16_t)header->security_counter;
     memcpy(l->show.bundle_name, header->provenance.name, sizeof l->show.bundle_name);
+    memcpy(l->drift, l->next_drift, sizeof l->drift);
     for (uint32_t v = 0; v < l->s.config->views; v++) {
         const struct fg_engine *engine = fg_judge_engine(l->s.judge, v);
         header = fg_engine_header(engine);
         fg_load_times_text(fg_engine_times(engine), times, sizeof times);
         fg_log(FG_LOG_INFO, "slot %u: %sbundle %s, threshold %.4f, loaded in %s", l->show.active_slot,
-               name_view(l, v, view), header->provenance.name, (double)header->calibration.threshold, times);
+               fg_setup_name_view(l->s.config, v, view), header->provenance.name,
+               (double)header->calibration.threshold, times);
+        if (l->drift[v].state == FG_DRIFT_NOT_WATCHED)
+            fg_log(FG_LOG_WARNING,
+                   "%sdrift is not watched, because an older program has made the bundle: calibrate it anew",
+                   fg_setup_name_view(l->s.config, v, view));
     }
 }
 
 static void end_judgement(struct fg_line *l, const struct fg_job_result *r) {
     const struct fg_judgement *j = &r->judgement;
     struct fg_view_result result = {.verdict = FG_INOPERATIVE, .scene = r->status == FG_OK ? j->scene : 0};
-    char view[FG_CONFIG_NAME + 8];
+    char view[FG_SETUP_VIEW];
     if (r->status != FG_OK) {
-        fg_log(FG_LOG_ERROR, "part %u: %s%s", r->part, name_view(l, r->view, view), r->message.text);
+        fg_log(FG_LOG_ERROR, "part %u: %s%s", r->part, fg_setup_name_view(l->s.config, r->view, view),
+               r->message.text);
         fg_faults_raise(l, FG_FAULT_INFERENCE);
         result.reason = r->status == FG_DEVICE_LOST ? FG_REASON_DEVICE_LOST
                         : r->status == FG_INPUT     ? FG_REASON_BAD_FRAME
@@ -134,12 +135,12 @@ static void end_judgement(struct fg_line *l, const struct fg_job_result *r) {
 }
 
 static void end_self_test(struct fg_line *l, const struct fg_job_result *r) {
-    char view[FG_CONFIG_NAME + 8];
+    char view[FG_SETUP_VIEW];
     l->show.outcome = r->status == FG_OK ? FG_OUTCOME_DONE : FG_FAULT_SELF_TEST;
     if (r->status == FG_OK)
         return;
     fg_faults_raise(l, FG_FAULT_SELF_TEST);
-    fg_log(FG_LOG_ERROR, "%s%s", name_view(l, r->view, view), r->message.text);
+    fg_log(FG_LOG_ERROR, "%s%s", fg_setup_name_view(l->s.config, r->view, view), r->message.text);
 }
 
 static void lose_device(struct fg_line *l, const char *why) {

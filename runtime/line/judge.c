@@ -29,6 +29,23 @@ static enum fg_status judge_frame(struct fg_judge *j) {
     return fg_engine_finish(engine, INT64_MAX, j->job.threshold, &r->judgement, &r->message);
 }
 
+/* Begins a view's watch for drift with the good pictures of its bundle. */
+static enum fg_status begin_drift(const struct fg_bundle *bundle, uint32_t view, struct fg_drift *drift,
+                                  struct fg_message *message) {
+    const struct fg_calibration *calibration = &fg_bundle_header(bundle)->calibration;
+    const uint32_t count = calibration->pictures + calibration->odd;
+    struct fg_good *good = malloc(count * sizeof *good + 1);
+    void *scratch = malloc(fg_bundle_scratch());
+    enum fg_status status = good && scratch
+                                ? fg_bundle_good(bundle, good, scratch, message)
+                                : fg_fail(message, FG_ENVIRONMENT, "judge: no memory to load a bundle");
+    if (status == FG_OK)
+        fg_drift_begin(drift, calibration, good, count, view);
+    free(scratch);
+    free(good);
+    return status;
+}
+
 static enum fg_status open_engine(struct fg_judge *j, uint32_t view, uint32_t set,
                                   struct fg_engine **engine) {
     const struct fg_judge_settings *s = &j->settings;
@@ -41,6 +58,8 @@ static enum fg_status open_engine(struct fg_judge *j, uint32_t view, uint32_t se
         status = fg_engine_open(bundle, s->backend, &place, s->max_width[view], s->max_height[view], true,
                                 engine, message);
     }
+    if (status == FG_OK)
+        status = begin_drift(bundle, view, &j->job.drift[view], message);
     fg_bundle_close(bundle);
     return status;
 }

@@ -14,6 +14,7 @@
 #define FG_RUNTIME_LINE_JUDGE_H
 
 #include "runtime/engine/engine.h"
+#include "runtime/line/drift.h"
 #include "runtime/modbus/registers.h"
 
 struct fg_judge_settings {
@@ -34,6 +35,7 @@ struct fg_job {
     float threshold;            /* JUDGE: the threshold of the view */
     const char *path[FG_VIEWS]; /* LOAD: the bundle of each view; valid until the job has ended */
     uint16_t slot;              /* LOAD: the slot of these bundles */
+    struct fg_drift *drift;     /* LOAD: {views}; the judge begins each with its bundle's pictures */
 };
 
 struct fg_job_result {

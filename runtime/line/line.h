@@ -39,6 +39,9 @@
  * that gave none, deadline for the others. What the judge still says of it is thrown away; its place in the
  * queue is free when the judge is.
  *
+ * Drift. Each view ranks the scores of its PASSes (drift.h). One that has drifted is logged and shown until
+ * coil 3; it changes no verdict. The watch begins anew then, and with every bundle that is loaded.
+ *
  * Jobs. A slot is loaded for all views between parts, while the engines in use stay; if one bundle fails,
  * nothing changes.
  *

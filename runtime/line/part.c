@@ -6,6 +6,7 @@
 #include "runtime/line/cameras.h"
 #include "runtime/line/faults.h"
 #include "runtime/line/publish.h"
+#include "runtime/line/setup.h"
 #include "runtime/line/state.h"
 
 #define UNLIKE_IN_A_ROW 3 /* parts that raise a fault */
@@ -117,8 +118,20 @@ static void watch_scene(struct fg_line *l, const struct fg_result *r) {
     }
 }
 
+/* A lamp, a lens or parts that change slowly raise the scores long before good parts are rejected. */
+static void watch_drift(struct fg_line *l, const struct fg_result *r) {
+    char view[FG_SETUP_VIEW];
+    for (uint32_t v = 0; v < l->s.config->views; v++)
+        if (r->view[v].verdict == FG_PASS && fg_drift_add(&l->drift[v], r->view[v].score))
+            fg_log(FG_LOG_WARNING,
+                   "%sdrift: the scores of good parts have risen; look at lamp, lens and parts, and if the "
+                   "parts are good, calibrate the bundle anew; coil 3 clears this",
+                   fg_setup_name_view(l->s.config, v, view));
+}
+
 static void finish_part(struct fg_line *l, struct fg_part *p) {
     record_verdict(l, p);
+    watch_drift(l, &p->result);
     if (p->taken)
         watch_scene(l, &p->result);
     if (p->taken) /* a refused part has no time from trigger to verdict */

@@ -62,6 +62,18 @@ void fg_publish_measure(struct fg_line *l) {
     l->show.uptime_s = (uint32_t)((fg_clock_ns() - l->started_ns) / FG_S);
 }
 
+/* Of several views the one that has drifted most counts. */
+static void show_drift(struct fg_line *l) {
+    l->show.drift = 0;
+    l->show.drift_state = FG_DRIFT_NOT_WATCHED;
+    for (uint32_t v = 0; v < l->s.config->views; v++) {
+        const float level = fg_drift_level(&l->drift[v]);
+        l->show.drift = level > l->show.drift ? level : l->show.drift;
+        if (l->drift[v].state > l->show.drift_state)
+            l->show.drift_state = l->drift[v].state;
+    }
+}
+
 void fg_publish(struct fg_line *l) {
     struct fg_snapshot *show = &l->show;
     show->able = fg_line_able(l);
@@ -77,6 +89,7 @@ void fg_publish(struct fg_line *l) {
     show->result_sequence = l->results.sequence;
     show->results_queued = (uint16_t)l->results.queued;
     show->result = l->results.block;
+    show_drift(l);
     show->reject_active = fg_actuator_rejecting(l->s.actuator);
     fg_snapshot_publish(&l->cell, show);
     l->fresh = false;

@@ -187,6 +187,12 @@ void fg_setup_name_slot(const struct fg_config *config, uint32_t view, uint32_t 
     snprintf(text, FG_SETUP_SLOT, "%s%s%sslot %u", *name ? "view " : "", name, *name ? ", " : "", slot);
 }
 
+const char *fg_setup_name_view(const struct fg_config *config, uint32_t view, char text[FG_SETUP_VIEW]) {
+    const char *name = config->view[view].name;
+    snprintf(text, FG_SETUP_VIEW, "%s%s%s", *name ? "view " : "", name, *name ? ": " : "");
+    return text;
+}
+
 enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
                              struct fg_memory_plan *plan, struct fg_report *report) {
     const uint32_t before = report->lines, sets = config->view[0].bundles > 1 ? 2 : 1;

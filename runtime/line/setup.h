@@ -47,6 +47,11 @@ FG_MUST_USE enum fg_status fg_setup_check(const struct fg_config *config,
 void fg_setup_name_slot(const struct fg_config *config, uint32_t view, uint32_t slot,
                         char text[FG_SETUP_SLOT]);
 
+#define FG_SETUP_VIEW 64 /* bytes */
+/* Writes how lines of the log about a view begin: "view TOP: ", or nothing where it has no name; gives the
+ * text. */
+const char *fg_setup_name_view(const struct fg_config *config, uint32_t view, char text[FG_SETUP_VIEW]);
+
 /* Puts into a frame of a view's camera what the view sees of it: region and rotation. */
 void fg_setup_aim(const struct fg_config_view *view, struct fg_frame *frame);
 /* The largest frame that each view judges, in pixels. */

@@ -5,6 +5,7 @@
 #define FG_RUNTIME_LINE_STATE_H
 
 #include "runtime/line/cameras.h"
+#include "runtime/line/drift.h"
 #include "runtime/line/line.h"
 #include "runtime/line/part.h"
 #include "runtime/line/publish.h"
@@ -60,6 +61,9 @@ struct fg_line {
     /* Trigger to verdict since the counters were reset. */
     uint32_t times[FG_LINE_TIMES];
     uint64_t time_sum, time_count;
+
+    struct fg_drift drift[FG_VIEWS];      /* of the bundles in use */
+    struct fg_drift next_drift[FG_VIEWS]; /* of those that are being loaded; the judge's meanwhile */
 };
 
 /* Whether triggers are heard: trigger_enable is 1 and offline is 0. */

@@ -144,7 +144,7 @@ enum fg_status_bit { FG_STATUS_BITS(FG_STATUS_ENUM) };
     X(2, RESULT_ACK, "result_ack",                                                                           \
       "edge: take the next waiting result into the block, or clear result_valid where none waits")           \
     X(3, CLEAR_FAULT, "clear_fault",                                                                         \
-      "edge: clear bits 7, 10 and 11 of the status and the error code, but for fault 25")                    \
+      "edge: clear bits 7, 10 and 11 of the status, a drift, and the error code, but for fault 25")          \
     X(4, OFFLINE, "offline", "level: 1 ends the current part, then halts the line")                          \
     X(5, RESET_COUNTERS, "reset_counters", "edge: counters and times start again from 0")                    \
     X(6, COMMAND, "command", "edge: carry out the command of holding register 2")
@@ -237,9 +237,10 @@ enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
     X(71, 1, 0, ARENA_USED, u16, "arena_used", "MiB", s->arena_used_mib, "memory of the arena in use")       \
     X(72, 1, 0, ARENA_SIZE, u16, "arena_size", "MiB", s->arena_size_mib, "size of the arena")                \
     X(73, 1, 0, GPU_FREE, u16, "gpu_free", "MiB", s->gpu_free_mib, "free memory of the GPU")                 \
-    X(74, 1, 0, DRIFT, u16, "drift", "log10 x 1000", scale_u32(s->drift, 1000), "drift of the scores")       \
+    X(74, 1, 0, DRIFT, u16, "drift", "log10 x 1000", scale_u32(s->drift, 1000),                              \
+      "statistic of a rise of good parts' scores, the largest of the views; at 5000 it is drift")            \
     X(75, 1, 0, DRIFT_STATE, u16, "drift_state", "", s->drift_state,                                         \
-      "0 not watched, 1 as calibrated, 2 drifted")                                                           \
+      "worst of the views: 0 not watched, 1 as calibrated, 2 drifted, which stays until clear_fault")        \
     X(80, 2, 0, CONFIGURATION_CHECKSUM, u32, "configuration_checksum", "", s->configuration_checksum,        \
       "CRC-32 of the configuration")                                                                         \
     X(82, 2, 0, BUNDLE_CHECKSUM, u32, "bundle_checksum", "", s->bundle_checksum,                             \

@@ -75,6 +75,36 @@ static inline void make_bundle(const char *name, int32_t side, int32_t base, uin
     fg_weights_close(&weights);
 }
 
+/* Writes another bundle from a made one: its pictures were held out, and all scored much lower than the part
+ * does. 0 pictures: an older program has made it. */
+static inline void make_drifting_bundle(const char *from, const char *name, uint32_t pictures) {
+    char path[128];
+    struct fg_bundle *bundle;
+    snprintf(path, sizeof path, "%s/%s.fgb", folder, from);
+    OK(fg_bundle_open(path, &bundle, &message));
+    struct fg_bundle_header header = *fg_bundle_header(bundle);
+    const size_t pixels = (size_t)header.spec.height * (size_t)header.spec.width;
+    uint8_t *input = malloc(3 * pixels);
+    float *map = malloc(pixels * sizeof *map);
+    struct fg_good *good = calloc(pictures + 1, sizeof *good);
+    void *scratch = malloc(fg_bundle_scratch());
+    assert_true(input && map && good && scratch);
+    OK(fg_bundle_self_test(bundle, input, map, scratch, &message));
+    for (uint32_t i = 0; i < pictures; i++)
+        good[i] = (struct fg_good){.group = FG_GOOD_HELD_OUT, .score = 1e-6f};
+    header.calibration.pictures = pictures;
+    header.calibration.odd = 0;
+    header.scene_limit = 0;
+    snprintf(path, sizeof path, "%s/%s.fgb", folder, name);
+    OK(fg_bundle_write(bundle, path, &header, &(struct fg_evidence){.input = input, .map = map, .good = good},
+                       &message));
+    free(scratch);
+    free(good);
+    free(map);
+    free(input);
+    fg_bundle_close(bundle);
+}
+
 static inline int make_folder(void **state) {
     (void)state;
     strcpy(folder, "/tmp/flawgate-line-XXXXXX");

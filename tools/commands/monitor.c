@@ -1,5 +1,6 @@
 /* flawgate monitor: prints what a PLC sees of a running line, read over Modbus. */
 #include <errno.h>
+#include <math.h>
 #include <modbus.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "runtime/base/json.h"
+#include "runtime/line/drift.h"
 #include "runtime/line/line.h"
 #include "runtime/modbus/map.h"
 #include "tools/commands/common.h"
@@ -90,6 +92,11 @@ static const char *name_verdict(uint16_t verdict) {
 static const char *name_reason(uint16_t reason) {
     const char *name = reason == FG_REASON_NONE ? "none" : fg_reason_name(reason);
     return name ? name : "unknown";
+}
+
+static const char *name_drift(uint16_t state) {
+    static const char *const NAMES[] = {"not watched", "as calibrated", "drifted"};
+    return state < sizeof NAMES / sizeof *NAMES ? NAMES[state] : "unknown";
 }
 
 /* Gets the bundle's name, 64 bytes in registers, and ends it with a zero. */
@@ -202,10 +209,12 @@ static void print_json(const struct reading *r) {
         printf("%s\"%s\": %u", i ? ", " : "", counters[i].name, get_pair(r, counters[i].address));
     printf("}, \"trigger_to_verdict_ms\": {\"min\": %.1f, \"mean\": %.1f, \"p99\": %.1f, \"max\": %.1f}, "
            "\"resident_mib\": %u, \"arena_used_mib\": %u, \"arena_mib\": %u, \"gpu_free_mib\": %u, "
+           "\"drift\": %.3f, \"drift_state\": \"%s\", "
            "\"configuration_checksum\": \"%08x\", \"bundle_checksum\": \"%08x\", \"bundle\": ",
            in[FG_INPUT_TOTAL_MIN] / 10.0, in[FG_INPUT_TOTAL_MEAN] / 10.0, in[FG_INPUT_TOTAL_P99] / 10.0,
            in[FG_INPUT_TOTAL_MAX] / 10.0, in[FG_INPUT_RESIDENT_MEMORY], in[FG_INPUT_ARENA_USED],
-           in[FG_INPUT_ARENA_SIZE], in[FG_INPUT_GPU_FREE], get_pair(r, FG_INPUT_CONFIGURATION_CHECKSUM),
+           in[FG_INPUT_ARENA_SIZE], in[FG_INPUT_GPU_FREE], in[FG_INPUT_DRIFT] / 1e3,
+           name_drift(in[FG_INPUT_DRIFT_STATE]), get_pair(r, FG_INPUT_CONFIGURATION_CHECKSUM),
            get_pair(r, FG_INPUT_BUNDLE_CHECKSUM));
     fg_json_text(stdout, name);
     const uint16_t *threshold = r->holding + FG_HOLDING_VIEW_THRESHOLD;
@@ -268,6 +277,8 @@ static void print_text(const struct reading *r) {
            in[FG_INPUT_TOTAL_MEAN] / 10.0, in[FG_INPUT_TOTAL_P99] / 10.0, in[FG_INPUT_TOTAL_MAX] / 10.0);
     printf("memory       %u MiB resident, arena %u of %u MiB\n", in[FG_INPUT_RESIDENT_MEMORY],
            in[FG_INPUT_ARENA_USED], in[FG_INPUT_ARENA_SIZE]);
+    printf("drift        %s  statistic 10^%.1f, alarm at 10^%.0f\n", name_drift(in[FG_INPUT_DRIFT_STATE]),
+           in[FG_INPUT_DRIFT] / 1e3, log10(FG_DRIFT_ALARM));
 }
 
 /* ---- The command ---- */

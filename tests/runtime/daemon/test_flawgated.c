@@ -24,6 +24,7 @@ static int make_bundles(void **state) {
     make_bundle("one", SIDE, 4, 1);
     make_bundle("two", SIDE, 4, 2);
     make_bundle("slow", 512, 8, 3);
+    make_drifting_bundle("one", "low", 1000);
     return 0;
 }
 
@@ -245,6 +246,31 @@ static void test_camera_without_pictures(void **state) {
     stop_appliance();
 }
 
+/* The scores of good parts are higher than those of the calibration: registers and log say so until coil 3,
+ * and the line goes on. */
+static void test_drift(void **state) {
+    (void)state;
+    start_appliance("low.fgb", "}\n" ENABLED);
+    wait_bit(READY, true);
+    write_holding(1, ALL_PASS);
+    assert_int_equal(read_input(75), FG_DRIFT_AS_CALIBRATED);
+    for (uint32_t part = 1; read_input(75) != FG_DRIFT_DRIFTED; part++) {
+        assert_true(part < 64 && read_input(74) < 5000);
+        wait_bit(READY, true);
+        pulse_trigger();
+        assert_int_equal(wait_result(part).verdict, FG_PASS);
+    }
+    wait_log("drift: the scores of good parts have risen");
+    assert_true(read_input(74) >= 5000);
+    assert_false(read_status_bit(FAULT));
+    wait_bit(READY, true);
+    pulse_coil(3);
+    assert_int_equal(read_input(75), FG_DRIFT_AS_CALIBRATED);
+    assert_int_equal(read_input(74), 0);
+    wait_log("drift: the watch begins anew");
+    stop_appliance();
+}
+
 /* The PLC names the slot, even the one in use, before anything is judged. */
 static void test_job_required(void **state) {
     (void)state;
@@ -435,6 +461,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_self_test, kill_appliance),
         cmocka_unit_test_teardown(test_results_wait_for_acknowledgement, kill_appliance),
         cmocka_unit_test_teardown(test_camera_without_pictures, kill_appliance),
+        cmocka_unit_test_teardown(test_drift, kill_appliance),
         cmocka_unit_test_teardown(test_job_required, kill_appliance),
         cmocka_unit_test_teardown(test_inoperative_stops_the_line, kill_appliance),
         cmocka_unit_test_teardown(test_trigger_and_command_at_once, kill_appliance),

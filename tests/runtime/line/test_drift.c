@@ -79,7 +79,7 @@ static void test_quiet_scores(void **state) {
     assert_true(alarms <= RUNS * PARTS / FG_DRIFT_ALARM);
 }
 
-/* A rise by one deviation is seen some 60 parts later where many parts came before, and soon where few did. */
+/* Where many parts came before, a rise by one deviation is seen some 60 parts later. */
 static void test_rise(void **state) {
     (void)state;
     enum { RUNS = 20 };

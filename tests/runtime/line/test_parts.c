@@ -13,6 +13,9 @@ static int make(void **state) {
     make_folder(state);
     make_bundle("one", SIDE, 4, 1);
     make_bundle("two", SIDE, 4, 2);
+    make_drifting_bundle("one", "low", 1000);
+    make_drifting_bundle("one", "old", 0);
+    make_drifting_bundle("one", "gone", 1000);
     return 0;
 }
 
@@ -411,6 +414,57 @@ static void test_views_of_folders(void **state) {
     }
 }
 
+static void change_job(uint16_t slot, uint16_t outcome) {
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, slot), FG_MODBUS_DONE);
+    WAIT(now.outcome == outcome);
+}
+
+/* The scores of the first view's PASSes rise; those of the second are as calibrated. */
+static void test_drift(void **state) {
+    (void)state;
+    const char *const bundles[][2] = {{"low", "one"}, {"gone", "one"}, {"old", "one"}, {"old", "old"}};
+    config.cameras = config.views = 2;
+    config.view[1].camera = 1;
+    strcpy(config.view[0].name, "left");
+    strcpy(config.view[1].name, "right");
+    for (uint32_t slot = 0; slot < 4; slot++)
+        for (uint32_t v = 0; v < 2; v++)
+            add_bundle(v, bundles[slot][v]);
+    begin_line();
+    assert_int_equal(read_snapshot()->drift_state, FG_DRIFT_AS_CALIBRATED);
+    uint32_t part = 0;
+    set_threshold(0, ALL_DEFECT);
+    set_threshold(1, ALL_DEFECT);
+    while (part < 5) { /* only PASSes count */
+        trigger_part();
+        expect_result(++part, FG_DEFECT, FG_REASON_NONE);
+    }
+    assert_true(now.drift == 0);
+    set_threshold(0, ALL_PASS);
+    set_threshold(1, ALL_PASS);
+    for (; now.drift_state != FG_DRIFT_DRIFTED && part < FG_PARTS; wait_result(++part))
+        trigger_part();
+    assert_int_equal(now.drift_state, FG_DRIFT_DRIFTED);
+    assert_true(now.drift >= 5);
+    assert_true(now.able && !now.fault);
+    /* A bundle that cannot be loaded changes nothing. */
+    char path[128];
+    snprintf(path, sizeof path, "%s/gone.fgb", folder);
+    assert_int_equal(unlink(path), 0);
+    change_job(1, FG_FAULT_JOB);
+    assert_int_equal(now.drift_state, FG_DRIFT_DRIFTED);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_int_equal(read_snapshot()->drift_state, FG_DRIFT_AS_CALIBRATED);
+    assert_true(now.drift > 0 && now.drift < 5); /* the second view has not begun anew */
+    change_job(2, FG_OUTCOME_DONE);
+    assert_int_equal(now.drift_state, FG_DRIFT_AS_CALIBRATED);
+    assert_true(now.drift == 0);
+    /* A view of an old bundle is not watched. */
+    change_job(3, FG_OUTCOME_DONE);
+    assert_int_equal(now.drift_state, FG_DRIFT_NOT_WATCHED);
+    expect_no_frames();
+}
+
 /* Two pictures side by side, each turned by 180 degrees. */
 static void draw_pair(uint8_t *pixels, int i) {
     for (int half = 0; half < 2; half++) {
@@ -475,6 +529,7 @@ int main(void) {
         TEST(test_one_camera_fails),
         TEST(test_job_change_of_all_views),
         TEST(test_job_change_behind_a_queue),
+        TEST(test_drift),
         TEST(test_regions_of_one_frame),
         TEST(test_views_of_folders),
     };

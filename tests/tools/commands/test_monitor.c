@@ -53,6 +53,8 @@ static void it_shows_the_last_result(void **state) {
                                               .encoder = -12,
                                               .total = 123};
         bench.now.counters.defect = 70001;
+        bench.now.drift = 5.125f;
+        bench.now.drift_state = FG_DRIFT_DRIFTED;
         memcpy(bench.now.bundle_name, "cap \"A\"", 7);
         bench_start(&bench);
         char port[8], output[8192];
@@ -65,10 +67,12 @@ static void it_shows_the_last_result(void **state) {
         expect_text(output, "\"encoder\": -12");
         expect_text(output, "\"total_ms\": 12.3");
         expect_text(output, "\"defect\": 70001");
+        expect_text(output, "\"drift\": 5.125, \"drift_state\": \"drifted\"");
         expect_text(output, "\"bundle\": \"cap \\\"A\\\"\"");
         assert_int_equal(monitor(port, NULL, output, sizeof output), 0);
         expect_text(output, "part 70009  DEFECT  score 1.5000, threshold 0.2500");
         expect_text(output, "online trigger_ready result_valid defect");
+        expect_text(output, "drift        drifted  statistic 10^5.1, alarm at 10^5");
         bench_stop(&bench);
     }
 }
