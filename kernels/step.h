@@ -22,7 +22,7 @@
  *   COSINE       F_E, F_G              -                      M {n,h,w,1} = 1 - cos over channels
  *   MOMENTS      x                     -                      {n,1,1,2c}: means, deviations of channels
  *   DISTILL      F_E, F_G              -                      loss of each image {n,1,1,1}
- *   ANOMALY_MAP  M^a, M^b?, M^c?       -                      map {n,H,W,1}, score {n,1,1,1}
+ *   ANOMALY_MAP  M^a, M^b?, M^c?       mean?, scale?          map {n,H,W,1}, score {n,1,1,1}, decision map?
  *   ADAM         schedule              theta, m, v            -
  *
  * RESIZE reads a frame in the step's format (runtime/base/pixel.h: the layout, and the sizes that a format
@@ -41,8 +41,10 @@
  * u8 tensor of a struct fg_draw; runtime/network/network.h, sections 5 and 7, philox.h. MOMENTS: over the
  * positions of an image, the deviation's squares divided by their number; its output is float32 whatever x
  * is. DISTILL, position: mean of M over positions; global: 1 - cos over the whole flattened feature of an
- * image. ANOMALY_MAP: each M resized to H x W (bilinear, corners aligned), summed, Gaussian sigma 4 with 33
- * taps, mirrored without repeating the edge; score = largest value, not finite when any value is not finite.
+ * image. ANOMALY_MAP: each M resized to H x W (bilinear, corners aligned), summed, or with product k times the
+ * k-th root of the product of the k maps floored at 0; Gaussian sigma 4 with 33 taps, mirrored without
+ * repeating the edge. With mean and scale, both {1,H,W,1}, decision map = (map - mean) / scale, which is then
+ * the third output; else it is the map. score = its largest value, not finite when any value is not finite.
  * ADAM: schedule is float32 {1,1,1,4}: learning rate, 1/(1 - 0.9^t), 1/(1 - 0.999^t), l2. The gradient is
  * d_param[0], and of the first (decayed) values d_param[0] + 2 l2 theta; theta -= rate * (m * c1) /
  * (sqrt(v * c2) + 1e-8), as PyTorch's Adam.
@@ -105,7 +107,7 @@ enum fg_pass { FG_FORWARD, FG_BACKWARD };
 
 #define FG_MAX_IN 3
 #define FG_MAX_PARAM 4
-#define FG_MAX_OUT 2
+#define FG_MAX_OUT 3
 #define FG_MAX_WAITS 8
 #define FG_MAX_LANES 4
 #define FG_MAX_BATCH 64
@@ -156,6 +158,7 @@ struct fg_step {
     bool relu;                   /* CONV, DECONV, BATCH_NORM */
     bool soft_gate;              /* SRU */
     bool global_loss;            /* DISTILL */
+    bool product;                /* ANOMALY_MAP */
     float mask_rate;             /* MASK: 0 to 1 */
     uint32_t level;              /* MASK: 1, 2 or 3 */
     size_t pitch;                /* RESIZE: bytes from one row of the frame to the next */

@@ -285,6 +285,7 @@ static enum fg_status calibrate_draft(struct run *run, struct fg_draft *draft, s
                                                     .group = group,
                                                     .count = count,
                                                     .false_rejects = run->options.false_rejects,
+                                                    .score = run->options.score,
                                                     .remarks = &remarks,
                                                     .progress = fg_progress_count,
                                                     .argument = &run->progress},

@@ -37,6 +37,8 @@ static const struct fg_option OPTIONS[] = {
      .help = "leaves these out of the network"},
     {"levels", FG_OPTION_SET, AT(levels), "1,2,3", .words = "1|2|3", .value = "LIST",
      .help = "compares these levels of features"},
+    {"score", FG_OPTION_CHOICE, AT(score), "auto", .words = &FG_SCORE_WORDS "|auto"[1], .value = "FORM",
+     .help = "how levels become a score; auto takes what finds the smallest flaw on good pictures"},
     {"seed", FG_OPTION_SEED, AT(training.seed), "0", .value = "N",
      .help = "of weights, order, masks and the held-out choice"},
     FG_THREADS_OPTION(AT(threads)),

@@ -168,6 +168,8 @@ const char *fg_evidence_name(enum fg_evidence_entry entry) {
                                                     [FG_EVIDENCE_MAP] = FG_BUNDLE_MAP,
                                                     [FG_EVIDENCE_SCENE_MEAN] = FG_BUNDLE_SCENE_MEAN,
                                                     [FG_EVIDENCE_SCENE_SCALE] = FG_BUNDLE_SCENE_SCALE,
+                                                    [FG_EVIDENCE_PLACE_MEAN] = FG_BUNDLE_PLACE_MEAN,
+                                                    [FG_EVIDENCE_PLACE_SCALE] = FG_BUNDLE_PLACE_SCALE,
                                                     [FG_EVIDENCE_GOOD] = FG_BUNDLE_GOOD};
     return NAMES[entry];
 }
@@ -180,12 +182,16 @@ struct fg_tensor fg_evidence_tensor(const struct fg_bundle *bundle, const struct
                                     .h = 1,
                                     .w = 1,
                                     .c = (int32_t)bundle->network.descriptors};
+    const struct fg_tensor place = {
+        .dtype = FG_F16, .n = fg_score_is_local(spec->score), .h = spec->height, .w = spec->width, .c = 1};
     const int32_t good = (int32_t)(header->calibration.pictures + header->calibration.odd);
     const struct fg_tensor tensor[FG_EVIDENCES] = {
         [FG_EVIDENCE_INPUT] = {.dtype = FG_U8, .n = 1, .h = spec->height, .w = spec->width, .c = 3},
         [FG_EVIDENCE_MAP] = {.dtype = FG_F32, .n = 1, .h = spec->height, .w = spec->width, .c = 1},
         [FG_EVIDENCE_SCENE_MEAN] = scene,
         [FG_EVIDENCE_SCENE_SCALE] = scene,
+        [FG_EVIDENCE_PLACE_MEAN] = place,
+        [FG_EVIDENCE_PLACE_SCALE] = place,
         [FG_EVIDENCE_GOOD] = {.dtype = FG_U8, .n = good > 0, .h = 1, .w = good, .c = FG_BUNDLE_GOOD_BYTES}};
     return header->calibrated ? tensor[entry] : (struct fg_tensor){.n = 0};
 }
@@ -202,8 +208,8 @@ static int32_t find_evidence(const struct opening *o, const char *name) {
 /* Finds the type that an element type of the file stands for; false when the tensor cannot have it. */
 static bool find_dtype(uint32_t element, bool parameter, enum fg_dtype *dtype) {
     *dtype = element == FG_BUNDLE_BYTE ? FG_U8 : element == FG_BUNDLE_FLOAT16 ? FG_F16 : FG_F32;
-    return parameter ? element == FG_BUNDLE_FLOAT32 || element == FG_BUNDLE_FLOAT16
-                     : element == FG_BUNDLE_FLOAT32 || element == FG_BUNDLE_BYTE;
+    return element == FG_BUNDLE_FLOAT32 || element == FG_BUNDLE_FLOAT16 ||
+           (!parameter && element == FG_BUNDLE_BYTE);
 }
 
 /* Takes one entry of the table over, or reports why it is not the network's. */

@@ -101,6 +101,9 @@ static enum fg_status check_header(const struct fg_bundle_header *header, struct
     if (!contract->width != !contract->height)
         return fg_fail(message, FG_INPUT, "contract of %dx%d pixels: both or none must be 0", contract->width,
                        contract->height);
+    if (fg_score_is_local(header->spec.score) && !header->calibrated)
+        return fg_fail(message, FG_INPUT, "score %s: a bundle that is not calibrated cannot have it",
+                       fg_score_name(header->spec.score));
     if (contract->channels != 0 && contract->channels != 1 && contract->channels != 3)
         return fg_fail(message, FG_INPUT, "contract of %d channels: must be 0, 1 or 3", contract->channels);
     return FG_OK;

@@ -9,7 +9,7 @@
  *       4   4  u32 version of this layout: 1
  *       8   8  u64 size of the file
  *      16   4  u32 bytes of the fields, at most 65536
- *      20   4  u32 entries of the table, at most 773
+ *      20   4  u32 entries of the table, at most 775
  *      24   8  key id: which key has signed; zeros when unsigned
  *      32  64  Ed25519 signature over BLAKE2b-256 of bytes 0 to 23, fields and table; zeros when unsigned
  *      96  32  BLAKE2b-256 (no key) over bytes 0 to 95, fields and table
@@ -43,7 +43,8 @@
  *       5  11  zeros
  *      16  16  the first bytes of the BLAKE2b-256 (no key) of its file
  *
- * and, where scene_limit is above 0, "scene.mean" and "scene.scale" (float32 {1, 1, 1, descriptors}).
+ * where scene_limit is above 0, "scene.mean" and "scene.scale" (float32 {1, 1, 1, descriptors}), and where
+ * spec.score is local, "place.mean" and "place.scale" (float16 {1, height, width, 1}).
  *
  * A stream is one zlib stream (RFC 1950) over the values in blocks of 8192 (the last has the rest). In a
  * block the first bytes of all its values come first, then all second bytes, and so on: what changes little
@@ -67,13 +68,15 @@
 #define FG_BUNDLE_ENTRY 132
 
 #define FG_BUNDLE_FIELD_BYTES 65536
-#define FG_BUNDLE_ENTRIES (FG_NETWORK_PARAMS + 5)
+#define FG_BUNDLE_ENTRIES (FG_NETWORK_PARAMS + 7)
 #define FG_BUNDLE_BLOCK 8192 /* values of a block */
 
 #define FG_BUNDLE_INPUT "self_test.input"
 #define FG_BUNDLE_MAP "self_test.map"
 #define FG_BUNDLE_SCENE_MEAN "scene.mean"
 #define FG_BUNDLE_SCENE_SCALE "scene.scale"
+#define FG_BUNDLE_PLACE_MEAN "place.mean"
+#define FG_BUNDLE_PLACE_SCALE "place.scale"
 #define FG_BUNDLE_GOOD "good.pictures"
 #define FG_BUNDLE_GOOD_BYTES 32      /* of one picture; a block holds whole ones */
 #define FG_BUNDLE_GOOD_MOST 1000000u /* pictures that counted, and odd ones */
@@ -104,6 +107,7 @@ enum fg_bundle_element { FG_BUNDLE_FLOAT32 = 1, FG_BUNDLE_FLOAT16, FG_BUNDLE_BYT
     FIELD(7, SWITCH, FG_BUNDLE_MUST, spec.fmm, 0)                                                            \
     FIELD(8, SWITCH, FG_BUNDLE_MUST, spec.soft_gate, 0)                                                      \
     FIELD(9, U32, FG_BUNDLE_MUST, spec.levels, 7)                                                            \
+    FIELD(10, U32, 0, spec.score, FG_SCORE_FORMS - 1)                                                        \
     FIELD(16, U32, FG_BUNDLE_MUST, contract.width, FG_SIDE_FRAME)                                            \
     FIELD(17, U32, FG_BUNDLE_MUST, contract.height, FG_SIDE_FRAME)                                           \
     FIELD(18, U32, FG_BUNDLE_MUST, contract.channels, 3)                                                     \
@@ -123,6 +127,8 @@ enum fg_bundle_element { FG_BUNDLE_FLOAT32 = 1, FG_BUNDLE_FLOAT16, FG_BUNDLE_BYT
     FIELD(50, U32, 0, calibration.unseen, 0)                                                                 \
     FIELD(51, U32, 0, calibration.rejected, 0)                                                               \
     FIELD(52, F32, 0, scene_limit, 0)                                                                        \
+    FIELD(53, F32, 0, calibration.bump, 0)                                                                   \
+    FIELD(54, F32, 0, calibration.bump_anywhere, 0)                                                          \
     FIELD(64, BYTES, 0, provenance.data_hash, 0)                                                             \
     FIELD(65, U32, 0, provenance.train_pictures, 0)                                                          \
     FIELD(66, U32, 0, provenance.held_out_pictures, 0)                                                       \

@@ -302,13 +302,33 @@ enum fg_good_group fg_bundle_unseen(const struct fg_good *good, uint32_t count) 
     return FG_GOOD_HELD_OUT;
 }
 
-enum fg_status fg_bundle_scene(const struct fg_bundle *bundle, float *mean, float *scale, void *scratch,
-                               struct fg_message *message) {
+/* Reads two entries of evidence as floats; each may be NULL. */
+static enum fg_status read_pair(const struct fg_bundle *bundle, enum fg_evidence_entry first, float *mean,
+                                float *scale, void *scratch, struct fg_message *message) {
     const struct fg_bundle_sink mean_sink = {FG_F32, put_floats, mean, NULL},
                                 scale_sink = {FG_F32, put_floats, scale, NULL};
+    enum fg_status status = send_evidence(bundle, first, &mean_sink, scratch, message);
+    return status == FG_OK ? send_evidence(bundle, first + 1, &scale_sink, scratch, message) : status;
+}
+
+enum fg_status fg_bundle_scene(const struct fg_bundle *bundle, float *mean, float *scale, void *scratch,
+                               struct fg_message *message) {
     if (!fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_SCENE_MEAN).n)
         return fg_fail(message, FG_INPUT, "%.300s: it does not know the scene", bundle->path);
-    enum fg_status status = send_evidence(bundle, FG_EVIDENCE_SCENE_MEAN, &mean_sink, scratch, message);
-    return status == FG_OK ? send_evidence(bundle, FG_EVIDENCE_SCENE_SCALE, &scale_sink, scratch, message)
-                           : status;
+    return read_pair(bundle, FG_EVIDENCE_SCENE_MEAN, mean, scale, scratch, message);
+}
+
+enum fg_status fg_bundle_places(const struct fg_bundle *bundle, float *mean, float *scale, void *scratch,
+                                struct fg_message *message) {
+    const struct fg_tensor t = fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_PLACE_SCALE);
+    if (!t.n)
+        return fg_fail(message, FG_INPUT, "%.300s: its score is not local", bundle->path);
+    const enum fg_status status = read_pair(bundle, FG_EVIDENCE_PLACE_MEAN, mean, scale, scratch, message);
+    for (size_t i = 0; status == FG_OK && scale && i < fg_tensor_count(&t); i++)
+        if (!(scale[i] > 0))
+            return fg_fail(message, FG_INPUT,
+                           "%.250s: " FG_BUNDLE_PLACE_SCALE
+                           ": value %zu is not above 0; copy the bundle again",
+                           bundle->path, i + 1);
+    return status;
 }

@@ -72,12 +72,15 @@ enum fg_status fg_bundle_verify(const char *path, struct fg_bundle_facts *facts,
             loaded = fg_bundle_good(bundle, good, scratch, &why);
             count_stream(facts, loaded, &why, values, 0, &status, message);
         }
-        const struct fg_tensor scene = fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_SCENE_MEAN);
-        if (scene.n) {
-            loaded = fg_bundle_scene(bundle, values, NULL, scratch, &why);
+        const struct fg_tensor scene = fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_SCENE_MEAN),
+                               place = fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_PLACE_MEAN);
+        for (int scale = 0; scale < 2 && scene.n; scale++) {
+            loaded = fg_bundle_scene(bundle, scale ? NULL : values, scale ? values : NULL, scratch, &why);
             count_stream(facts, loaded, &why, values, fg_tensor_count(&scene), &status, message);
-            loaded = fg_bundle_scene(bundle, NULL, values, scratch, &why);
-            count_stream(facts, loaded, &why, values, fg_tensor_count(&scene), &status, message);
+        }
+        for (int scale = 0; scale < 2 && place.n; scale++) {
+            loaded = fg_bundle_places(bundle, scale ? NULL : values, scale ? values : NULL, scratch, &why);
+            count_stream(facts, loaded, &why, values, fg_tensor_count(&place), &status, message);
         }
     }
 out:

@@ -144,6 +144,8 @@ static enum fg_status put_evidence(struct writer *w, const struct fg_bundle *bun
                                               [FG_EVIDENCE_MAP] = evidence->map,
                                               [FG_EVIDENCE_SCENE_MEAN] = evidence->scene_mean,
                                               [FG_EVIDENCE_SCENE_SCALE] = evidence->scene_scale,
+                                              [FG_EVIDENCE_PLACE_MEAN] = evidence->place_mean,
+                                              [FG_EVIDENCE_PLACE_SCALE] = evidence->place_scale,
                                               [FG_EVIDENCE_GOOD] = good};
     enum fg_status status = FG_OK;
     for (int i = 0; i < FG_EVIDENCES && status == FG_OK; i++) {
@@ -213,12 +215,13 @@ enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *h
         return FG_ENVIRONMENT;
     struct fg_bundle_header uncalibrated = *header;
     uncalibrated.calibrated = false;
+    uncalibrated.spec.score = FG_SCORE_SUM; /* calibration chooses it */
     enum fg_status status = FG_OK;
     struct fg_network *network = malloc(sizeof *network);
     if (!network)
         status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to write it", path);
     if (status == FG_OK)
-        status = fg_network_init(network, &header->spec, message);
+        status = fg_network_init(network, &uncalibrated.spec, message);
     if (status == FG_OK) {
         uint32_t entries = 0;
         for (uint32_t i = 0; i < network->params; i++)
@@ -293,25 +296,46 @@ static uint32_t count_evidence(const struct fg_bundle *bundle, const struct fg_b
     return count;
 }
 
-enum fg_status fg_bundle_write(const struct fg_bundle *bundle, const char *path,
-                               const struct fg_bundle_header *header, const struct fg_evidence *evidence,
-                               struct fg_message *message) {
+/* Writes an open bundle's streams under a new header. */
+static enum fg_status put_bundle(struct writer *w, const struct fg_bundle *bundle, const char *path,
+                                 bool in_memory, const struct fg_bundle_header *header,
+                                 const struct fg_evidence *evidence) {
     assert(evidence || !header->calibrated ||
            count_evidence(bundle, header) == count_evidence(bundle, &bundle->header));
-    struct writer *w = open_writer(path, message);
-    if (!w)
-        return FG_ENVIRONMENT;
     enum fg_status status =
-        begin_file(w, path, false, header, bundle->tensors + count_evidence(bundle, header));
+        begin_file(w, path, in_memory, header, bundle->tensors + count_evidence(bundle, header));
     if (status == FG_OK)
         status = copy_tensors(w, bundle);
     if (status == FG_OK && header->calibrated)
         status = evidence ? put_evidence(w, bundle, header, evidence) : copy_evidence(w, bundle);
-    if (status == FG_OK)
-        status = put_head(w);
+    return status == FG_OK ? put_head(w) : status;
+}
+
+enum fg_status fg_bundle_write(const struct fg_bundle *bundle, const char *path,
+                               const struct fg_bundle_header *header, const struct fg_evidence *evidence,
+                               struct fg_message *message) {
+    struct writer *w = open_writer(path, message);
+    if (!w)
+        return FG_ENVIRONMENT;
+    enum fg_status status = put_bundle(w, bundle, path, false, header, evidence);
     if (status == FG_OK) {
         w->open = false;
         status = fg_file_commit(&w->file, message);
+    }
+    close_writer(w);
+    return status;
+}
+
+enum fg_status fg_bundle_copy(const struct fg_bundle *bundle, const struct fg_bundle_header *header,
+                              const struct fg_evidence *evidence, struct fg_bundle **copy,
+                              struct fg_message *message) {
+    struct writer *w = open_writer(bundle->path, message);
+    if (!w)
+        return FG_ENVIRONMENT;
+    enum fg_status status = put_bundle(w, bundle, bundle->path, true, header, evidence);
+    if (status == FG_OK) {
+        w->open = false;
+        status = fg_bundle_take(w->file.descriptor, bundle->path, copy, message);
     }
     close_writer(w);
     return status;

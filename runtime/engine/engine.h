@@ -23,11 +23,11 @@ struct fg_box {
 };
 
 struct fg_judgement {
-    float score; /* largest value of the map; not finite when any value is not finite */
+    float score; /* largest value of the decision map; not finite when any value is not finite */
     bool finite;
     float scene;       /* distance from the scene that training saw; 0 where the bundle does not know it */
     bool alike;        /* the distance is within the bundle's limit, or the bundle has none */
-    struct fg_box box; /* around the 8-connected pixels above the threshold that hold the maximum */
+    struct fg_box box; /* around the decision map's 8-connected pixels above the threshold at the maximum */
     int64_t inference_ns;
 };
 
@@ -93,13 +93,15 @@ FG_MUST_USE enum fg_status fg_engine_judge_picture(struct fg_engine *engine, con
                                                    struct fg_judgement *judgement,
                                                    struct fg_message *message);
 
-/* Judges the bundle's own test picture and compares: score within 1 %, map within 2 % of its maximum.
+/* Judges the bundle's own test picture and compares: score within 1 %, or 0.1 where it is local, map within
+ * 2 % of its maximum.
  * FG_INPUT, with both figures in the message, when it does not. Takes one run's time. */
 FG_MUST_USE enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *message);
 
-/* Gives the map of a finished run (height * width of the network), owned by the engine and valid until the
- * next submit. */
+/* Give the anomaly map and the decision map of a finished run (runtime/network/network.h, section 6; height *
+ * width of the network), owned by the engine and valid until the next submit. */
 const float *fg_engine_map(const struct fg_engine *engine);
+const float *fg_engine_decision_map(const struct fg_engine *engine);
 /* Copies the scene's descriptor of a finished run (runtime/network/network.h, section 11) into the caller's
  * network.descriptors values. */
 void fg_engine_descriptor(const struct fg_engine *engine, float *descriptor);

@@ -18,6 +18,30 @@ static void add_moments(struct fg_inference *inference, const struct fg_network 
     }
 }
 
+/* Adds the step that makes map, decision map and score of the level maps. */
+static void add_anomaly_map(struct fg_inference *inference, const struct fg_network_spec *spec,
+                            int32_t batch) {
+    struct fg_plan *plan = inference->plan;
+    const int32_t height = spec->height, width = spec->width;
+    inference->decision = inference->map =
+        fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, batch, height, width, 1);
+    inference->score = fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, batch, 1, 1, 1);
+    struct fg_step step = {.op = FG_ANOMALY_MAP,
+                           .product = fg_score_is_product(spec->score),
+                           .out = {inference->map, inference->score}};
+    for (int l = 0; l < FG_NETWORK_LEVELS; l++)
+        step.in[l] = inference->level[l];
+    if (fg_score_is_local(spec->score)) {
+        step.param[0] = inference->place_mean =
+            fg_plan_tensor(plan, FG_SEGMENT_FROZEN, FG_F32, 1, height, width, 1);
+        step.param[1] = inference->place_scale =
+            fg_plan_tensor(plan, FG_SEGMENT_FROZEN, FG_F32, 1, height, width, 1);
+        step.out[2] = inference->decision =
+            fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, batch, height, width, 1);
+    }
+    fg_plan_step(plan, &step, 0);
+}
+
 enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg_network *network,
                                  const struct fg_backend *backend, int32_t batch, int32_t max_frame_height,
                                  int32_t max_frame_width, struct fg_message *message) {
@@ -46,7 +70,6 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
         0);
     fg_forward_picture(&forward, picture, NULL);
 
-    struct fg_step anomaly = {.op = FG_ANOMALY_MAP};
     for (uint32_t n = 0; n < network->nodes; n++) {
         const struct fg_node *node = &network->node[n];
         fg_forward_node(&forward, node);
@@ -55,7 +78,7 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
         if (l < 0)
             continue;
         const struct fg_tensor *teacher = forward.value[network->teacher[l]];
-        anomaly.in[l] = inference->level[l] =
+        inference->level[l] =
             fg_plan_tensor(plan, FG_SEGMENT_ACTIVATIONS, FG_F32, batch, teacher->h, teacher->w, 1);
         fg_plan_keep(plan, inference->level[l]);
         fg_plan_step(plan,
@@ -64,9 +87,7 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
                                        .out = {inference->level[l]}},
                      node->branch);
     }
-    anomaly.out[0] = inference->map = fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, batch, height, width, 1);
-    anomaly.out[1] = inference->score = fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, batch, 1, 1, 1);
-    fg_plan_step(plan, &anomaly, 0);
+    add_anomaly_map(inference, &network->spec, batch);
     status = fg_plan_finish(plan, backend, &inference->program, &inference->report, message);
     if (status != FG_OK)
         fg_inference_close(inference);

@@ -26,6 +26,13 @@ enum fg_backbone fg_backbone_find(const char *name) {
     return FG_BACKBONES;
 }
 
+const char *fg_score_name(enum fg_score_form form) {
+#define FG_SCORE_NAME(constant, name) name,
+    static const char *const NAMES[FG_SCORE_FORMS] = {FG_SCORE_TABLE(FG_SCORE_NAME)};
+#undef FG_SCORE_NAME
+    return NAMES[form];
+}
+
 struct fg_tensor fg_param_tensor(const struct fg_param *param) {
     struct fg_tensor t = {.dtype = FG_F32, .n = 1, .h = 1, .w = 1, .c = param->shape[0]};
     if (param->rank == 4)
@@ -109,7 +116,7 @@ static struct fg_node *add_node(struct builder *b, enum fg_operator op) {
         node = &net->node[net->nodes++];
     *node = (struct fg_node){.op = op,
                              .in = {-1, -1, -1},
-                             .out = {-1, -1},
+                             .out = {-1, -1, -1},
                              .residual = -1,
                              .weight = -1,
                              .bias = -1,
@@ -451,6 +458,8 @@ static enum fg_status check_spec(const struct fg_network_spec *spec, struct fg_m
     if (spec->levels < 1 || spec->levels > 7)
         return fg_fail(message, FG_INPUT, "network: level set %u: must name one or more of levels 1, 2, 3",
                        spec->levels);
+    if (spec->score < 0 || spec->score >= FG_SCORE_FORMS)
+        return fg_fail(message, FG_INPUT, "network: form %d of the score is unknown", (int)spec->score);
     return FG_OK;
 }
 

@@ -69,10 +69,15 @@
  *
  * 6. Loss, map, score. M(h, w) = 1 - cos(F_E(h, w), F_G(h, w)) over channels, norms of at least 1e-8. The
  *    loss is the sum over the used levels of the mean of M (position), or of 1 - cos over an image's whole
- *    flattened feature (global). The map is each M resized to H x W (bilinear, corners aligned), summed,
- *    blurred by a Gaussian of sigma 4: 33 taps, mirrored without repeating the edge. The score is its largest
- *    value, not finite when any value is not finite: ReLU, max pool and every maximum keep a NaN. A defect is
- *    the 8-connected set of pixels above the threshold that holds the largest one.
+ *    flattened feature (global). The anomaly map is each M resized to H x W (bilinear, corners aligned),
+ *    joined, blurred by a Gaussian of sigma 4: 33 taps, mirrored without repeating the edge. k maps are
+ *    joined as their sum or as k times the k-th root of their product, M floored at 0. The decision map is
+ *    the anomaly map or, in a local form of the score, (map - mean) / scale: mean and dev are those of each
+ *    place over training's pictures, both smoothed by the same Gaussian; scale = dev + the mean of dev over
+ *    all places. Mean and scale are rounded to float16, as a bundle stores them. The score is the largest
+ *    value of the decision map, not finite when any value is not finite: ReLU, max pool and every maximum
+ *    keep a NaN. A defect is the 8-connected set of pixels of the decision map above the threshold that holds
+ *    the largest one.
  *
  * 7. Training. Adam (0.9, 0.999). To the gradient of the trained convolutions' weights 2 l2 w is added (the
  *    paper's equation 14), not to biases and batch norm. Every loss that is printed, compared or stopped on
@@ -143,6 +148,31 @@ struct fg_backbone_shape {
     int32_t width;
 };
 
+/* How level maps become a score (section 6): constant and name. Bundles store the number. */
+#define FG_SCORE_TABLE(SCORE)                                                                                \
+    SCORE(SUM, "sum")                                                                                        \
+    SCORE(PRODUCT, "product")                                                                                \
+    SCORE(SUM_LOCAL, "sum-local")                                                                            \
+    SCORE(PRODUCT_LOCAL, "product-local")
+
+#define FG_SCORE_CONSTANT(constant, name) FG_SCORE_##constant,
+enum fg_score_form { FG_SCORE_TABLE(FG_SCORE_CONSTANT) FG_SCORE_FORMS };
+
+/* The forms' names with a bar before each, as option tables take words. */
+#define FG_SCORE_WORD(constant, name) "|" name
+#define FG_SCORE_WORDS FG_SCORE_TABLE(FG_SCORE_WORD)
+
+const char *fg_score_name(enum fg_score_form form);
+
+static inline bool fg_score_is_product(enum fg_score_form form) {
+    return form == FG_SCORE_PRODUCT || form == FG_SCORE_PRODUCT_LOCAL;
+}
+
+/* Whether each place of the map is compared with what it has in good pictures. */
+static inline bool fg_score_is_local(enum fg_score_form form) {
+    return form == FG_SCORE_SUM_LOCAL || form == FG_SCORE_PRODUCT_LOCAL;
+}
+
 /* What a bundle records to build its network again. */
 struct fg_network_spec {
     enum fg_backbone backbone;
@@ -151,6 +181,7 @@ struct fg_network_spec {
     bool scconv, simam, fmm; /* the paper's ablations */
     bool soft_gate;          /* sru_gate = soft */
     uint32_t levels;         /* bit i - 1: level i is used; 1 to 7 */
+    enum fg_score_form score;
 };
 
 enum fg_param_kind {

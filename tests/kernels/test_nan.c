@@ -168,14 +168,21 @@ static void loss_map_and_score(void **state) {
         step.out[0] = global == 2 ? fg_bench_empty(&bench, 2, 3, 3, 1) : fg_bench_empty(&bench, 2, 1, 1, 1);
         check(&step);
     }
-    fg_bench_open(&bench, 3);
-    struct fg_step step = {.op = FG_ANOMALY_MAP};
-    for (int32_t i = 0; i < 3; i++) {
-        step.in[i] = values(1, 9 >> i, 9 >> i, 1);
+    for (int form = 0; form < 4; form++) { /* sum and product, each alone and by place */
+        fg_bench_open(&bench, 3);
+        struct fg_step step = {.op = FG_ANOMALY_MAP, .product = form % 2};
+        for (int32_t i = 0; i < 3; i++) {
+            step.in[i] = values(1, 9 >> i, 9 >> i, 1);
+        }
+        step.out[0] = fg_bench_empty(&bench, 1, 70, 70, 1);
+        step.out[1] = fg_bench_empty(&bench, 1, 1, 1, 1);
+        if (form >= 2) {
+            step.out[2] = fg_bench_empty(&bench, 1, 70, 70, 1);
+            step.param[0] = fg_bench_values(&bench, 1, 70, 70, 1, 0, 1);
+            step.param[1] = fg_bench_values(&bench, 1, 70, 70, 1, 1, 2);
+        }
+        check(&step);
     }
-    step.out[0] = fg_bench_empty(&bench, 1, 70, 70, 1);
-    step.out[1] = fg_bench_empty(&bench, 1, 1, 1, 1);
-    check(&step);
 }
 
 /* An infinite value is no score either. */

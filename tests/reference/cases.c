@@ -467,7 +467,13 @@ void fg_case_anomaly_map(void **state) {
         }
         step.out[0] = fg_bench_empty(&bench, n, h, w, 1);
         step.out[1] = fg_bench_empty(&bench, n, 1, 1, 1);
-        forward(backend, "anomaly map", &step, cases.direct);
+        step.product = coin();
+        if (coin()) {
+            step.param[0] = fg_bench_values(&bench, 1, h, w, 1, 0, 2);
+            step.param[1] = fg_bench_values(&bench, 1, h, w, 1, 0.5f, 2);
+            step.out[2] = fg_bench_empty(&bench, n, h, w, 1);
+        }
+        forward(backend, step.product ? "anomaly map, product" : "anomaly map, sum", &step, cases.direct);
         fg_bench_close(&bench);
     }
 }

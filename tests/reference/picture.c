@@ -220,22 +220,37 @@ static void blur(struct array from, struct array to, int32_t dy, int32_t dx) {
             }
 }
 
+/* The levels joined at a place: their sum, or k times the k-th root of their product. */
+static double joined_at(const struct fg_step *step, const struct fg_memory *memory, int32_t n, int32_t y,
+                        int32_t x, struct array map) {
+    double sum = 0, product = 1;
+    int levels = 0;
+    for (int l = 0; l < FG_MAX_IN; l++) {
+        if (!step->in[l])
+            continue;
+        const double m = level_at(array_of(step->in[l], memory), n, y, x, map);
+        sum += m;
+        product *= m < 0 ? 0 : m;
+        levels++;
+    }
+    return step->product ? levels * pow(product, 1.0 / levels) : sum;
+}
+
 static enum fg_status anomaly_map_forward(struct fg_backend *backend, const struct fg_step *step,
                                           const struct fg_memory *memory, struct fg_message *message) {
     (void)backend;
-    const struct array map = gradient_of(step->out[0], false, memory), score = array_of(step->out[1], memory);
+    const struct array map = array_of(step->out[0], memory), score = array_of(step->out[1], memory),
+                       mean = array_of(step->param[0], memory), scale = array_of(step->param[1], memory),
+                       decision = array_of(step->out[step->out[2] ? 2 : 0], memory);
     struct array across = map;
     across.value = malloc(fg_tensor_bytes(step->out[0]));
     if (!across.value) {
         return fg_fail(message, FG_ENVIRONMENT, "no memory for a map");
     }
-    for (int l = 0; l < FG_MAX_IN; l++) {
-        const struct array m = array_of(step->in[l], memory);
-        for (int32_t n = 0; n < m.n; n++)
-            for (int32_t y = 0; y < map.h; y++)
-                for (int32_t x = 0; x < map.w; x++)
-                    *at(map, n, y, x, 0) += level_at(m, n, y, x, map);
-    }
+    for (int32_t n = 0; n < map.n; n++)
+        for (int32_t y = 0; y < map.h; y++)
+            for (int32_t x = 0; x < map.w; x++)
+                *at(map, n, y, x, 0) = joined_at(step, memory, n, y, x, map);
     blur(map, across, 0, 1);
     blur(across, map, 1, 0);
     for (int32_t n = 0; n < map.n; n++) {
@@ -243,8 +258,11 @@ static enum fg_status anomaly_map_forward(struct fg_backend *backend, const stru
         bool finite = true;
         for (int32_t y = 0; y < map.h; y++)
             for (int32_t x = 0; x < map.w; x++) {
-                largest = fmax(largest, *at(map, n, y, x, 0));
-                finite = finite && isfinite(*at(map, n, y, x, 0));
+                if (step->out[2])
+                    *at(decision, n, y, x, 0) =
+                        (*at(map, n, y, x, 0) - *at(mean, 0, y, x, 0)) / *at(scale, 0, y, x, 0);
+                largest = fmax(largest, *at(decision, n, y, x, 0));
+                finite = finite && isfinite(*at(decision, n, y, x, 0));
             }
         *at(score, n, 0, 0, 0) = finite ? largest : NAN;
     }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "trainer/bundle/scene.h"
+#include "trainer/bundle/score.h"
 #include "trainer/data/files.h"
 #include "trainer/data/picture.h"
 
@@ -14,6 +15,8 @@
 struct job {
     struct fg_draft *draft;
     const struct fg_calibrating *calibrating;
+    struct fg_backend *host; /* a backend in the host's memory: the draft's own, or one that the job owns */
+    struct fg_scorer *scorer;
     struct fg_good *good;  /* {known + calibrating.count}: what the bundle knows first, then what is judged */
     const char **path;     /* of each; NULL for what the bundle knows */
     bool *odd;             /* of each */
@@ -24,19 +27,12 @@ struct job {
     struct fg_calibrated found;
 };
 
-/* Resizes a picture for the self-test on the CPU: RESIZE gives the same bytes on every backend, and here they
- * are needed in the host's memory. */
-static enum fg_status make_test_picture(const struct fg_draft *draft, const struct fg_image *image,
+/* Resizes a picture for the self-test: RESIZE gives the same bytes on every backend, and here they are needed
+ * in the host's memory. */
+static enum fg_status make_test_picture(const struct job *job, const struct fg_image *image,
                                         struct fg_message *message) {
-    struct fg_backend *cpu = NULL, *own = draft->desk.backend;
-    const struct fg_network_spec *spec = &draft->header.spec;
-    enum fg_status status = own->device.host_memory ? FG_OK : fg_cpu_open(1, 1, &cpu, message);
-    if (status == FG_OK)
-        status =
-            fg_picture_resize(cpu ? cpu : own, image, spec->height, spec->width, draft->picture, message);
-    if (cpu)
-        cpu->close(cpu);
-    return status;
+    const struct fg_network_spec *spec = &job->draft->header.spec;
+    return fg_picture_resize(job->host, image, spec->height, spec->width, job->draft->picture, message);
 }
 
 /* Takes over what the bundle knows of training's own pictures; those of an earlier calibration make place
@@ -50,6 +46,8 @@ static enum fg_status take_known(struct job *job, struct fg_message *message) {
     enum fg_status status = fg_bundle_good(bundle, job->good, scratch, message);
     if (status == FG_OK && !job->descriptor)
         status = fg_bundle_scene(bundle, job->draft->scene_mean, job->draft->scene_scale, scratch, message);
+    if (status == FG_OK && fg_score_is_local(job->draft->header.spec.score))
+        status = fg_bundle_places(bundle, job->draft->place_mean, job->draft->place_scale, scratch, message);
     for (uint32_t i = 0; status == FG_OK && i < c->pictures + c->odd; i++)
         if (job->good[i].group != FG_GOOD_ADDED)
             job->good[job->known++] = job->good[i];
@@ -88,7 +86,9 @@ static enum fg_status score_picture(struct job *job, uint32_t i, const struct fg
     if (status == FG_OK)
         status = fg_desk_judge(&job->draft->desk, c->path[i], image, INFINITY, &judgement, message);
     if (status == FG_OK && !job->has_picture)
-        status = make_test_picture(job->draft, image, message);
+        status = make_test_picture(job, image, message);
+    if (status == FG_OK)
+        status = fg_scorer_add(job->scorer, job->draft->desk.engine, message);
     if (status != FG_OK)
         return status;
     job->has_picture = true;
@@ -171,6 +171,39 @@ static enum fg_status enter_scene(struct job *job, struct fg_message *message) {
     return status;
 }
 
+/* Lets training choose the form of the score; a bundle that is a file keeps its own. */
+static enum fg_status choose_score(struct job *job, struct fg_message *message) {
+    struct fg_draft *draft = job->draft;
+    return job->calibrating->group
+               ? fg_scorer_choose(job->scorer, job->calibrating->score, job->calibrating->false_rejects,
+                                  job->good, &draft->header.spec.score, draft->place_mean, draft->place_scale,
+                                  message)
+               : FG_OK;
+}
+
+/* Measures what the threshold finds, on the pictures that training did not see. */
+static enum fg_status enter_bump(struct job *job, struct fg_message *message) {
+    const struct fg_draft *draft = job->draft;
+    const uint32_t judged = job->count - job->known;
+    const bool local = fg_score_is_local(draft->header.spec.score);
+    struct fg_calibration *c = &job->draft->header.calibration;
+    bool *counts = calloc(judged + 1, sizeof *counts);
+    if (!counts)
+        return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory");
+    for (uint32_t i = 0; i < judged; i++)
+        counts[i] = job->good[job->known + i].group != FG_GOOD_TRAINING && !job->odd[job->known + i];
+    struct fg_bump bump = {.form = draft->header.spec.score,
+                           .mean = local ? draft->place_mean : NULL,
+                           .scale = local ? draft->place_scale : NULL,
+                           .threshold = c->threshold,
+                           .counts = counts};
+    const enum fg_status status = fg_scorer_bump(job->scorer, &bump, message);
+    c->bump = bump.median;
+    c->bump_anywhere = bump.anywhere;
+    free(counts);
+    return status;
+}
+
 static void enter_table(struct job *job) {
     struct fg_calibrated *f = &job->found;
     f->rows = fg_decision_table(job->good, job->count, job->odd, &job->draft->header.calibration, f->row);
@@ -201,7 +234,9 @@ static enum fg_status open_job(struct job *job, struct fg_message *message) {
     assert(!draft->picture && !draft->map && !draft->good);
     assert(!job->calibrating->group || !draft->header.calibrated);
     draft->picture = malloc(pixels * 3);
-    draft->map = malloc(pixels * sizeof *draft->map);
+    draft->map = calloc(pixels, sizeof *draft->map);
+    draft->place_mean = malloc(pixels * sizeof *draft->place_mean);
+    draft->place_scale = malloc(pixels * sizeof *draft->place_scale);
     job->good = draft->good = calloc(most, sizeof *job->good);
     job->path = calloc(most, sizeof *job->path);
     job->odd = calloc(most, sizeof *job->odd);
@@ -212,8 +247,18 @@ static enum fg_status open_job(struct job *job, struct fg_message *message) {
     const bool knows = draft->header.calibrated && draft->header.scene_limit > 0;
     job->descriptor = knows ? NULL : malloc(((size_t)job->calibrating->count + 1) * scene);
     if (!draft->picture || !draft->map || !job->good || !job->path || !job->odd || !job->distance ||
-        !draft->scene_mean || !draft->scene_scale || (!knows && !job->descriptor))
+        !draft->scene_mean || !draft->scene_scale || !draft->place_mean || !draft->place_scale ||
+        (!knows && !job->descriptor))
         return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory for %zu scores", most);
+    struct fg_backend *own = draft->desk.backend;
+    job->host = own;
+    enum fg_status status =
+        own->device.host_memory ? FG_OK : fg_cpu_open(own->device.threads, 1, &job->host, message);
+    if (status == FG_OK)
+        status = fg_scorer_open(fg_bundle_network(draft->desk.bundle), job->calibrating->count, job->host,
+                                &job->scorer, message);
+    if (status != FG_OK)
+        return status;
     job->found.old_threshold = draft->header.calibrated ? old->threshold : 0;
     return job->calibrating->group || !draft->header.calibrated ? FG_OK : take_known(job, message);
 }
@@ -225,6 +270,8 @@ enum fg_status fg_calibrate_draft(struct fg_draft *draft, const struct fg_calibr
     if (status == FG_OK)
         status = score_pictures(&job, message);
     if (status == FG_OK)
+        status = choose_score(&job, message);
+    if (status == FG_OK)
         status = fg_decide(job.good, job.count, calibrating->false_rejects, job.odd,
                            &draft->header.calibration, message);
     if (status == FG_OK)
@@ -232,13 +279,21 @@ enum fg_status fg_calibrate_draft(struct fg_draft *draft, const struct fg_calibr
     if (status == FG_OK && calibrating->threshold > 0)
         fg_decide_by_hand(job.good, job.count, calibrating->threshold, &draft->header.calibration);
     if (status == FG_OK)
+        status = enter_bump(&job, message);
+    if (status == FG_OK)
         status = enter_scene(&job, message);
     if (status == FG_OK) {
         report_odd(&job);
-        status = make_self_test(draft, message);
+        draft->header.calibrated = true;
+        status = fg_draft_reload(draft, message);
     }
+    if (status == FG_OK)
+        status = make_self_test(draft, message);
     draft->header.calibrated = status == FG_OK;
     job.found.calibration = draft->header.calibration;
+    fg_scorer_close(job.scorer);
+    if (job.host && job.host != draft->desk.backend)
+        job.host->close(job.host);
     if (found)
         *found = job.found;
     free(job.descriptor);

@@ -1,6 +1,7 @@
-/* Calibration: judges good pictures as the line will, lets decision.h find the threshold from their scores
- * and scene.h what they have in common, and makes the self-test from one of them. A bundle that knows its
- * scene keeps it; only its limit grows to what new good pictures are like.
+/* Calibration: judges good pictures as the line will, lets score.h choose the form of the score, decision.h
+ * find the threshold from their scores and scene.h what they have in common, and makes the self-test from one
+ * of them. A bundle that is calibrated anew keeps the form of its score, and its scene where it knows it;
+ * only the limit grows to what new good pictures are like.
  *
  * Errors: FG_INPUT names the picture or what is wrong with the scores. Owner: the caller, of draft, pictures
  * and remarks. Thread: one at a time for one draft or backend. NULL: a message, and what a member says. */
@@ -18,6 +19,7 @@ struct fg_calibrating {
     const enum fg_good_group *group; /* {count}; NULL: added, but for those that the bundle knows already */
     uint32_t count;
     float false_rejects;            /* the wished rate, 0 to 1 */
+    enum fg_score_form score;       /* wished by who gives groups, or FG_SCORE_AUTO (score.h) */
     float threshold;                /* set by hand; 0: it is found */
     struct fg_report *remarks;      /* a line for each odd picture, and for each that cannot be read */
     bool skips;                     /* goes on without a picture that cannot be read */

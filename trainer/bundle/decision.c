@@ -2,8 +2,10 @@
 #include "trainer/bundle/decision.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "trainer/bundle/tail.h"
 
@@ -230,26 +232,42 @@ bool fg_decision_are_many(uint32_t odd, uint32_t pictures) {
     return odd > 1 && odd > pictures / 20;
 }
 
+/* Writes behind the text; what has no room is cut. */
+static void add_text(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void add_text(char *text, size_t size, const char *format, ...) {
+    const size_t used = strlen(text);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text + used, size - used, format, args);
+    va_end(args);
+}
+
 void fg_decision_sentence(const struct fg_calibration *c, char *text, size_t size) {
-    if (c->expected <= 0) {
-        snprintf(text, size,
-                 c->unseen
-                     ? "Threshold %.4f, set by hand. Of the %u good pictures that training did not see %u "
-                       "are above it: by themselves they show less than %.2g %% (95 %% confidence)."
-                     : "Threshold %.4f, found by an older program: calibrate the bundle anew.",
-                 (double)c->threshold, c->unseen, c->rejected, 100 * (double)c->bound);
+    text[0] = 0;
+    if (c->expected <= 0 && !c->unseen) {
+        add_text(text, size, "Threshold %.4f, found by an older program: calibrate the bundle anew.",
+                 (double)c->threshold);
         return;
     }
-    int length =
-        snprintf(text, size,
+    if (c->expected <= 0)
+        add_text(text, size, "Threshold %.4f, set by hand.", (double)c->threshold);
+    else
+        add_text(text, size,
                  "Threshold %.4f: about %.2g %% of good parts are above it, by the %s tail of %u good "
-                 "pictures. Of the %u that training did not see %u are above it: by themselves they "
-                 "show less than %.2g %% (95 %% confidence).",
+                 "pictures.",
                  (double)c->threshold, 100 * (double)c->expected,
-                 c->family == FG_TAIL_GUMBEL ? "Gumbel" : "log-normal", c->pictures, c->unseen, c->rejected,
-                 100 * (double)c->bound);
-    if (c->expected > c->false_rejects && length >= 0 && (size_t)length < size)
-        snprintf(text + length, size - (size_t)length, " The wished %.2g %% takes %.0f good pictures.",
-                 100 * (double)c->false_rejects,
+                 c->family == FG_TAIL_GUMBEL ? "Gumbel" : "log-normal", c->pictures);
+    add_text(text, size,
+             " Of the %u that training did not see %u are above it: by themselves they show less than "
+             "%.2g %% (95 %% confidence).",
+             c->unseen, c->rejected, 100 * (double)c->bound);
+    if (c->expected > c->false_rejects)
+        add_text(text, size, " The wished %.2g %% takes %.0f good pictures.", 100 * (double)c->false_rejects,
                  ceil(1 / (double)c->false_rejects - 1.001)); /* float32 holds few rates exactly */
+    if (c->bump > 0)
+        add_text(text, size,
+                 " It finds what stands out by %.1f times the usual unevenness of a good part; %.1f times "
+                 "nearly anywhere.",
+                 (double)c->bump, (double)c->bump_anywhere);
 }

@@ -46,8 +46,8 @@ uint32_t fg_decision_table(const struct fg_good *good, uint32_t count, const boo
  * than one in twenty. */
 bool fg_decision_are_many(uint32_t odd, uint32_t pictures);
 
-/* Writes two or three sentences: what the threshold rejects, what the unseen pictures show by themselves, and
- * how many pictures the wished rate takes where there were too few. */
+/* Writes two to four sentences: what the threshold rejects, what the unseen pictures show by themselves, how
+ * many pictures the wished rate takes where there were too few, and what is found, where that is known. */
 void fg_decision_sentence(const struct fg_calibration *calibration, char *text, size_t size);
 
 #endif

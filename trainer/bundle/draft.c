@@ -38,12 +38,29 @@ enum fg_status fg_draft_open_file(struct fg_draft *draft, const char *path, stru
     return status;
 }
 
+static struct fg_evidence list_evidence(const struct fg_draft *draft) {
+    return (struct fg_evidence){.input = draft->picture,
+                                .map = draft->map,
+                                .good = draft->good,
+                                .scene_mean = draft->scene_mean,
+                                .scene_scale = draft->scene_scale,
+                                .place_mean = draft->place_mean,
+                                .place_scale = draft->place_scale};
+}
+
+enum fg_status fg_draft_reload(struct fg_draft *draft, struct fg_message *message) {
+    const struct fg_evidence evidence = list_evidence(draft);
+    struct fg_backend *backend = draft->desk.backend;
+    struct fg_bundle *copy = NULL;
+    enum fg_status status = fg_bundle_copy(draft->desk.bundle, &draft->header, &evidence, &copy, message);
+    if (status != FG_OK)
+        return status;
+    fg_desk_close(&draft->desk);
+    return fg_desk_take(&draft->desk, copy, backend, false, message);
+}
+
 enum fg_status fg_draft_write(const struct fg_draft *draft, const char *path, struct fg_message *message) {
-    const struct fg_evidence evidence = {.input = draft->picture,
-                                         .map = draft->map,
-                                         .good = draft->good,
-                                         .scene_mean = draft->scene_mean,
-                                         .scene_scale = draft->scene_scale};
+    const struct fg_evidence evidence = list_evidence(draft);
     return fg_bundle_write(draft->desk.bundle, path, &draft->header, draft->picture ? &evidence : NULL,
                            message);
 }
@@ -55,6 +72,8 @@ void fg_draft_close(struct fg_draft *draft) {
     free(draft->good);
     free(draft->scene_mean);
     free(draft->scene_scale);
+    free(draft->place_mean);
+    free(draft->place_scale);
     memset(draft, 0, sizeof *draft);
 }
 

@@ -21,6 +21,7 @@ struct fg_draft {
     float *map;
     struct fg_good *good;            /* the pictures that set the threshold, owned; NULL with the two */
     float *scene_mean, *scene_scale; /* {network.descriptors}, owned; NULL with the others */
+    float *place_mean, *place_scale; /* {height, width}, owned; NULL with the others */
 };
 
 /* Folds the weights into an uncalibrated bundle in memory and opens an engine on it. path: where it is to
@@ -33,6 +34,9 @@ FG_MUST_USE enum fg_status fg_draft_open(struct fg_draft *draft, const char *pat
 /* Opens a bundle that is a file already, calibrated or not, so that it can be calibrated anew. */
 FG_MUST_USE enum fg_status fg_draft_open_file(struct fg_draft *draft, const char *path,
                                               struct fg_backend *backend, struct fg_message *message);
+
+/* Opens the engine anew, on the header and the evidence that the draft has by now, but for the self-test. */
+FG_MUST_USE enum fg_status fg_draft_reload(struct fg_draft *draft, struct fg_message *message);
 
 /* Writes the bundle, whole or not at all; what lies at path stays until then. path may be the opened file's
  * own. */

@@ -47,7 +47,8 @@ static const struct fg_tensor *add_trained(struct builder *b, int32_t param) {
 
 static struct record *emit_step(struct builder *b, const struct fg_step *step) {
     struct record *r = &b->record[b->records++];
-    *r = (struct record){.step = fg_plan_step(b->graph->plan, step, 0), .in = {-1, -1, -1}, .out = {-1, -1}};
+    *r = (struct record){
+        .step = fg_plan_step(b->graph->plan, step, 0), .in = {-1, -1, -1}, .out = {-1, -1, -1}};
     return r;
 }
 

@@ -1,5 +1,5 @@
-/* ANOMALY_MAP (runtime/network/network.h, section 6): level maps resized and summed, blurred, and their
- * largest value. */
+/* ANOMALY_MAP (runtime/network/network.h, section 6): level maps resized and joined, blurred, compared with
+ * what each place has in good pictures, and the largest value. */
 #include <math.h>
 
 #include "kernels/cpu/cpu.h"
@@ -17,9 +17,13 @@ struct anomaly {
     const struct fg_tensor *m[FG_MAX_IN], *map;
     const float *level[FG_MAX_IN];     /* {n, m[i]->h, m[i]->w, 1}; NULL: not used */
     struct between *column[FG_MAX_IN]; /* [width] */
-    float *across;                     /* {n, h, w, 1} of the map, blurred across */
-    float *out;                        /* {n, h, w, 1} */
-    float *row_max;                    /* [n][h] */
+    int levels;                        /* used ones */
+    bool product;
+    float *across;             /* {n, h, w, 1} of the map, blurred across */
+    float *out;                /* {n, h, w, 1} */
+    const float *mean, *scale; /* {h, w}; NULL: the map itself decides */
+    float *decision;           /* {n, h, w, 1}; NULL like the two */
+    float *row_max;            /* [n][h] */
     float *scratch; /* [threads][row_scratch]: a row with its mirrored ends, and a row of a level map */
     size_t row_scratch;
     float tap[TAPS];
@@ -41,11 +45,22 @@ static size_t mirror_place(int32_t i, int32_t length) {
     return (size_t)i;
 }
 
-/* One row of the sum of the level maps; line is room for a row of the widest. */
-static void sum_row(const struct anomaly *a, size_t n, size_t y, float *row, float *line) {
+/* Floors at 0; NaN stays. */
+static float floor_value(float m) {
+    return m < 0 ? 0 : m;
+}
+
+/* Makes of the product of the levels what has the size of their sum. */
+static void take_root(int levels, float *row, size_t width) {
+    for (size_t x = 0; x < width; x++)
+        row[x] = levels == 3 ? 3 * cbrtf(row[x]) : levels == 2 ? 2 * sqrtf(row[x]) : row[x];
+}
+
+/* One row of the level maps, joined; line is room for a row of the widest. */
+static void join_row(const struct anomaly *a, size_t n, size_t y, float *row, float *line) {
     const int32_t height = a->map->h, width = a->map->w;
     for (int32_t x = 0; x < width; x++)
-        row[x] = 0;
+        row[x] = a->product ? 1 : 0;
     for (int l = 0; l < FG_MAX_IN; l++) {
         if (!a->m[l])
             continue;
@@ -57,9 +72,12 @@ static void sum_row(const struct anomaly *a, size_t n, size_t y, float *row, flo
             line[x] = top[x] * (1 - v.share) + bottom[x] * v.share;
         for (int32_t x = 0; x < width; x++) {
             const struct between u = a->column[l][x];
-            row[x] += line[u.first] * (1 - u.share) + line[u.second] * u.share;
+            const float m = line[u.first] * (1 - u.share) + line[u.second] * u.share;
+            row[x] = a->product ? row[x] * floor_value(m) : row[x] + m;
         }
     }
+    if (a->product)
+        take_root(a->levels, row, (size_t)width);
 }
 
 FG_CPU_CLONES static void add_row(float *sum, const float *row, float tap, size_t width) {
@@ -72,7 +90,7 @@ static void blur_row_across(void *argument, uint32_t task, uint32_t thread) {
     const int32_t width = a->map->w;
     float *ends = a->scratch + thread * a->row_scratch, *row = ends + RADIUS, *line = row + width + RADIUS;
     float *out = a->across + (size_t)task * (size_t)width;
-    sum_row(a, task / (uint32_t)a->map->h, task % (uint32_t)a->map->h, row, line);
+    join_row(a, task / (uint32_t)a->map->h, task % (uint32_t)a->map->h, row, line);
     for (int32_t i = 1; i <= RADIUS; i++) {
         ends[RADIUS - i] = row[mirror_place(-i, width)];
         row[width - 1 + i] = row[mirror_place(width - 1 + i, width)];
@@ -93,18 +111,35 @@ static void blur_row_down(void *argument, uint32_t task, uint32_t thread) {
     for (int32_t t = -RADIUS; t <= RADIUS; t++)
         add_row(out, a->across + (n * height + mirror_place((int32_t)y + t, (int32_t)height)) * width,
                 a->tap[t + RADIUS], width);
-    float largest = out[0];
+    const float *decision = out;
+    if (a->decision) {
+        float *row = a->decision + task * width;
+        for (size_t x = 0; x < width; x++)
+            row[x] = (out[x] - a->mean[y * width + x]) / a->scale[y * width + x];
+        decision = row;
+    }
+    float largest = decision[0];
     for (size_t x = 0; x < width; x++)
-        if (out[x] > largest || !isfinite(out[x]))
-            largest = isfinite(largest) ? out[x] : largest;
+        if (decision[x] > largest || !isfinite(decision[x]))
+            largest = isfinite(largest) ? decision[x] : largest;
     a->row_max[task] = largest;
+}
+
+static bool supports_places(const struct fg_step *step) {
+    const struct fg_tensor *map = step->out[0], *decision = step->out[2];
+    bool right = !step->param[0] == !decision && !step->param[1] == !decision;
+    for (int i = 0; i < 2 && right && decision; i++)
+        right = step->param[i]->dtype == FG_F32 &&
+                fg_tensor_count(step->param[i]) == (size_t)map->h * (size_t)map->w;
+    return right &&
+           (!decision || (decision->dtype == FG_F32 && fg_tensor_count(decision) == fg_tensor_count(map)));
 }
 
 static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *map = step->out[0], *score = step->out[1];
     bool right = map && score && step->in[0] && map->c == 1 && map->dtype == FG_F32 &&
-                 fg_tensor_count(score) == (size_t)map->n;
+                 fg_tensor_count(score) == (size_t)map->n && supports_places(step);
     for (int l = 0; l < FG_MAX_IN; l++)
         right = right && (!step->in[l] || (step->in[l]->c == 1 && step->in[l]->n == map->n));
     return right;
@@ -134,13 +169,20 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
                               const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
     const struct fg_tensor *map = step->out[0];
-    struct anomaly a = {.map = map, .out = fg_cpu_values(map, memory), .row_scratch = get_row_scratch(step)};
+    struct anomaly a = {.map = map,
+                        .product = step->product,
+                        .out = fg_cpu_values(map, memory),
+                        .mean = fg_cpu_values(step->param[0], memory),
+                        .scale = fg_cpu_values(step->param[1], memory),
+                        .decision = fg_cpu_values(step->out[2], memory),
+                        .row_scratch = get_row_scratch(step)};
     struct between *columns = (struct between *)(void *)fg_cpu_workspace(step, memory);
     a.across = (float *)(columns + (size_t)FG_MAX_IN * (size_t)map->w);
     a.row_max = a.across + fg_tensor_count(map);
     a.scratch = a.row_max + (size_t)map->n * (size_t)map->h;
     for (int l = 0; l < FG_MAX_IN; l++) {
         a.m[l] = step->in[l];
+        a.levels += step->in[l] != NULL;
         a.level[l] = fg_cpu_values(step->in[l], memory);
         a.column[l] = columns + (size_t)l * (size_t)map->w;
         for (int32_t x = 0; x < map->w && a.m[l]; x++)

@@ -1,5 +1,6 @@
-/* ANOMALY_MAP (runtime/network/network.h, section 6): level maps resized and summed, blurred, and their
- * largest value. One block a row: its sum lies in shared memory with mirrored ends. */
+/* ANOMALY_MAP (runtime/network/network.h, section 6): level maps resized and joined, blurred, compared with
+ * what each place has in good pictures, and the largest value. One block a row: what was joined lies in
+ * shared memory with mirrored ends. */
 #include "kernels/cuda/operators/device.cuh"
 
 #define RADIUS FG_BLUR_RADIUS
@@ -13,7 +14,11 @@ struct level {
 
 struct anomaly {
     struct level level[FG_MAX_IN];
+    int levels; /* used ones */
+    bool product;
     int height, width;
+    const float *mean, *scale; /* {height, width}; NULL: the map itself decides */
+    float *decision;           /* {n, height, width, 1}; NULL like the two */
     float tap[TAPS];
 };
 
@@ -39,9 +44,9 @@ __device__ static int mirror_place(int i, int length) {
     return i;
 }
 
-/* Sums the level maps at one place. */
-__device__ static float sum_levels(const struct anomaly *a, int n, int y, int x) {
-    float sum = 0;
+/* Joins the level maps at one place. */
+__device__ static float join_levels(const struct anomaly *a, int n, int y, int x) {
+    float sum = 0, product = 1;
     for (int l = 0; l < FG_MAX_IN; l++) {
         const struct level m = a->level[l];
         if (!m.values)
@@ -51,16 +56,21 @@ __device__ static float sum_levels(const struct anomaly *a, int n, int y, int x)
                     *bottom = m.values + ((size_t)n * m.h + v.second) * m.w;
         const float left = top[u.first] * (1 - v.share) + bottom[u.first] * v.share;
         const float right = top[u.second] * (1 - v.share) + bottom[u.second] * v.share;
-        sum += left * (1 - u.share) + right * u.share;
+        const float value = left * (1 - u.share) + right * u.share;
+        sum += value;
+        product *= value < 0 ? 0 : value; /* NaN stays */
     }
-    return sum;
+    return !a->product      ? sum
+           : a->levels == 3 ? 3 * cbrtf(product)
+           : a->levels == 2 ? 2 * sqrtf(product)
+                            : product;
 }
 
 __global__ static void blur_across(struct anomaly a, float *out) {
     __shared__ float row[MOST_WIDTH + 2 * RADIUS];
     const int n = (int)blockIdx.x / a.height, y = (int)blockIdx.x % a.height;
     for (int x = (int)threadIdx.x; x < a.width; x += (int)blockDim.x)
-        row[RADIUS + x] = sum_levels(&a, n, y, x);
+        row[RADIUS + x] = join_levels(&a, n, y, x);
     __syncthreads();
     for (int i = (int)threadIdx.x; i < 2 * RADIUS; i += (int)blockDim.x) {
         const int x = i < RADIUS ? i - RADIUS : a.width + i - RADIUS;
@@ -106,6 +116,10 @@ __global__ static void blur_down(struct anomaly a, const float *rows, float *map
         for (int t = -RADIUS; t <= RADIUS; t++)
             sum += a.tap[t + RADIUS] * image[(size_t)mirror_place(y + t, a.height) * a.width + x];
         map[(size_t)blockIdx.x * a.width + x] = sum;
+        if (a.decision) {
+            sum = (sum - a.mean[(size_t)y * a.width + x]) / a.scale[(size_t)y * a.width + x];
+            a.decision[(size_t)blockIdx.x * a.width + x] = sum;
+        }
         largest = any ? pick_larger(largest, sum) : sum;
         any = true;
     }
@@ -129,11 +143,20 @@ __global__ static void score_images(int height, const float *row_largest, float 
         score[blockIdx.x] = largest;
 }
 
+static bool supports_places(const struct fg_step *step) {
+    const struct fg_tensor *map = step->out[0], *decision = step->out[2];
+    bool right = !step->param[0] == !decision && !step->param[1] == !decision;
+    for (int i = 0; i < 2 && right && decision; i++)
+        right = step->param[i]->dtype == FG_F32 && fg_tensor_count(step->param[i]) == (size_t)map->h * map->w;
+    return right &&
+           (!decision || (decision->dtype == FG_F32 && fg_tensor_count(decision) == fg_tensor_count(map)));
+}
+
 static bool supports(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_tensor *map = step->out[0], *score = step->out[1];
     bool right = map && score && step->in[0] && map->c == 1 && map->dtype == FG_F32 && map->w <= MOST_WIDTH &&
-                 fg_tensor_count(score) == (size_t)map->n;
+                 fg_tensor_count(score) == (size_t)map->n && supports_places(step);
     for (int l = 0; l < FG_MAX_IN; l++)
         right = right && (!step->in[l] ||
                           (step->in[l]->c == 1 && step->in[l]->n == map->n && step->in[l]->dtype == FG_F32));
@@ -152,9 +175,17 @@ static struct anomaly describe_anomaly(const struct fg_cuda_call *call) {
     struct anomaly a = {};
     a.height = step->out[0]->h;
     a.width = step->out[0]->w;
+    a.product = step->product;
     for (int l = 0; l < FG_MAX_IN; l++)
-        if (step->in[l])
+        if (step->in[l]) {
             a.level[l] = {fg_values<const float>(call, step->in[l]), step->in[l]->h, step->in[l]->w};
+            a.levels++;
+        }
+    if (step->out[2]) {
+        a.mean = fg_values<const float>(call, step->param[0]);
+        a.scale = fg_values<const float>(call, step->param[1]);
+        a.decision = fg_values<float>(call, step->out[2]);
+    }
     double total = 0, tap[TAPS];
     for (int t = -RADIUS; t <= RADIUS; t++)
         total += tap[t + RADIUS] = exp(-t * t / (2 * FG_BLUR_SIGMA * FG_BLUR_SIGMA));

@@ -38,7 +38,15 @@ static float *values[FG_NETWORK_PARAMS];
 static uint8_t picture[PIXELS * 3];
 static float map[PIXELS];
 static struct fg_good good[GOOD];
-static float scene[2][SCENE]; /* mean and scale */
+static float scene[2][SCENE];  /* mean and scale */
+static float place[2][PIXELS]; /* mean and scale */
+static const struct fg_evidence evidence = {.input = picture,
+                                            .map = map,
+                                            .good = good,
+                                            .scene_mean = scene[0],
+                                            .scene_scale = scene[1],
+                                            .place_mean = place[0],
+                                            .place_scale = place[1]};
 static struct fg_message message;
 
 static size_t count_of(uint32_t param) {
@@ -64,11 +72,7 @@ static struct fg_bundle *make_bundle(const struct fg_bundle_header *h, const flo
 
 static void write_bundle(const char *to) {
     struct fg_bundle *bundle = make_bundle(&header, written());
-    if (fg_bundle_write(
-            bundle, to, &header,
-            &(struct fg_evidence){
-                .input = picture, .map = map, .good = good, .scene_mean = scene[0], .scene_scale = scene[1]},
-            &message) != FG_OK)
+    if (fg_bundle_write(bundle, to, &header, &evidence, &message) != FG_OK)
         fail_msg("%s", message.text);
     fg_bundle_close(bundle);
 }
@@ -96,7 +100,8 @@ static int set_up(void **state) {
                  .scconv = true,
                  .simam = true,
                  .fmm = true,
-                 .levels = 7},
+                 .levels = 7,
+                 .score = FG_SCORE_PRODUCT_LOCAL},
         .contract = {.width = 900, .height = 700, .channels = 3, .format = "rgb8"},
         .calibrated = true,
         .calibration =
@@ -130,8 +135,11 @@ static int set_up(void **state) {
     }
     for (size_t i = 0; i < sizeof picture; i++)
         picture[i] = (uint8_t)(i / 7);
-    for (size_t i = 0; i < PIXELS; i++)
+    for (size_t i = 0; i < PIXELS; i++) {
         map[i] = (float)i * 1e-4f;
+        place[0][i] = (float)(i % 1024) / 1024; /* float16 holds these */
+        place[1][i] = (float)(1 + i % 7) / 64;
+    }
     return 0;
 }
 
@@ -219,6 +227,10 @@ static void test_round_trip(void **state) {
     assert_int_equal(fg_bundle_scene(bundle, mean_back, scale_back, scratch, &message), FG_OK);
     assert_memory_equal(mean_back, scene[0], sizeof mean_back);
     assert_memory_equal(scale_back, scene[1], sizeof scale_back);
+    static float place_back[2][PIXELS];
+    assert_int_equal(h->spec.score, FG_SCORE_PRODUCT_LOCAL);
+    assert_int_equal(fg_bundle_places(bundle, place_back[0], place_back[1], scratch, &message), FG_OK);
+    assert_memory_equal(place_back, place, sizeof place);
     static struct fg_good good_back[GOOD];
     assert_int_equal(fg_bundle_good(bundle, good_back, scratch, &message), FG_OK);
     for (int i = 0; i < GOOD; i++) {
@@ -231,7 +243,7 @@ static void test_round_trip(void **state) {
     struct fg_bundle_facts facts;
     assert_int_equal(fg_bundle_verify(path, &facts, &message), FG_OK);
     assert_true(facts.header && facts.calibrated && !facts.has_signature && !facts.infinite);
-    assert_int_equal(facts.streams, folded + 5);
+    assert_int_equal(facts.streams, folded + 7);
 }
 
 /* Whatever network can be built can be stored. */
@@ -267,13 +279,7 @@ static void test_made_in_memory(void **state) {
     assert_int_equal(access(path, F_OK), -1);
     assert_false(fg_bundle_header(made)->calibrated);
     assert_string_equal(fg_bundle_path(made), path);
-    assert_int_equal(
-        fg_bundle_write(
-            made, path, &header,
-            &(struct fg_evidence){
-                .input = picture, .map = map, .good = good, .scene_mean = scene[0], .scene_scale = scene[1]},
-            &message),
-        FG_OK);
+    assert_int_equal(fg_bundle_write(made, path, &header, &evidence, &message), FG_OK);
     struct fg_bundle *bundle = open_bundle(path);
     assert_int_equal(fg_bundle_tensors(made), fg_bundle_tensors(bundle));
     void *scratch = malloc(fg_bundle_scratch());
@@ -347,6 +353,9 @@ static bool loads(const struct fg_bundle *bundle, uint64_t byte, float *loaded, 
     for (int i = FG_EVIDENCE_SCENE_MEAN; i <= FG_EVIDENCE_SCENE_SCALE; i++)
         if (byte - bundle->evidence[i].offset < bundle->evidence[i].stored)
             return fg_bundle_scene(bundle, mean, scale, scratch, &message) == FG_OK;
+    for (int i = FG_EVIDENCE_PLACE_MEAN; i <= FG_EVIDENCE_PLACE_SCALE; i++)
+        if (byte - bundle->evidence[i].offset < bundle->evidence[i].stored)
+            return fg_bundle_places(bundle, loaded, loaded, scratch, &message) == FG_OK;
     const bool input =
         byte - bundle->evidence[FG_EVIDENCE_INPUT].offset < bundle->evidence[FG_EVIDENCE_INPUT].stored;
     return fg_bundle_self_test(bundle, input ? (uint8_t *)loaded : NULL, input ? NULL : loaded, scratch,
@@ -403,7 +412,8 @@ static void test_full_size(void **state) {
     struct fg_bundle_header whole = header;
     whole.spec.base = 64;
     whole.spec.height = whole.spec.width = 256;
-    whole.scene_limit = 0; /* the test has no such large scene */
+    whole.scene_limit = 0; /* the test has no such large scene, and not so many places */
+    whole.spec.score = FG_SCORE_SUM;
     assert_int_equal(fg_network_init(&full, &whole.spec, &message), FG_OK);
     const float *drawn[FG_NETWORK_PARAMS] = {NULL};
     size_t most = 0;
@@ -577,10 +587,10 @@ static void test_hostile_table(void **state) {
 
 static void test_hostile_fields(void **state) {
     (void)state;
-    static const unsigned char unknown[] = {10, 0, FG_BUNDLE_BYTES, 0, 3, 0, 0, 0, 1, 2, 3};
+    static const unsigned char unknown[] = {11, 0, FG_BUNDLE_BYTES, 0, 3, 0, 0, 0, 1, 2, 3};
     unsigned char field[sizeof unknown];
     const size_t levels = FG_BUNDLE_HEAD + 8 * (FG_BUNDLE_FIELD + 4); /* field 9 */
-    const size_t behind = levels + FG_BUNDLE_FIELD + 4;
+    const size_t score = levels + FG_BUNDLE_FIELD + 4, behind = score + FG_BUNDLE_FIELD + 4;
 
     struct forge f = forge_begin();
     forge_insert(&f, behind, unknown, sizeof unknown);
@@ -591,7 +601,7 @@ static void test_hostile_fields(void **state) {
     field[3] = FG_BUNDLE_MUST;
     f = forge_begin();
     forge_insert(&f, behind, field, sizeof field);
-    expect_refused(f, "field 10 must be understood");
+    expect_refused(f, "field 11 must be understood");
     field[3] = 2;
     f = forge_begin();
     forge_insert(&f, behind, field, sizeof field);
@@ -603,7 +613,7 @@ static void test_hostile_fields(void **state) {
     forge_insert(&f, behind, field, sizeof field);
     expect_refused(f, "beyond the fields' end");
     f = forge_begin();
-    forge_insert(&f, behind, f.bytes + levels, FG_BUNDLE_FIELD + 4);
+    forge_insert(&f, score, f.bytes + levels, FG_BUNDLE_FIELD + 4);
     expect_refused(f, "field 9 stands behind field 9");
     f = forge_begin();
     f.bytes[levels + 2] = FG_BUNDLE_F32;
@@ -615,8 +625,20 @@ static void test_hostile_fields(void **state) {
     fg_put_u32(f.bytes + levels + FG_BUNDLE_FIELD, 8);
     expect_refused(f, "at most 7");
     f = forge_begin();
-    fg_put_u16(f.bytes + levels, 10);
-    expect_refused(f, "field spec.levels is missing");
+    fg_put_u32(f.bytes + score + FG_BUNDLE_FIELD, FG_SCORE_FORMS);
+    expect_refused(f, "field spec.score: 4, but at most 3");
+    /* Places without a form that has them, and an uncalibrated bundle whose form has them. */
+    f = forge_begin();
+    fg_put_u32(f.bytes + score + FG_BUNDLE_FIELD, FG_SCORE_SUM);
+    expect_refused(f, "place.mean is extra");
+    f = forge_begin();
+    fg_put_u32(f.bytes + behind + 4 * (FG_BUNDLE_FIELD + 4) + strlen(header.contract.format) - 4 +
+                   FG_BUNDLE_FIELD,
+               0);
+    expect_refused(f, "score product-local: a bundle that is not calibrated");
+    f = forge_begin();
+    fg_put_u16(f.bytes + levels, 8);
+    expect_refused(f, "field 8 stands behind field 8");
     f = forge_begin();
     fg_put_u32(f.bytes + FG_BUNDLE_HEAD + FG_BUNDLE_FIELD, UINT32_MAX); /* the first: the backbone */
     char most[32];
@@ -627,13 +649,7 @@ static void test_hostile_fields(void **state) {
     struct fg_bundle_header bad = header;
     bad.calibration.threshold = NAN;
     struct fg_bundle *bundle = make_bundle(&header, written()), *none = NULL;
-    assert_int_equal(
-        fg_bundle_write(
-            bundle, other, &bad,
-            &(struct fg_evidence){
-                .input = picture, .map = map, .good = good, .scene_mean = scene[0], .scene_scale = scene[1]},
-            &message),
-        FG_USAGE);
+    assert_int_equal(fg_bundle_write(bundle, other, &bad, &evidence, &message), FG_USAGE);
     assert_non_null(strstr(message.text, "calibration.threshold: not a finite number"));
     assert_int_equal(fg_bundle_make(other, &bad, written(), &none, &message), FG_USAGE);
     assert_non_null(strstr(message.text, "calibration.threshold: not a finite number"));
@@ -714,6 +730,18 @@ static void test_wrong_good_pictures(void **state) {
         fg_bundle_close(bundle);
     }
     good[5] = right;
+
+    /* No place has a scale of 0. */
+    const float scale = place[1][3];
+    place[1][3] = 0;
+    write_bundle(path);
+    place[1][3] = scale;
+    struct fg_bundle *bundle = open_bundle(path);
+    static float places[2][PIXELS];
+    assert_int_equal(fg_bundle_places(bundle, places[0], places[1], scratch, &message), FG_INPUT);
+    assert_non_null(strstr(message.text, "place.scale: value 4 is not above 0"));
+    assert_int_equal(fg_bundle_verify(path, &facts, &message), FG_INPUT);
+    fg_bundle_close(bundle);
     free(scratch);
 }
 
@@ -721,6 +749,7 @@ static void test_written_again(void **state) {
     (void)state;
     struct fg_bundle_header raw = header;
     raw.calibrated = false;
+    raw.spec.score = FG_SCORE_SUM;
     struct fg_bundle *bundle = make_bundle(&raw, written());
     assert_int_equal(fg_bundle_write(bundle, path, &raw, NULL, &message), FG_OK);
     fg_bundle_close(bundle);
@@ -730,13 +759,7 @@ static void test_written_again(void **state) {
     assert_int_equal(fg_bundle_self_test(bundle, NULL, &ignored, &ignored, &message), FG_INPUT);
 
     /* Over itself; then it is what was written calibrated at once. */
-    assert_int_equal(
-        fg_bundle_write(
-            bundle, path, &header,
-            &(struct fg_evidence){
-                .input = picture, .map = map, .good = good, .scene_mean = scene[0], .scene_scale = scene[1]},
-            &message),
-        FG_OK);
+    assert_int_equal(fg_bundle_write(bundle, path, &header, &evidence, &message), FG_OK);
     fg_bundle_close(bundle);
     write_bundle(other);
     bundle = open_bundle(path);
@@ -763,13 +786,7 @@ static void test_written_again(void **state) {
     int file = open(path, O_WRONLY);
     assert_int_equal(pwrite(file, "?", 1, at), 1);
     close(file);
-    assert_int_equal(
-        fg_bundle_write(
-            bundle, other, &header,
-            &(struct fg_evidence){
-                .input = picture, .map = map, .good = good, .scene_mean = scene[0], .scene_scale = scene[1]},
-            &message),
-        FG_INPUT);
+    assert_int_equal(fg_bundle_write(bundle, other, &header, &evidence, &message), FG_INPUT);
     fg_bundle_close(bundle);
     struct fg_bundle_facts facts;
     assert_int_equal(fg_bundle_verify(other, &facts, &message), FG_OK);
@@ -787,11 +804,7 @@ static void test_full_disk(void **state) {
     little = (struct rlimit){.rlim_cur = 60000, .rlim_max = old.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
-    enum fg_status status = fg_bundle_write(
-        bundle, other, &header,
-        &(struct fg_evidence){
-            .input = picture, .map = map, .good = good, .scene_mean = scene[0], .scene_scale = scene[1]},
-        &message);
+    enum fg_status status = fg_bundle_write(bundle, other, &header, &evidence, &message);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(status, FG_ENVIRONMENT);
     assert_non_null(strstr(message.text, strerror(EFBIG)));
