@@ -41,8 +41,8 @@
  * u8 tensor of a struct fg_draw; runtime/network/network.h, sections 5 and 7, philox.h. MOMENTS: over the
  * positions of an image, the deviation's squares divided by their number; its output is float32 whatever x
  * is. DISTILL, position: mean of M over positions; global: 1 - cos over the whole flattened feature of an
- * image. ANOMALY_MAP: each M resized to H x W (bilinear, corners aligned), summed, or with product k times the
- * k-th root of the product of the k maps floored at 0; Gaussian sigma 4 with 33 taps, mirrored without
+ * image. ANOMALY_MAP: each M resized to H x W (bilinear, corners aligned), summed, or with product k times
+ * the k-th root of the product of the k maps floored at 0; Gaussian sigma 4 with 33 taps, mirrored without
  * repeating the edge. With mean and scale, both {1,H,W,1}, decision map = (map - mean) / scale, which is then
  * the third output; else it is the map. score = its largest value, not finite when any value is not finite.
  * ADAM: schedule is float32 {1,1,1,4}: learning rate, 1/(1 - 0.9^t), 1/(1 - 0.999^t), l2. The gradient is

@@ -161,10 +161,10 @@ FG_MUST_USE enum fg_status fg_bundle_scene(const struct fg_bundle *bundle, float
 FG_MUST_USE enum fg_status fg_bundle_places(const struct fg_bundle *bundle, float *mean, float *scale,
                                             void *scratch, struct fg_message *message);
 
-/* Makes an uncalibrated bundle in memory, under a header whose calibration and score do not count yet. values: each
- * folded parameter's {fg_param_tensor} in float32, by parameter index; others are not read. An engine opens
- * it as any other bundle, from the very streams that fg_bundle_write then puts into a file. path: where
- * that will be; messages name it, nothing is written there. */
+/* Makes an uncalibrated bundle in memory, under a header whose calibration and score do not count yet.
+ * values: each folded parameter's {fg_param_tensor} in float32, by parameter index; others are not read. An
+ * engine opens it as any other bundle, from the very streams that fg_bundle_write then puts into a file.
+ * path: where that will be; messages name it, nothing is written there. */
 FG_MUST_USE enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *header,
                                           const float *const *values, struct fg_bundle **bundle,
                                           struct fg_message *message);

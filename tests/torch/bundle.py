@@ -9,6 +9,7 @@ import numpy
 from safetensors.numpy import load_file
 
 HEAD, ENTRY, BLOCK, FLOAT32 = 128, 132, 8192, 1
+EVIDENCE = ("self_test.", "good.", "scene.", "place.")  # what a bundle has besides weights
 NORM_OF = ((r"conv(\d)$", r"bn\1"), (r"downsample\.0$", "downsample.1"), (r"down(1a|1b|2)$", r"bn\1"), (r"fuse$", "bnf"),
            (r"point$", "bnp"))
 
@@ -43,6 +44,22 @@ def stream(values):
     return zlib.compress(b"".join(blocks), 1)
 
 
+def places(bundle):
+    """Mean and scale of each place of the map, float16 as stored, {height, width}; None where the score is not local."""
+    data = open(bundle, "rb").read()
+    fields, entries = struct.unpack_from("<II", data, 16)
+    found = {}
+    for i in range(entries):
+        entry = data[HEAD + fields + i * ENTRY :][:ENTRY]
+        name = entry[:64].rstrip(b"\0").decode()
+        if name.startswith("place."):
+            (_, height, width, _), (at, size) = struct.unpack_from("<4I", entry, 64), struct.unpack_from("<QQ", entry, 84)
+            raw = numpy.frombuffer(zlib.decompress(data[at : at + size]), numpy.uint8)
+            blocks = (raw[k : k + 2 * BLOCK].reshape(2, -1).T.tobytes() for k in range(0, len(raw), 2 * BLOCK))
+            found[name] = numpy.frombuffer(b"".join(blocks), "<f2").reshape(height, width)
+    return (found["place.mean"], found["place.scale"]) if found else None
+
+
 def with_state(bundle, state, out):
     """Writes the bundle with the weights of an exported state (safetensors)."""
     weights = folded(load_file(state))
@@ -61,7 +78,7 @@ def with_state(bundle, state, out):
                 raise SystemExit(f"{name}: the state's shape is not the bundle's")
             data = stream(numpy.ascontiguousarray(value).ravel())
             struct.pack_into("<I", entry, 80, FLOAT32)
-        elif not name.startswith("self_test."):
+        elif not name.startswith(EVIDENCE):
             raise SystemExit(f"{name}: not in the state")
         struct.pack_into("<QQ", entry, 84, offset, len(data))
         entry[100:] = hashlib.blake2b(data, digest_size=32).digest()

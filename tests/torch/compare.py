@@ -19,14 +19,33 @@ from pathlib import Path
 import numpy
 import torch
 
-from bundle import with_state
+from bundle import places, with_state
 from network import add_switches, anomaly_map, load, picture, switched
 
 WIDE_MAPS, WIDE_SCORE = 5e-3, 1e-2
 
 
+class Form:
+    """How the bundle makes a score of level maps (section 6)."""
+
+    def __init__(self, flawgate, bundle):
+        shown = subprocess.run([flawgate, "bundle", "show", bundle, "--json"], capture_output=True, text=True, check=True)
+        self.product = json.loads(shown.stdout)["network"]["score"].startswith("product")
+        self.mean, self.scale = (p.astype(float) for p in places(bundle) or (numpy.zeros(1), numpy.ones(1)))
+
+    def map(self, level_maps, height, width):
+        return anomaly_map(level_maps, height, width, product=self.product)[0].numpy()
+
+    def score(self, full):
+        return float(((full - self.mean) / self.scale).max())
+
+    def apart(self, score, other):
+        """How far two scores are apart, in the map's own unit."""
+        return abs(score - other) * float(self.scale.max())
+
+
 @torch.inference_mode()
-def judge(network, x, flipped=()):
+def judge(network, form, x, flipped=()):
     """Level maps, map and score, with these decisions of the gate flipped; the distance of each decision from its switch."""
     distances = torch.zeros(0)
 
@@ -42,24 +61,24 @@ def judge(network, x, flipped=()):
     maps = network.level_maps(x)
     if hook:
         hook.remove()
-    full = anomaly_map(maps, *x.shape[2:])
-    return [m[0].numpy() for m in maps] + [full[0].numpy()], float(full.max()), distances
+    full = form.map(maps, *x.shape[2:])
+    return [m[0].numpy() for m in maps] + [full], form.score(full), distances
 
 
 def apart(maps, others):
     return max(float(numpy.abs(a - b).max()) for a, b in zip(maps, others))
 
 
-def compare(network, x, maps, score, bound):
+def compare(network, form, x, maps, score, bound):
     """The largest differences of maps and score, how many decisions differ, and whether all that is within the bounds."""
-    theirs, their_score, distances = judge(network, x)
-    first, first_score = apart(maps, theirs), abs(score - their_score)
+    theirs, their_score, distances = judge(network, form, x)
+    first, first_score = apart(maps, theirs), form.apart(score, their_score)
     if first <= bound and first_score <= bound:
         return first, first_score, 0, True
     allowed, flipped, rest = max(1, len(distances) // 10000), [], first
     nearest = distances.argsort()[: 4 * allowed].tolist()
     while rest > bound and len(flipped) < allowed:
-        closer, i = min((apart(maps, judge(network, x, flipped + [i])[0]), i) for i in nearest if i not in flipped)
+        closer, i = min((apart(maps, judge(network, form, x, flipped + [i])[0]), i) for i in nearest if i not in flipped)
         if closer >= rest:
             break
         flipped, rest = flipped + [i], closer
@@ -97,10 +116,11 @@ def main():
         if options.state:
             bundle = folder / "float32.fgb"
             with_state(options.bundle, weights, bundle)
+        form = Form(options.flawgate, bundle)
         for image in options.images:
             maps, score = run_flawgate(options.flawgate, bundle, image, network.levels, folder)
             x = picture(image, *maps[-1].shape).double()
-            off_maps, off_score, decisions, good = compare(network, x, maps, score, bound)
+            off_maps, off_score, decisions, good = compare(network, form, x, maps, score, bound)
             print(f"{image}: maps {off_maps:.2e}, score {off_score:.2e}"
                   f"{f', {decisions} decisions differ' if decisions else ''}{'' if good else '  FAILED'}", flush=True)
             failed, differ = failed + (not good), differ + (decisions > 0)

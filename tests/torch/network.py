@@ -246,9 +246,12 @@ def blur_taps():
     return (taps / taps.sum()).float()
 
 
-def anomaly_map(level_maps, height, width, taps=None):
-    """Section 6: the level maps {N,h,w} enlarged, summed and blurred: {N,height,width}. taps: where they are at hand."""
-    total = sum(F.interpolate(m[:, None], (height, width), mode="bilinear", align_corners=True) for m in level_maps)
+def anomaly_map(level_maps, height, width, taps=None, product=False):
+    """Section 6: the level maps {N,h,w} enlarged, joined and blurred: {N,height,width}. taps: where they are at hand."""
+    large = [F.interpolate(m[:, None], (height, width), mode="bilinear", align_corners=True) for m in level_maps]
+    total = sum(large)
+    if product:
+        total = len(large) * torch.stack(large).clamp(min=0).prod(0).pow(1 / len(large))
     taps = blur_taps().to(total) if taps is None else taps
     total = F.conv2d(F.pad(total, (16, 16, 16, 16), mode="reflect"), taps.view(1, 1, 1, 33))
     return F.conv2d(total, taps.view(1, 1, 33, 1))[:, 0]

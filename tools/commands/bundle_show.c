@@ -30,8 +30,9 @@ static void print_network(const struct fg_network_spec *spec) {
     for (uint32_t level = 1; level <= FG_NETWORK_LEVELS; level++)
         if (spec->levels >> (level - 1) & 1)
             printf(" %u", level);
-    printf("; scconv %s, %s gate, simam %s, fmm %s\n", spec->scconv ? "on" : "off",
-           spec->soft_gate ? "soft" : "hard", spec->simam ? "on" : "off", spec->fmm ? "on" : "off");
+    printf("; scconv %s, %s gate, simam %s, fmm %s; score %s\n", spec->scconv ? "on" : "off",
+           spec->soft_gate ? "soft" : "hard", spec->simam ? "on" : "off", spec->fmm ? "on" : "off",
+           fg_score_name(spec->score));
 }
 
 static void print_contract(const struct fg_contract *contract) {
@@ -157,6 +158,8 @@ static void print_json_calibration(const struct fg_bundle_header *header) {
     print_json_number("false_rejects", (double)c->false_rejects);
     print_json_number("expected_rejects", (double)c->expected);
     print_json_number("rate_bound", (double)c->bound);
+    print_json_number("bump", (double)c->bump);
+    print_json_number("bump_anywhere", (double)c->bump_anywhere);
     print_json_number("self_test_score", (double)header->self_test_score);
     print_json_number("scene_limit", (double)header->scene_limit);
     printf("\"pictures\":%u,\"odd\":%u,\"unseen\":%u,\"unseen_rejected\":%u},", c->pictures, c->odd,
@@ -201,6 +204,7 @@ static void print_json(const struct fg_bundle *bundle) {
     print_json_text("name", header->provenance.name);
     printf("\"checksum\":\"%08x\",\"network\":{", fg_bundle_checksum(bundle));
     print_json_text("backbone", fg_backbone_name(spec->backbone));
+    print_json_text("score", fg_score_name(spec->score));
     print_json_switch("scconv", spec->scconv);
     print_json_switch("simam", spec->simam);
     print_json_switch("fmm", spec->fmm);

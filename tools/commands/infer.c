@@ -151,8 +151,8 @@ static enum fg_status write_maps(const struct infer *o, const struct fg_image *i
         free(map);
     }
     if (*o->overlay && status == FG_OK)
-        status = fg_overlay_write(o->overlay, image, fg_engine_map(engine), spec->height, spec->width,
-                                  o->threshold, &j->box, message);
+        status = fg_overlay_write(o->overlay, image, fg_engine_decision_map(engine), spec->height,
+                                  spec->width, o->threshold, &j->box, message);
     return status;
 }
 

@@ -167,7 +167,7 @@ static void close_candidate(struct candidate *c) {
 
 static enum fg_status open_candidate(const struct fg_scorer *s, enum fg_score_form form, struct candidate *c,
                                      struct fg_message *message) {
-    *c = (struct candidate){.form = form, .score = malloc((s->count + 1) * sizeof *c->score)};
+    *c = (struct candidate){.form = form, .score = calloc(s->count + 1, sizeof *c->score)};
     bool right = c->score;
     if (fg_score_is_local(form)) {
         c->mean = malloc(count_places(s) * sizeof *c->mean);
@@ -262,8 +262,8 @@ static enum fg_status measure_candidate(struct choice *choice, struct candidate 
     return status;
 }
 
-/* Scores the pictures in a form and keeps it where it is the best so far. A form that gives no threshold is
- * none; scores it all the same where another needs the places that it adds up. */
+/* Scores the pictures in a form, and keeps it where it may be taken and is the best so far. A form that gives
+ * no threshold is left out. */
 static enum fg_status try_form(struct choice *choice, enum fg_score_form form, struct fg_places *places,
                                struct fg_message *message) {
     struct candidate c;
