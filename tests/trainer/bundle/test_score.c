@@ -173,38 +173,46 @@ static void test_few_pictures(void **state) {
     fg_draft_close(&draft);
 }
 
-/* A bundle that is calibrated anew keeps its form and its places. */
+/* A bundle that is calibrated anew keeps its form and its places; one frame that shows nothing, among the good
+ * ones, is named and widens no limit. */
 static void test_form_stays(void **state) {
     (void)state;
+    static float mean[PIXELS], scale[PIXELS];
+    static char copies[PICTURES][128];
+    const char *more[PICTURES];
     struct fg_draft draft;
+    struct fg_calibrated found;
     ok(calibrate(&draft, FG_SCORE_PRODUCT_LOCAL, 0));
     ok(fg_draft_write(&draft, path, &message));
     fg_draft_close(&draft);
-    static float mean[PIXELS], scale[PIXELS];
-    const char *more[PICTURES];
-    static char copies[PICTURES][128];
     for (int i = 0; i < PICTURES; i++) {
         struct fg_image image;
         ok(fg_image_read(pictures[i], &image, &message));
         image.pixels[0] ^= 1; /* another picture */
+        if (i == 5)
+            memset(image.pixels, 0, PIXELS * 3);
         snprintf(copies[i], sizeof copies[i], "%s/new%d.png", folder, i);
         ok(fg_image_write_png(copies[i], &image, &message));
         fg_image_free(&image);
         more[i] = copies[i];
     }
     ok(fg_draft_open_file(&draft, path, backend, &message));
+    const float limit = draft.header.scene_limit;
     void *scratch = malloc(fg_bundle_scratch());
     ok(fg_bundle_places(draft.desk.bundle, mean, scale, scratch, &message));
     free(scratch);
     ok(fg_calibrate_draft(&draft,
                           &(struct fg_calibrating){
                               .path = more, .count = PICTURES, .false_rejects = 0.01f, .remarks = &remarks},
-                          NULL, &message));
+                          &found, &message));
     ok(fg_draft_write(&draft, path, &message));
     assert_int_equal(draft.header.spec.score, FG_SCORE_PRODUCT_LOCAL);
     assert_memory_equal(draft.place_mean, mean, sizeof mean);
     assert_memory_equal(draft.place_scale, scale, sizeof scale);
     assert_true(draft.header.calibration.bump > 0);
+    assert_true(draft.header.scene_limit == limit);
+    assert_int_equal(found.unlike, 1);
+    assert_non_null(strstr(remarks.text, "new5.png: it is unlike the others"));
     fg_draft_close(&draft);
     struct fg_desk desk;
     ok(fg_desk_open(&desk, path, backend, true, &message));
