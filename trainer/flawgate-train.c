@@ -337,8 +337,8 @@ static void show_bundle(struct run *run, const struct fg_bundle_header *header, 
         return;
     printf("{\"bundle\": ");
     fg_json_text(stdout, header->provenance.name);
-    printf(", \"threshold\": %.9g, \"held_out\": %u, \"rate_bound\": %.9g, \"sentence\": ",
-           (double)c->threshold, c->unseen, (double)c->bound);
+    printf(", \"score\": \"%s\", \"threshold\": %.9g, \"held_out\": %u, \"rate_bound\": %.9g, \"sentence\": ",
+           fg_score_name(header->spec.score), (double)c->threshold, c->unseen, (double)c->bound);
     fg_json_text(stdout, sentence);
     printf("}\n");
 }
@@ -354,7 +354,7 @@ static enum fg_status finish_bundle(struct run *run, struct fg_message *message)
         status = calibrate_draft(run, &draft, message);
     if (status == FG_OK) {
         fg_decision_sentence(&draft.header.calibration, sentence, sizeof sentence);
-        print_remark(run, "%s", sentence);
+        print_remark(run, "Score: %s. %s", fg_score_name(draft.header.spec.score), sentence);
         if (fg_test_set_exists(run->options.folder))
             evaluate_draft(run, &draft);
         status = fg_draft_write(&draft, run->options.out, message);

@@ -201,6 +201,10 @@ static void print_json(const struct calibrate *c, const char *bundle, const char
     fg_json_number(stdout, (double)calibration->expected);
     printf(", \"rate_bound\": ");
     fg_json_number(stdout, (double)calibration->bound);
+    printf(", \"bump\": ");
+    fg_json_number(stdout, (double)calibration->bump);
+    printf(", \"bump_anywhere\": ");
+    fg_json_number(stdout, (double)calibration->bump_anywhere);
     if (c->scores)
         print_json_table(c);
     printf(", \"sentence\": ");
