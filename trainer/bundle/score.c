@@ -177,19 +177,36 @@ static enum fg_status open_candidate(const struct fg_scorer *s, enum fg_score_fo
     return right ? FG_OK : fg_fail(message, FG_ENVIRONMENT, "calibration: no memory for a form of the score");
 }
 
-/* Scores the pictures in a form that is not local. places: grows by training's maps; NULL: not wanted. */
-static enum fg_status score_plainly(const struct fg_scorer *s, const struct fg_good *good,
-                                    struct candidate *c, struct fg_places *places,
+/* Scores the pictures in a form that is not local. */
+static enum fg_status score_plainly(const struct fg_scorer *s, struct candidate *c,
                                     struct fg_message *message) {
     struct fg_join join;
     enum fg_status status = open_join(s, c->form, &join, message);
-    uint32_t seen = 0;
     for (uint32_t i = 0; i < s->count && status == FG_OK; i++) {
         status = fg_join_run(&join, find_levels(s, i), message);
         if (status == FG_OK)
             c->score[i] = *join.score;
-        if (status == FG_OK && places && good[i].group == FG_GOOD_TRAINING)
-            fg_places_add(places, join.map, seen++ % FG_PLACES_FOLDS);
+    }
+    fg_join_close(&join);
+    return status;
+}
+
+/* Adds up the maps of training's pictures, but for odd ones. */
+static enum fg_status add_places(const struct fg_scorer *s, enum fg_score_form plain,
+                                 const struct fg_good *good, const bool *odd, struct fg_places *places,
+                                 struct fg_message *message) {
+    struct fg_join join;
+    enum fg_status status = open_join(s, plain, &join, message);
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < s->count && status == FG_OK; i++) {
+        if (good[i].group != FG_GOOD_TRAINING)
+            continue;
+        const uint32_t fold = seen++ % FG_PLACES_FOLDS;
+        if (odd[i])
+            continue;
+        status = fg_join_run(&join, find_levels(s, i), message);
+        if (status == FG_OK)
+            fg_places_add(places, join.map, fold);
     }
     fg_join_close(&join);
     return status;
@@ -238,79 +255,89 @@ struct choice {
     struct fg_message refusal; /* of the first form that gives no threshold */
 };
 
-/* Finds the threshold that a candidate would have, and its bump. */
-static enum fg_status measure_candidate(struct choice *choice, struct candidate *c,
+/* Finds the threshold that a candidate would have, and the odd pictures. */
+static enum fg_status decide_candidate(struct choice *choice, const struct candidate *c, float *threshold,
+                                       struct fg_message *message) {
+    struct fg_calibration calibration = {.threshold = 0};
+    const uint32_t count = choice->scorer->count;
+    for (uint32_t i = 0; i < count; i++)
+        choice->good[i].score = c->score[i];
+    const enum fg_status status =
+        fg_decide(choice->good, count, choice->false_rejects, choice->odd, &calibration, message);
+    *threshold = calibration.threshold;
+    return status;
+}
+
+/* Measures a candidate's bump, and keeps the candidate where it is the best so far. */
+static enum fg_status compare_candidate(struct choice *choice, struct candidate *c, float threshold,
                                         struct fg_message *message) {
-    struct fg_scorer *s = choice->scorer;
-    struct fg_good *good = choice->good;
-    struct fg_calibration calibration;
-    for (uint32_t i = 0; i < s->count; i++)
-        good[i].score = c->score[i];
-    enum fg_status status =
-        fg_decide(good, s->count, choice->false_rejects, choice->odd, &calibration, message);
-    if (status != FG_OK)
-        return status;
-    for (uint32_t i = 0; i < s->count; i++)
-        choice->counts[i] = good[i].group != FG_GOOD_TRAINING && !choice->odd[i];
+    for (uint32_t i = 0; i < choice->scorer->count; i++)
+        choice->counts[i] = choice->good[i].group != FG_GOOD_TRAINING && !choice->odd[i];
     struct fg_bump bump = {.form = c->form,
                            .mean = c->mean,
                            .scale = c->scale,
-                           .threshold = calibration.threshold,
+                           .threshold = threshold,
                            .counts = choice->counts};
-    status = fg_scorer_bump(s, &bump, message);
+    const enum fg_status status = fg_scorer_bump(choice->scorer, &bump, message);
     c->bump = bump.median;
+    if (status == FG_OK && (!choice->best.score || c->bump < choice->best.bump)) {
+        const struct candidate worse = choice->best;
+        choice->best = *c;
+        *c = worse;
+    }
     return status;
 }
 
 /* Scores the pictures in a form, and keeps it where it may be taken and is the best so far. A form that gives
- * no threshold is left out. */
+ * no threshold is left out. places: NULL where the form is not local. */
 static enum fg_status try_form(struct choice *choice, enum fg_score_form form, struct fg_places *places,
                                struct fg_message *message) {
     struct candidate c;
     struct fg_message why = {{0}};
-    enum fg_status status = open_candidate(choice->scorer, form, &c, message);
+    float threshold = 0;
+    enum fg_status status = open_candidate(choice->scorer, form, &c, &why);
     if (status == FG_OK)
-        status = fg_score_is_local(form) ? score_locally(choice->scorer, choice->good, &c, places, &why)
-                                         : score_plainly(choice->scorer, choice->good, &c, places, &why);
-    const bool may_be = choice->wished == FG_SCORE_AUTO || choice->wished == form;
-    if (status == FG_OK && may_be)
-        status = measure_candidate(choice, &c, &why);
-    if (status == FG_INPUT) {
-        if (!*choice->refusal.text)
-            choice->refusal = why;
-        status = FG_OK;
-    } else if (status != FG_OK) {
-        if (*why.text && message)
-            *message = why;
-    } else if (may_be && (!choice->best.score || c.bump < choice->best.bump)) {
-        const struct candidate worse = choice->best;
-        choice->best = c;
-        c = worse;
-    }
+        status = places ? score_locally(choice->scorer, choice->good, &c, places, &why)
+                        : score_plainly(choice->scorer, &c, &why);
+    if (status == FG_OK)
+        status = decide_candidate(choice, &c, &threshold, &why);
+    if (status == FG_OK && (choice->wished == FG_SCORE_AUTO || choice->wished == form))
+        status = compare_candidate(choice, &c, threshold, &why);
     close_candidate(&c);
-    return status;
+    if (status == FG_INPUT && !*choice->refusal.text)
+        choice->refusal = why;
+    return status == FG_OK || status == FG_INPUT ? FG_OK : fg_fail(message, status, "%s", why.text);
 }
 
-/* Tries the forms of one joining: plain, and then with the places that the plain one has added up. */
+/* Says whether a local form may be tried: few pictures say little about each place. */
+static bool may_be_local(struct choice *choice, enum fg_score_form local) {
+    uint32_t training = 0;
+    for (uint32_t i = 0; i < choice->scorer->count; i++)
+        training += choice->good[i].group == FG_GOOD_TRAINING;
+    if (choice->wished == FG_SCORE_AUTO)
+        return training >= SAFE_LOCAL;
+    if (choice->wished == local && training < LEAST_LOCAL)
+        fg_say(&choice->refusal, "--score %s takes %d pictures to train with, and there are %u",
+               fg_score_name(local), LEAST_LOCAL, training);
+    return choice->wished == local && training >= LEAST_LOCAL;
+}
+
+/* Tries the forms of one joining: plain, which also shows odd pictures, and then by place. */
 static enum fg_status try_joining(struct choice *choice, enum fg_score_form plain, enum fg_score_form local,
                                   struct fg_message *message) {
     const struct fg_scorer *s = choice->scorer;
-    uint32_t training = 0;
-    for (uint32_t i = 0; i < s->count; i++)
-        training += choice->good[i].group == FG_GOOD_TRAINING;
     if (choice->wished != FG_SCORE_AUTO && choice->wished != plain && choice->wished != local)
         return FG_OK;
+    memset(choice->odd, 0, s->count * sizeof *choice->odd);
+    enum fg_status status = try_form(choice, plain, NULL, message);
+    if (status != FG_OK || !may_be_local(choice, local))
+        return status;
     struct fg_places places;
-    enum fg_status status = fg_places_open(&places, s->backend, s->height, s->width, message);
+    status = fg_places_open(&places, s->backend, s->height, s->width, message);
     if (status == FG_OK)
-        status = try_form(choice, plain, &places, message);
-    if (status == FG_OK &&
-        (choice->wished == local ? training >= LEAST_LOCAL
-                                 : choice->wished == FG_SCORE_AUTO && training >= SAFE_LOCAL))
+        status = add_places(s, plain, choice->good, choice->odd, &places, message);
+    if (status == FG_OK)
         status = try_form(choice, local, &places, message);
-    else if (status == FG_OK && choice->wished == local)
-        fg_say(&choice->refusal, "--score %s takes %d pictures to train with, and there are %u",
-               fg_score_name(local), LEAST_LOCAL, training);
     fg_places_close(&places);
     return status;
 }
