@@ -11,7 +11,7 @@
 #include "trainer/bundle/places.h"
 
 #define LEAST_LOCAL 10 /* training pictures that a local form takes: two of each fold */
-#define SAFE_LOCAL 10  /* and that it takes before it is chosen */
+#define SAFE_LOCAL 50  /* and that it takes to be chosen: of 31 the plain forms find more */
 #define MEDIAN 0.5
 #define ANYWHERE 0.9
 #define BINS (1u << 20) /* of a float that is not negative, by its exponent and 11 bits behind the point */

@@ -20,8 +20,8 @@
 
 #define SIDE 64
 #define PIXELS (SIDE * SIDE)
-#define TRAINING 12
-#define PICTURES 18
+#define TRAINING 50 /* as many as a local form takes to be chosen */
+#define PICTURES 56
 
 static char folder[64], path[128], pictures[PICTURES][128];
 static enum fg_good_group group[PICTURES];
@@ -111,6 +111,7 @@ static void test_judged_in_the_form(void **state) {
     for (int form = 0; form < FG_SCORE_FORMS; form++) {
         struct fg_draft draft;
         ok(calibrate(&draft, (enum fg_score_form)form, 0));
+        uint32_t other = 0;
         assert_int_equal(draft.header.spec.score, form);
         assert_true(draft.header.calibration.bump > 0);
         assert_true(draft.header.calibration.bump_anywhere >= draft.header.calibration.bump);
@@ -123,7 +124,7 @@ static void test_judged_in_the_form(void **state) {
             if (unseen || !fg_score_is_local((enum fg_score_form)form))
                 assert_true(j.score == draft.good[i].score);
             else
-                assert_true(j.score != draft.good[i].score);
+                other += j.score != draft.good[i].score;
             const float *map = fg_engine_map(desk.engine), *decision = fg_engine_decision_map(desk.engine);
             float largest = -INFINITY;
             for (size_t k = 0; k < PIXELS; k++) {
@@ -138,6 +139,9 @@ static void test_judged_in_the_form(void **state) {
             const struct fg_judgement low = judge(&desk, i, nextafterf(largest, -INFINITY));
             assert_true(low.box.w >= 1 && decision[low.box.y * SIDE + low.box.x] == largest);
         }
+        /* Mean and scale are rounded, so one picture more or less may not show. */
+        if (fg_score_is_local((enum fg_score_form)form))
+            assert_true(other > TRAINING / 2);
         fg_desk_close(&desk);
         fg_draft_close(&draft);
     }
@@ -156,8 +160,9 @@ static void test_smallest_bump(void **state) {
         fg_draft_close(&draft);
     }
     ok(calibrate(&draft, FG_SCORE_AUTO, 0));
-    assert_true(draft.header.calibration.bump <= bump[FG_SCORE_SUM]);
-    assert_true(draft.header.calibration.bump == bump[draft.header.spec.score]);
+    assert_int_equal(draft.header.spec.score, best);
+    assert_true(draft.header.calibration.bump == bump[best]);
+    assert_true(fg_score_is_local(draft.header.spec.score)); /* the pictures are such that it may be one */
     fg_draft_close(&draft);
 }
 
@@ -168,7 +173,7 @@ static void test_few_pictures(void **state) {
     assert_int_equal(calibrate(&draft, FG_SCORE_SUM_LOCAL, TRAINING - 9), FG_INPUT);
     assert_non_null(strstr(message.text, "--score sum-local takes"));
     fg_draft_close(&draft);
-    ok(calibrate(&draft, FG_SCORE_AUTO, TRAINING - 9));
+    ok(calibrate(&draft, FG_SCORE_AUTO, 1));
     assert_false(fg_score_is_local(draft.header.spec.score));
     fg_draft_close(&draft);
 }
