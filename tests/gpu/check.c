@@ -320,7 +320,7 @@ static void test_training(void **state) {
     static uint8_t pixels[(TRAINS + HELD_OUT) * PART * PART * 3];
     float loss[2][EPOCHS];
     for (uint32_t i = 0; i < TRAINS + HELD_OUT; i++)
-        fg_picture_part(1, i, FG_PICTURE_GOOD, PART, pixels + i * PART * PART * 3, NULL);
+        fg_picture_part(FG_PICTURE_FLANGE, 1, i, FG_PICTURE_GOOD, PART, pixels + i * PART * PART * 3, NULL);
     train(gpu, pixels, loss[0]);
     fg_folded_close(&folded);
     train(cpu, pixels, loss[1]);

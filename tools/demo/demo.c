@@ -1,7 +1,6 @@
 /* flawgate demo [DIR]: runs the whole product on parts that it makes itself: pictures, training, evaluation,
  * a simulated line, verdicts over Modbus. Exit status 1 unless everything is as good as it must be. */
 #include <errno.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +16,8 @@
 #include "tools/demo/picture_part.h"
 #include "tools/demo/picture_set.h"
 #include "tools/demo/process.h"
+#include "tools/demo/teacher.h"
 
-#define PATH_SIZE 4096
 #define SIZE 128
 #define TRAIN 600
 #define GOOD 100
@@ -41,7 +40,7 @@ struct part {
 
 struct demo {
     const char *folder;
-    char teacher[PATH_SIZE], category[4096], line[4096], bundle[4096], plain[4096];
+    char teacher[FG_TEACHER_PATH], category[4096], line[4096], bundle[4096], plain[4096];
     struct part part[PARTS];
     struct fg_demo_verdict verdict[PARTS];
     double auroc, random_auroc;
@@ -49,7 +48,7 @@ struct demo {
 };
 
 static const struct fg_option OPTIONS[] = {
-    {"teacher", FG_OPTION_PATH, offsetof(struct demo, teacher), .size = PATH_SIZE,
+    {"teacher", FG_OPTION_PATH, offsetof(struct demo, teacher), .size = FG_TEACHER_PATH,
      .value = "FILE.safetensors",
      .help = "trains with this teacher, where the demo's own is not beside the build"},
 };
@@ -75,28 +74,14 @@ static enum fg_status make_path(char path[4096], const char *folder, const char 
                : fg_fail(message, FG_USAGE, "%.100s...: the path is too long", folder);
 }
 
-/* Finds tools/demo/teacher.safetensors from where this program was built (build/PRESET/flawgate). */
-static enum fg_status find_teacher(struct demo *d, struct fg_message *message) {
-    if (*d->teacher)
-        return access(d->teacher, R_OK) ? fg_fail_errno(message, FG_INPUT, errno, "%.300s", d->teacher)
-                                        : FG_OK;
-    char own[4096];
-    const ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
-    if (length < 0)
-        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "cannot find this program's folder");
-    own[length] = 0;
-    enum fg_status status =
-        make_path(d->teacher, dirname(own), "../../tools/demo/teacher.safetensors", message);
-    if (status == FG_OK && access(d->teacher, R_OK))
-        return fg_fail(message, FG_ENVIRONMENT, "%.300s: not there; give --teacher FILE.safetensors",
-                       d->teacher);
-    return status;
-}
-
 static enum fg_status make_pictures(struct demo *d, struct fg_message *message) {
     print_heading("Pictures of parts");
-    const struct fg_picture_set set = {
-        .seed = 1, .size = SIZE, .train = TRAIN, .good = GOOD, .defective = OF_EACH_DEFECT};
+    const struct fg_picture_set set = {.kind = FG_PICTURE_FLANGE,
+                                       .seed = 1,
+                                       .size = SIZE,
+                                       .train = TRAIN,
+                                       .good = GOOD,
+                                       .defective = OF_EACH_DEFECT};
     struct fg_progress progress;
     fg_progress_begin(&progress, "making picture", false);
     enum fg_status status = fg_picture_set_write(d->category, &set, fg_progress_count, &progress, message);
@@ -297,7 +282,7 @@ static enum fg_status run_demo(struct demo *d, bool *good, struct fg_message *me
     for (size_t i = 0; i < sizeof paths / sizeof *paths && status == FG_OK; i++)
         status = make_path(paths[i].path, d->folder, paths[i].name, message);
     if (status == FG_OK)
-        status = find_teacher(d, message);
+        status = fg_teacher_find(d->teacher, message);
     if (status == FG_OK)
         status = make_pictures(d, message);
     if (status == FG_OK) {

@@ -1,313 +1,72 @@
-/* Draws the flange ray by ray, with a defect or without. */
+/* Draws a part of any kind: its scene, then pixel by pixel the rays that its kind traces. */
 #include "tools/demo/picture_part.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
-#include <string.h>
 
-#include "tools/demo/picture_noise.h"
-
-/* The flange, in units of half a picture's side. */
-#define RIM 0.80f
-#define RIM_CHAMFER 0.765f
-#define HUB_FOOT 0.445f
-#define HUB_TOP 0.405f
-#define BORE_CHAMFER 0.228f
-#define BORE 0.200f
-#define KEY_HALF_WIDTH 0.042f
-#define KEY_DEPTH 0.275f
-#define HOLES 6
-#define HOLE_CIRCLE 0.605f
-#define HOLE_SINK 0.088f
-#define HOLE 0.058f
+#include "tools/demo/picture_kind.h"
 
 #define SUBSAMPLES 3 /* rays through a pixel along each axis */
 
-#define TURNING 99 /* salt of the marks that the turning program leaves on every part */
-
 enum { KIND_PART = 2, KIND_DEFECT = 3 }; /* kinds of dice */
 
-/* The defect of a part. Each kind uses the fields that name it. */
-struct flaw {
-    enum fg_picture_defect defect;
-    float x, y;        /* middle, in the part's coordinates */
-    float angle, bend; /* direction of a scratch, and its curvature in 1 / unit */
-    float reach;       /* half the length of a scratch; mean radius of a chip or stain */
-    float width;       /* half the width of a scratch */
-    float strength;    /* how dark a stain is; how steep a scratch is */
-    int32_t hole;      /* number of the missing hole */
-    uint32_t salt;     /* makes the noise of two defects differ */
-};
+static const struct fg_kind *const KINDS[FG_PICTURE_KINDS] = {&fg_kind_flange, &fg_kind_plate,
+                                                              &fg_kind_strap};
 
-/* All that differs from one picture to the next. */
-struct scene {
-    float x, y, cosine, sine;             /* the part's middle and turn */
-    float belt_x, belt_y;                 /* place of the belt under the picture */
-    float light_x, light_y;               /* direction to the lamp, in the picture's plane, unit length */
-    float gain, slope_x, slope_y, warmth; /* exposure: mean, change across the picture, red against blue */
-    float marks, noise;                   /* strength of tool marks and of the sensor's noise */
-    uint32_t salt;
-    struct flaw flaw;
-};
-
-/* What one ray sees. */
-struct ray {
-    float rgb[3];
-    bool flawed; /* the defect has changed the colour */
-};
+const char *fg_picture_kind_name(enum fg_picture_kind kind) {
+    return KINDS[kind]->name;
+}
 
 const char *fg_picture_defect_name(enum fg_picture_defect defect) {
     static const char *const NAMES[FG_PICTURE_DEFECTS] = {"good", "scratch", "chip", "stain", "missing_hole"};
     return NAMES[defect];
 }
 
-static struct flaw draw_flaw(uint64_t seed, uint32_t index, enum fg_picture_defect defect) {
-    struct fg_dice dice = {.seed = seed, .kind = (uint32_t)KIND_DEFECT << 8 | defect, .picture = index};
-    const float angle = fg_dice_uniform(&dice, 0, FG_TURN);
-    struct flaw flaw = {.defect = defect, .salt = fg_dice_word(&dice)};
-    float radius = 0;
-    switch (defect) {
-    case FG_PICTURE_SCRATCH:
-        radius = fg_dice_uniform(&dice, 0.34f, 0.66f);
-        flaw.angle = fg_dice_uniform(&dice, 0, FG_TURN);
-        flaw.bend = fg_dice_uniform(&dice, -0.5f, 0.5f);
-        flaw.reach = fg_dice_uniform(&dice, 0.2f, 0.34f);
-        flaw.width = fg_dice_uniform(&dice, 0.018f, 0.028f);
-        flaw.strength = fg_dice_uniform(&dice, 0.8f, 1.2f);
-        break;
-    case FG_PICTURE_CHIP:
-        radius = RIM + 0.01f;
-        flaw.reach = fg_dice_uniform(&dice, 0.11f, 0.16f);
-        break;
-    case FG_PICTURE_STAIN:
-        radius = fg_dice_uniform(&dice, 0.5f, 0.68f);
-        flaw.reach = fg_dice_uniform(&dice, 0.15f, 0.23f);
-        flaw.strength = fg_dice_uniform(&dice, 0.22f, 0.3f);
-        break;
-    case FG_PICTURE_MISSING_HOLE:
-        flaw.hole = (int32_t)fg_dice_uniform(&dice, 0, HOLES);
-        break;
-    case FG_PICTURE_GOOD:
-    case FG_PICTURE_DEFECTS:
-        break;
-    }
-    flaw.x = radius * cosf(angle);
-    flaw.y = radius * sinf(angle);
-    return flaw;
+/* Gives the dice of one picture of a kind, for a purpose; detail: 0 to 15. */
+static struct fg_dice take_dice(uint32_t purpose, enum fg_picture_kind kind, uint32_t detail, uint64_t seed,
+                                uint32_t index) {
+    return (struct fg_dice){
+        .seed = seed, .kind = purpose << 8 | (uint32_t)kind << 4 | detail, .picture = index};
 }
 
-static struct scene draw_scene(uint64_t seed, uint32_t index, enum fg_picture_defect defect) {
-    struct fg_dice dice = {.seed = seed, .kind = (uint32_t)KIND_PART << 8, .picture = index};
-    const float turn = fg_dice_uniform(&dice, -0.045f, 0.045f), lamp = fg_dice_uniform(&dice, 3.8f, 4.0f);
-    return (struct scene){.x = fg_dice_uniform(&dice, -0.02f, 0.02f),
-                          .y = fg_dice_uniform(&dice, -0.02f, 0.02f),
-                          .cosine = cosf(turn),
-                          .sine = sinf(turn),
-                          .belt_x = fg_dice_uniform(&dice, 0, 500),
-                          .belt_y = fg_dice_uniform(&dice, -0.05f, 0.05f),
-                          .light_x = cosf(lamp),
-                          .light_y = sinf(lamp),
-                          .gain = fg_dice_uniform(&dice, 0.95f, 1.05f),
-                          .slope_x = fg_dice_uniform(&dice, -0.05f, 0.01f),
-                          .slope_y = fg_dice_uniform(&dice, -0.07f, -0.02f),
-                          .warmth = fg_dice_uniform(&dice, -0.01f, 0.01f),
-                          .marks = fg_dice_uniform(&dice, 0.8f, 1.2f),
-                          .noise = fg_dice_uniform(&dice, 0.012f, 0.02f),
-                          .salt = fg_dice_word(&dice),
-                          .flaw = draw_flaw(seed, index, defect)};
-}
-
-/* Gives the distance of a place from a stain's or chip's middle: 1 at its uneven border. */
-static float get_flaw_distance(const struct flaw *flaw, float x, float y) {
-    const float dx = x - flaw->x, dy = y - flaw->y, r = sqrtf(dx * dx + dy * dy);
-    if (r > 1.5f * flaw->reach)
-        return 2;
-    const float uneven =
-        fg_noise_octaves(5 * x / flaw->reach * 0.3f, 5 * y / flaw->reach * 0.3f, 3, flaw->salt);
-    return r / (flaw->reach * (0.6f + 0.8f * uneven));
-}
-
-/* Gives the place across a scratch, -1 to 1 between its lips and 2 outside. side becomes the unit vector
- * across the scratch. */
-static float get_place_across(const struct flaw *flaw, float x, float y, float side[2]) {
-    const float c = cosf(flaw->angle), s = sinf(flaw->angle), dx = x - flaw->x, dy = y - flaw->y;
-    const float along = c * dx + s * dy, end = 1 - along * along / (flaw->reach * flaw->reach);
-    side[0] = -s;
-    side[1] = c;
-    if (end <= 0)
-        return 2;
-    const float across = c * dy - s * dx + flaw->bend * (along * along - 0.5f * flaw->reach * flaw->reach);
-    const float width =
-        flaw->width * fg_clamp(3 * end, 0, 1) * (0.7f + 0.5f * fg_noise(30 * along, 0, flaw->salt));
-    return fabsf(across) < width ? across / width : 2;
-}
-
-static void shade_belt(const struct scene *scene, float x, float y, float rgb[3]) {
-    const float u = x + scene->belt_x, v = y + scene->belt_y;
-    const float fabric = sinf(78 * u + 40 * v) * sinf(78 * u - 40 * v);
-    float light = 0.15f + 0.02f * fabric + 0.05f * (fg_noise_octaves(18 * u, 18 * v, 3, 77) - 0.5f) +
-                  0.05f * (fg_noise(2 * u, 2 * v, 78) - 0.5f);
-    /* The part throws a soft shadow on the side away from the lamp. */
-    const float dx = x - scene->x + 0.05f * scene->light_x, dy = y - scene->y + 0.05f * scene->light_y;
-    light *= fg_mix(0.3f, 1, fg_smooth(-0.05f, 0.13f, sqrtf(dx * dx + dy * dy) - RIM));
-    rgb[0] = 0.88f * light;
-    rgb[1] = 1.02f * light;
-    rgb[2] = 1.10f * light;
-}
-
-/* Finds the nearest bolt hole: its number, and the place seen from its middle. */
-static int32_t find_hole(float x, float y, float *dx, float *dy) {
-    const float sector = FG_TURN / HOLES;
-    const int32_t hole = fg_noise_floor(atan2f(y, x) / sector + 0.5f);
-    const float angle = sector * (float)hole;
-    *dx = x - HOLE_CIRCLE * cosf(angle);
-    *dy = y - HOLE_CIRCLE * sinf(angle);
-    return (hole + HOLES) % HOLES;
-}
-
-/* Says whether a place was drilled. Then slope is the sink's, and inside says that the ray falls through the
- * hole. flawed says that the hole is the missing one. */
-static bool is_drilled(const struct scene *scene, float x, float y, float slope[2], bool *inside,
-                       bool *flawed) {
-    float dx, dy;
-    const int32_t hole = find_hole(x, y, &dx, &dy);
-    const float r = sqrtf(dx * dx + dy * dy);
-    if (r >= HOLE_SINK)
-        return false;
-    if (scene->flaw.defect == FG_PICTURE_MISSING_HOLE && scene->flaw.hole == hole) {
-        *flawed = true;
-        return false;
-    }
-    *inside = r < HOLE;
-    slope[0] = -0.9f * dx / r;
-    slope[1] = -0.9f * dy / r;
-    return true;
-}
-
-/* Gives the light from the wall of the bore or a hole: the side towards the lamp lies in its own shadow. */
-static float shade_wall(const struct scene *scene, float dx, float dy, float radius) {
-    const float facing = -(dx * scene->light_x + dy * scene->light_y) / radius;
-    const float depth = sqrtf(dx * dx + dy * dy) / radius;
-    return 0.035f + 0.11f * fg_smooth(0.55f, 1, depth) * fg_clamp(0.5f + facing, 0.1f, 1.5f);
-}
-
-/* Gives the light from metal whose surface leans by slope, with tool marks around the part's middle. */
-static float shade_metal(const struct scene *scene, float x, float y, const float slope[2], float roughness) {
-    const float r = sqrtf(x * x + y * y) + 1e-6f;
-    const bool hub = r < HUB_TOP;
-    const float grooves = hub ? 130 : 95, around = fg_noise(3 * x, 3 * y, scene->salt + 2);
-    const float mark = fg_noise(grooves * r, 1.5f * around, scene->salt) +
-                       0.6f * fg_noise(0.3f * grooves * r, around, TURNING) - 0.8f;
-    /* Grooves across the lamp's direction throw its light into the camera, as two bright fans. */
-    const float sine = (x * scene->light_y - y * scene->light_x) / r, cosine2 = 1 - sine * sine;
-    const float fan = expf(-sine * sine / 0.10f) + 0.45f * expf(-cosine2 / 0.07f);
-    const float lean = slope[0] * scene->light_x + slope[1] * scene->light_y;
-    const float steep = slope[0] * slope[0] + slope[1] * slope[1];
-    const float smooth_light = (0.40f + 0.30f * lean) / sqrtf(1 + 0.7f * steep);
-    const float flat = 1 / (1 + 12 * steep);
-    return smooth_light +
-           flat * (1 - roughness) * (0.26f * fan * (1 + 0.4f * mark) + 0.12f * scene->marks * mark) +
-           0.03f * (fg_noise_octaves(9 * x, 9 * y, 2, scene->salt + 3) - 0.5f);
-}
-
-/* Gives the slope of the turned body at radius r, along the radius: positive leans outward. */
-static float get_slope(float r) {
-    return 0.95f * fg_smooth(RIM_CHAMFER - 0.005f, RIM_CHAMFER + 0.005f, r) +
-           0.9f * fg_smooth(HUB_TOP - 0.006f, HUB_TOP + 0.004f, r) *
-               fg_smooth(HUB_FOOT + 0.004f, HUB_FOOT - 0.004f, r) -
-           0.9f * fg_smooth(BORE_CHAMFER + 0.004f, BORE_CHAMFER - 0.004f, r);
-}
-
-static bool is_in_bore(float x, float y, float r) {
-    return r < BORE || (x > 0 && x < KEY_DEPTH && fabsf(y) < KEY_HALF_WIDTH);
-}
-
-/* Traces a ray to where a piece has broken out: rough metal that falls away to the belt. */
-static struct ray trace_chip(const struct scene *scene, float x, float y, float px, float py,
-                             float distance) {
-    struct ray ray = {.flawed = true};
-    const float r = sqrtf(x * x + y * y), grain = fg_noise_octaves(28 * x, 28 * y, 3, scene->flaw.salt + 5);
-    if (r > RIM - 0.45f * scene->flaw.reach * (1 - distance) - 0.02f * grain) {
-        shade_belt(scene, px, py, ray.rgb);
-        return ray;
-    }
-    const float slope[2] = {0.9f * x / r + 3.0f * (grain - 0.5f), 0.9f * y / r - 3.0f * (grain - 0.5f)};
-    const float light = (0.5f + 1.0f * grain) * shade_metal(scene, x, y, slope, 1);
-    for (int i = 0; i < 3; i++)
-        ray.rgb[i] = light;
-    return ray;
-}
-
-/* Traces a ray that meets the part at x, y in the part's coordinates, which is px, py in the picture. */
-static struct ray trace_part(const struct scene *scene, float x, float y, float px, float py) {
-    const struct flaw *flaw = &scene->flaw;
-    struct ray ray = {.flawed = false};
-    const float r = sqrtf(x * x + y * y);
-    if (is_in_bore(x, y, r)) {
-        for (int i = 0; i < 3; i++)
-            ray.rgb[i] = shade_wall(scene, x, y, r < BORE ? BORE : KEY_DEPTH);
-        return ray;
-    }
-    float slope[2], tint[3] = {1, 1, 1.015f}, roughness = 0;
-    bool through = false;
-    if (is_drilled(scene, x, y, slope, &through, &ray.flawed)) {
-        if (through) {
-            float dx, dy;
-            find_hole(x, y, &dx, &dy);
-            for (int i = 0; i < 3; i++)
-                ray.rgb[i] = shade_wall(scene, dx, dy, HOLE);
-            return ray;
-        }
-    } else {
-        slope[0] = get_slope(r) * x / r;
-        slope[1] = get_slope(r) * y / r;
-    }
-    if (flaw->defect == FG_PICTURE_CHIP) {
-        const float distance = get_flaw_distance(flaw, x, y);
-        if (distance < 1)
-            return trace_chip(scene, x, y, px, py, distance);
-    } else if (flaw->defect == FG_PICTURE_SCRATCH) {
-        float side[2];
-        const float across = get_place_across(flaw, x, y, side);
-        if (across < 2) {
-            ray.flawed = true;
-            const float lean = -1.7f * flaw->strength * sinf(0.5f * FG_TURN * across);
-            slope[0] += lean * side[0];
-            slope[1] += lean * side[1];
-            const float shade = 0.5f + 0.4f * across * across; /* little light reaches the bottom */
-            for (int i = 0; i < 3; i++)
-                tint[i] *= shade;
-        }
-    } else if (flaw->defect == FG_PICTURE_STAIN) {
-        const float weight = fg_smooth(1, 0.6f, get_flaw_distance(flaw, x, y)) * flaw->strength;
-        if (weight > 0) {
-            ray.flawed = true;
-            roughness = 1.6f * weight;
-            tint[0] *= 1 - 0.75f * weight;
-            tint[1] *= 1 - 0.95f * weight;
-            tint[2] *= 1 - 1.35f * weight;
-        }
-    }
-    const float light = shade_metal(scene, x, y, slope, roughness);
-    for (int i = 0; i < 3; i++)
-        ray.rgb[i] = light * tint[i];
-    return ray;
+static struct fg_scene draw_scene(enum fg_picture_kind number, uint64_t seed, uint32_t index,
+                                  enum fg_picture_defect defect) {
+    const struct fg_kind *kind = KINDS[number];
+    struct fg_dice dice = take_dice(KIND_PART, number, 0, seed, index),
+                   flaw = take_dice(KIND_DEFECT, number, defect, seed, index);
+    struct fg_scene s = {.flaw.defect = defect};
+    const float turn = fg_dice_uniform(&dice, -kind->turn, kind->turn);
+    const float lamp = fg_dice_uniform(&dice, 3.8f, 4.0f);
+    s.x = fg_dice_uniform(&dice, -kind->shift, kind->shift);
+    s.y = fg_dice_uniform(&dice, -kind->shift, kind->shift);
+    s.cosine = cosf(turn);
+    s.sine = sinf(turn);
+    s.slip_x = fg_dice_uniform(&dice, 0, kind->slip_x);
+    s.slip_y = fg_dice_uniform(&dice, -kind->slip_y, kind->slip_y);
+    s.light_x = cosf(lamp);
+    s.light_y = sinf(lamp);
+    s.gain = fg_dice_uniform(&dice, 0.95f, 1.05f);
+    s.slope_x = fg_dice_uniform(&dice, -0.05f, 0.01f);
+    s.slope_y = fg_dice_uniform(&dice, -0.07f, -0.02f);
+    s.warmth = fg_dice_uniform(&dice, -0.01f, 0.01f);
+    s.marks = fg_dice_uniform(&dice, 0.8f, 1.2f);
+    s.noise = fg_dice_uniform(&dice, 0.012f, 0.02f);
+    s.salt = fg_dice_word(&dice);
+    kind->draw_flaw(&flaw, &s.flaw);
+    return s;
 }
 
 /* Traces a ray through a place of the picture. */
-static struct ray trace_ray(const struct scene *scene, float px, float py) {
+static struct fg_ray trace_ray(const struct fg_kind *kind, const struct fg_scene *scene, float px, float py) {
     const float dx = px - scene->x, dy = py - scene->y;
-    const float x = scene->cosine * dx + scene->sine * dy, y = scene->cosine * dy - scene->sine * dx;
-    if (x * x + y * y < RIM * RIM)
-        return trace_part(scene, x, y, px, py);
-    struct ray ray = {.flawed = false};
-    shade_belt(scene, px, py, ray.rgb);
-    return ray;
+    return kind->trace(scene, scene->cosine * dx + scene->sine * dy, scene->cosine * dy - scene->sine * dx,
+                       px, py);
 }
 
 /* Draws a pixel as the mean of its rays; true where the defect has changed one of them. */
-static bool draw_pixel(const struct scene *scene, int32_t row, int32_t column, int32_t size, uint8_t *rgb) {
+static bool draw_pixel(const struct fg_kind *kind, const struct fg_scene *scene, int32_t row, int32_t column,
+                       int32_t size, uint8_t *rgb) {
     float sum[3] = {0, 0, 0};
     bool flawed = false;
     const float step = 2.0f / (float)(size * SUBSAMPLES);
@@ -315,7 +74,7 @@ static bool draw_pixel(const struct scene *scene, int32_t row, int32_t column, i
         for (int32_t a = 0; a < SUBSAMPLES; a++) {
             const float x = ((float)(column * SUBSAMPLES + a) + 0.5f) * step - 1,
                         y = ((float)(row * SUBSAMPLES + b) + 0.5f) * step - 1;
-            const struct ray ray = trace_ray(scene, x, y);
+            const struct fg_ray ray = trace_ray(kind, scene, x, y);
             for (int i = 0; i < 3; i++)
                 sum[i] += ray.rgb[i];
             flawed |= ray.flawed;
@@ -333,13 +92,13 @@ static bool draw_pixel(const struct scene *scene, int32_t row, int32_t column, i
     return flawed;
 }
 
-void fg_picture_part(uint64_t seed, uint32_t index, enum fg_picture_defect defect, int32_t size, uint8_t *rgb,
-                     uint8_t *mask) {
+void fg_picture_part(enum fg_picture_kind kind, uint64_t seed, uint32_t index, enum fg_picture_defect defect,
+                     int32_t size, uint8_t *rgb, uint8_t *mask) {
     assert(size >= 32 && size <= 4096);
-    const struct scene scene = draw_scene(seed, index, defect);
+    const struct fg_scene scene = draw_scene(kind, seed, index, defect);
     for (int32_t row = 0; row < size; row++)
         for (int32_t column = 0; column < size; column++) {
-            const bool flawed = draw_pixel(&scene, row, column, size, rgb);
+            const bool flawed = draw_pixel(KINDS[kind], &scene, row, column, size, rgb);
             rgb += 3;
             if (mask)
                 *mask++ = flawed ? 255 : 0;

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include "runtime/image/image.h"
-#include "tools/demo/picture_part.h"
 
 #define PATH_SIZE 4096
 
@@ -48,12 +47,14 @@ static enum fg_status write_parts(struct writer *w, const char *split, enum fg_p
                                   uint32_t count, struct fg_message *message) {
     const char *kind = fg_picture_defect_name(defect);
     const int32_t size = w->set->size;
+    if (!count)
+        return FG_OK;
     enum fg_status status = make_split(w->folder, split, kind, message);
     if (status == FG_OK && defect != FG_PICTURE_GOOD)
         status = make_split(w->folder, "ground_truth", kind, message);
     for (uint32_t i = 0; status == FG_OK && i < count; i++) {
         char path[PATH_SIZE];
-        fg_picture_part(w->set->seed, w->written, defect, size, w->rgb, w->mask);
+        fg_picture_part(w->set->kind, w->set->seed, w->written, defect, size, w->rgb, w->mask);
         snprintf(path, sizeof path, "%s/%s/%s/%03u.png", w->folder, split, kind, i);
         status = fg_image_write_png(path, &(struct fg_image){w->rgb, size, size, 3}, message);
         if (status == FG_OK && defect != FG_PICTURE_GOOD) {

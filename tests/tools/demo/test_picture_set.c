@@ -16,7 +16,8 @@
 
 #define SIZE 48
 
-static const struct fg_picture_set SET = {.seed = 5, .size = SIZE, .train = 3, .good = 2, .defective = 2};
+static const struct fg_picture_set SET = {
+    .kind = FG_PICTURE_PLATE, .seed = 5, .size = SIZE, .train = 3, .good = 2, .defective = 2};
 
 static char folder[] = "/tmp/flawgate-set-XXXXXX";
 
@@ -63,14 +64,14 @@ static void test_layout(void **state) {
     uint32_t part = 0; /* parts are numbered in the order of writing, so no two are the same */
     char name[64];
     for (uint32_t i = 0; i < SET.train; i++) {
-        fg_picture_part(SET.seed, part++, FG_PICTURE_GOOD, SIZE, rgb, NULL);
+        fg_picture_part(SET.kind, SET.seed, part++, FG_PICTURE_GOOD, SIZE, rgb, NULL);
         snprintf(name, sizeof name, "train/good/%03u.png", i);
         check_picture(name, rgb, 3);
     }
     for (int defect = 0; defect < FG_PICTURE_DEFECTS; defect++)
         for (uint32_t i = 0; i < 2; i++) {
             const char *kind = fg_picture_defect_name((enum fg_picture_defect)defect);
-            fg_picture_part(SET.seed, part++, (enum fg_picture_defect)defect, SIZE, rgb, mask);
+            fg_picture_part(SET.kind, SET.seed, part++, (enum fg_picture_defect)defect, SIZE, rgb, mask);
             snprintf(name, sizeof name, "test/%s/%03u.png", kind, i);
             check_picture(name, rgb, 3);
             if (defect == FG_PICTURE_GOOD)
@@ -78,6 +79,21 @@ static void test_layout(void **state) {
             snprintf(name, sizeof name, "ground_truth/%s/%03u_mask.png", kind, i);
             check_picture(name, mask, 1);
         }
+}
+
+/* What has no parts has no folder: a training finds no test set. */
+static void test_training_only(void **state) {
+    (void)state;
+    const struct fg_picture_set set = {.kind = FG_PICTURE_STRAP, .seed = 5, .size = SIZE, .train = 1};
+    struct fg_message message;
+    char path[256];
+    snprintf(path, sizeof path, "%s/training", folder);
+    if (fg_picture_set_write(path, &set, NULL, NULL, &message) != FG_OK)
+        fail_msg("%s", message.text);
+    snprintf(path, sizeof path, "%s/training/train/good/000.png", folder);
+    assert_int_equal(access(path, R_OK), 0);
+    snprintf(path, sizeof path, "%s/training/test", folder);
+    assert_int_equal(access(path, F_OK), -1);
 }
 
 static void test_refused(void **state) {
@@ -101,6 +117,7 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layout), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layout), cmocka_unit_test(test_training_only),
+                                       cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
