@@ -1,7 +1,7 @@
 /* What the kinds of part share: how one part differs from the next, and what a defect does to a surface.
  *
- * Places and lengths are in units of half a picture's side; the picture's middle is 0, 0. A kind is traced ray
- * by ray. A surface leans by slope, which points where its normal is tilted to.
+ * Places and lengths are in units of half a picture's side; the picture's middle is 0, 0. A kind is traced
+ * ray by ray. A surface leans by slope, which points where its normal is tilted to.
  *
  * Errors: none. Owner: the caller owns what is drawn; the kinds are constant. Thread: one at a time for one
  * dice; any for the rest. NULL: never. */
@@ -48,7 +48,7 @@ struct fg_kind {
     float slip_x, slip_y; /* range of the slip: 0 to slip_x, and slip_y to either side */
     /* Draws the defect: its salt, its place and, with fg_flaw_shape, its shape. */
     void (*draw_flaw)(struct fg_dice *dice, struct fg_flaw *flaw);
-    /* Traces the ray that sees the place px, py of the picture; x, y is that place in the part's coordinates. */
+    /* Traces the ray through px, py of the picture, which is x, y in the part's coordinates. */
     struct fg_ray (*trace)(const struct fg_scene *scene, float x, float y, float px, float py);
 };
 
@@ -60,8 +60,8 @@ void fg_flaw_shape(struct fg_dice *dice, int32_t holes, struct fg_flaw *flaw);
 /* Gives the distance of a place from a stain's or chip's middle: 1 at its uneven border. */
 float fg_flaw_distance(const struct fg_flaw *flaw, float x, float y);
 
-/* Marks a place of the surface with the scratch or stain of its part: changes its slope, colour and roughness,
- * and gives true, where there is one. */
+/* Marks a place of the surface with the scratch or stain of its part: changes its slope, colour and
+ * roughness, and gives true, where there is one. */
 bool fg_flaw_mark(const struct fg_flaw *flaw, float x, float y, float slope[2], float tint[3],
                   float *roughness);
 

@@ -1,8 +1,8 @@
 /* Pictures of three kinds of part, as a camera above a line sees them. Pose, light, surface, what lies under
  * the part, and the sensor's noise differ from part to part. A part may have one defect.
  *
- * To add a kind, write its file with a struct fg_kind (picture_kind.h), and add it to enum fg_picture_kind and
- * to the table in picture_part.c.
+ * To add a kind, write its file with a struct fg_kind (picture_kind.h), and add it to enum fg_picture_kind
+ * and to the table in picture_part.c.
  *
  * Errors: none. Owner: the caller owns rgb and mask. Thread: any. NULL: only mask may be. */
 #ifndef FG_TOOLS_DEMO_PICTURE_PART_H
