@@ -11,7 +11,7 @@
 #include "tools/demo/process.h"
 
 #define PATH_SIZE 4096
-#define STEPS 150
+#define STEPS 100
 #define BATCH 8
 #define UNSEEN (1u << 20) /* number of the first part that is judged */
 
