@@ -42,6 +42,8 @@ struct rates {
 static const struct fg_option OPTIONS[] = {
     {"size", FG_OPTION_NUMBER, AT(plan.size), "64", FG_SIDE_LEAST, 1024, .value = "N",
      .help = "pixels of a picture's side"},
+    {"steps", FG_OPTION_NUMBER, AT(plan.steps), "100", 1, 1e5, .value = "N",
+     .help = "steps of each training; more find more, and take longer"},
     {"parts", FG_OPTION_NUMBER, AT(plan.parts), "5000", 1, 1e6, .value = "N",
      .help = "good parts that judge each model"},
     {"defective", FG_OPTION_NUMBER, AT(plan.defective), "100", 1, 1e6, .value = "N",
@@ -63,8 +65,7 @@ static const struct fg_usage USAGE = {
         "Trains models on parts that it makes, and counts the good parts that they reject against the rate\n"
         "that they state. DIR keeps pictures and bundles; a bundle that is there is not trained again.\n",
     .options = FG_OPTIONS(OPTIONS),
-    .no = "a pooled rate is not " FG_OPTION_TEXT(LEAST_RATIO) " to " FG_OPTION_TEXT(
-        MOST_RATIO) " times the stated one",
+    .no = "a rate that was found is far from the one that was stated",
 };
 
 /* Lists the models seed by seed, so that a run that is stopped has some of each kind. */

@@ -11,7 +11,6 @@
 #include "tools/demo/process.h"
 
 #define PATH_SIZE 4096
-#define STEPS 100
 #define BATCH 8
 #define UNSEEN (1u << 20) /* number of the first part that is judged */
 
@@ -43,7 +42,7 @@ static enum fg_status train_model(const struct fg_rates_plan *plan, const struct
     char size[16], batch[16], epochs[16], seed[16];
     snprintf(size, sizeof size, "%u", plan->size);
     snprintf(batch, sizeof batch, "%d", BATCH);
-    snprintf(epochs, sizeof epochs, "%u", (STEPS * BATCH + model->train - 1) / model->train);
+    snprintf(epochs, sizeof epochs, "%u", (plan->steps * BATCH + model->train - 1) / model->train);
     snprintf(seed, sizeof seed, "%u", model->seed);
     const char *const arguments[] = {files->pictures,
                                      "--out",

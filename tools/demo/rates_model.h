@@ -17,6 +17,7 @@ struct fg_rates_plan {
     char teacher[FG_TEACHER_PATH];
     const char *score;  /* the form of the score that flawgate-train is asked for */
     uint32_t size;      /* pixels of a picture's side */
+    uint32_t steps;     /* of each training, about */
     uint32_t parts;     /* good parts to judge */
     uint32_t defective; /* parts to judge for each defect */
 };
