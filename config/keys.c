@@ -91,9 +91,9 @@ static const struct fg_option JOB[] = {
 };
 
 static const struct fg_option THRESHOLD[] = {
-    {"min", FG_OPTION_FLOAT, AT(threshold.min), "0.0001", 0.0001, 6.5535,
+    {"min", FG_OPTION_FLOAT, AT(threshold.min), "0.0001", 0.0001, 400000,
      .help = "the smallest threshold that a PLC may write"},
-    {"max", FG_OPTION_FLOAT, AT(threshold.max), "6.5535", 0.0001, 6.5535,
+    {"max", FG_OPTION_FLOAT, AT(threshold.max), "100", 0.0001, 400000,
      .help = "the largest threshold that a PLC may write"},
 };
 

@@ -23,7 +23,7 @@ struct fg_train_options {
     enum fg_compute device;
     uint32_t threads; /* 0: one for each processor of the machine */
     float false_rejects;
-    enum fg_score_form score; /* or FG_SCORE_AUTO, which stands behind the forms */
+    enum fg_score_form score; /* or FG_SCORE_AUTO */
     bool resume, json, quiet;
     uint32_t without, loss, gate; /* the words that were given, as option.h stores them */
 };

@@ -157,7 +157,8 @@ FG_MUST_USE enum fg_status fg_bundle_scene(const struct fg_bundle *bundle, float
                                            void *scratch, struct fg_message *message);
 
 /* Reads mean and scale of each place of the map, {height, width} each; each may be NULL: it is not wanted.
- * FG_INPUT also for a bundle whose score is not local, and for a scale that is not above 0. */
+ * FG_INPUT also for a bundle whose score is not local, for a value that is not finite and for a scale that is
+ * not above 0. */
 FG_MUST_USE enum fg_status fg_bundle_places(const struct fg_bundle *bundle, float *mean, float *scale,
                                             void *scratch, struct fg_message *message);
 
@@ -178,7 +179,7 @@ struct fg_evidence {
     /* {network.descriptors}: mean and scale of the scene's descriptor (runtime/network/network.h, section
      * 11); NULL where scene_limit is 0. */
     const float *scene_mean, *scene_scale;
-    /* {height, width}: mean and scale of each place of the map; NULL where the score is not local. */
+    /* {height, width}: mean and scale of each place of the map; not read where the score is not local. */
     const float *place_mean, *place_scale;
 };
 
@@ -190,7 +191,7 @@ FG_MUST_USE enum fg_status fg_bundle_write(const struct fg_bundle *bundle, const
                                            const struct fg_bundle_header *header,
                                            const struct fg_evidence *evidence, struct fg_message *message);
 
-/* Makes the same bundle in memory. */
+/* Makes in memory what fg_bundle_write would write, a bundle that the caller closes. */
 FG_MUST_USE enum fg_status fg_bundle_copy(const struct fg_bundle *bundle,
                                           const struct fg_bundle_header *header,
                                           const struct fg_evidence *evidence, struct fg_bundle **copy,

@@ -160,6 +160,11 @@ enum fg_status fg_bundle_fields_read(const unsigned char *bytes, size_t size, st
     return check_header(header, message);
 }
 
+/* Gives the flags that a field has in a file with this value, a u32 where they depend on it. */
+static uint8_t find_flags(const struct field *field, const unsigned char *value) {
+    return field->flags == FG_BUNDLE_MUST_UNLESS_0 ? (fg_get_u32(value) ? FG_BUNDLE_MUST : 0) : field->flags;
+}
+
 enum fg_status fg_bundle_fields_write(const struct fg_bundle_header *header, unsigned char *bytes,
                                       size_t *size, struct fg_message *message) {
     size_t at = 0;
@@ -167,7 +172,7 @@ enum fg_status fg_bundle_fields_write(const struct fg_bundle_header *header, uns
         const size_t length = encode_value(&FIELDS[i], header, bytes + at + FG_BUNDLE_FIELD);
         fg_put_u16(bytes + at, FIELDS[i].id);
         bytes[at + 2] = FIELDS[i].type;
-        bytes[at + 3] = FIELDS[i].flags;
+        bytes[at + 3] = find_flags(&FIELDS[i], bytes + at + FG_BUNDLE_FIELD);
         fg_put_u32(bytes + at + 4, (uint32_t)length);
         at += FG_BUNDLE_FIELD + length;
     }

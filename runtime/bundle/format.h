@@ -90,6 +90,9 @@ enum fg_bundle_type {
     FG_BUNDLE_BYTES
 };
 #define FG_BUNDLE_MUST 1 /* the bit of a field's flags that says: must be understood */
+/* In the list below only: the file has FG_BUNDLE_MUST where the value is not 0, which is what a reader takes
+ * that does not know the field. */
+#define FG_BUNDLE_MUST_UNLESS_0 2
 
 enum fg_bundle_element { FG_BUNDLE_FLOAT32 = 1, FG_BUNDLE_FLOAT16, FG_BUNDLE_BYTE };
 
@@ -107,7 +110,7 @@ enum fg_bundle_element { FG_BUNDLE_FLOAT32 = 1, FG_BUNDLE_FLOAT16, FG_BUNDLE_BYT
     FIELD(7, SWITCH, FG_BUNDLE_MUST, spec.fmm, 0)                                                            \
     FIELD(8, SWITCH, FG_BUNDLE_MUST, spec.soft_gate, 0)                                                      \
     FIELD(9, U32, FG_BUNDLE_MUST, spec.levels, 7)                                                            \
-    FIELD(10, U32, 0, spec.score, FG_SCORE_FORMS - 1)                                                        \
+    FIELD(10, U32, FG_BUNDLE_MUST_UNLESS_0, spec.score, FG_SCORE_FORMS - 1)                                  \
     FIELD(16, U32, FG_BUNDLE_MUST, contract.width, FG_SIDE_FRAME)                                            \
     FIELD(17, U32, FG_BUNDLE_MUST, contract.height, FG_SIDE_FRAME)                                           \
     FIELD(18, U32, FG_BUNDLE_MUST, contract.channels, 3)                                                     \

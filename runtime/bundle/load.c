@@ -324,11 +324,10 @@ enum fg_status fg_bundle_places(const struct fg_bundle *bundle, float *mean, flo
     if (!t.n)
         return fg_fail(message, FG_INPUT, "%.300s: its score is not local", bundle->path);
     const enum fg_status status = read_pair(bundle, FG_EVIDENCE_PLACE_MEAN, mean, scale, scratch, message);
-    for (size_t i = 0; status == FG_OK && scale && i < fg_tensor_count(&t); i++)
-        if (!(scale[i] > 0))
+    for (size_t i = 0; status == FG_OK && i < fg_tensor_count(&t); i++)
+        if ((mean && !isfinite(mean[i])) || (scale && !(scale[i] > 0 && isfinite(scale[i]))))
             return fg_fail(message, FG_INPUT,
-                           "%.250s: " FG_BUNDLE_PLACE_SCALE
-                           ": value %zu is not above 0; copy the bundle again",
+                           "%.250s: place %zu: its mean or scale is wrong; copy the bundle again",
                            bundle->path, i + 1);
     return status;
 }

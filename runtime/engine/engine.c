@@ -14,8 +14,8 @@
 #include "runtime/network/inference.h"
 
 #define MAX_LOADERS 16
-#define SELF_TEST_SHARE 0.01f    /* of the score: so much it may differ from where the bundle was made */
-#define SELF_TEST_DEVIATION 0.1f /* a local score is in deviations, which the map's own size does not scale */
+#define SELF_TEST_SCORE 0.01f /* shares of the map's largest value that what was made elsewhere may differ */
+#define SELF_TEST_MAP 0.02f
 
 struct fg_engine {
     struct fg_bundle_header header;
@@ -34,6 +34,7 @@ struct fg_engine {
     float *scene_mean;    /* {descriptors}; NULL: the bundle does not know the scene */
     float *scene_scale;   /* {descriptors} */
     void *search;         /* fg_defect_scratch */
+    float unit;           /* the mean scale of places: what 1 of a local score is on the map; else 1 */
     struct fg_frame seen; /* what was submitted last; its pixels may be gone */
     int64_t submitted_ns;
     bool running;
@@ -190,20 +191,31 @@ static enum fg_status load_weights(struct fg_engine *engine, const struct fg_bun
     return FG_OK;
 }
 
+static float find_mean(const float *values, size_t count) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += (double)values[i];
+    return (float)(sum / (double)count);
+}
+
 /* Loads what each place has in good pictures, by way of the room for the self-test's map: that is as large,
  * and filled later. */
 static enum fg_status load_places(struct fg_engine *engine, const struct fg_bundle *bundle, void *scratch,
                                   struct fg_message *message) {
-    const struct fg_tensor *const place[] = {engine->inference.place_mean, engine->inference.place_scale};
+    const struct fg_tensor *const place[] = {engine->inference.anomaly.place_mean,
+                                             engine->inference.anomaly.place_scale};
     struct fg_backend *backend = engine->backend;
     float *room = engine->test_map;
     enum fg_status status = FG_OK;
+    engine->unit = 1;
     for (int i = 0; i < 2 && place[i] && status == FG_OK; i++) {
         status = fg_bundle_places(bundle, i ? NULL : room, i ? room : NULL, scratch, message);
         if (status == FG_OK)
             status = backend->upload(backend, fg_tensor_data(place[i], &engine->memory), room,
                                      fg_tensor_bytes(place[i]), message);
     }
+    if (status == FG_OK && place[1])
+        engine->unit = find_mean(room, fg_tensor_count(place[1]));
     return status;
 }
 
@@ -443,15 +455,16 @@ enum fg_status fg_engine_finish(struct fg_engine *engine, int64_t deadline_ns, f
     engine->running = false;
     if (status != FG_OK)
         return status;
-    const float *score = fg_tensor_data(engine->inference.score, &engine->memory);
+    const float *score = fg_tensor_data(engine->inference.anomaly.score, &engine->memory);
     *judgement = (struct fg_judgement){.score = *score,
                                        .finite = isfinite(*score) != 0,
                                        .scene = engine->scene_mean ? (float)measure_distance(engine) : 0};
     /* NaN is not within a limit. */
     judgement->alike = !engine->scene_mean || judgement->scene <= engine->header.scene_limit;
     if (judgement->finite && *score > threshold)
-        judgement->box = fg_defect_find(fg_engine_decision_map(engine), engine->inference.map->h,
-                                        engine->inference.map->w, threshold, &engine->seen, engine->search);
+        judgement->box =
+            fg_defect_find(fg_engine_decision_map(engine), engine->inference.anomaly.map->h,
+                           engine->inference.anomaly.map->w, threshold, &engine->seen, engine->search);
     judgement->inference_ns = fg_clock_ns() - engine->submitted_ns;
     return FG_OK;
 }
@@ -480,9 +493,8 @@ enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *
         largest = fmaxf(largest, fabsf(engine->test_map[i]));
         difference = fmaxf(difference, d);
     }
-    const float allowed = fmaxf(SELF_TEST_SHARE * fabsf(expected),
-                                fg_score_is_local(engine->network.spec.score) ? SELF_TEST_DEVIATION : 0);
-    if (finite && fabsf(judgement.score - expected) <= allowed && difference <= 0.02f * largest)
+    const float allowed = SELF_TEST_SCORE * largest / engine->unit;
+    if (finite && fabsf(judgement.score - expected) <= allowed && difference <= SELF_TEST_MAP * largest)
         return FG_OK;
     return fg_fail(
         message, FG_INPUT,
@@ -503,11 +515,11 @@ void fg_engine_descriptor(const struct fg_engine *engine, float *descriptor) {
 }
 
 const float *fg_engine_map(const struct fg_engine *engine) {
-    return fg_tensor_data(engine->inference.map, &engine->memory);
+    return fg_tensor_data(engine->inference.anomaly.map, &engine->memory);
 }
 
 const float *fg_engine_decision_map(const struct fg_engine *engine) {
-    return fg_tensor_data(engine->inference.decision, &engine->memory);
+    return fg_tensor_data(engine->inference.anomaly.decision, &engine->memory);
 }
 
 /* Finds the index of a used level; -1: it is not used. */

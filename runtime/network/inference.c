@@ -18,30 +18,6 @@ static void add_moments(struct fg_inference *inference, const struct fg_network 
     }
 }
 
-/* Adds the step that makes map, decision map and score of the level maps. */
-static void add_anomaly_map(struct fg_inference *inference, const struct fg_network_spec *spec,
-                            int32_t batch) {
-    struct fg_plan *plan = inference->plan;
-    const int32_t height = spec->height, width = spec->width;
-    inference->decision = inference->map =
-        fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, batch, height, width, 1);
-    inference->score = fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, batch, 1, 1, 1);
-    struct fg_step step = {.op = FG_ANOMALY_MAP,
-                           .product = fg_score_is_product(spec->score),
-                           .out = {inference->map, inference->score}};
-    for (int l = 0; l < FG_NETWORK_LEVELS; l++)
-        step.in[l] = inference->level[l];
-    if (fg_score_is_local(spec->score)) {
-        step.param[0] = inference->place_mean =
-            fg_plan_tensor(plan, FG_SEGMENT_FROZEN, FG_F32, 1, height, width, 1);
-        step.param[1] = inference->place_scale =
-            fg_plan_tensor(plan, FG_SEGMENT_FROZEN, FG_F32, 1, height, width, 1);
-        step.out[2] = inference->decision =
-            fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, batch, height, width, 1);
-    }
-    fg_plan_step(plan, &step, 0);
-}
-
 enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg_network *network,
                                  const struct fg_backend *backend, int32_t batch, int32_t max_frame_height,
                                  int32_t max_frame_width, struct fg_message *message) {
@@ -87,7 +63,7 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
                                        .out = {inference->level[l]}},
                      node->branch);
     }
-    add_anomaly_map(inference, &network->spec, batch);
+    inference->anomaly = fg_anomaly_add(plan, inference->level, height, width, network->spec.score);
     status = fg_plan_finish(plan, backend, &inference->program, &inference->report, message);
     if (status != FG_OK)
         fg_inference_close(inference);

@@ -7,6 +7,7 @@
 #ifndef FG_RUNTIME_NETWORK_INFERENCE_H
 #define FG_RUNTIME_NETWORK_INFERENCE_H
 
+#include "runtime/network/anomaly.h"
 #include "runtime/network/forward.h"
 
 struct fg_inference {
@@ -15,14 +16,9 @@ struct fg_inference {
     struct fg_plan_report report;
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters; NULL where a network has none */
     const struct fg_tensor *frame;                     /* u8 in FG_SEGMENT_FRAME */
-    size_t frame_bytes;          /* what the largest frame has, rows padded to whole FG_ALIGNMENT */
-    struct fg_step *resize;      /* the step whose format, pitch, region and rotation change with the frame */
-    const struct fg_tensor *map; /* {batch, height, width, 1} in FG_SEGMENT_IO: the anomaly map */
-    const struct fg_tensor
-        *decision;                 /* {batch, height, width, 1} in FG_SEGMENT_IO; map, unless it is local */
-    const struct fg_tensor *score; /* {batch, 1, 1, 1} in FG_SEGMENT_IO */
-    /* {1, height, width, 1} in FG_SEGMENT_FROZEN, which the caller fills; NULL: the score is not local. */
-    const struct fg_tensor *place_mean, *place_scale;
+    size_t frame_bytes;        /* what the largest frame has, rows padded to whole FG_ALIGNMENT */
+    struct fg_step *resize;    /* the step whose format, pitch, region and rotation change with the frame */
+    struct fg_anomaly anomaly; /* map, decision map, score; what the score is compared with */
     const struct fg_tensor *level[FG_NETWORK_LEVELS]; /* M^i of the l-th used level; kept, on the device */
     /* {batch, 1, 1, 2c} in FG_SEGMENT_IO: moments of F_E of levels 1 to 3; NULL: the network lacks it. */
     const struct fg_tensor *moments[FG_NETWORK_LEVELS];

@@ -162,6 +162,8 @@ enum fg_score_form { FG_SCORE_TABLE(FG_SCORE_CONSTANT) FG_SCORE_FORMS };
 #define FG_SCORE_WORD(constant, name) "|" name
 #define FG_SCORE_WORDS FG_SCORE_TABLE(FG_SCORE_WORD)
 
+#define FG_SCORE_AUTO FG_SCORE_FORMS /* a wish for the best of them */
+
 const char *fg_score_name(enum fg_score_form form);
 
 static inline bool fg_score_is_product(enum fg_score_form form) {

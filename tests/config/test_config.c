@@ -110,7 +110,7 @@ static void test_defaults(void **state) {
     assert_int_equal(config.missed_reject, FG_MISSED_STOP);
     assert_true(directory(0)->cycle);
     assert_false(config.trigger.enable_at_start);
-    assert_true(config.threshold.max == 6.5535f);
+    assert_true(config.threshold.max == 100);
     assert_string_equal(config.io[FG_IO_TRIGGER].name, "");
     assert_int_equal(config.cameras, 1);
     assert_int_equal(config.views, 1);

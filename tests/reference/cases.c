@@ -462,8 +462,8 @@ void fg_case_anomaly_map(void **state) {
                       w = fg_bench_pick(&bench, 1, 40), levels = fg_bench_pick(&bench, 1, 3);
         struct fg_step step = {.op = FG_ANOMALY_MAP};
         for (int32_t i = 0; i < levels; i++) {
-            step.in[i] =
-                fg_bench_values(&bench, n, fg_bench_pick(&bench, 1, h), fg_bench_pick(&bench, 1, w), 1, 0, 2);
+            step.in[i] = fg_bench_values(&bench, n, fg_bench_pick(&bench, 1, h), fg_bench_pick(&bench, 1, w),
+                                         1, -0.2f, 2);
         }
         step.out[0] = fg_bench_empty(&bench, n, h, w, 1);
         step.out[1] = fg_bench_empty(&bench, n, 1, 1, 1);

@@ -44,6 +44,7 @@ static void defaults(void **state) {
     assert_true(options.training.l2 == expected.l2);
     assert_true(options.training.recipe.mask_rate == expected.recipe.mask_rate);
     assert_int_equal(options.training.recipe.global_loss, expected.recipe.global_loss);
+    assert_int_equal(options.score, FG_SCORE_AUTO);
     assert_true(options.training.seed == expected.seed);
     assert_string_equal(options.folder, "parts");
     assert_int_equal(options.device, FG_COMPUTE_AUTO);
@@ -69,6 +70,8 @@ static void what_is_given_counts(void **state) {
     assert_int_equal(read_line("parts --out a.fgb --teacher t --seed 18446744073709551615 --mask-rate 0"),
                      FG_OK);
     assert_true(options.training.seed == UINT64_MAX && options.training.recipe.mask_rate == 0);
+    assert_int_equal(read_line("parts --out a.fgb --teacher t --score product-local"), FG_OK);
+    assert_int_equal(options.score, FG_SCORE_PRODUCT_LOCAL);
     assert_int_equal(read_line("parts --out a.fgb --teacher t --device cpu --devices 2"), FG_OK);
     assert_int_equal(options.devices, 2);
 }

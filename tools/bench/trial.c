@@ -76,9 +76,9 @@ enum fg_status fg_trial_run(struct fg_trial *trial, struct fg_message *message) 
 }
 
 const float *fg_trial_score(const struct fg_trial *trial) {
-    return fg_tensor_data(trial->inference.score, &trial->memory);
+    return fg_tensor_data(trial->inference.anomaly.score, &trial->memory);
 }
 
 const float *fg_trial_map(const struct fg_trial *trial) {
-    return fg_tensor_data(trial->inference.map, &trial->memory);
+    return fg_tensor_data(trial->inference.anomaly.map, &trial->memory);
 }

@@ -21,12 +21,14 @@ struct files {
 
 static enum fg_status name_files(const struct fg_rates_plan *plan, const struct fg_rates_model *model,
                                  struct files *files, struct fg_message *message) {
-    const int length = snprintf(files->pictures, sizeof files->pictures, "%s/%s-%u-%u", plan->folder,
-                                fg_picture_kind_name(model->kind), model->train, model->seed);
+    const int length = snprintf(files->pictures, sizeof files->pictures, "%s/%s-%u-%u-%u", plan->folder,
+                                fg_picture_kind_name(model->kind), plan->size, model->train, model->seed);
     if (length < 0 || length > PATH_SIZE - 64)
         return fg_fail(message, FG_USAGE, "%.100s...: the path is too long", plan->folder);
-    snprintf(files->bundle, sizeof files->bundle, "%.*s.fgb", length, files->pictures);
-    snprintf(files->state, sizeof files->state, "%.*s.state", length, files->pictures);
+    snprintf(files->bundle, sizeof files->bundle, "%.*s-%u-%s.fgb", length, files->pictures, plan->steps,
+             plan->score);
+    snprintf(files->state, sizeof files->state, "%.*s-%u-%s.state", length, files->pictures, plan->steps,
+             plan->score);
     return FG_OK;
 }
 
@@ -65,7 +67,10 @@ static enum fg_status train_model(const struct fg_rates_plan *plan, const struct
                                      access(files->state, F_OK) ? NULL : "--resume",
                                      NULL};
     enum fg_status status = fg_picture_set_write(files->pictures, &set, NULL, NULL, message);
-    return status == FG_OK ? fg_process_run("flawgate-train", arguments, NULL, 0, message) : status;
+    if (status != FG_OK)
+        return status;
+    status = fg_process_run("flawgate-train", arguments, NULL, 0, message);
+    return status == FG_OK ? status : fg_fail_in(message, status, files->bundle);
 }
 
 /* A bundle that judges parts as they are made. */

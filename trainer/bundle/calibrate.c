@@ -184,23 +184,17 @@ static enum fg_status choose_score(struct job *job, struct fg_message *message) 
 /* Measures what the threshold finds, on the pictures that training did not see. */
 static enum fg_status enter_bump(struct job *job, struct fg_message *message) {
     const struct fg_draft *draft = job->draft;
-    const uint32_t judged = job->count - job->known;
     const bool local = fg_score_is_local(draft->header.spec.score);
     struct fg_calibration *c = &job->draft->header.calibration;
-    bool *counts = calloc(judged + 1, sizeof *counts);
-    if (!counts)
-        return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory");
-    for (uint32_t i = 0; i < judged; i++)
-        counts[i] = job->good[job->known + i].group != FG_GOOD_TRAINING && !job->odd[job->known + i];
     struct fg_bump bump = {.form = draft->header.spec.score,
                            .mean = local ? draft->place_mean : NULL,
                            .scale = local ? draft->place_scale : NULL,
                            .threshold = c->threshold,
-                           .counts = counts};
+                           .good = job->good + job->known,
+                           .odd = job->odd + job->known};
     const enum fg_status status = fg_scorer_bump(job->scorer, &bump, message);
     c->bump = bump.median;
     c->bump_anywhere = bump.anywhere;
-    free(counts);
     return status;
 }
 

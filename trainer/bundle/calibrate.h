@@ -19,7 +19,7 @@ struct fg_calibrating {
     const enum fg_good_group *group; /* {count}; NULL: added, but for those that the bundle knows already */
     uint32_t count;
     float false_rejects;            /* the wished rate, 0 to 1 */
-    enum fg_score_form score;       /* wished by who gives groups, or FG_SCORE_AUTO (score.h) */
+    enum fg_score_form score;       /* wished by who gives groups, or FG_SCORE_AUTO */
     float threshold;                /* set by hand; 0: it is found */
     struct fg_report *remarks;      /* a line for each odd picture, and for each that cannot be read */
     bool skips;                     /* goes on without a picture that cannot be read */

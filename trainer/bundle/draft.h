@@ -21,7 +21,7 @@ struct fg_draft {
     float *map;
     struct fg_good *good;            /* the pictures that set the threshold, owned; NULL with the two */
     float *scene_mean, *scene_scale; /* {network.descriptors}, owned; NULL with the others */
-    float *place_mean, *place_scale; /* {height, width}, owned; NULL with the others */
+    float *place_mean, *place_scale; /* {height, width}, owned; not read where the score is not local */
 };
 
 /* Folds the weights into an uncalibrated bundle in memory and opens an engine on it. path: where it is to

@@ -4,30 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-/* Adds the step, and keeps where its operands are: they lie nowhere before the plan is finished. */
-struct operands {
-    const struct fg_tensor *level[FG_NETWORK_LEVELS], *map, *score, *decision, *mean, *scale;
-};
-
-static struct operands add_step(struct fg_plan *plan, const struct fg_tensor *level, uint32_t levels,
-                                int32_t height, int32_t width, enum fg_score_form form) {
-    struct operands o = {.map = fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, 1, height, width, 1),
-                         .score = fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, 1, 1, 1, 1)};
-    o.decision = o.map;
-    struct fg_step step = {.op = FG_ANOMALY_MAP, .product = fg_score_is_product(form)};
-    for (uint32_t l = 0; l < levels; l++)
-        step.in[l] = o.level[l] = fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, 1, level[l].h, level[l].w, 1);
-    if (fg_score_is_local(form)) {
-        step.param[0] = o.mean = fg_plan_tensor(plan, FG_SEGMENT_FROZEN, FG_F32, 1, height, width, 1);
-        step.param[1] = o.scale = fg_plan_tensor(plan, FG_SEGMENT_FROZEN, FG_F32, 1, height, width, 1);
-        step.out[2] = o.decision = fg_plan_tensor(plan, FG_SEGMENT_IO, FG_F32, 1, height, width, 1);
-    }
-    step.out[0] = o.map;
-    step.out[1] = o.score;
-    fg_plan_step(plan, &step, 0);
-    return o;
-}
-
 static enum fg_status reserve_memory(struct fg_join *join, struct fg_message *message) {
     const enum fg_segment segments[] = {FG_SEGMENT_IO, FG_SEGMENT_FROZEN, FG_SEGMENT_WORKSPACE};
     struct fg_backend *backend = join->backend;
@@ -52,7 +28,10 @@ enum fg_status fg_join_open(struct fg_join *join, struct fg_backend *backend, co
     enum fg_status status = fg_plan_open(FG_NETWORK_LEVELS + 5, 1, 1, &join->plan, message);
     if (status != FG_OK)
         return status;
-    const struct operands o = add_step(join->plan, level, levels, height, width, form);
+    const struct fg_tensor *place[FG_NETWORK_LEVELS] = {NULL};
+    for (uint32_t l = 0; l < levels; l++)
+        place[l] = fg_plan_tensor(join->plan, FG_SEGMENT_IO, FG_F32, 1, level[l].h, level[l].w, 1);
+    const struct fg_anomaly a = fg_anomaly_add(join->plan, place, height, width, form);
     struct fg_plan_report report;
     status = fg_plan_finish(join->plan, backend, &join->program, &report, message);
     if (status == FG_OK)
@@ -62,14 +41,14 @@ enum fg_status fg_join_open(struct fg_join *join, struct fg_backend *backend, co
         return status;
     }
     for (uint32_t l = 0; l < levels; l++) {
-        join->level[l] = find_values(join, o.level[l]);
-        join->values[l] = fg_tensor_count(o.level[l]);
+        join->level[l] = find_values(join, place[l]);
+        join->values[l] = fg_tensor_count(place[l]);
     }
-    join->place_mean = find_values(join, o.mean);
-    join->place_scale = find_values(join, o.scale);
-    join->map = find_values(join, o.map);
-    join->decision = find_values(join, o.decision);
-    join->score = find_values(join, o.score);
+    join->place_mean = find_values(join, a.place_mean);
+    join->place_scale = find_values(join, a.place_scale);
+    join->map = find_values(join, a.map);
+    join->decision = find_values(join, a.decision);
+    join->score = find_values(join, a.score);
     return FG_OK;
 }
 

@@ -6,8 +6,7 @@
 #ifndef FG_TRAINER_BUNDLE_JOIN_H
 #define FG_TRAINER_BUNDLE_JOIN_H
 
-#include "runtime/network/network.h"
-#include "runtime/network/plan.h"
+#include "runtime/network/anomaly.h"
 
 struct fg_join {
     struct fg_backend *backend; /* borrowed */

@@ -11,7 +11,7 @@
 #include "trainer/bundle/places.h"
 
 #define LEAST_LOCAL 10 /* training pictures that a local form takes: two of each fold */
-#define SAFE_LOCAL 50  /* and that it takes to be chosen: of 31 the plain forms find more */
+#define SAFE_LOCAL 50  /* and that it takes to be chosen: of fewer its threshold is too often by chance */
 #define MEDIAN 0.5
 #define ANYWHERE 0.9
 #define BINS (1u << 20) /* of a float that is not negative, by its exponent and 11 bits behind the point */
@@ -101,6 +101,7 @@ struct bumps {
 static void add_bumps(struct bumps *bumps, const struct fg_bump *b, const float *decision, size_t places) {
     for (size_t i = 0; i < places; i++) {
         const float distance = fmaxf(b->threshold - decision[i], 0) * (b->scale ? b->scale[i] : 1);
+        assert(distance >= 0); /* fg_decide has refused what is not finite */
         bumps->bin[fg_float_bits(distance) >> 11]++;
     }
     bumps->count += places;
@@ -132,16 +133,20 @@ enum fg_status fg_scorer_bump(struct fg_scorer *scorer, struct fg_bump *b, struc
     if (status == FG_OK && b->scale)
         set_places(scorer, &join, b->mean, b->scale);
     double sum = 0;
+    uint32_t counted = 0;
     for (uint32_t i = 0; i < scorer->count && status == FG_OK; i++) {
+        if (b->odd[i])
+            continue;
         status = fg_join_run(&join, find_levels(scorer, i), message);
         if (status != FG_OK)
             break;
         sum += sum_map(join.map, places);
-        if (b->counts[i])
+        counted++;
+        if (b->good[i].group != FG_GOOD_TRAINING)
             add_bumps(&bumps, b, join.decision, places);
     }
     if (status == FG_OK) {
-        const float unit = (float)(sum / ((double)places * scorer->count));
+        const float unit = (float)(sum / ((double)places * counted));
         b->median = bumps.count ? find_quantile(&bumps, MEDIAN) / unit : 0;
         b->anywhere = bumps.count ? find_quantile(&bumps, ANYWHERE) / unit : 0;
     }
@@ -250,7 +255,7 @@ struct choice {
     enum fg_score_form wished;
     float false_rejects;
     struct fg_good *good;
-    bool *odd, *counts; /* {count} */
+    bool *odd; /* {count} */
     struct candidate best;
     struct fg_message refusal; /* of the first form that gives no threshold */
 };
@@ -271,13 +276,12 @@ static enum fg_status decide_candidate(struct choice *choice, const struct candi
 /* Measures a candidate's bump, and keeps the candidate where it is the best so far. */
 static enum fg_status compare_candidate(struct choice *choice, struct candidate *c, float threshold,
                                         struct fg_message *message) {
-    for (uint32_t i = 0; i < choice->scorer->count; i++)
-        choice->counts[i] = choice->good[i].group != FG_GOOD_TRAINING && !choice->odd[i];
     struct fg_bump bump = {.form = c->form,
                            .mean = c->mean,
                            .scale = c->scale,
                            .threshold = threshold,
-                           .counts = choice->counts};
+                           .good = choice->good,
+                           .odd = choice->odd};
     const enum fg_status status = fg_scorer_bump(choice->scorer, &bump, message);
     c->bump = bump.median;
     if (status == FG_OK && (!choice->best.score || c->bump < choice->best.bump)) {
@@ -349,10 +353,8 @@ enum fg_status fg_scorer_choose(struct fg_scorer *s, enum fg_score_form wished, 
                             .wished = wished,
                             .false_rejects = false_rejects,
                             .good = good,
-                            .odd = calloc(s->count + 1, sizeof *choice.odd),
-                            .counts = calloc(s->count + 1, sizeof *choice.counts)};
-    enum fg_status status =
-        choice.odd && choice.counts ? FG_OK : fg_fail(message, FG_ENVIRONMENT, "calibration: no memory");
+                            .odd = calloc(s->count + 1, sizeof *choice.odd)};
+    enum fg_status status = choice.odd ? FG_OK : fg_fail(message, FG_ENVIRONMENT, "calibration: no memory");
     if (status == FG_OK)
         status = try_joining(&choice, FG_SCORE_SUM, FG_SCORE_SUM_LOCAL, message);
     if (status == FG_OK)
@@ -370,6 +372,5 @@ enum fg_status fg_scorer_choose(struct fg_scorer *s, enum fg_score_form wished, 
     }
     close_candidate(&choice.best);
     free(choice.odd);
-    free(choice.counts);
     return status;
 }

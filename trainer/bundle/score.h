@@ -13,8 +13,6 @@
 
 #include "runtime/engine/engine.h"
 
-#define FG_SCORE_AUTO FG_SCORE_FORMS /* a wish for the form with the smallest bump */
-
 struct fg_scorer;
 
 /* Opens one for at most that many pictures of a network, on a backend whose device is the host's memory. */
@@ -41,11 +39,14 @@ struct fg_bump {
     enum fg_score_form form;
     const float *mean, *scale; /* {height, width}; NULL where the form is not local */
     float threshold;
-    const bool *counts; /* of each picture that was added: it is an unseen one, and not odd */
-    float median;       /* out: at half of all places this much is found, or less */
-    float anywhere;     /* out: and at nine of ten places this much */
+    const struct fg_good *good; /* of each picture that was added */
+    const bool *odd;            /* of each: it does not count */
+    float median;               /* out: at half of all places this much is found, or less */
+    float anywhere;             /* out: and at nine of ten places this much */
 };
 
+/* Measures the bump of a threshold over all places of the pictures that training did not see, in units of the
+ * mean of all pictures' maps; 0 where there are none. */
 FG_MUST_USE enum fg_status fg_scorer_bump(struct fg_scorer *scorer, struct fg_bump *bump,
                                           struct fg_message *message);
 

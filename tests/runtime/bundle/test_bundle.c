@@ -507,6 +507,15 @@ static void forge_insert(struct forge *f, size_t at, const void *bytes, size_t s
         fg_put_u64(entry_of(f, i) + 84, fg_get_u64(entry_of(f, i) + 84) + size);
 }
 
+static void forge_cut(struct forge *f, size_t at, size_t size) {
+    memmove(f->bytes + at, f->bytes + at + size, f->size - at - size);
+    fg_put_u32(f->bytes + 16, fields_of(f) - (uint32_t)size);
+    f->size -= size;
+    fg_put_u64(f->bytes + 8, f->size);
+    for (uint32_t i = 0; i < entries_of(f); i++)
+        fg_put_u64(entry_of(f, i) + 84, fg_get_u64(entry_of(f, i) + 84) - size);
+}
+
 /* Replaces the last stream, the self-test's map, by these bytes. */
 static void forge_last(struct forge *f, const void *bytes, size_t size) {
     unsigned char *e = entry_of(f, entries_of(f) - 1);
@@ -640,6 +649,9 @@ static void test_hostile_fields(void **state) {
     fg_put_u16(f.bytes + levels, 8);
     expect_refused(f, "field 8 stands behind field 8");
     f = forge_begin();
+    forge_cut(&f, levels, FG_BUNDLE_FIELD + 4);
+    expect_refused(f, "field spec.levels is missing");
+    f = forge_begin();
     fg_put_u32(f.bytes + FG_BUNDLE_HEAD + FG_BUNDLE_FIELD, UINT32_MAX); /* the first: the backbone */
     char most[32];
     snprintf(most, sizeof most, "at most %d", FG_BACKBONES - 1);
@@ -731,17 +743,22 @@ static void test_wrong_good_pictures(void **state) {
     }
     good[5] = right;
 
-    /* No place has a scale of 0. */
-    const float scale = place[1][3];
-    place[1][3] = 0;
-    write_bundle(path);
+    /* A scale is above 0, and none of the values may hide what a place shows. */
+    static const float wrong_place[][2] = {{0, 0}, {0, -1}, {0, INFINITY}, {0, NAN}, {NAN, 1}, {INFINITY, 1}};
+    const float mean = place[0][3], scale = place[1][3];
+    for (size_t i = 0; i < sizeof wrong_place / sizeof *wrong_place; i++) {
+        place[0][3] = wrong_place[i][0];
+        place[1][3] = wrong_place[i][1];
+        write_bundle(path);
+        struct fg_bundle *bundle = open_bundle(path);
+        static float places[2][PIXELS];
+        assert_int_equal(fg_bundle_places(bundle, places[0], places[1], scratch, &message), FG_INPUT);
+        assert_non_null(strstr(message.text, "place 4: its mean or scale is wrong"));
+        assert_int_equal(fg_bundle_verify(path, &facts, &message), FG_INPUT);
+        fg_bundle_close(bundle);
+    }
+    place[0][3] = mean;
     place[1][3] = scale;
-    struct fg_bundle *bundle = open_bundle(path);
-    static float places[2][PIXELS];
-    assert_int_equal(fg_bundle_places(bundle, places[0], places[1], scratch, &message), FG_INPUT);
-    assert_non_null(strstr(message.text, "place.scale: value 4 is not above 0"));
-    assert_int_equal(fg_bundle_verify(path, &facts, &message), FG_INPUT);
-    fg_bundle_close(bundle);
     free(scratch);
 }
 

@@ -161,15 +161,15 @@ static void test_random_orders(void **state) {
             ok(backend->prepare(backend, inference.program, &memory, &message));
             ok(fg_backend_run(backend, inference.program, &memory, &message));
 
-            const size_t bytes = fg_tensor_bytes(inference.map);
+            const size_t bytes = fg_tensor_bytes(inference.anomaly.map);
             float *expected = malloc(bytes);
-            memcpy(expected, fg_tensor_data(inference.map, &memory), bytes);
+            memcpy(expected, fg_tensor_data(inference.anomaly.map, &memory), bytes);
             for (size_t i = 0; i < bytes / sizeof *expected; i++)
                 assert_true(expected[i] == expected[i]);
             for (uint32_t seed = 1; seed <= 8; seed++) {
-                memset(fg_tensor_data(inference.map, &memory), 0, bytes);
+                memset(fg_tensor_data(inference.anomaly.map, &memory), 0, bytes);
                 run_randomly(backend, inference.program, &memory, seed);
-                assert_memory_equal(expected, fg_tensor_data(inference.map, &memory), bytes);
+                assert_memory_equal(expected, fg_tensor_data(inference.anomaly.map, &memory), bytes);
             }
             free(expected);
             free_memory(&memory);

@@ -103,6 +103,23 @@ static struct fg_judgement judge(struct fg_desk *desk, int i, float threshold) {
     return judgement;
 }
 
+/* The box lies around what the decision map has above the threshold, at its largest value. */
+static void hold_box(struct fg_desk *desk, int picture, const float *decision, float largest) {
+    static float kept[PIXELS];
+    memcpy(kept, decision, sizeof kept);
+    const float threshold = largest - 0.02f * fabsf(largest);
+    const struct fg_box box = judge(desk, picture, threshold).box;
+    bool inside = false;
+    int32_t above = 0;
+    assert_true(box.w > 0 && box.h > 0);
+    for (int32_t y = box.y; y < box.y + box.h; y++)
+        for (int32_t x = box.x; x < box.x + box.w; x++) {
+            inside = inside || kept[y * SIDE + x] == largest;
+            above += kept[y * SIDE + x] > threshold;
+        }
+    assert_true(inside && box.area >= 1 && box.area <= above);
+}
+
 /* In every form an unseen picture has on the line the very score that the threshold was found with; in a
  * local one the decision map is the anomaly map by place, and a training picture was not compared with
  * itself. */
@@ -135,14 +152,47 @@ static void test_judged_in_the_form(void **state) {
                 largest = fmaxf(largest, decision[k]);
             }
             assert_true(j.score == largest);
-            /* The box is where the decision map is large: the whole picture above its least value. */
-            const struct fg_judgement low = judge(&desk, i, nextafterf(largest, -INFINITY));
-            assert_true(low.box.w >= 1 && decision[low.box.y * SIDE + low.box.x] == largest);
+            hold_box(&desk, i, decision, largest);
         }
         /* Mean and scale are rounded, so one picture more or less may not show. */
         if (fg_score_is_local((enum fg_score_form)form))
             assert_true(other > TRAINING / 2);
         fg_desk_close(&desk);
+        fg_draft_close(&draft);
+    }
+}
+
+static int compare_floats(const void *a, const void *b) {
+    const float x = *(const float *)a, y = *(const float *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The bump against its definition, from the maps of the bundle's engine. */
+static void test_bump(void **state) {
+    (void)state;
+    static float distance[(PICTURES - TRAINING) * PIXELS];
+    for (int form = FG_SCORE_SUM; form < FG_SCORE_FORMS; form += FG_SCORE_PRODUCT_LOCAL) {
+        struct fg_draft draft;
+        ok(calibrate(&draft, (enum fg_score_form)form, 0));
+        const struct fg_calibration *c = &draft.header.calibration;
+        assert_int_equal(c->odd, 0);
+        size_t count = 0;
+        double sum = 0;
+        for (int i = 0; i < PICTURES; i++) {
+            judge(&draft.desk, i, INFINITY);
+            const float *map = fg_engine_map(draft.desk.engine),
+                        *decision = fg_engine_decision_map(draft.desk.engine);
+            for (size_t k = 0; k < PIXELS; k++) {
+                sum += (double)map[k];
+                if (group[i] != FG_GOOD_TRAINING)
+                    distance[count++] = fmaxf(c->threshold - decision[k], 0) *
+                                        (form == FG_SCORE_SUM ? 1 : draft.place_scale[k]);
+            }
+        }
+        qsort(distance, count, sizeof *distance, compare_floats);
+        const float unit = (float)(sum / (PICTURES * (double)PIXELS));
+        assert_true(fabsf(c->bump - distance[count / 2] / unit) <= 2e-3f * c->bump);
+        assert_true(fabsf(c->bump_anywhere - distance[count * 9 / 10] / unit) <= 2e-3f * c->bump_anywhere);
         fg_draft_close(&draft);
     }
 }
@@ -273,11 +323,9 @@ static void test_places(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_judged_in_the_form),
-        cmocka_unit_test(test_smallest_bump),
-        cmocka_unit_test(test_few_pictures),
-        cmocka_unit_test(test_form_stays),
-        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_judged_in_the_form), cmocka_unit_test(test_bump),
+        cmocka_unit_test(test_smallest_bump),      cmocka_unit_test(test_few_pictures),
+        cmocka_unit_test(test_form_stays),         cmocka_unit_test(test_places),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
