@@ -266,7 +266,7 @@ enum fg_status fg_calibrate_draft(struct fg_draft *draft, const struct fg_calibr
     if (status == FG_OK)
         status = choose_score(&job, message);
     if (status == FG_OK)
-        status = fg_decide(job.good, job.count, calibrating->false_rejects, job.odd,
+        status = fg_decide(job.good, job.count, draft->header.spec.score, calibrating->false_rejects, job.odd,
                            &draft->header.calibration, message);
     if (status == FG_OK)
         enter_table(&job);

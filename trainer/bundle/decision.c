@@ -154,9 +154,10 @@ static void enter_bound(const struct fg_good *good, uint32_t count, struct fg_ca
     c->bound = (float)fg_tail_bound(c->rejected, c->unseen);
 }
 
-static enum fg_status decide_in(struct sample *logs, struct sample *raw, double *scratch, bool *odd,
-                                float false_rejects, struct fg_calibration *c, struct fg_message *message) {
-    bool positive = true;
+static enum fg_status decide_in(struct sample *logs, struct sample *raw, enum fg_score_form form,
+                                double *scratch, bool *odd, float false_rejects, struct fg_calibration *c,
+                                struct fg_message *message) {
+    bool positive = !fg_score_is_local(form);
     for (uint32_t i = 0; i < raw->count; i++) {
         positive &= raw->good[i].score > 0;
         raw->value[i] = (double)raw->good[i].score;
@@ -189,8 +190,9 @@ static enum fg_status decide_in(struct sample *logs, struct sample *raw, double 
     return status;
 }
 
-enum fg_status fg_decide(const struct fg_good *good, uint32_t count, float false_rejects, bool *odd,
-                         struct fg_calibration *calibration, struct fg_message *message) {
+enum fg_status fg_decide(const struct fg_good *good, uint32_t count, enum fg_score_form form,
+                         float false_rejects, bool *odd, struct fg_calibration *calibration,
+                         struct fg_message *message) {
     enum fg_status status = check_scores(good, count, message);
     if (status != FG_OK)
         return status;
@@ -199,7 +201,8 @@ enum fg_status fg_decide(const struct fg_good *good, uint32_t count, float false
         return fg_fail(message, FG_ENVIRONMENT, "calibration: no memory for %u scores", count);
     struct sample logs = {.good = good, .odd = odd, .count = count, .value = values}, raw = logs;
     raw.value = values + count;
-    status = decide_in(&logs, &raw, values + 2 * (size_t)count, odd, false_rejects, calibration, message);
+    status =
+        decide_in(&logs, &raw, form, values + 2 * (size_t)count, odd, false_rejects, calibration, message);
     free(values);
     return status;
 }

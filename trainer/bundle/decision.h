@@ -4,7 +4,8 @@
  * lie higher. So the spread comes from all pictures, each about the mean of its group, and the place from the
  * unseen ones: those of the folder where a bundle is calibrated anew, else those that training held out.
  *
- * threshold = exp(m + K s) for a log-normal tail, m + K s for a Gumbel tail; the likelier of the two. K
+ * threshold = exp(m + K s) for a log-normal tail, m + K s for a Gumbel tail; the likelier of the two. A local
+ * score is a distance from a mean: its 0 is no end, so it has no logarithm and its tail is Gumbel's. K
  * allows for m and s being estimates (tail.h). The rate of false rejects that it stands for is the one asked
  * for, but at least 1 / (pictures + 1): a smaller one is not seen in so few pictures.
  *
@@ -20,8 +21,8 @@
 /* Finds the threshold. odd {count}: true for a picture whose score lies far above those of its group; it is
  * left out of mean and spread. FG_INPUT: fewer than FG_DECISION_LEAST unseen pictures, a score that is not
  * finite, no spread, or a threshold that is not above 0. */
-FG_MUST_USE enum fg_status fg_decide(const struct fg_good *good, uint32_t count, float false_rejects,
-                                     bool *odd, struct fg_calibration *calibration,
+FG_MUST_USE enum fg_status fg_decide(const struct fg_good *good, uint32_t count, enum fg_score_form form,
+                                     float false_rejects, bool *odd, struct fg_calibration *calibration,
                                      struct fg_message *message);
 
 /* Sets a threshold by hand: nothing is expected of it but what the unseen pictures show. */

@@ -268,7 +268,7 @@ static enum fg_status decide_candidate(struct choice *choice, const struct candi
     for (uint32_t i = 0; i < count; i++)
         choice->good[i].score = c->score[i];
     const enum fg_status status =
-        fg_decide(choice->good, count, choice->false_rejects, choice->odd, &calibration, message);
+        fg_decide(choice->good, count, c->form, choice->false_rejects, choice->odd, &calibration, message);
     *threshold = calibration.threshold;
     return status;
 }

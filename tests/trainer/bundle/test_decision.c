@@ -50,7 +50,7 @@ static uint32_t draw_good(enum fg_tail_family family, uint32_t held_out, uint32_
 }
 
 static void decide(uint32_t count, float false_rejects) {
-    if (fg_decide(good, count, false_rejects, odd, &calibration, &message) != FG_OK)
+    if (fg_decide(good, count, FG_SCORE_SUM, false_rejects, odd, &calibration, &message) != FG_OK)
         fail_msg("%s", message.text);
 }
 
@@ -73,6 +73,19 @@ static void test_stated_rate_is_true(void **state) {
                 fail_msg("family %d, %u pictures: %.0f false rejects, %.0f expected", family,
                          SIZE[n][0] + SIZE[n][1], above, expected);
         }
+}
+
+/* A local score has an arbitrary 0: moved by any distance, the threshold moves by the same. */
+static void test_local_scores_move(void **state) {
+    (void)state;
+    const uint32_t count = draw_good(FG_TAIL_LOG_NORMAL, 10, 90);
+    struct fg_calibration moved;
+    assert_int_equal(fg_decide(good, count, FG_SCORE_SUM_LOCAL, 0.001f, odd, &calibration, &message), FG_OK);
+    assert_int_equal(calibration.family, FG_TAIL_GUMBEL);
+    for (uint32_t i = 0; i < count; i++)
+        good[i].score += 0.25f;
+    assert_int_equal(fg_decide(good, count, FG_SCORE_SUM_LOCAL, 0.001f, odd, &moved, &message), FG_OK);
+    assert_true(fabsf(moved.threshold - calibration.threshold - 0.25f) < 1e-4f);
 }
 
 /* Logarithms -1, 0, 1, 0 and the same 0.5 lower, so the spread is that of both groups and the place that of
@@ -156,7 +169,7 @@ static void test_table(void **state) {
 }
 
 static void expect_refused(uint32_t count, const char *expected) {
-    assert_int_equal(fg_decide(good, count, 0.001f, odd, &calibration, &message), FG_INPUT);
+    assert_int_equal(fg_decide(good, count, FG_SCORE_SUM, 0.001f, odd, &calibration, &message), FG_INPUT);
     if (!strstr(message.text, expected))
         fail_msg("\"%s\" does not say \"%s\"", message.text, expected);
 }
@@ -203,6 +216,7 @@ static void test_sentences(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stated_rate_is_true),
+        cmocka_unit_test(test_local_scores_move),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_odd_pictures),
         cmocka_unit_test(test_negative_scores),
