@@ -6,6 +6,7 @@
 #include "runtime/bundle/bundle.h"
 
 #define AT(member) offsetof(struct fg_train_options, member)
+#define NOT_GIVEN UINT32_MAX                                     /* a choice that the recipe makes */
 enum { WITHOUT_SCCONV = 1, WITHOUT_SIMAM = 2, WITHOUT_FMM = 4 }; /* bits in the order of the option's words */
 
 static const struct fg_option OPTIONS[] = {
@@ -29,15 +30,18 @@ static const struct fg_option OPTIONS[] = {
      .help = "weight of the sum of squares of the convolutions"},
     {"mask-rate", FG_OPTION_FLOAT, AT(training.recipe.mask_rate), FG_OPTION_TEXT(FG_TRAINING_MASK_RATE), 0, 1,
      .value = "X", .help = "share of positions that FMM hides"},
-    {"loss", FG_OPTION_CHOICE, AT(loss), "position", .words = "position|global", .value = "KIND",
-     .help = "how levels are compared; position is the paper's"},
+    {"recipe", FG_OPTION_CHOICE, AT(recipe), "tuned", .words = "tuned|paper", .value = "KIND",
+     .help = "what --loss and --score are where they are not given: global and auto, or the paper's "
+             "position and sum"},
+    {"loss", FG_OPTION_CHOICE, AT(loss), .words = "position|global", .value = "KIND",
+     .help = "how levels are compared: place by place, or as a whole"},
     {"gate", FG_OPTION_CHOICE, AT(gate), "hard", .words = "hard|soft", .value = "KIND",
      .help = "how SRU weighs channels; hard is the paper's"},
     {"without", FG_OPTION_SET, AT(without), .words = "scconv|simam|fmm", .value = "LIST",
      .help = "leaves these out of the network"},
     {"levels", FG_OPTION_SET, AT(levels), "1,2,3", .words = "1|2|3", .value = "LIST",
      .help = "compares these levels of features"},
-    {"score", FG_OPTION_CHOICE, AT(score), "auto", .words = &FG_SCORE_WORDS "|auto"[1], .value = "FORM",
+    {"score", FG_OPTION_CHOICE, AT(score), .words = &FG_SCORE_WORDS "|auto"[1], .value = "FORM",
      .help = "how levels become a score; auto takes what finds the smallest flaw on good pictures"},
     {"seed", FG_OPTION_SEED, AT(training.seed), "0", .value = "N",
      .help = "of weights, order, masks and the held-out choice"},
@@ -93,7 +97,7 @@ static enum fg_status check_options(const struct fg_train_options *o, struct fg_
 
 enum fg_status fg_train_options_read(int argc, char **argv, struct fg_train_options *o, bool *over,
                                      struct fg_message *message) {
-    *o = (struct fg_train_options){.backbone = FG_BACKBONES};
+    *o = (struct fg_train_options){.backbone = FG_BACKBONES, .loss = NOT_GIVEN, .score = NOT_GIVEN};
     enum fg_status status = fg_usage_read(&FG_TRAIN_USAGE, &argc, argv, o, over, message);
     if (status != FG_OK || *over)
         return status;
@@ -102,6 +106,9 @@ enum fg_status fg_train_options_read(int argc, char **argv, struct fg_train_opti
     o->simam = !(o->without & WITHOUT_SIMAM);
     o->fmm = !(o->without & WITHOUT_FMM);
     o->soft_gate = o->gate;
-    o->training.recipe.global_loss = o->loss;
+    const bool paper = o->recipe;
+    o->training.recipe.global_loss = o->loss == NOT_GIVEN ? !paper : o->loss;
+    if ((uint32_t)o->score == NOT_GIVEN)
+        o->score = paper ? FG_SCORE_SUM : FG_SCORE_AUTO;
     return check_options(o, message);
 }

@@ -25,7 +25,7 @@ struct fg_train_options {
     float false_rejects;
     enum fg_score_form score; /* or FG_SCORE_AUTO */
     bool resume, json, quiet;
-    uint32_t without, loss, gate; /* the words that were given, as option.h stores them */
+    uint32_t without, loss, gate, recipe; /* the words that were given, as option.h stores them */
 };
 
 /* What --help prints. */

@@ -93,9 +93,9 @@ FG_MUST_USE enum fg_status fg_engine_judge_picture(struct fg_engine *engine, con
                                                    struct fg_judgement *judgement,
                                                    struct fg_message *message);
 
-/* Judges the bundle's own test picture and compares: the map within 2 % of its largest value, the score within
- * 1 % of that, in units of the mean scale where the score is local. FG_INPUT, with both figures in the message,
- * when it does not. Takes one run's time. */
+/* Judges the bundle's own test picture and compares: the map within 2 % of its largest value, the score
+ * within 1 % of that, in units of the mean scale where the score is local. FG_INPUT, with both figures in the
+ * message, when it does not. Takes one run's time. */
 FG_MUST_USE enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *message);
 
 /* Give the anomaly map and the decision map of a finished run (runtime/network/network.h, section 6; height *

@@ -1,8 +1,8 @@
 /* The step that makes map, decision map and score of the level maps (runtime/network/network.h, section 6):
  * the engine has it in its program, and calibration has it alone.
  *
- * Errors: none here; a plan without room says so when it is finished. Owner: the plan, of the tensors. Thread:
- * the plan's. NULL: what a member says; nothing else. */
+ * Errors: none here; a plan without room says so when it is finished. Owner: the plan, of the tensors.
+ * Thread: the plan's. NULL: what a member says; nothing else. */
 #ifndef FG_RUNTIME_NETWORK_ANOMALY_H
 #define FG_RUNTIME_NETWORK_ANOMALY_H
 

@@ -79,14 +79,14 @@
  *    keep a NaN. A defect is the 8-connected set of pixels of the decision map above the threshold that holds
  *    the largest one.
  *
- * 7. Training. Adam (0.9, 0.999). To the gradient of the trained convolutions' weights 2 l2 w is added (the
- *    paper's equation 14), not to biases and batch norm. Every loss that is printed, compared or stopped on
- *    is that of section 6 alone, without masks, batch norm in inference mode. At most 200 epochs, or as many
- *    as 1,500 steps take where that is more; it stops after epochs without 0.1 % improvement on the held-out
- *    pictures, never before 1,000 steps, and the best epoch's weights stay. A last batch of one image is
- *    dropped. Weights begin as normal numbers of deviation sqrt(2 / (n0 kh kw)), n0 the stored tensor's first
- *    dimension; biases as 0; batch and group norm as 1 and 0. All that is drawn comes from kernels/philox.h,
- *    keyed by seed, epoch, image, level and place.
+ * 7. Training, by the global loss; the paper's is position. Adam (0.9, 0.999). To the gradient of the trained
+ *    convolutions' weights 2 l2 w is added (the paper's equation 14), not to biases and batch norm. Every
+ *    loss that is printed, compared or stopped on is that of section 6 alone, without masks, batch norm in
+ *    inference mode. At most 200 epochs, or as many as 1,500 steps take where that is more; it stops after
+ *    epochs without 0.1 % improvement on the held-out pictures, never before 1,000 steps, and the best
+ *    epoch's weights stay. A last batch of one image is dropped. Weights begin as normal numbers of deviation
+ *    sqrt(2 / (n0 kh kw)), n0 the stored tensor's first dimension; biases as 0; batch and group norm as 1 and
+ *    0. All that is drawn comes from kernels/philox.h, keyed by seed, epoch, image, level and place.
  *
  * 8. Figures of a bundle: AUROC, average precision and best F1 of pictures and of pixels; PRO, the area under
  *    the curve of mean overlap with each 8-connected region of the ground truth, up to 0.3 false positives,

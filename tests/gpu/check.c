@@ -303,6 +303,7 @@ static void train(struct fg_backend *backend, const uint8_t *pixels, float loss[
                                          .held_outs = HELD_OUT};
     struct fg_training training = fg_training_defaults();
     training.epochs = EPOCHS;
+    training.recipe.global_loss = false; /* NOISE was measured with it */
     struct fg_weights weights;
     struct fg_trainer *trainer;
     make_weights(&weights, FG_RESNET18, PART, false);

@@ -95,7 +95,7 @@ class Bench:
         def run():
             for _ in range(burst):
                 adam.zero_grad()
-                network.loss(batch, 0.4).backward()
+                network.loss(batch, 0.4, "global").backward()
                 adam.step()
             self.wait()
 

@@ -81,7 +81,7 @@ def main():
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--l2", type=float, default=1e-5)
     parser.add_argument("--mask-rate", type=float, default=0.4)
-    parser.add_argument("--loss", default="position", choices=("position", "global"))
+    parser.add_argument("--loss", default="global", choices=("position", "global"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--export", metavar="FILE.safetensors")

@@ -70,8 +70,14 @@ static void what_is_given_counts(void **state) {
     assert_int_equal(read_line("parts --out a.fgb --teacher t --seed 18446744073709551615 --mask-rate 0"),
                      FG_OK);
     assert_true(options.training.seed == UINT64_MAX && options.training.recipe.mask_rate == 0);
-    assert_int_equal(read_line("parts --out a.fgb --teacher t --score product-local"), FG_OK);
+    assert_int_equal(read_line("parts --out a.fgb --teacher t --score product-local --loss position"), FG_OK);
     assert_int_equal(options.score, FG_SCORE_PRODUCT_LOCAL);
+    assert_false(options.training.recipe.global_loss);
+    assert_int_equal(read_line("parts --out a.fgb --teacher t --recipe paper"), FG_OK);
+    assert_true(!options.training.recipe.global_loss && options.score == FG_SCORE_SUM);
+    assert_int_equal(read_line("parts --out a.fgb --teacher t --recipe paper --score auto --loss global"),
+                     FG_OK);
+    assert_true(options.training.recipe.global_loss && options.score == FG_SCORE_AUTO);
     assert_int_equal(read_line("parts --out a.fgb --teacher t --device cpu --devices 2"), FG_OK);
     assert_int_equal(options.devices, 2);
 }

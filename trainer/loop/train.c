@@ -38,7 +38,7 @@ struct fg_training fg_training_defaults(void) {
                                 .batch = FG_TRAINING_BATCH,
                                 .learning_rate = (float)FG_TRAINING_RATE,
                                 .l2 = (float)FG_TRAINING_L2,
-                                .recipe = {.mask_rate = (float)FG_TRAINING_MASK_RATE}};
+                                .recipe = {.mask_rate = (float)FG_TRAINING_MASK_RATE, .global_loss = true}};
 }
 
 /* Counts the pictures of the last batch, an equal number for each device. 0: none are left, or each device

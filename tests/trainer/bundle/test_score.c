@@ -228,8 +228,8 @@ static void test_few_pictures(void **state) {
     fg_draft_close(&draft);
 }
 
-/* A bundle that is calibrated anew keeps its form and its places; one frame that shows nothing, among the good
- * ones, is named and widens no limit. */
+/* A bundle that is calibrated anew keeps its form and its places; one frame that shows nothing, among the
+ * good ones, is named and widens no limit. */
 static void test_form_stays(void **state) {
     (void)state;
     static float mean[PIXELS], scale[PIXELS];

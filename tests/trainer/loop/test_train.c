@@ -220,7 +220,7 @@ static void test_refuses_another_run(void **state) {
     other.l2 = 0;
     refused(other, data_hash, "--l2");
     other = recipe(5);
-    other.recipe.global_loss = true;
+    other.recipe.global_loss = false;
     refused(other, data_hash, "--loss");
     static const uint8_t other_hash[32] = {9};
     refused(recipe(5), other_hash, "pictures");
