@@ -132,7 +132,8 @@ class Scripts(unittest.TestCase):
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def test_training(self):
-        self.assertEqual(self.trained.stderr, "")
+        # An odd picture is named all the same, because it may be a defective part.
+        self.assertEqual([s for s in self.trained.stderr.splitlines() if "lies far above the others" not in s], [])
         objects = [json.loads(line) for line in self.trained.stdout.splitlines()]
         self.assertEqual([list(o)[0] for o in objects], ["epoch", "bundle"])
 
