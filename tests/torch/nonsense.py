@@ -32,7 +32,7 @@ def frames(good, others):
         "gradient": column.reshape(values.shape),
         "half black": half,
         "30 % light": values * 0.3,
-        "300 % light": values * 3,
+        "over-exposed": values * 510 / max(numpy.median(values), 1),
         "defocus": numpy.asarray(good.filter(ImageFilter.GaussianBlur(width / 16))).astype(float),
         "half out": numpy.concatenate([values[:, width // 2 :], numpy.repeat(values[:, -1:], width // 2, 1)], 1)[:, :width],
     }
