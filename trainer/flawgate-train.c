@@ -15,6 +15,7 @@
 #include "runtime/engine/device.h"
 #include "runtime/weights/safetensors.h"
 #include "trainer/bundle/calibrate.h"
+#include "trainer/bundle/score.h"
 #include "trainer/data/dataset.h"
 #include "trainer/evaluate/evaluate.h"
 #include "trainer/loop/state.h"
@@ -97,6 +98,14 @@ static void list_skipped(struct run *run) {
         fprintf(stderr, "skipped: %s\n", run->data.skipped[i].reason.text);
 }
 
+/* Refuses a wish that the pictures cannot fulfil, because an hour of training must not end at it. */
+static enum fg_status check_score(const struct run *run, struct fg_message *message) {
+    uint32_t training = 0;
+    for (uint32_t i = 0; i < run->data.trains; i++)
+        training += !run->data.deviates[run->data.train[i]];
+    return fg_scorer_accepts(run->options.score, training, message);
+}
+
 static enum fg_status open_data(struct run *run, struct fg_message *message) {
     const struct fg_train_options *o = &run->options;
     begin_progress(run, "reading picture");
@@ -104,6 +113,9 @@ static enum fg_status open_data(struct run *run, struct fg_message *message) {
         fg_dataset_open(&run->data, o->folder, o->size[0], o->size[1], o->training.seed,
                         run->cpu ? run->cpu : run->group[0], fg_progress_count, &run->progress, message);
     list_skipped(run);
+    if (status != FG_OK)
+        return status;
+    status = check_score(run, message);
     if (status != FG_OK)
         return status;
     run->spec.height = run->data.height;

@@ -6,7 +6,8 @@
 #include "runtime/bundle/bundle.h"
 
 #define AT(member) offsetof(struct fg_train_options, member)
-#define NOT_GIVEN UINT32_MAX                                     /* a choice that the recipe makes */
+#define NOT_GIVEN UINT32_MAX /* a choice that the recipe makes */
+
 enum { WITHOUT_SCCONV = 1, WITHOUT_SIMAM = 2, WITHOUT_FMM = 4 }; /* bits in the order of the option's words */
 
 static const struct fg_option OPTIONS[] = {
@@ -69,7 +70,8 @@ const struct fg_usage FG_TRAIN_USAGE = {
     .computes = true,
 };
 
-_Static_assert(sizeof(enum fg_backbone) == sizeof(uint32_t), "a choice is stored as 32 bits");
+_Static_assert(sizeof(enum fg_backbone) == sizeof(uint32_t) && sizeof(enum fg_score_form) == sizeof(uint32_t),
+               "a choice is stored as 32 bits");
 
 static bool ends_in(const char *path, const char *ending) {
     const size_t length = strlen(path), end = strlen(ending);

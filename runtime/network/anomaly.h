@@ -10,9 +10,9 @@
 #include "runtime/network/plan.h"
 
 struct fg_anomaly {
-    const struct fg_tensor *map; /* {batch, height, width, 1} in FG_SEGMENT_IO: the anomaly map */
-    const struct fg_tensor
-        *decision;                 /* {batch, height, width, 1} in FG_SEGMENT_IO; map, unless it is local */
+    /* {batch, height, width, 1} in FG_SEGMENT_IO: the anomaly map, and the map that decides; one tensor where
+     * the score is not local. */
+    const struct fg_tensor *map, *decision;
     const struct fg_tensor *score; /* {batch, 1, 1, 1} in FG_SEGMENT_IO */
     /* {1, height, width, 1} in FG_SEGMENT_FROZEN, which the caller fills; NULL: the score is not local. */
     const struct fg_tensor *place_mean, *place_scale;

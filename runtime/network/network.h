@@ -178,12 +178,12 @@ static inline bool fg_score_is_local(enum fg_score_form form) {
 /* What a bundle records to build its network again. */
 struct fg_network_spec {
     enum fg_backbone backbone;
-    int32_t height, width;   /* pixels of the input: multiples of 32 from 64 to 1024 */
-    int32_t base;            /* the channels of layer1 before expansion: FG_NETWORK_BASE; the tests use 4 */
-    bool scconv, simam, fmm; /* the paper's ablations */
-    bool soft_gate;          /* sru_gate = soft */
-    uint32_t levels;         /* bit i - 1: level i is used; 1 to 7 */
-    enum fg_score_form score;
+    int32_t height, width;    /* pixels of the input: multiples of 32 from 64 to 1024 */
+    int32_t base;             /* the channels of layer1 before expansion: FG_NETWORK_BASE; the tests use 4 */
+    bool scconv, simam, fmm;  /* the paper's ablations */
+    bool soft_gate;           /* sru_gate = soft */
+    uint32_t levels;          /* bit i - 1: level i is used; 1 to 7 */
+    enum fg_score_form score; /* how level maps become a score */
 };
 
 enum fg_param_kind {

@@ -207,6 +207,15 @@ class Training(unittest.TestCase):
             self.assertEqual(done.returncode, 3)
             self.assertIn("8", done.stderr)
             self.assertFalse((self.folder / "few.fgb").exists())
+        # What the form of the score takes is known before the first epoch.
+        parts = self.folder / "only-8"
+        parts.mkdir()
+        for i in range(8):
+            shutil.copy(self.parts / f"{i:03}.png", parts)
+        done = self.train("few.fgb", "--epochs", "1", "--score", "sum-local", parts=parts)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("--score sum-local takes 10 pictures to train with, and there are 4", done.stderr)
+        self.assertFalse((self.folder / "few.state").exists())
 
     def test_no_teacher(self):
         done = run("flawgate-train", self.parts, "--out", self.folder / "none.fgb")

@@ -26,7 +26,8 @@ struct fg_picture_set {
 };
 
 /* Makes the folders that are not there yet, none for what has no parts, and writes every picture; no two show
- * the same part. progress, called after each part, may be NULL. FG_ENVIRONMENT names the file or folder that could not be written. */
+ * the same part. progress, called after each part, may be NULL. FG_ENVIRONMENT names the file or folder that
+ * could not be written. */
 FG_MUST_USE enum fg_status fg_picture_set_write(const char *folder, const struct fg_picture_set *set,
                                                 fg_progress_function *progress, void *argument,
                                                 struct fg_message *message);

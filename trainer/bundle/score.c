@@ -11,7 +11,7 @@
 #include "trainer/bundle/places.h"
 
 #define LEAST_LOCAL 10 /* training pictures that a local form takes: two of each fold */
-#define SAFE_LOCAL 50  /* and that it takes to be chosen: of fewer its threshold is too often by chance */
+#define SAFE_LOCAL 50  /* training pictures from which auto tries a local form: of fewer it is often wrong */
 #define MEDIAN 0.5
 #define ANYWHERE 0.9
 #define BINS (1u << 20) /* of a float that is not negative, by its exponent and 11 bits behind the point */
@@ -58,6 +58,14 @@ enum fg_status fg_scorer_open(const struct fg_network *network, uint32_t most, s
     }
     *scorer = s;
     return FG_OK;
+}
+
+enum fg_status fg_scorer_accepts(enum fg_score_form wished, uint32_t training, struct fg_message *message) {
+    if (!fg_score_is_local(wished) || training >= LEAST_LOCAL)
+        return FG_OK;
+    return fg_fail(message, FG_INPUT,
+                   "--score %s takes %d pictures to train with, and there are %u; give more, or --score sum",
+                   fg_score_name(wished), LEAST_LOCAL, training);
 }
 
 void fg_scorer_close(struct fg_scorer *scorer) {
@@ -313,17 +321,14 @@ static enum fg_status try_form(struct choice *choice, enum fg_score_form form, s
     return status == FG_OK || status == FG_INPUT ? FG_OK : fg_fail(message, status, "%s", why.text);
 }
 
-/* Says whether a local form may be tried: few pictures say little about each place. */
-static bool may_be_local(struct choice *choice, enum fg_score_form local) {
+/* Says whether a local form is to be tried. */
+static bool is_tried(struct choice *choice, enum fg_score_form local) {
     uint32_t training = 0;
     for (uint32_t i = 0; i < choice->scorer->count; i++)
         training += choice->good[i].group == FG_GOOD_TRAINING;
     if (choice->wished == FG_SCORE_AUTO)
         return training >= SAFE_LOCAL;
-    if (choice->wished == local && training < LEAST_LOCAL)
-        fg_say(&choice->refusal, "--score %s takes %d pictures to train with, and there are %u",
-               fg_score_name(local), LEAST_LOCAL, training);
-    return choice->wished == local && training >= LEAST_LOCAL;
+    return choice->wished == local && fg_scorer_accepts(local, training, &choice->refusal) == FG_OK;
 }
 
 /* Tries the forms of one joining: plain, which also shows odd pictures, and then by place. */
@@ -334,7 +339,7 @@ static enum fg_status try_joining(struct choice *choice, enum fg_score_form plai
         return FG_OK;
     memset(choice->odd, 0, s->count * sizeof *choice->odd);
     enum fg_status status = try_form(choice, plain, NULL, message);
-    if (status != FG_OK || !may_be_local(choice, local))
+    if (status != FG_OK || !is_tried(choice, local))
         return status;
     struct fg_places places;
     status = fg_places_open(&places, s->backend, s->height, s->width, message);

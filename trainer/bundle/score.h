@@ -15,6 +15,11 @@
 
 struct fg_scorer;
 
+/* Says whether a form can be had from that many training pictures: few say nothing about each place.
+ * FG_INPUT says how many it takes. Any form but a local one, and FG_SCORE_AUTO, can be had from all. */
+FG_MUST_USE enum fg_status fg_scorer_accepts(enum fg_score_form wished, uint32_t training,
+                                             struct fg_message *message);
+
 /* Opens one for at most that many pictures of a network, on a backend whose device is the host's memory. */
 FG_MUST_USE enum fg_status fg_scorer_open(const struct fg_network *network, uint32_t most,
                                           struct fg_backend *backend, struct fg_scorer **scorer,
