@@ -19,6 +19,7 @@
 
 #include "board/gpio/board.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/event.h"
 #include "runtime/base/log.h"
 #include "runtime/engine/device.h"
 #include "runtime/line/line.h"
@@ -46,13 +47,14 @@ struct daemon {
 
 static const int CRASHES[] = {SIGSEGV, SIGBUS, SIGABRT};
 
-/* What signal handlers reach. Set before they are installed. */
-static struct fg_line *signal_line;
+/* What signal handlers reach. Set before they are installed. The event is never closed: a handler on another
+ * thread can outlast everything else. */
+static int signal_stop;
 static struct fg_outputs *signal_outputs;
 
 static void on_stop(int number) {
     (void)number;
-    fg_line_stop(signal_line);
+    fg_event_signal(signal_stop);
 }
 
 /* Makes the outputs safe in a process that crashes, then takes the default action. */
@@ -63,7 +65,6 @@ static void on_crash(int number) {
 }
 
 static void install_signals(struct daemon *d) {
-    signal_line = d->line;
     signal_outputs = d->board->outputs;
     const struct sigaction stop = {.sa_handler = on_stop}, crash = {.sa_handler = on_crash},
                            ignore = {.sa_handler = SIG_IGN};
@@ -147,6 +148,9 @@ static enum fg_status open_judge(struct daemon *d, struct fg_message *message) {
 }
 
 static enum fg_status open_line(struct daemon *d, void *memory, struct fg_message *message) {
+    signal_stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (signal_stop < 0)
+        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "line: cannot make a descriptor");
     struct fg_line_settings settings = {.config = &d->config,
                                         .edges = d->board->edges,
                                         .trigger_io = d->io_index[FG_IO_TRIGGER],
@@ -154,6 +158,7 @@ static enum fg_status open_line(struct daemon *d, void *memory, struct fg_messag
                                         .rejects = d->rejects,
                                         .judge = d->judge,
                                         .actuation_descriptor = d->notify,
+                                        .stop_descriptor = signal_stop,
                                         .arena = d->arena,
                                         .device = d->device,
                                         .memory = memory,

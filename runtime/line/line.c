@@ -1,7 +1,6 @@
 /* The line's loop: a table of descriptors that it waits for, and of times at which something is due. */
 #include "runtime/line/line.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 
@@ -36,7 +35,7 @@ bool fg_line_able(const struct fg_line *l) {
 
 static void take_stop(struct fg_line *l, uint32_t camera, bool dead) {
     (void)camera, (void)dead;
-    if (fg_event_take(l->stop) && !l->stop_at_ns)
+    if (fg_event_take(l->s.stop_descriptor) && !l->stop_at_ns)
         l->stop_at_ns = fg_clock_ns();
 }
 
@@ -106,7 +105,7 @@ static void add_source(struct fg_line *l, struct fg_line_source source) {
 /* Lists the sources in the order in which they are served: a part's verdict comes before the next edge. */
 static void list_sources(struct fg_line *l) {
     l->judged = fg_judge_descriptor(l->s.judge);
-    add_source(l, (struct fg_line_source){.descriptor = &l->stop, .take = take_stop});
+    add_source(l, (struct fg_line_source){.descriptor = &l->s.stop_descriptor, .take = take_stop});
     add_source(l, (struct fg_line_source){.descriptor = &l->judged, .take = take_job});
     add_source(l, (struct fg_line_source){
                       .descriptor = &l->s.edges->descriptor, .gone = &l->deaf, .take = take_edges});
@@ -241,10 +240,6 @@ int fg_line_run(struct fg_line *line) {
     return 0;
 }
 
-void fg_line_stop(struct fg_line *line) {
-    fg_event_signal(line->stop);
-}
-
 /* ---- Opening ---- */
 
 size_t fg_line_memory(void) {
@@ -256,15 +251,11 @@ enum fg_status fg_line_open(const struct fg_line_settings *settings, struct fg_l
     struct fg_line *l = settings->memory;
     const struct fg_config *config = settings->config;
     l->s = *settings;
-    l->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    enum fg_status status = FG_OK;
-    if (l->stop < 0)
-        status = fg_fail_errno(message, FG_ENVIRONMENT, errno, "line: cannot make a descriptor");
-    const enum fg_status requests = fg_requests_open(&l->requests, message);
+    const enum fg_status status = fg_requests_open(&l->requests, message);
     *line = l; /* what was opened is closed after a failure too */
-    if (status != FG_OK || requests != FG_OK)
-        return status != FG_OK ? status : requests;
+    if (status != FG_OK)
+        return status;
     list_sources(l);
     l->started_ns = fg_clock_ns();
     l->results.buffer = config->results.buffer;
@@ -277,7 +268,6 @@ void fg_line_close(struct fg_line *line) {
     if (!line)
         return;
     fg_requests_close(&line->requests);
-    close(line->stop);
     if (line->statm >= 0)
         close(line->statm);
 }

@@ -63,8 +63,8 @@
  *
  * Errors: FG_ENVIRONMENT from opening, for descriptors; fg_line_run gives an exit status. Owner: who opens a
  * line closes it; what its settings name stays the caller's and must outlive it. Thread: fg_line_run makes
- * its caller the line's thread; fg_line_apply and fg_line_stop may be called from any other meanwhile. NULL:
- * fg_line_close takes it; of the settings only device may be. */
+ * its caller the line's thread; fg_line_apply may be called from any other meanwhile. NULL: fg_line_close
+ * takes it; of the settings only device may be. */
 #ifndef FG_RUNTIME_LINE_LINE_H
 #define FG_RUNTIME_LINE_LINE_H
 
@@ -100,6 +100,7 @@ struct fg_line_settings {
     struct fg_rejects *rejects;
     struct fg_judge *judge;
     int actuation_descriptor; /* the eventfd that the actuator notifies */
+    int stop_descriptor;      /* the eventfd whose signal ends the run */
     const struct fg_arena *arena,
         *device;         /* give the figures of memory; device: NULL where it has no memory of its own */
     void *memory;        /* fg_line_memory bytes, zeroed */
@@ -123,13 +124,10 @@ struct fg_snapshot_cell *fg_line_cell(struct fg_line *line);
  * (requests.h). */
 enum fg_modbus_exception fg_line_apply(void *line, const struct fg_commands *commands);
 
-/* Loads the bundles of the first slot, then runs until fg_line_stop or until the device is lost. Gives the
- * exit status: 0; 3 when the first bundles or a camera cannot be used; 70 when the device is lost, and then a
- * job may be under way that never ends. */
+/* Loads the bundles of the first slot, then runs until stop_descriptor is signalled or until the device is
+ * lost. Once it is signalled the run takes no more triggers, gives the parts under way their verdicts, and
+ * waits for the job under way. Gives the exit status: 0; 3 when the first bundles or a camera cannot be used;
+ * 70 when the device is lost, and then a job may be under way that never ends. */
 int fg_line_run(struct fg_line *line);
-
-/* Ends the run: it takes no more triggers, gives the parts under way their verdicts, and waits for the job
- * under way. Any thread and a signal handler may call it. */
-void fg_line_stop(struct fg_line *line);
 
 #endif

@@ -26,7 +26,7 @@ struct fg_line {
     struct fg_line_settings s;
     struct fg_line_source source[FG_LINE_SOURCES];
     uint32_t sources;
-    int stop, judged, statm; /* descriptors */
+    int judged, statm; /* descriptors */
 
     struct fg_snapshot show; /* what is published */
     struct fg_snapshot_cell cell;

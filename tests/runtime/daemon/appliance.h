@@ -60,10 +60,14 @@ static inline pid_t spawn_program(const char *program, const char *first, const 
     return child;
 }
 
-/* Waits until a process ends, and gives its exit status, or 128 and the signal that ended it. */
+/* Waits until a process ends, and gives its exit status, or 128 and the signal that ended it. The log of an
+ * appliance that did not end well follows. */
 static inline int wait_end(pid_t child) {
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
+    char line[1024];
+    while (child == appliance && status && fgets(line, sizeof line, appliance_log))
+        fputs(line, stderr);
     appliance = child == appliance ? 0 : appliance;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

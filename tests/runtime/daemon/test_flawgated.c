@@ -411,14 +411,12 @@ static void test_ended_more_than_once(void **state) {
     (void)state;
     for (int round = 0; round < 8; round++) {
         start_appliance("one.fgb", "}\n" ENABLED);
-        int status;
-        pid_t gone;
+        siginfo_t gone = {0};
         do {
             kill(appliance, round % 2 ? SIGTERM : SIGINT);
-            gone = waitpid(appliance, &status, WNOHANG);
-        } while (gone == 0);
-        appliance = 0;
-        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+            waitid(P_PID, (id_t)appliance, &gone, WEXITED | WNOHANG | WNOWAIT);
+        } while (!gone.si_pid);
+        assert_int_equal(wait_end(appliance), 0);
         close_connections();
     }
 }

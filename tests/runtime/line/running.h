@@ -13,6 +13,7 @@
 
 #include "board/camera/directory.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/event.h"
 #include "runtime/line/line.h"
 #include "runtime/line/setup.h"
 #include "tests/support/board.h"
@@ -40,7 +41,7 @@ static struct {
     struct fg_rejects *rejects;
     struct fg_actuator *actuator;
     struct fg_judge *judge;
-    int notify, status;
+    int notify, stop, status;
     pthread_t thread;
     bool running;
     sem_t ready;
@@ -139,6 +140,7 @@ static inline void begin_line_with(bool folders) {
     open_cameras(folders);
     board = test_board_open(IOS);
     run.notify = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    run.stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     const struct fg_actuation_settings actuation = {.outputs = board->outputs,
                                                     .rejects = rejects,
                                                     .rule = (enum fg_inoperative_rule)config.on_inoperative,
@@ -160,6 +162,7 @@ static inline void begin_line_with(bool folders) {
                                         .rejects = rejects,
                                         .judge = run.judge,
                                         .actuation_descriptor = run.notify,
+                                        .stop_descriptor = run.stop,
                                         .arena = run.arena,
                                         .memory = memory,
                                         .ready = say_ready};
@@ -183,13 +186,14 @@ static inline int end_line(void **state) {
     if (!run.running)
         return 0;
     open_gate();
-    fg_line_stop(line);
+    fg_event_signal(run.stop);
     pthread_join(run.thread, NULL);
     run.running = false;
     fg_actuator_close(run.actuator);
     fg_judge_close(run.judge);
     fg_line_close(line);
     close(run.notify);
+    close(run.stop);
     board->close(board);
     for (uint32_t i = 0; i < config.cameras; i++)
         camera[i]->close(camera[i]);
