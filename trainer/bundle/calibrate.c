@@ -177,7 +177,7 @@ static enum fg_status choose_score(struct job *job, struct fg_message *message) 
     return job->calibrating->group
                ? fg_scorer_choose(job->scorer, job->calibrating->score, job->calibrating->false_rejects,
                                   job->good, &draft->header.spec.score, draft->place_mean, draft->place_scale,
-                                  message)
+                                  job->odd, message)
                : FG_OK;
 }
 

@@ -75,7 +75,7 @@ static void mark_odd(const struct sample *s, double *scratch, bool *odd) {
         scratch[i] = fabs(s->value[i] - middle[s->good[i].group]);
     const double far = ODD_DEVIATIONS * MAD_DEVIATION * find_median(scratch, s->count);
     for (uint32_t i = 0; i < s->count; i++)
-        odd[i] = far > 0 && s->value[i] - middle[s->good[i].group] > far;
+        odd[i] |= far > 0 && s->value[i] - middle[s->good[i].group] > far;
 }
 
 /* Finds the groups' means and their common spread, without odd pictures. */

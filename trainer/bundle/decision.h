@@ -18,9 +18,10 @@
 
 #define FG_DECISION_LEAST 4 /* unseen pictures that a decision takes */
 
-/* Finds the threshold. odd {count}: true for a picture whose score lies far above those of its group; it is
- * left out of mean and spread. FG_INPUT: fewer than FG_DECISION_LEAST unseen pictures, a score that is not
- * finite, no spread, or a threshold that is not above 0. */
+/* Finds the threshold. odd {count}: true for a picture that is left out of mean and spread. Marks that are
+ * there stay, and a picture whose score lies far above those of its group gets one. FG_INPUT: fewer than
+ * FG_DECISION_LEAST unseen pictures, a score that is not finite, no spread, or a threshold that is not above
+ * 0. */
 FG_MUST_USE enum fg_status fg_decide(const struct fg_good *good, uint32_t count, enum fg_score_form form,
                                      float false_rejects, bool *odd, struct fg_calibration *calibration,
                                      struct fg_message *message);

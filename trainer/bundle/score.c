@@ -263,7 +263,8 @@ struct choice {
     enum fg_score_form wished;
     float false_rejects;
     struct fg_good *good;
-    bool *odd; /* {count} */
+    bool *odd;      /* {count} */
+    bool *best_odd; /* {count}: the caller's */
     struct candidate best;
     struct fg_message refusal; /* of the first form that gives no threshold */
 };
@@ -296,12 +297,13 @@ static enum fg_status compare_candidate(struct choice *choice, struct candidate 
         const struct candidate worse = choice->best;
         choice->best = *c;
         *c = worse;
+        memcpy(choice->best_odd, choice->odd, choice->scorer->count * sizeof *choice->odd);
     }
     return status;
 }
 
-/* Scores the pictures in a form, and keeps it where it may be taken and is the best so far. A form that gives
- * no threshold is left out. places: NULL where the form is not local. */
+/* Scores the pictures in a form, marks more of them as odd, and keeps it where it may be taken and is the
+ * best so far. A form that gives no threshold is left out. places: NULL where the form is not local. */
 static enum fg_status try_form(struct choice *choice, enum fg_score_form form, struct fg_places *places,
                                struct fg_message *message) {
     struct candidate c;
@@ -331,7 +333,8 @@ static bool is_tried(struct choice *choice, enum fg_score_form local) {
     return choice->wished == local && fg_scorer_accepts(local, training, &choice->refusal) == FG_OK;
 }
 
-/* Tries the forms of one joining: plain, which also shows odd pictures, and then by place. */
+/* Tries the forms of one joining: plain, and then by place. What the plain form marks as odd has no part in
+ * the places, so it does not count in the local form either. */
 static enum fg_status try_joining(struct choice *choice, enum fg_score_form plain, enum fg_score_form local,
                                   struct fg_message *message) {
     const struct fg_scorer *s = choice->scorer;
@@ -353,12 +356,13 @@ static enum fg_status try_joining(struct choice *choice, enum fg_score_form plai
 
 enum fg_status fg_scorer_choose(struct fg_scorer *s, enum fg_score_form wished, float false_rejects,
                                 struct fg_good *good, enum fg_score_form *form, float *mean, float *scale,
-                                struct fg_message *message) {
+                                bool *odd, struct fg_message *message) {
     struct choice choice = {.scorer = s,
                             .wished = wished,
                             .false_rejects = false_rejects,
                             .good = good,
-                            .odd = calloc(s->count + 1, sizeof *choice.odd)};
+                            .odd = calloc(s->count + 1, sizeof *choice.odd),
+                            .best_odd = odd};
     enum fg_status status = choice.odd ? FG_OK : fg_fail(message, FG_ENVIRONMENT, "calibration: no memory");
     if (status == FG_OK)
         status = try_joining(&choice, FG_SCORE_SUM, FG_SCORE_SUM_LOCAL, message);

@@ -32,11 +32,12 @@ FG_MUST_USE enum fg_status fg_scorer_add(struct fg_scorer *scorer, const struct 
 
 /* Chooses the form for the pictures that were added, good {count} in their order, and writes their scores in
  * it. A training picture's local score takes mean and scale from the other folds. wished: a form, or
- * FG_SCORE_AUTO. mean, scale {height, width}: of all training pictures, where the form is local. FG_INPUT
- * where not even the sum, or the wished form, gives a threshold. */
+ * FG_SCORE_AUTO. mean, scale {height, width}: of all training pictures but odd ones, where the form is local.
+ * odd {count}: true for a picture that the decision must leave out. FG_INPUT where not even the sum, or the
+ * wished form, gives a threshold. */
 FG_MUST_USE enum fg_status fg_scorer_choose(struct fg_scorer *scorer, enum fg_score_form wished,
                                             float false_rejects, struct fg_good *good,
-                                            enum fg_score_form *form, float *mean, float *scale,
+                                            enum fg_score_form *form, float *mean, float *scale, bool *odd,
                                             struct fg_message *message);
 
 /* What a bump is measured with. */

@@ -50,6 +50,7 @@ static uint32_t draw_good(enum fg_tail_family family, uint32_t held_out, uint32_
 }
 
 static void decide(uint32_t count, float false_rejects) {
+    memset(odd, 0, sizeof odd);
     if (fg_decide(good, count, FG_SCORE_SUM, false_rejects, odd, &calibration, &message) != FG_OK)
         fail_msg("%s", message.text);
 }
@@ -139,6 +140,23 @@ static void test_odd_pictures(void **state) {
     assert_true(!fg_decision_are_many(1, 4) && fg_decision_are_many(2, 30) && !fg_decision_are_many(2, 40));
 }
 
+/* A picture that was odd before does not count, whatever its score is now. */
+static void test_marked_pictures(void **state) {
+    (void)state;
+    const uint32_t count = draw_good(FG_TAIL_LOG_NORMAL, 10, 90);
+    decide(count, 0.001f);
+    const uint32_t named = calibration.odd;
+    const float threshold = calibration.threshold;
+    uint32_t usual = 0;
+    while (odd[usual])
+        usual++;
+    odd[usual] = true;
+    assert_int_equal(fg_decide(good, count, FG_SCORE_SUM, 0.001f, odd, &calibration, &message), FG_OK);
+    assert_int_equal(calibration.odd, named + 1);
+    assert_true(odd[usual]);
+    assert_true(calibration.threshold != threshold);
+}
+
 /* Scores that may be below 0, as those of position-calibrated maps. */
 static void test_negative_scores(void **state) {
     (void)state;
@@ -219,6 +237,7 @@ int main(void) {
         cmocka_unit_test(test_local_scores_move),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_odd_pictures),
+        cmocka_unit_test(test_marked_pictures),
         cmocka_unit_test(test_negative_scores),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_table),
