@@ -59,7 +59,7 @@ programs() {
     return
   fi
   rm -f "$log"
-  ctest --test-dir "build/$preset" --no-tests=error --output-on-failure "$@" | grep -vE '^ +Start ' || whole=false
+  ctest --test-dir "build/$preset" -j 2 --no-tests=error --output-on-failure "$@" | grep -vE '^ +Start ' || whole=false
   [ -e "$log" ] || : >"$log"
   passed=$((passed + $(count '^\[       OK \]|(^|\.\.\. )ok$' "$log")))
   skipped=$((skipped + $(count '^\[  SKIPPED \] test|\.\.\. skipped' "$log")))
