@@ -99,8 +99,8 @@ struct fg_backend {
     void (*close)(struct fg_backend *backend);
 };
 
-/* The CPU backend: threads for each lane (1 to 64), lanes 1 to FG_MAX_LANES. Sets OpenBLAS to one thread a
- * caller. */
+/* The CPU backend: threads for each lane (1 to 64), lanes 1 to FG_MAX_LANES. FG_ENVIRONMENT also where
+ * FLAWGATE_CPU asks for instructions that the processor has not. */
 FG_MUST_USE enum fg_status fg_cpu_open(uint32_t threads, uint32_t lanes, struct fg_backend **backend,
                                        struct fg_message *message);
 

@@ -63,11 +63,10 @@ fetch_sysroot() {
   apt-get "${options[@]}" update
   apt-get "${options[@]}" install -y --download-only "${libraries[@]}" libstdc++6
   find "$apt/archives" -name '*.deb' -exec dpkg -x {} "$sysroot" \;
-  # Links are meant from the root, which here is the sysroot; the loader looks for OpenBLAS where Debian's would be.
+  # Links are meant from the root, which here is the sysroot.
   find "$sysroot" -lname '/*' | while read -r link; do
     ln -sfn "$sysroot$(readlink "$link")" "$link"
   done
-  ln -s openblas-pthread/libopenblas.so.0 "$sysroot/usr/lib/aarch64-linux-gnu/libopenblas.so.0"
   rm -rf "$apt"
   echo "${libraries[*]}" >"$sysroot.holds"
 }
@@ -75,14 +74,14 @@ fetch_sysroot() {
 # For aarch64 in place of this machine.
 for_aarch64() {
   local libs=$sysroot/usr/lib/aarch64-linux-gnu
-  PKG_CONFIG_SYSROOT_DIR=$sysroot PKG_CONFIG_LIBDIR=$libs/pkgconfig:$libs/openblas-pthread/pkgconfig:$sysroot/usr/share/pkgconfig \
+  PKG_CONFIG_SYSROOT_DIR=$sysroot PKG_CONFIG_LIBDIR=$libs/pkgconfig:$sysroot/usr/share/pkgconfig \
     "$@"
 }
 
 # host_c COMPILER...: compiles all C of the product, the CUDA backend's included, which without nvcc no preset does.
 host_c() {
   local include
-  read -ra include < <(pkg-config --cflags openblas zlib libsodium libpng libjpeg libtiff-4 libmodbus libconfuse libsystemd)
+  read -ra include < <(pkg-config --cflags zlib libsodium libpng libjpeg libtiff-4 libmodbus libconfuse libsystemd)
   local options=(-std=c17 -O2 -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror -fPIC -fno-math-errno -fno-trapping-math
     -D_GNU_SOURCE -DFG_VERSION='"old"' -DFG_SYSTEMD=1 -I . -isystem "$headers" "${include[@]}")
   printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -n 1 "$@" "${options[@]}" -o /dev/null -c || return

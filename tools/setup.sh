@@ -3,8 +3,8 @@
 # Usage: tools/setup.sh [test|old]   "test" adds what only the tests need, "old" what tests/old-cuda.sh needs besides.
 set -euo pipefail
 
-packages=(build-essential cmake ninja-build pkg-config libopenblas-dev zlib1g-dev libsodium-dev libpng-dev
-  libjpeg-dev libtiff-dev libmodbus-dev libconfuse-dev libcmocka-dev libsystemd-dev)
+packages=(build-essential cmake ninja-build pkg-config zlib1g-dev libsodium-dev libpng-dev libjpeg-dev
+  libtiff-dev libmodbus-dev libconfuse-dev libcmocka-dev libsystemd-dev)
 if [ "${1:-}" = test ] || [ "${1:-}" = old ]; then
   packages+=(clang-format clang-tidy shellcheck mbpoll python3 python3-pymodbus
     python3-serial-asyncio python3-numpy)

@@ -2,24 +2,16 @@
 #include "kernels/cpu/cpu.h"
 
 #include <assert.h>
-#include <cblas.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/utsname.h>
 
+#include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/team.h"
 #include "runtime/base/clock.h"
-
-#define BLAS_BUFFER ((size_t)128 << 20) /* what one caller reserves and hardly touches */
-
-/* OpenBLAS keeps one buffer for each call under way, and maps a new one when all are taken. These take and
- * give back a buffer; its headers do not declare them. */
-void *blas_memory_alloc(int position);
-void blas_memory_free(void *buffer);
 
 struct fg_cpu;
 
@@ -100,18 +92,27 @@ static void run_lane(struct fg_cpu *cpu, struct lane *lane) {
     }
 }
 
-/* Has every thread of a lane touch a product's memory and code before the first run. */
-static void touch_blas(void *argument, uint32_t task, uint32_t thread) {
+/* Has every thread of a lane touch a product's code and stack before the first run. */
+static void touch_products(void *argument, uint32_t task, uint32_t thread) {
     (void)argument;
     (void)task;
     (void)thread;
-    enum { SIDE = 128 };
-    float *block = calloc(3 * SIDE * SIDE, sizeof *block);
-    if (block) {
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIDE, SIDE, SIDE, 1, block, SIDE,
-                    block + SIDE * SIDE, SIDE, 0, block + 2 * SIDE * SIDE, SIDE);
-        free(block);
-    }
+    enum { ROWS = 96, COLUMNS = 32, DEPTH = 256 };
+    float *block = calloc(ROWS * DEPTH + DEPTH * COLUMNS + ROWS * COLUMNS, sizeof *block);
+    if (!block)
+        return;
+    const float *a = block, *b = block + ROWS * DEPTH;
+    fg_gemm(&(struct fg_gemm){.rows = ROWS,
+                              .columns = COLUMNS,
+                              .depth = DEPTH,
+                              .a = a,
+                              .a_stride = ROWS,
+                              .a_transposed = true,
+                              .b = b,
+                              .b_stride = COLUMNS,
+                              .c = block + ROWS * DEPTH + DEPTH * COLUMNS,
+                              .c_stride = COLUMNS});
+    free(block);
 }
 
 static void end_lane(struct fg_cpu *cpu) {
@@ -123,7 +124,7 @@ static void end_lane(struct fg_cpu *cpu) {
 static void *lead_lane(void *argument) {
     struct lane *lane = argument;
     struct fg_cpu *cpu = lane->cpu;
-    fg_team_run(lane->team, fg_cpu_threads(&cpu->base), touch_blas, NULL);
+    fg_team_run(lane->team, fg_cpu_threads(&cpu->base), touch_products, NULL);
     pthread_mutex_lock(&cpu->mutex);
     end_lane(cpu);
     for (uint32_t seen = 0;; seen++) {
@@ -313,41 +314,6 @@ static void name_device(char *name, size_t size) {
     fclose(file);
 }
 
-/* OpenBLAS asks for a buffer until it gets one, for ever; so it is asked for only where there is room. */
-static bool has_room(size_t bytes) {
-    void *room =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return room != MAP_FAILED && munmap(room, bytes) == 0;
-}
-
-/* OpenBLAS takes a processor that is newer than itself for one of 2004, and is then several times slower. */
-static bool is_unknown(const char *core) {
-#if defined(__x86_64__)
-    return !strcmp(core, "Prescott") && __builtin_cpu_supports("avx2");
-#else
-    (void)core;
-    return false;
-#endif
-}
-
-/* One thread a caller, and all the buffers that the lanes can hold at once mapped now. */
-static void set_up_blas(struct fg_cpu *cpu, uint32_t callers) {
-    openblas_set_num_threads(1);
-    const char *config = openblas_get_config();
-    const char *space = strchr(config, ' ');
-    int length = space ? (int)(space - config + 1) + (int)strcspn(space + 1, " ") : (int)strlen(config);
-    const char *core = openblas_get_corename();
-    snprintf(cpu->version, sizeof cpu->version, "%.*s (%s)%s", length, config, core,
-             is_unknown(core) ? ", slow: set OPENBLAS_CORETYPE (README)" : "");
-    void *buffer[FG_MAX_LANES * FG_TEAM_THREADS];
-    for (uint32_t i = 0; i < callers; i++) {
-        buffer[i] = blas_memory_alloc(0);
-    }
-    for (uint32_t i = 0; i < callers; i++) {
-        blas_memory_free(buffer[i]);
-    }
-}
-
 static void set_up_backend(struct fg_cpu *cpu, uint32_t threads, uint32_t lanes) {
     for (int op = 0; op < FG_OPERATORS; op++) {
         cpu->kernel[op] = *kernels[op];
@@ -369,7 +335,7 @@ static void set_up_backend(struct fg_cpu *cpu, uint32_t threads, uint32_t lanes)
                                     .poll = cpu_poll,
                                     .close = cpu_close};
     name_device(cpu->base.device.name, sizeof cpu->base.device.name);
-    set_up_blas(cpu, threads * lanes);
+    snprintf(cpu->version, sizeof cpu->version, "%s kernels", fg_gemm_set()->name);
     pthread_mutex_init(&cpu->mutex, NULL);
     pthread_cond_init(&cpu->begun, NULL);
     pthread_cond_init(&cpu->advanced, NULL);
@@ -386,11 +352,9 @@ enum fg_status fg_cpu_open(uint32_t threads, uint32_t lanes, struct fg_backend *
         return fg_fail(message, FG_USAGE, "%u threads on %u lanes: give 1 to %d threads and 1 to %d lanes",
                        threads, lanes, FG_TEAM_THREADS, FG_MAX_LANES);
     }
-    if (!has_room((size_t)threads * lanes * BLAS_BUFFER)) {
-        return fg_fail(message, FG_ENVIRONMENT,
-                       "OpenBLAS needs %zu MiB of address space for %u threads; raise the limit (ulimit -v)",
-                       (size_t)threads * lanes * BLAS_BUFFER >> 20, threads * lanes);
-    }
+    const enum fg_status set = fg_gemm_check(message);
+    if (set != FG_OK)
+        return set;
     struct fg_cpu *cpu = calloc(1, sizeof *cpu);
     if (!cpu) {
         return fg_fail(message, FG_ENVIRONMENT, "no memory for the CPU backend");

@@ -1,7 +1,7 @@
 /* What a configuration takes, and the drivers that it names, for flawgated and flawgate check.
  *
  * The plan is known before anything is loaded: the arena to the byte, and a named allowance for what
- * libraries take (OpenBLAS's buffers, the C library, libmodbus, stacks).
+ * libraries take (the C library, libmodbus, stacks).
  *
  * Errors: FG_INPUT for a configuration that cannot be used, FG_ENVIRONMENT for a board, a camera or memory
  * that is not there. Owner: who opens a camera or a board closes it; all arguments are borrowed. Thread: one
@@ -14,7 +14,7 @@
 #include "config/config.h"
 #include "runtime/engine/engine.h"
 
-#define FG_ALLOWANCE ((size_t)48 << 20) /* bytes, for libraries and stacks */
+#define FG_ALLOWANCE ((size_t)24 << 20) /* bytes, for libraries and stacks */
 
 /* Bytes that a configuration takes, by what takes them. */
 struct fg_memory_plan {

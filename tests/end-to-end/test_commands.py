@@ -203,6 +203,17 @@ class Scripts(unittest.TestCase):
     def test_version(self):
         has, = self.ask("version")
         self.assertEqual(run("flawgate", "version").stdout.splitlines()[0], "flawgate " + has["version"])
+        self.assertIn(has["cpu"]["version"], run("flawgate", "version").stdout.splitlines()[1])
+
+    def test_instructions_that_are_not_there(self):
+        """The set of kernels that the environment names is taken, or refused."""
+        environment = dict(os.environ, FLAWGATE_CPU="abacus")
+        done = run("flawgate", "version", env=environment)
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertIn("FLAWGATE_CPU=abacus: this processor does not have it; it has ", done.stderr)
+        for name in done.stderr.split("it has ")[1].split("\n")[0].split(", "):
+            done = run("flawgate", "version", "--json", env=dict(os.environ, FLAWGATE_CPU=name))
+            self.assertEqual(json.loads(done.stdout)["cpu"]["version"], f"{name} kernels")
 
     def test_infer_overwrites_no_input(self):
         bundle, picture, link = (self.folder / name for name in ("a.fgb", "kept.png", "link.png"))

@@ -131,7 +131,7 @@ class Line(unittest.TestCase):
         for i in range(20):
             good_part(good / f"{i:03}.png", i)
         done = run("flawgate-train", good, "--out", cls.folder / "a.fgb", "--teacher", "random", "--backbone", "resnet18",
-                   "--size", "64", "--batch", "8", "--epochs", "8")
+                   "--size", "64", "--batch", "4", "--epochs", "8")
         assert done.returncode == 0, done.stderr
         shutil.copy(cls.folder / "a.fgb", cls.folder / "b.fgb")
         parts = cls.folder / "parts"

@@ -1,4 +1,4 @@
-/* flawgate version: prints what this build has, and what a GPU's backend says of this machine. */
+/* flawgate version: prints what this build has, and what the backends say of this machine. */
 #include <stdio.h>
 
 #include "runtime/base/json.h"
@@ -14,6 +14,7 @@
 
 struct version {
     struct fg_common common;
+    struct fg_backend *cpu;
     struct fg_backend *gpu; /* NULL: there is none; why holds the reason */
     struct fg_message why;
 };
@@ -28,6 +29,7 @@ static const struct fg_usage USAGE = {
 
 static void print_text(const struct version *v) {
     puts("flawgate " FG_VERSION);
+    printf("CPU: %s, %s\n", v->cpu->device.name, v->cpu->version);
     if (v->gpu)
         printf("CUDA: %s, %s\n", v->gpu->device.name, v->gpu->version);
     else
@@ -36,14 +38,20 @@ static void print_text(const struct version *v) {
     puts(HAS_SYSTEMD ? "systemd: yes" : "systemd: not in this build");
 }
 
+static void print_backend(const struct fg_backend *backend) {
+    printf("{\"device\": ");
+    fg_json_text(stdout, backend->device.name);
+    printf(", \"version\": ");
+    fg_json_text(stdout, backend->version);
+    printf("}");
+}
+
 static void print_json(const struct version *v) {
-    printf("{\"version\": \"" FG_VERSION "\", \"cuda\": ");
+    printf("{\"version\": \"" FG_VERSION "\", \"cpu\": ");
+    print_backend(v->cpu);
+    printf(", \"cuda\": ");
     if (v->gpu) {
-        printf("{\"device\": ");
-        fg_json_text(stdout, v->gpu->device.name);
-        printf(", \"version\": ");
-        fg_json_text(stdout, v->gpu->version);
-        printf("}");
+        print_backend(v->gpu);
     } else {
         printf("null, \"why_no_cuda\": ");
         fg_json_text(stdout, v->why.text);
@@ -60,6 +68,9 @@ int fg_tool_version(int argc, char **argv) {
         return fg_usage_fail(&USAGE, status, &message);
     if (over)
         return 0;
+    status = fg_cpu_open(1, 1, &v.cpu, &message);
+    if (status != FG_OK)
+        return fg_usage_fail(&USAGE, status, &message);
     /* A failure gives the message that a program which needs a GPU would give. */
     if (fg_device_open_cuda(&(struct fg_cuda_settings){.lanes = 1}, &v.gpu, &v.why) != FG_OK)
         v.gpu = NULL;
@@ -67,6 +78,7 @@ int fg_tool_version(int argc, char **argv) {
         print_json(&v);
     else
         print_text(&v);
+    v.cpu->close(v.cpu);
     if (v.gpu)
         v.gpu->close(v.gpu);
     return 0;

@@ -84,9 +84,16 @@ static void multiply_rows(void *argument, uint32_t task, uint32_t thread) {
     const struct fg_conv_shape *s = &d->shape;
     struct fg_cpu_range rows = fg_cpu_share(s->rows, d->pieces, task);
     for (size_t g = 0; g < s->groups && rows.begin < rows.end; g++) {
-        fg_conv_product(false, false, rows.end - rows.begin, s->gc, s->goc,
-                        d->g + rows.begin * s->oc + g * s->goc, s->oc, d->weight + g * s->goc * s->gc, s->gc,
-                        d->add ? 1.0f : 0.0f, d->d_x + rows.begin * s->c + g * s->gc, s->c);
+        fg_gemm(&(struct fg_gemm){.rows = rows.end - rows.begin,
+                                  .columns = s->gc,
+                                  .depth = s->goc,
+                                  .a = d->g + rows.begin * s->oc + g * s->goc,
+                                  .a_stride = s->oc,
+                                  .b = d->weight + g * s->goc * s->gc,
+                                  .b_stride = s->gc,
+                                  .add = d->add,
+                                  .c = d->d_x + rows.begin * s->c + g * s->gc,
+                                  .c_stride = s->c});
     }
 }
 
@@ -124,10 +131,15 @@ static void scatter_image(void *argument, uint32_t task, uint32_t thread) {
             }
         }
         for (size_t tap = 0; tap < s->kernel * s->kernel; tap++) {
-            fg_conv_product(false, false, positions, count, s->goc,
-                            d->g + image * positions * s->oc + g * s->goc, s->oc,
-                            d->weight + g * s->goc * s->depth + tap * s->gc + slice.begin, s->depth, 0.0f,
-                            scratch, count);
+            fg_gemm(&(struct fg_gemm){.rows = positions,
+                                      .columns = count,
+                                      .depth = s->goc,
+                                      .a = d->g + image * positions * s->oc + g * s->goc,
+                                      .a_stride = s->oc,
+                                      .b = d->weight + g * s->goc * s->depth + tap * s->gc + slice.begin,
+                                      .b_stride = s->depth,
+                                      .c = scratch,
+                                      .c_stride = count});
             scatter_tap(s, tap, scratch, count, d_x, c0);
         }
     }
@@ -152,9 +164,17 @@ static void make_weight_slice(void *argument, uint32_t task, uint32_t thread) {
                 fg_conv_gather(s, d->x, g, r, end, slice.begin, slice.end, patches);
                 b = patches;
             }
-            fg_conv_product(true, false, s->goc, columns, end - r, d->g + r * s->oc + g * s->goc, s->oc, b,
-                            fg_conv_pointwise(s) ? s->c : columns, r > 0 ? 1.0f : 0.0f,
-                            d->d_weight + g * s->goc * s->depth + slice.begin, s->depth);
+            fg_gemm(&(struct fg_gemm){.rows = s->goc,
+                                      .columns = columns,
+                                      .depth = end - r,
+                                      .a = d->g + r * s->oc + g * s->goc,
+                                      .a_stride = s->oc,
+                                      .a_transposed = true,
+                                      .b = b,
+                                      .b_stride = fg_conv_pointwise(s) ? s->c : columns,
+                                      .add = r > 0,
+                                      .c = d->d_weight + g * s->goc * s->depth + slice.begin,
+                                      .c_stride = s->depth});
         }
     }
 }
@@ -179,8 +199,13 @@ static struct layout make_layout(const struct fg_backend *backend, const struct 
     struct layout l = {.masked = step->relu ? s.rows * s.oc : 0, .winograd = fg_conv_winograd(&s, false)};
     size_t phases = 0;
     if (step->d_in[0] && l.winograd) {
-        l.weight = fg_winograd_weight_bytes(&s) / sizeof(float);
-        phases = l.weight + fg_winograd_workspace(backend, s.n, s.h, s.w, s.oc, s.c) / sizeof(float);
+        l.weight = fg_winograd_weight_bytes(&s, FG_BACKWARD) / sizeof(float);
+        phases = l.weight +
+                 fg_winograd_workspace(
+                     backend,
+                     &(struct fg_winograd){
+                         .n = s.n, .h = s.h, .w = s.w, .src_c = s.oc, .dst_c = s.c, .groups = s.groups}) /
+                     sizeof(float);
     } else if (step->d_in[0] && !fg_conv_pointwise(&s)) {
         l.slices = (uint32_t)((threads + s.n - 1) / s.n);
         l.scratch = s.oh * s.ow * ((s.gc + l.slices - 1) / l.slices);

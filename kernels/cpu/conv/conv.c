@@ -64,7 +64,10 @@ static bool can_prepare(const struct fg_step *step) {
 static size_t conv_prepared(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     struct fg_conv_shape s = fg_conv_shape(step);
-    return can_prepare(step) && fg_conv_winograd(&s, true) ? fg_winograd_weight_bytes(&s) : 0;
+    if (!can_prepare(step)) {
+        return 0;
+    }
+    return fg_conv_winograd(&s, true) ? fg_winograd_weight_bytes(&s, FG_FORWARD) : fg_direct_weight_bytes(&s);
 }
 
 static enum fg_status conv_prepare(struct fg_backend *backend, const struct fg_step *step,
@@ -72,8 +75,13 @@ static enum fg_status conv_prepare(struct fg_backend *backend, const struct fg_s
     (void)backend;
     (void)message;
     struct fg_conv_shape s = fg_conv_shape(step);
+    const float *weight = fg_cpu_values(step->param[0], memory);
     float *to = (float *)((char *)memory->segment[FG_SEGMENT_PREPARED] + step->prepared);
-    fg_winograd_weights(&s, fg_cpu_values(step->param[0], memory), FG_FORWARD, 0, s.oc, to);
+    if (fg_conv_winograd(&s, true)) {
+        fg_winograd_weights(&s, weight, FG_FORWARD, 0, s.oc, to);
+    } else {
+        fg_direct_weights(&s, weight, to);
+    }
     return FG_OK;
 }
 
@@ -82,12 +90,14 @@ static size_t conv_workspace(const struct fg_backend *backend, const struct fg_s
         return fg_conv_backward_workspace(backend, step);
     }
     struct fg_conv_shape s = fg_conv_shape(step);
-    bool prepared = conv_prepared(backend, step) > 0;
+    bool prepared = can_prepare(step);
     if (!fg_conv_winograd(&s, prepared)) {
-        return fg_direct_workspace(backend, &s);
+        return fg_direct_workspace(backend, &s, prepared);
     }
-    return (prepared ? 0 : fg_winograd_weight_bytes(&s)) +
-           fg_winograd_workspace(backend, s.n, s.h, s.w, s.c, s.oc);
+    return (prepared ? 0 : fg_winograd_weight_bytes(&s, FG_FORWARD)) +
+           fg_winograd_workspace(
+               backend, &(struct fg_winograd){
+                            .n = s.n, .h = s.h, .w = s.w, .src_c = s.c, .dst_c = s.oc, .groups = s.groups});
 }
 
 static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_step *step,
@@ -117,7 +127,7 @@ static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_s
         fg_winograd_all_weights(backend, step, &s, fg_cpu_values(step->param[0], memory), FG_FORWARD,
                                 transformed);
         run.weight = transformed;
-        run.workspace += fg_winograd_weight_bytes(&s) / sizeof(float);
+        run.workspace += fg_winograd_weight_bytes(&s, FG_FORWARD) / sizeof(float);
     }
     fg_winograd_run(backend, step, &run);
     return FG_OK;

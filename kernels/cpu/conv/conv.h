@@ -11,6 +11,7 @@
 #define FG_KERNELS_CPU_CONV_CONV_H
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/gemm/gemm.h"
 
 struct fg_conv_shape {
     size_t n, h, w, c, oh, ow, oc;
@@ -32,22 +33,24 @@ static inline bool fg_conv_pointwise(const struct fg_conv_shape *s) {
     return s->kernel == 1 && s->stride == 1;
 }
 
-/* C[m][n] = A B + beta C, row-major; B transposed where b_transposed, A where a_transposed. */
-void fg_conv_product(bool a_transposed, bool b_transposed, size_t m, size_t n, size_t k, const float *a,
-                     size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);
-
-/* out[r][k] = relu?(out[r][k] + bias[k] + residual[r][k]) on a block of rows x columns; rows are stride
- * floats apart, in out and in residual. bias and residual may be NULL. */
-void fg_conv_finish(float *out, size_t stride, size_t rows, size_t columns, const float *bias,
-                    const float *residual, bool relu);
+/* The columns of one group that one of pieces gets: whole panels of a packed factor. */
+static inline struct fg_cpu_range fg_conv_columns(size_t columns, uint32_t pieces, uint32_t piece) {
+    const size_t panel = fg_gemm_panel();
+    const struct fg_cpu_range panels = fg_cpu_share((columns + panel - 1) / panel, pieces, piece);
+    const size_t begin = panels.begin * panel, end = panels.end * panel;
+    return (struct fg_cpu_range){begin < columns ? begin : columns, end < columns ? end : columns};
+}
 
 /* Copies columns [k0, k1) of the depth of rows [r0, r1) of the given group's patches to
  * patches[r1 - r0][k1 - k0]; zeros outside of the picture. */
 void fg_conv_gather(const struct fg_conv_shape *s, const float *x, size_t group, size_t r0, size_t r1,
                     size_t k0, size_t k1, float *patches);
 
-/* Forward by patches and products (im2col), or by products alone where the convolution is pointwise. */
-size_t fg_direct_workspace(const struct fg_backend *backend, const struct fg_conv_shape *s);
+/* Forward by patches and products (im2col), or by products alone where the convolution is pointwise. Weights
+ * are packed for each group: for all at once where they are frozen, else by the pass. */
+size_t fg_direct_weight_bytes(const struct fg_conv_shape *s);
+void fg_direct_weights(const struct fg_conv_shape *s, const float *weight, float *packed);
+size_t fg_direct_workspace(const struct fg_backend *backend, const struct fg_conv_shape *s, bool prepared);
 void fg_direct_forward(struct fg_backend *backend, const struct fg_step *step,
                        const struct fg_memory *memory);
 
@@ -62,7 +65,7 @@ void fg_conv_sum_rows(struct fg_backend *backend, const struct fg_step *step, co
 
 /* Winograd F(4x4, 3x3) for 3x3 stride 1: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
  * CVPR 2016. A tile is 4x4 outputs from 6x6 inputs. It becomes 36 values for each channel (points), and the
- * convolution 36 products of matrices over all tiles. Weights are [36][groups] matrices of source by
+ * convolution 36 products of matrices over all tiles. Weights are [36][groups] packed matrices of source by
  * destination channels of a group. */
 #define FG_WINOGRAD_POINTS ((size_t)36)
 #define FG_WINOGRAD_BLOCK_FLOATS ((size_t)512 * 1024) /* transformed values of the tiles done at a time */
@@ -86,7 +89,7 @@ struct fg_winograd {
     size_t n, h, w;
     size_t src_c, dst_c, groups;
     const float *src;      /* {n, h, w, src_c} */
-    const float *weight;   /* [36][groups][src_c / groups][dst_c / groups], transformed */
+    const float *weight;   /* [36][groups] packed matrices of src_c / groups by dst_c / groups */
     float *dst;            /* {n, h, w, dst_c} */
     const float *bias;     /* [dst_c]; NULL: none */
     const float *residual; /* {n, h, w, dst_c}; NULL: none; it may be dst itself, which is then added to */
@@ -94,8 +97,8 @@ struct fg_winograd {
     float *workspace; /* fg_winograd_workspace's bytes */
 };
 
-size_t fg_winograd_workspace(const struct fg_backend *backend, size_t n, size_t h, size_t w, size_t src_c,
-                             size_t dst_c);
+/* Of a run's workspace only the extents, channels and groups count. */
+size_t fg_winograd_workspace(const struct fg_backend *backend, const struct fg_winograd *run);
 void fg_winograd_run(struct fg_backend *backend, const struct fg_step *step, const struct fg_winograd *run);
 
 /* Transforms tiles [t0, t1) of inputs, or of output gradients, to v: a tile's channels side by side, a
@@ -107,7 +110,7 @@ void fg_winograd_gradients(const float *g, size_t h, size_t w, size_t c, size_t 
 
 /* Transforms the weights of output channels [o0, o1), for the forward pass or, turned by 180 degrees, for the
  * gradient of the input. */
-size_t fg_winograd_weight_bytes(const struct fg_conv_shape *s);
+size_t fg_winograd_weight_bytes(const struct fg_conv_shape *s, enum fg_pass pass);
 void fg_winograd_weights(const struct fg_conv_shape *s, const float *weight, enum fg_pass pass, size_t o0,
                          size_t o1, float *transformed);
 

@@ -1,5 +1,4 @@
 /* CONV by one product: patches of the input gathered into rows, times the weights. */
-#include <cblas.h>
 #include <string.h>
 
 #include "kernels/cpu/conv/conv.h"
@@ -7,50 +6,6 @@
 /* Floats of patches that a thread multiplies at a time: they stay in its second-level cache. */
 #define BLOCK_FLOATS ((size_t)256 * 1024)
 #define BLOCK_ROWS ((size_t)128) /* fewer make the product slow */
-
-void fg_conv_product(bool a_transposed, bool b_transposed, size_t m, size_t n, size_t k, const float *a,
-                     size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc) {
-    cblas_sgemm(CblasRowMajor, a_transposed ? CblasTrans : CblasNoTrans,
-                b_transposed ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, 1.0f, a,
-                (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
-}
-
-FG_CPU_CLONES
-static void add_bias(float *restrict out, size_t columns, const float *restrict bias) {
-    for (size_t k = 0; k < columns; k++) {
-        out[k] += bias[k];
-    }
-}
-
-FG_CPU_CLONES
-static void add_residual(float *out, size_t columns, const float *residual) {
-    for (size_t k = 0; k < columns; k++) {
-        out[k] += residual[k];
-    }
-}
-
-FG_CPU_CLONES
-static void rectify_row(float *out, size_t columns) {
-    for (size_t k = 0; k < columns; k++) {
-        out[k] = out[k] < 0.0f ? 0.0f : out[k];
-    }
-}
-
-void fg_conv_finish(float *out, size_t stride, size_t rows, size_t columns, const float *bias,
-                    const float *residual, bool relu) {
-    for (size_t r = 0; r < rows; r++) {
-        float *row = out + r * stride;
-        if (bias) {
-            add_bias(row, columns, bias);
-        }
-        if (residual) {
-            add_residual(row, columns, residual + r * stride);
-        }
-        if (relu) {
-            rectify_row(row, columns);
-        }
-    }
-}
 
 /* One run of a patch: floats [begin, end) of the picture row that starts at row, of which [0, width) exist.
  */
@@ -133,13 +88,36 @@ static struct split split_product(const struct fg_backend *backend, const struct
     return (struct split){.block = block, .tasks = (uint32_t)tasks};
 }
 
-size_t fg_direct_workspace(const struct fg_backend *backend, const struct fg_conv_shape *s) {
+/* Floats of one group's packed weights. */
+static size_t count_matrix(const struct fg_conv_shape *s) {
+    return fg_gemm_packed(s->goc, s->depth);
+}
+
+size_t fg_direct_weight_bytes(const struct fg_conv_shape *s) {
+    return s->groups * count_matrix(s) * sizeof(float);
+}
+
+/* Packs one of pieces of the columns of every group. */
+static void pack_weights(const struct fg_conv_shape *s, const float *weight, uint32_t pieces, uint32_t piece,
+                         float *packed) {
+    const struct fg_cpu_range columns = fg_conv_columns(s->goc, pieces, piece);
+    for (size_t g = 0; g < s->groups; g++)
+        fg_gemm_pack(weight + g * s->goc * s->depth, s->depth, true, s->goc, s->depth, columns.begin,
+                     columns.end, packed + g * count_matrix(s));
+}
+
+void fg_direct_weights(const struct fg_conv_shape *s, const float *weight, float *packed) {
+    pack_weights(s, weight, 1, 0, packed);
+}
+
+size_t fg_direct_workspace(const struct fg_backend *backend, const struct fg_conv_shape *s, bool prepared) {
+    const size_t weights = prepared ? 0 : fg_direct_weight_bytes(s);
     if (fg_conv_pointwise(s)) {
-        return 0;
+        return weights;
     }
     struct split split = split_product(backend, s);
     size_t blocks = split.by_columns ? s->groups : fg_cpu_threads(backend);
-    return blocks * split.block * s->depth * sizeof(float);
+    return weights + blocks * split.block * s->depth * sizeof(float);
 }
 
 struct direct {
@@ -147,24 +125,38 @@ struct direct {
     struct split split;
     const float *x;        /* {n, h, w, c} */
     const float *weight;   /* {oc, kernel, kernel, gc} */
+    float *packed;         /* of each group */
     const float *bias;     /* [oc]; NULL: none */
     const float *residual; /* {n, oh, ow, oc}; NULL: none */
     float *out;            /* {n, oh, ow, oc} */
-    float *patches;        /* the workspace: each thread's block of rows, or all of them, depth long */
+    float *patches;        /* each thread's block of rows, or all of them, depth long */
     bool relu;
-    uint32_t pieces; /* tasks of the gathering phase */
+    uint32_t pieces; /* tasks of the packing and of the gathering phase */
 };
 
-/* Rows [r0, r1) by columns [c0, c1) of one group, from its patches. */
+static void pack_piece(void *argument, uint32_t task, uint32_t thread) {
+    (void)thread;
+    const struct direct *d = argument;
+    pack_weights(&d->shape, d->weight, d->pieces, task, d->packed);
+}
+
+/* Rows [r0, r1) by columns [c0, c1) of one group, from its patches; c0 is a panel's first. */
 static void multiply_patches(const struct direct *d, size_t group, size_t r0, size_t r1, size_t c0, size_t c1,
                              const float *patches, size_t stride) {
     const struct fg_conv_shape *s = &d->shape;
-    size_t column = group * s->goc + c0;
-    float *out = d->out + r0 * s->oc + column;
-    fg_conv_product(false, true, r1 - r0, c1 - c0, s->depth, patches, stride, d->weight + column * s->depth,
-                    s->depth, 0.0f, out, s->oc);
-    fg_conv_finish(out, s->oc, r1 - r0, c1 - c0, d->bias ? d->bias + column : NULL,
-                   d->residual ? d->residual + r0 * s->oc + column : NULL, d->relu);
+    const size_t column = group * s->goc + c0, at = r0 * s->oc + column;
+    fg_gemm(&(struct fg_gemm){.rows = r1 - r0,
+                              .columns = c1 - c0,
+                              .depth = s->depth,
+                              .a = patches,
+                              .a_stride = stride,
+                              .b = d->packed + group * count_matrix(s) + c0 * s->depth,
+                              .b_packed = true,
+                              .bias = d->bias ? d->bias + column : NULL,
+                              .residual = d->residual ? d->residual + at : NULL,
+                              .relu = d->relu,
+                              .c = d->out + at,
+                              .c_stride = s->oc});
 }
 
 static void multiply_rows(void *argument, uint32_t task, uint32_t thread) {
@@ -198,7 +190,7 @@ static void multiply_columns(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct direct *d = argument;
     const struct fg_conv_shape *s = &d->shape;
-    struct fg_cpu_range columns = fg_cpu_share(s->goc, d->split.tasks, task);
+    struct fg_cpu_range columns = fg_conv_columns(s->goc, d->split.tasks, task);
     if (columns.begin == columns.end) {
         return;
     }
@@ -220,10 +212,18 @@ void fg_direct_forward(struct fg_backend *backend, const struct fg_step *step,
                        .weight = fg_cpu_values(step->param[0], memory),
                        .bias = fg_cpu_values(step->param[1], memory),
                        .out = fg_cpu_values(step->out[0], memory),
-                       .patches = fg_cpu_workspace(step, memory),
                        .relu = step->relu,
                        .pieces = fg_cpu_threads(backend)};
     d.split = split_product(backend, &d.shape);
+    float *workspace = fg_cpu_workspace(step, memory);
+    if (step->prepared_bytes > 0) {
+        d.packed = (float *)((char *)memory->segment[FG_SEGMENT_PREPARED] + step->prepared);
+        d.patches = workspace;
+    } else {
+        d.packed = workspace;
+        d.patches = workspace + d.shape.groups * count_matrix(&d.shape);
+        fg_cpu_parallel(backend, step, d.pieces, pack_piece, &d);
+    }
     if (!d.split.by_columns) {
         fg_cpu_parallel(backend, step, d.split.tasks, multiply_rows, &d);
         return;

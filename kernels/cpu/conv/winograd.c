@@ -69,56 +69,69 @@ void fg_winograd_gradients(const float *g, size_t h, size_t w, size_t c, size_t 
     }
 }
 
-/* Transforms products m of tiles [t0, t1) and columns [c0, c1) back and writes the outputs. */
+/* Writes a tile's outputs of count channels from channel c on. */
+FG_INLINE void write_tile(const struct fg_winograd *r, const struct place *at, size_t c, size_t count,
+                          float tile[4][4][LANES]) {
+    const size_t height = r->h - at->y < 4 ? r->h - at->y : 4, width = r->w - at->x < 4 ? r->w - at->x : 4;
+    for (size_t y = 0; y < height; y++) {
+        for (size_t x = 0; x < width; x++) {
+            size_t to = ((at->image * r->h + at->y + y) * r->w + at->x + x) * r->dst_c + c;
+            float *value = tile[y][x];
+            for (size_t i = 0; r->bias && i < count; i++) {
+                value[i] += r->bias[c + i];
+            }
+            for (size_t i = 0; r->residual && i < count; i++) {
+                value[i] += r->residual[to + i];
+            }
+            for (size_t i = 0; r->relu && i < count; i++) {
+                value[i] = value[i] < 0.0f ? 0.0f : value[i];
+            }
+            for (size_t i = 0; i < count; i++) {
+                r->dst[to + i] = value[i];
+            }
+        }
+    }
+}
+
+/* Transforms products m of tiles [t0, t1) and columns [c0, c1) of every group back and writes the outputs. */
 FG_CPU_CLONES
 static void transform_outputs(const struct fg_winograd *r, size_t t0, size_t t1, size_t c0, size_t c1,
                               const float *m, size_t point_stride) {
+    const size_t columns = c1 - c0, group = r->dst_c / r->groups;
     for (size_t t = t0; t < t1; t++) {
         const struct place at = find_place(r->h, r->w, t);
-        const size_t height = r->h - at.y < 4 ? r->h - at.y : 4, width = r->w - at.x < 4 ? r->w - at.x : 4;
-        for (size_t k = c0; k < c1; k += LANES) {
-            float tile[4][4][LANES];
-            const float *from = m + (t - t0) * (c1 - c0) + (k - c0);
-            const size_t count = c1 - k < LANES ? c1 - k : LANES;
-            if (count == LANES) {
-                transform_output_tile(from, point_stride, tile, LANES);
-            } else {
-                transform_output_tile(from, point_stride, tile, count);
-            }
-            for (size_t y = 0; y < height; y++) {
-                for (size_t x = 0; x < width; x++) {
-                    size_t to = ((at.image * r->h + at.y + y) * r->w + at.x + x) * r->dst_c + k;
-                    float *value = tile[y][x];
-                    for (size_t i = 0; r->bias && i < count; i++) {
-                        value[i] += r->bias[k + i];
-                    }
-                    for (size_t i = 0; r->residual && i < count; i++) {
-                        value[i] += r->residual[to + i];
-                    }
-                    for (size_t i = 0; r->relu && i < count; i++) {
-                        value[i] = value[i] < 0.0f ? 0.0f : value[i];
-                    }
-                    for (size_t i = 0; i < count; i++) {
-                        r->dst[to + i] = value[i];
-                    }
+        for (size_t g = 0; g < r->groups; g++, m += columns) {
+            for (size_t k = 0; k < columns; k += LANES) {
+                float tile[4][4][LANES];
+                const size_t c = g * group + c0 + k;
+                if (columns - k >= LANES) {
+                    transform_output_tile(m + k, point_stride, tile, LANES);
+                    write_tile(r, &at, c, LANES, tile);
+                } else {
+                    transform_output_tile(m + k, point_stride, tile, columns - k);
+                    write_tile(r, &at, c, columns - k, tile);
                 }
             }
         }
     }
 }
 
-/* The 36 products of a block of tiles, for columns [c0, c1) of every group. */
+/* The 36 products of a block of tiles, for columns [c0, c1) of every group; m has those of a group side by
+ * side. */
 static void multiply_tiles(const struct fg_winograd *r, size_t tiles, size_t c0, size_t c1, const float *v,
                            size_t v_stride, float *m, size_t m_stride) {
-    const size_t k = r->src_c / r->groups, n = r->dst_c / r->groups;
-    for (size_t p = 0; p < FG_WINOGRAD_POINTS; p++) {
+    const size_t k = r->src_c / r->groups, n = r->dst_c / r->groups, matrix = fg_gemm_packed(n, k);
+    for (size_t p = 0; p < FG_WINOGRAD_POINTS && c0 < c1; p++) {
         for (size_t g = 0; g < r->groups; g++) {
-            size_t begin = c0 > g * n ? c0 : g * n, end = c1 < (g + 1) * n ? c1 : (g + 1) * n;
-            if (begin < end) {
-                const float *weight = r->weight + (p * r->groups + g) * k * n;
-                fg_conv_product(false, false, tiles, end - begin, k, v + p * v_stride + g * k, r->src_c,
-                                weight + (begin - g * n), n, 0.0f, m + p * m_stride + (begin - c0), c1 - c0);
-            }
+            fg_gemm(&(struct fg_gemm){.rows = tiles,
+                                      .columns = c1 - c0,
+                                      .depth = k,
+                                      .a = v + p * v_stride + g * k,
+                                      .a_stride = r->src_c,
+                                      .b = r->weight + (p * r->groups + g) * matrix + c0 * k,
+                                      .b_packed = true,
+                                      .c = m + p * m_stride + g * (c1 - c0),
+                                      .c_stride = r->groups * (c1 - c0)});
         }
     }
 }
@@ -134,36 +147,39 @@ struct split {
     uint32_t tasks;
 };
 
-static struct split split_tiles(const struct fg_backend *backend, size_t n, size_t h, size_t w, size_t src_c,
-                                size_t dst_c) {
+static struct split split_tiles(const struct fg_backend *backend, const struct fg_winograd *r) {
     const uint32_t threads = fg_cpu_threads(backend);
-    const size_t tiles = n * fg_winograd_across(h) * fg_winograd_across(w);
-    if (dst_c > tiles) {
+    const size_t tiles = r->n * fg_winograd_across(r->h) * fg_winograd_across(r->w);
+    if (r->dst_c > tiles) {
         return (struct split){true, tiles, tiles, threads};
     }
-    size_t block = FG_WINOGRAD_BLOCK_FLOATS / (FG_WINOGRAD_POINTS * (src_c + dst_c));
-    block = max(block, max(BLOCK_TILES, (src_c + dst_c) / CHANNELS_PER_TILE));
+    size_t block = FG_WINOGRAD_BLOCK_FLOATS / (FG_WINOGRAD_POINTS * (r->src_c + r->dst_c));
+    block = max(block, max(BLOCK_TILES, (r->src_c + r->dst_c) / CHANNELS_PER_TILE));
     size_t tasks = (tiles + block - 1) / block;
     tasks = (tasks + threads - 1) / threads * threads;
     tasks = tasks > tiles ? tiles : tasks;
     return (struct split){false, tiles, (tiles + tasks - 1) / tasks, (uint32_t)tasks};
 }
 
-/* The widest of pieces of the columns. */
-static size_t find_widest_slice(size_t columns, size_t pieces) {
-    return (columns + pieces - 1) / pieces;
+/* The most columns that one of pieces has, of all groups. */
+static size_t find_widest_slice(const struct fg_winograd *r, uint32_t pieces) {
+    size_t widest = 0;
+    for (uint32_t p = 0; p < pieces; p++) {
+        const struct fg_cpu_range columns = fg_conv_columns(r->dst_c / r->groups, pieces, p);
+        widest = max(widest, columns.end - columns.begin);
+    }
+    return r->groups * widest;
 }
 
 /* By columns, the transformed inputs are shared and the products of the slices lie side by side. */
-size_t fg_winograd_workspace(const struct fg_backend *backend, size_t n, size_t h, size_t w, size_t src_c,
-                             size_t dst_c) {
-    struct split split = split_tiles(backend, n, h, w, src_c, dst_c);
-    const size_t threads = fg_cpu_threads(backend);
-    size_t inputs = fg_winograd_stride(split.block, src_c), products = fg_winograd_stride(split.block, dst_c);
-    size_t floats =
-        split.by_columns
-            ? inputs + threads * fg_winograd_stride(split.tiles, find_widest_slice(dst_c, threads))
-            : threads * (inputs + products);
+size_t fg_winograd_workspace(const struct fg_backend *backend, const struct fg_winograd *r) {
+    struct split split = split_tiles(backend, r);
+    const uint32_t threads = fg_cpu_threads(backend);
+    size_t inputs = fg_winograd_stride(split.block, r->src_c),
+           products = fg_winograd_stride(split.block, r->dst_c);
+    size_t floats = split.by_columns
+                        ? inputs + threads * fg_winograd_stride(split.tiles, find_widest_slice(r, threads))
+                        : threads * (inputs + products);
     return FG_WINOGRAD_POINTS * floats * sizeof(float);
 }
 
@@ -182,8 +198,9 @@ static void convolve_tiles(void *argument, uint32_t task, uint32_t thread) {
     float *v = r->workspace + thread * FG_WINOGRAD_POINTS * (v_stride + m_stride);
     float *m = v + FG_WINOGRAD_POINTS * v_stride;
     fg_winograd_inputs(r->src, r->h, r->w, r->src_c, tiles.begin, tiles.end, v, v_stride);
-    multiply_tiles(r, tiles.end - tiles.begin, 0, r->dst_c, v, v_stride, m, m_stride);
-    transform_outputs(r, tiles.begin, tiles.end, 0, r->dst_c, m, m_stride);
+    const size_t columns = r->dst_c / r->groups;
+    multiply_tiles(r, tiles.end - tiles.begin, 0, columns, v, v_stride, m, m_stride);
+    transform_outputs(r, tiles.begin, tiles.end, 0, columns, m, m_stride);
 }
 
 static void transform_inputs(void *argument, uint32_t task, uint32_t thread) {
@@ -199,18 +216,16 @@ static void convolve_columns(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct task *t = argument;
     const struct fg_winograd *r = t->run;
-    struct fg_cpu_range columns = fg_cpu_share(r->dst_c, t->split.tasks, task);
+    struct fg_cpu_range columns = fg_conv_columns(r->dst_c / r->groups, t->split.tasks, task);
     const size_t tiles = t->split.tiles, v_stride = fg_winograd_stride(tiles, r->src_c);
-    const size_t m_stride = fg_winograd_stride(tiles, find_widest_slice(r->dst_c, t->split.tasks));
+    const size_t m_stride = fg_winograd_stride(tiles, find_widest_slice(r, t->split.tasks));
     float *m = r->workspace + FG_WINOGRAD_POINTS * (v_stride + task * m_stride);
     multiply_tiles(r, tiles, columns.begin, columns.end, r->workspace, v_stride, m, m_stride);
     transform_outputs(r, 0, tiles, columns.begin, columns.end, m, m_stride);
 }
 
 void fg_winograd_run(struct fg_backend *backend, const struct fg_step *step, const struct fg_winograd *run) {
-    struct task t = {.run = run,
-                     .split = split_tiles(backend, run->n, run->h, run->w, run->src_c, run->dst_c),
-                     .pieces = fg_cpu_threads(backend)};
+    struct task t = {.run = run, .split = split_tiles(backend, run), .pieces = fg_cpu_threads(backend)};
     if (t.split.by_columns) {
         fg_cpu_parallel(backend, step, t.pieces, transform_inputs, &t);
         fg_cpu_parallel(backend, step, t.split.tasks, convolve_columns, &t);

@@ -20,7 +20,7 @@ static size_t choose_block(const struct fg_conv_shape *s) {
 
 size_t fg_winograd_gradient_workspace(const struct fg_conv_shape *s) {
     size_t strides = fg_winograd_stride(choose_block(s), s->c) + fg_winograd_stride(choose_block(s), s->oc);
-    return FG_WINOGRAD_POINTS * strides * sizeof(float) + fg_winograd_weight_bytes(s);
+    return FG_WINOGRAD_POINTS * strides * sizeof(float) + FG_WINOGRAD_POINTS * s->oc * s->gc * sizeof(float);
 }
 
 struct gradient {
@@ -53,10 +53,17 @@ static void multiply_point(void *argument, uint32_t task, uint32_t thread) {
     const struct gradient *d = argument;
     const struct fg_conv_shape *s = d->shape;
     for (size_t g = 0; g < s->groups; g++) {
-        fg_conv_product(true, false, s->goc, s->gc, d->tiles,
-                        d->gradients + task * d->gradients_stride + g * s->goc, s->oc,
-                        d->inputs + task * d->inputs_stride + g * s->gc, s->c, d->first > 0 ? 1.0f : 0.0f,
-                        d->products + (task * s->oc + g * s->goc) * s->gc, s->gc);
+        fg_gemm(&(struct fg_gemm){.rows = s->goc,
+                                  .columns = s->gc,
+                                  .depth = d->tiles,
+                                  .a = d->gradients + task * d->gradients_stride + g * s->goc,
+                                  .a_stride = s->oc,
+                                  .a_transposed = true,
+                                  .b = d->inputs + task * d->inputs_stride + g * s->gc,
+                                  .b_stride = s->c,
+                                  .add = d->first > 0,
+                                  .c = d->products + (task * s->oc + g * s->goc) * s->gc,
+                                  .c_stride = s->gc});
     }
 }
 

@@ -2,8 +2,13 @@
 #include "kernels/cpu/conv/conv.h"
 #include "kernels/cpu/conv/winograd_tile.h"
 
-size_t fg_winograd_weight_bytes(const struct fg_conv_shape *s) {
-    return FG_WINOGRAD_POINTS * s->oc * s->gc * sizeof(float);
+/* Floats of one point's matrix of one group. */
+static size_t count_matrix(const struct fg_conv_shape *s, enum fg_pass pass) {
+    return pass == FG_FORWARD ? fg_gemm_packed(s->goc, s->gc) : fg_gemm_packed(s->gc, s->goc);
+}
+
+size_t fg_winograd_weight_bytes(const struct fg_conv_shape *s, enum fg_pass pass) {
+    return FG_WINOGRAD_POINTS * s->groups * count_matrix(s, pass) * sizeof(float);
 }
 
 /* Channels [k, k + count) of output channel o to tile[36]. */
@@ -24,32 +29,46 @@ static void transform_weights(const struct fg_conv_shape *s, const float *weight
     }
 }
 
-/* Stores outputs x channels of one point as rows of output channels, or of input channels. */
+static size_t min(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* Outputs by channels of one point, from output o and channel c of a group on. */
+struct patch {
+    size_t o, outputs, c, channels;
+    float (*tile)[FG_WINOGRAD_POINTS][LANES];
+};
+
+/* Stores one point of a patch in a packed matrix of channels by outputs. */
 FG_CPU_CLONES
-static void store_point(float (*tile)[FG_WINOGRAD_POINTS][LANES], size_t p, size_t outputs, size_t channels,
-                        bool by_output, float *to, size_t stride) {
-    if (by_output) {
-        for (size_t o = 0; o < outputs; o++) {
-            for (size_t k = 0; k < channels; k++) {
-                to[o * stride + k] = tile[o][p][k];
-            }
-        }
-    } else {
-        for (size_t k = 0; k < channels; k++) {
-            for (size_t o = 0; o < outputs; o++) {
-                to[k * stride + o] = tile[o][p][k];
-            }
+static void store_forward(const struct patch *a, size_t p, size_t depth, size_t panel, float *to) {
+    for (size_t i = 0; i < a->outputs; i++) {
+        float *place = to + fg_gemm_place(depth, panel, a->c, a->o + i);
+        for (size_t k = 0; k < a->channels; k++) {
+            place[k * panel] = a->tile[i][p][k];
         }
     }
 }
 
-static size_t min(size_t a, size_t b) {
-    return a < b ? a : b;
+/* Stores one point of a patch in a packed matrix of outputs by channels. */
+FG_CPU_CLONES
+static void store_backward(const struct patch *a, size_t p, size_t depth, size_t panel, float *to) {
+    for (size_t k = 0; k < a->channels;) {
+        float *place = to + fg_gemm_place(depth, panel, a->o, a->c + k);
+        const size_t rest = panel - (a->c + k) % panel, run = min(rest, a->channels - k);
+        for (size_t i = 0; i < a->outputs; i++, place += panel) {
+            for (size_t r = 0; r < run; r++) {
+                place[r] = a->tile[i][p][k + r];
+            }
+        }
+        k += run;
+    }
 }
 
 void fg_winograd_weights(const struct fg_conv_shape *s, const float *weight, enum fg_pass pass, size_t o0,
                          size_t o1, float *transformed) {
     const bool backward = pass == FG_BACKWARD;
+    const size_t panel = fg_gemm_panel();
     float tile[LANES][FG_WINOGRAD_POINTS][LANES];
     for (size_t o = o0; o < o1;) {
         const size_t group = o / s->goc, column = o % s->goc;
@@ -59,11 +78,14 @@ void fg_winograd_weights(const struct fg_conv_shape *s, const float *weight, enu
             for (size_t i = 0; i < outputs; i++) {
                 transform_weights(s, weight, backward, o + i, k, channels, (float(*)[6][LANES])tile[i]);
             }
+            const struct patch patch = {column, outputs, k, channels, tile};
             for (size_t p = 0; p < FG_WINOGRAD_POINTS; p++) {
-                float *matrix = transformed + (p * s->groups + group) * s->gc * s->goc;
-                store_point(tile, p, outputs, channels, backward,
-                            matrix + (backward ? column * s->gc + k : k * s->goc + column),
-                            backward ? s->gc : s->goc);
+                float *matrix = transformed + (p * s->groups + group) * count_matrix(s, pass);
+                if (backward) {
+                    store_backward(&patch, p, s->goc, panel, matrix);
+                } else {
+                    store_forward(&patch, p, s->gc, panel, matrix);
+                }
             }
         }
         o += outputs;
@@ -74,7 +96,7 @@ struct work {
     const struct fg_conv_shape *shape;
     const float *weight; /* {oc, 3, 3, gc} */
     enum fg_pass pass;
-    float *transformed; /* [36][groups][gc][goc], or [goc][gc] for the gradient */
+    float *transformed; /* as fg_winograd_weights gives them */
     uint32_t pieces;
 };
 

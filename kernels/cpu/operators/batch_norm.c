@@ -1,22 +1,22 @@
-/* BATCH_NORM: training's batch norm with the residual and ReLU behind it. Each thread sums over its share of
- * rows in blocks that float32 holds exactly enough, and the blocks in double. */
+/* BATCH_NORM: training's batch norm with the residual and ReLU behind it. Each task sums over its share of
+ * the rows in blocks that float32 holds exactly enough, and the blocks in double. */
 #include <math.h>
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
 
-#define BLOCK 64 /* rows that are summed in float32 */
+#define BLOCK 64  /* rows that are summed in float32 */
+#define TASKS 16u /* shares of the rows, whatever the number of threads, so that sums are always the same */
 
 struct batch_norm {
     size_t rows, channels;
-    uint32_t tasks;
     const float *x, *residual, *out, *g; /* [rows][channels]; residual NULL: none */
     const float *gamma;                  /* [channels] */
     const float *mean, *inverse;         /* [channels] the batch's */
     float *y, *d_x, *d_residual;         /* [rows][channels] */
-    double *first, *second;              /* [tasks][channels] */
+    double *first, *second;              /* [TASKS][channels] */
     float *scale, *shift, *slope;        /* [channels] */
-    float *lines;                        /* [tasks][2 * channels] sums of a block */
+    float *lines;                        /* [TASKS][2 * channels] sums of a block */
     bool relu, add, add_residual;
 };
 
@@ -39,7 +39,7 @@ FG_CPU_CLONES static void add_squares(const float *x, const float *mean, size_t 
 static void sum_rows(const struct batch_norm *b, uint32_t task,
                      void (*add)(const float *, const float *, size_t, size_t, float *), const float *mean,
                      double *sums) {
-    const struct fg_cpu_range range = fg_cpu_share(b->rows, b->tasks, task);
+    const struct fg_cpu_range range = fg_cpu_share(b->rows, TASKS, task);
     float *line = b->lines + (size_t)task * 2 * b->channels;
     double *sum = sums + (size_t)task * b->channels;
     memset(sum, 0, b->channels * sizeof *sum);
@@ -83,7 +83,7 @@ FG_CPU_CLONES static void normalise_rows(const float *x, const float *residual, 
 static void normalise_share(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct batch_norm *b = argument;
-    const struct fg_cpu_range range = fg_cpu_share(b->rows, b->tasks, task);
+    const struct fg_cpu_range range = fg_cpu_share(b->rows, TASKS, task);
     const size_t at = range.begin * b->channels;
     normalise_rows(b->x + at, b->residual ? b->residual + at : NULL, b->scale, b->shift, b->relu,
                    range.end - range.begin, b->channels, b->y + at);
@@ -101,23 +101,22 @@ static bool supports(const struct fg_backend *backend, const struct fg_step *ste
 
 /* Two sums a task, one block's sums a task, three vectors. */
 static size_t workspace(const struct fg_backend *backend, const struct fg_step *step) {
-    const size_t channels = (size_t)step->in[0]->c, tasks = fg_cpu_threads(backend);
-    return channels * (tasks * 2 * sizeof(double) + (tasks * 2 + 3) * sizeof(float));
+    (void)backend;
+    const size_t channels = (size_t)step->in[0]->c;
+    return channels * (TASKS * 2 * sizeof(double) + (TASKS * 2 + 3) * sizeof(float));
 }
 
-static struct batch_norm describe_step(struct fg_backend *backend, const struct fg_step *step,
-                                       const struct fg_memory *memory) {
+static struct batch_norm describe_step(const struct fg_step *step, const struct fg_memory *memory) {
     struct batch_norm b = {.channels = (size_t)step->in[0]->c,
-                           .tasks = fg_cpu_threads(backend),
                            .x = fg_cpu_values(step->in[0], memory),
                            .residual = fg_cpu_values(step->in[1], memory),
                            .gamma = fg_cpu_values(step->param[0], memory),
                            .relu = step->relu};
     b.rows = fg_tensor_count(step->in[0]) / b.channels;
     b.first = (double *)(void *)fg_cpu_workspace(step, memory);
-    b.second = b.first + b.tasks * b.channels;
-    b.lines = (float *)(b.second + b.tasks * b.channels);
-    b.scale = b.lines + b.tasks * 2 * b.channels;
+    b.second = b.first + TASKS * b.channels;
+    b.lines = (float *)(b.second + TASKS * b.channels);
+    b.scale = b.lines + TASKS * 2 * b.channels;
     b.shift = b.scale + b.channels;
     b.slope = b.shift + b.channels;
     return b;
@@ -125,7 +124,7 @@ static struct batch_norm describe_step(struct fg_backend *backend, const struct 
 
 static double sum_tasks(const double *sums, const struct batch_norm *b, size_t channel) {
     double sum = 0;
-    for (uint32_t t = 0; t < b->tasks; t++)
+    for (uint32_t t = 0; t < TASKS; t++)
         sum += sums[t * b->channels + channel];
     return sum;
 }
@@ -133,7 +132,7 @@ static double sum_tasks(const double *sums, const struct batch_norm *b, size_t c
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
                               const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
-    struct batch_norm b = describe_step(backend, step, memory);
+    struct batch_norm b = describe_step(step, memory);
     const float *beta = fg_cpu_values(step->param[1], memory);
     float *running_mean = fg_cpu_values(step->param[2], memory);
     float *running_var = fg_cpu_values(step->param[3], memory);
@@ -141,10 +140,10 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
     b.y = fg_cpu_values(step->out[0], memory);
     b.mean = mean;
     const double rows = (double)b.rows;
-    fg_cpu_parallel(backend, step, b.tasks, sum_values, &b);
+    fg_cpu_parallel(backend, step, TASKS, sum_values, &b);
     for (size_t k = 0; k < b.channels; k++)
         mean[k] = (float)((double)b.x[k] + sum_tasks(b.first, &b, k) / rows);
-    fg_cpu_parallel(backend, step, b.tasks, sum_squares, &b);
+    fg_cpu_parallel(backend, step, TASKS, sum_squares, &b);
     for (size_t k = 0; k < b.channels; k++) {
         const double var = sum_tasks(b.second, &b, k) / rows;
         const double unbiased = b.rows > 1 ? var * rows / (rows - 1) : var;
@@ -154,7 +153,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
         running_mean[k] = (float)((1 - FG_BN_MOMENTUM) * running_mean[k] + FG_BN_MOMENTUM * mean[k]);
         running_var[k] = (float)((1 - FG_BN_MOMENTUM) * running_var[k] + FG_BN_MOMENTUM * unbiased);
     }
-    fg_cpu_parallel(backend, step, b.tasks, normalise_share, &b);
+    fg_cpu_parallel(backend, step, TASKS, normalise_share, &b);
     return FG_OK;
 }
 
@@ -180,7 +179,7 @@ FG_CPU_CLONES static void add_gradients(const float *g, const float *out, const 
 static void sum_gradients(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct batch_norm *b = argument;
-    const struct fg_cpu_range range = fg_cpu_share(b->rows, b->tasks, task);
+    const struct fg_cpu_range range = fg_cpu_share(b->rows, TASKS, task);
     const size_t channels = b->channels;
     float *line = b->lines + (size_t)task * 2 * channels;
     double *first = b->first + (size_t)task * channels, *second = b->second + (size_t)task * channels;
@@ -221,14 +220,14 @@ FG_CPU_CLONES static void apply_gradients(const struct batch_norm *b, size_t beg
 static void write_gradients(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct batch_norm *b = argument;
-    const struct fg_cpu_range range = fg_cpu_share(b->rows, b->tasks, task);
+    const struct fg_cpu_range range = fg_cpu_share(b->rows, TASKS, task);
     apply_gradients(b, range.begin, range.end);
 }
 
 static enum fg_status backward(struct fg_backend *backend, const struct fg_step *step,
                                const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
-    struct batch_norm b = describe_step(backend, step, memory);
+    struct batch_norm b = describe_step(step, memory);
     b.out = fg_cpu_values(step->out[0], memory);
     b.g = fg_cpu_values(step->d_out[0], memory);
     b.mean = fg_cpu_values(step->out[1], memory);
@@ -239,7 +238,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
     b.add_residual = step->accumulate >> 1 & 1;
     float *d_gamma = fg_cpu_values(step->d_param[0], memory),
           *d_beta = fg_cpu_values(step->d_param[1], memory);
-    fg_cpu_parallel(backend, step, b.tasks, sum_gradients, &b);
+    fg_cpu_parallel(backend, step, TASKS, sum_gradients, &b);
     for (size_t k = 0; k < b.channels; k++) {
         const double sum = sum_tasks(b.first, &b, k), product = sum_tasks(b.second, &b, k),
                      rows = (double)b.rows;
@@ -252,7 +251,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
         b.slope[k] = (float)(-scale * product / rows * b.inverse[k]);
         b.shift[k] = (float)(-scale * (sum / rows - product / rows * b.inverse[k] * b.mean[k]));
     }
-    fg_cpu_parallel(backend, step, b.tasks, write_gradients, &b);
+    fg_cpu_parallel(backend, step, TASKS, write_gradients, &b);
     return FG_OK;
 }
 

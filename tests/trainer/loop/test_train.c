@@ -129,6 +129,25 @@ static void test_same_twice_and_resumed(void **state) {
     fg_trainer_close(whole);
 }
 
+/* The number of threads changes no bit. */
+static void test_threads(void **state) {
+    (void)state;
+    struct fg_backend *own[3], *const two = backend;
+    struct fg_trainer *trainer[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        ok(fg_cpu_open(i + 1, 1, &own[i], &message));
+        backend = own[i];
+        trainer[i] = open_trainer(recipe(2));
+        epochs(trainer[i], 2);
+        same_weights(trainer[0], trainer[i]);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        fg_trainer_close(trainer[i]);
+        own[i]->close(own[i]);
+    }
+    backend = two;
+}
+
 /* ---- Several devices ---- */
 
 static struct fg_backend *group[2];
@@ -251,6 +270,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_learns),
         cmocka_unit_test(test_same_twice_and_resumed),
+        cmocka_unit_test(test_threads),
         cmocka_unit_test_setup_teardown(test_devices_share_gradients, open_group, close_group),
         cmocka_unit_test_setup_teardown(test_devices_resume, open_group, close_group),
         cmocka_unit_test(test_refuses_another_run),

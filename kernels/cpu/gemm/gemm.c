@@ -1,0 +1,194 @@
+/* Cuts a product into blocks that stay in the caches, and the blocks into tiles. */
+#include "kernels/cpu/gemm/gemm.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "kernels/cpu/cpu.h"
+
+#define BLOCK_DEPTH ((size_t)256) /* of a panel of B: 16 or 32 KiB, for the first-level cache */
+#define BLOCK_ROWS ((size_t)512)  /* of A where it lies, for the second-level cache */
+#define PACKED_ROWS ((size_t)84)  /* of A where it is transposed, and so packed: whole tiles of 6 and of 14 */
+
+static size_t min(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+size_t fg_gemm_packed(size_t columns, size_t depth) {
+    const size_t panel = fg_gemm_panel();
+    return (columns + panel - 1) / panel * panel * depth;
+}
+
+/* Packs depth rows of at most panel columns. */
+FG_CPU_CLONES
+static void pack_panel(const float *restrict b, size_t stride, bool transposed, size_t columns, size_t depth,
+                       size_t panel, float *restrict to) {
+    if (columns < panel)
+        memset(to, 0, panel * depth * sizeof *to);
+    if (transposed)
+        for (size_t c = 0; c < columns; c++)
+            for (size_t k = 0; k < depth; k++)
+                to[k * panel + c] = b[c * stride + k];
+    else
+        for (size_t k = 0; k < depth; k++)
+            memcpy(to + k * panel, b + k * stride, columns * sizeof *to);
+}
+
+void fg_gemm_pack(const float *b, size_t b_stride, bool b_transposed, size_t columns, size_t depth,
+                  size_t first, size_t end, float *packed) {
+    const size_t panel = fg_gemm_panel();
+    for (size_t c = first; c < end; c += panel)
+        pack_panel(b + (b_transposed ? c * b_stride : c), b_stride, b_transposed, min(panel, columns - c),
+                   depth, panel, packed + c * depth);
+}
+
+/* Packs rows of a transposed A in groups as high as a tile. */
+FG_CPU_CLONES
+static void pack_rows(const float *restrict a, size_t stride, size_t rows, size_t depth, size_t height,
+                      float *restrict to) {
+    for (size_t r = 0; r < rows; r += height) {
+        const size_t group = rows - r < height ? rows - r : height;
+        for (size_t k = 0; k < depth; k++)
+            for (size_t i = 0; i < group; i++)
+                *to++ = a[k * stride + r + i];
+    }
+}
+
+/* The height of the tiles that rows are cut into: even, because a low tile leaves the processor idle. */
+static size_t find_height(size_t rows, const struct fg_gemm_set *set) {
+    const size_t tiles = (rows + set->rows - 1) / set->rows;
+    return (rows + tiles - 1) / tiles;
+}
+
+/* Rows of A against one panel of B, both of one block's depth. */
+struct strip {
+    const struct fg_gemm_set *set;
+    size_t rows, height, columns, depth;
+    const float *a;
+    size_t a_stride;
+    bool a_packed;
+    const float *b;
+    struct fg_gemm_tile tile; /* its first */
+};
+
+static void multiply_tile(const struct strip *s, size_t r, size_t height, const struct fg_gemm_tile *tile) {
+    if (s->a_packed)
+        s->set->packed[height](s->depth, s->a + r * s->depth, 0, s->b, tile);
+    else
+        s->set->by_rows[height](s->depth, s->a + r * s->a_stride, s->a_stride, s->b, tile);
+}
+
+static void copy_tile(const float *from, size_t from_stride, size_t rows, size_t columns, float *to,
+                      size_t to_stride) {
+    for (size_t r = 0; r < rows; r++)
+        memcpy(to + r * to_stride, from + r * from_stride, columns * sizeof *to);
+}
+
+/* A tile that is wider than what is left of C has a place of its own. */
+static void multiply_edge(const struct strip *s, size_t r, size_t height, const struct fg_gemm_tile *tile) {
+    float c[FG_GEMM_MOST_ROWS * FG_GEMM_MOST_COLUMNS] = {0},
+                                residual[FG_GEMM_MOST_ROWS * FG_GEMM_MOST_COLUMNS] = {0};
+    const size_t stride = s->set->columns;
+    struct fg_gemm_tile own = *tile;
+    own.c = c;
+    own.c_stride = stride;
+    if (!tile->start)
+        copy_tile(tile->c, tile->c_stride, height, s->columns, c, stride);
+    if (tile->residual) {
+        copy_tile(tile->residual, tile->c_stride, height, s->columns, residual, stride);
+        own.residual = residual;
+    }
+    multiply_tile(s, r, height, &own);
+    copy_tile(c, stride, height, s->columns, tile->c, tile->c_stride);
+}
+
+static void multiply_strip(const struct strip *s) {
+    struct fg_gemm_tile tile = s->tile;
+    for (size_t r = 0; r < s->rows; r += s->height) {
+        const size_t height = min(s->height, s->rows - r);
+        tile.c = s->tile.c + r * tile.c_stride;
+        tile.residual = s->tile.residual ? s->tile.residual + r * tile.c_stride : NULL;
+        if (s->columns < s->set->columns)
+            multiply_edge(s, r, height, &tile);
+        else
+            multiply_tile(s, r, height, &tile);
+    }
+}
+
+/* A block: rows [r, r + rows), whole lines, by depth [k, k + depth). */
+struct block {
+    const struct fg_gemm *p;
+    size_t r, rows, k;
+    const float *packed; /* its A, where that is transposed; NULL: A is read where it lies */
+};
+
+/* Where row r begins in A or in C. */
+static size_t find_row(const struct fg_gemm *p, size_t r, size_t stride, size_t line) {
+    return p->line ? r / p->line * line + r % p->line * stride : r * stride;
+}
+
+/* The block's rows against one panel, from column c on, line by line. */
+static void multiply_lines(const struct block *b, size_t c, struct strip *s) {
+    const struct fg_gemm *p = b->p;
+    const bool last = b->k + s->depth == p->depth;
+    for (size_t r = b->r; r < b->r + b->rows; r += s->rows) {
+        const size_t at = find_row(p, r, p->c_stride, p->c_line) + c;
+        s->a = b->packed ? b->packed : p->a + find_row(p, r, p->a_stride, p->a_line) + b->k;
+        s->tile.c = p->c + at;
+        s->tile.residual = last && p->residual ? p->residual + at : NULL;
+        s->tile.relu = last && p->relu;
+        multiply_strip(s);
+    }
+}
+
+/* Multiplies a block with all panels. */
+static void multiply_block(const struct block *b, const struct strip *first_line) {
+    const struct fg_gemm *p = b->p;
+    struct strip s = *first_line;
+    const size_t panel = s.set->columns;
+    float packed[BLOCK_DEPTH * FG_GEMM_MOST_COLUMNS], start[FG_GEMM_MOST_COLUMNS] = {0};
+    const bool first = b->k == 0 && !p->add;
+    s.tile = (struct fg_gemm_tile){.start = first ? start : NULL, .c_stride = p->c_stride};
+    for (size_t c = 0; c < p->columns; c += panel) {
+        s.columns = min(panel, p->columns - c);
+        if (p->b_packed) {
+            s.b = p->b + c * p->depth + b->k * panel;
+        } else {
+            const size_t at = p->b_transposed ? c * p->b_stride + b->k : b->k * p->b_stride + c;
+            pack_panel(p->b + at, p->b_stride, p->b_transposed, s.columns, s.depth, panel, packed);
+            s.b = packed;
+        }
+        if (first && p->bias)
+            memcpy(start, p->bias + c, s.columns * sizeof *start);
+        multiply_lines(b, c, &s);
+    }
+}
+
+/* The most rows of a block: whole lines. */
+static size_t find_block_rows(const struct fg_gemm *p) {
+    if (p->a_transposed)
+        return PACKED_ROWS;
+    if (!p->line)
+        return BLOCK_ROWS;
+    return p->line < BLOCK_ROWS ? BLOCK_ROWS / p->line * p->line : p->line;
+}
+
+void fg_gemm(const struct fg_gemm *p) {
+    assert(p->depth > 0 && !(p->add && p->bias));
+    assert(!p->line || (!p->a_transposed && p->rows % p->line == 0));
+    float packed[PACKED_ROWS * BLOCK_DEPTH];
+    const size_t most = find_block_rows(p);
+    struct strip s = {.set = fg_gemm_set(), .a_stride = p->a_stride, .a_packed = p->a_transposed};
+    struct block b = {.p = p, .packed = p->a_transposed ? packed : NULL};
+    for (b.k = 0; b.k < p->depth; b.k += BLOCK_DEPTH) {
+        s.depth = min(BLOCK_DEPTH, p->depth - b.k);
+        for (b.r = 0; b.r < p->rows; b.r += most) {
+            b.rows = min(most, p->rows - b.r);
+            s.rows = p->line ? p->line : b.rows;
+            s.height = find_height(s.rows, s.set);
+            if (p->a_transposed)
+                pack_rows(p->a + b.k * p->a_stride + b.r, p->a_stride, b.rows, s.depth, s.height, packed);
+            multiply_block(&b, &s);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+/* Products of matrices of float32, row-major: the work of every convolution. One thread computes one product;
+ * who calls shares the rows or columns out.
+ *
+ * B is packed in panels as wide as a tile, [panel][depth][tile's columns], the last one filled up with zeros:
+ * once for weights that stay, else by the call, a panel at a time. A is read where it lies. Each sum is one
+ * chain in ascending depth, that starts with the bias or with what C holds: its bits do not depend on how a
+ * product is cut into calls.
+ *
+ * Errors: none. Owner: the caller, of all arrays. Thread: any, on a C that no other writes. NULL: what this
+ * says. */
+#ifndef FG_KERNELS_CPU_GEMM_GEMM_H
+#define FG_KERNELS_CPU_GEMM_GEMM_H
+
+#include "kernels/cpu/gemm/set.h"
+
+/* C[rows][columns] = relu?(A B + bias + residual), or C + A B. Where rows are pixels of a picture that is
+ * read or written with gaps, they come in lines: those of a line are a_stride and c_stride floats apart, and
+ * lines a_line and c_line. */
+struct fg_gemm {
+    size_t rows, columns, depth;
+    size_t line, a_line, c_line; /* rows of a line; 0: all, and A may be transposed */
+    const float *a;              /* element (r, k) at r a_stride + k; transposed: at k a_stride + r */
+    size_t a_stride;
+    bool a_transposed;
+    const float *b; /* element (k, c) at k b_stride + c; transposed: at c b_stride + k; or packed */
+    size_t b_stride;
+    bool b_transposed, b_packed;
+    const float *bias;     /* [columns]; NULL: none */
+    const float *residual; /* like C; NULL: none */
+    bool relu, add;        /* add: to what C holds, without bias */
+    float *c;
+    size_t c_stride; /* of C and of residual */
+};
+
+void fg_gemm(const struct fg_gemm *product);
+
+/* Columns of a panel. */
+static inline size_t fg_gemm_panel(void) {
+    return fg_gemm_set()->columns;
+}
+
+/* Floats of a packed B. */
+size_t fg_gemm_packed(size_t columns, size_t depth);
+
+/* Where element (k, c) of a packed B of that depth lies. */
+static inline size_t fg_gemm_place(size_t depth, size_t panel, size_t k, size_t c) {
+    return c / panel * panel * depth + k * panel + c % panel;
+}
+
+/* Packs columns [first, end) of a B that is not packed yet; first begins a panel. */
+void fg_gemm_pack(const float *b, size_t b_stride, bool b_transposed, size_t columns, size_t depth,
+                  size_t first, size_t end, float *packed);
+
+#endif

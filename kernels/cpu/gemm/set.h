@@ -1,0 +1,45 @@
+/* A set of micro-kernels for one instruction set (tile.h), and how one is chosen.
+ *
+ * Errors: FG_ENVIRONMENT for a set that the processor has not. Owner: nobody; all is constant. Thread: any.
+ * NULL: only a message may be. */
+#ifndef FG_KERNELS_CPU_GEMM_SET_H
+#define FG_KERNELS_CPU_GEMM_SET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "runtime/base/status.h"
+
+#define FG_GEMM_MOST_ROWS 14    /* of a tile, in any set */
+#define FG_GEMM_MOST_COLUMNS 32 /* of a tile, in any set */
+
+/* Where a tile begins and what it becomes. c is the tile's first element, in rows c_stride floats apart. */
+struct fg_gemm_tile {
+    const float *start;    /* [columns]: what every row's sums start with; NULL: with what c holds */
+    const float *residual; /* like c, and c_stride floats apart: added at the end; NULL: nothing is */
+    bool relu;             /* below 0 becomes 0 at the end; NaN stays */
+    float *c;
+    size_t c_stride;
+};
+
+/* Multiplies depth columns of A, whose rows lie a_stride floats apart, or which is packed as [depth][rows],
+ * by a packed block of B [depth][columns]. */
+typedef void fg_gemm_kernel(size_t depth, const float *a, size_t a_stride, const float *b,
+                            const struct fg_gemm_tile *tile);
+
+struct fg_gemm_set {
+    const char *name;               /* as FLAWGATE_CPU names it */
+    size_t rows, columns;           /* of a tile */
+    fg_gemm_kernel *const *by_rows; /* [rows + 1]: that many rows of A where they lie */
+    fg_gemm_kernel *const *packed;  /* [rows + 1]: of packed A */
+};
+
+/* The set in use: the best one that the processor has, or the one that the environment's FLAWGATE_CPU names.
+ * The choice is made once. */
+const struct fg_gemm_set *fg_gemm_set(void);
+
+/* Says whether the choice can be used: FG_ENVIRONMENT where FLAWGATE_CPU names no set, or one that this
+ * processor has not. */
+FG_MUST_USE enum fg_status fg_gemm_check(struct fg_message *message);
+
+#endif

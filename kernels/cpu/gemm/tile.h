@@ -1,0 +1,102 @@
+/* The micro-kernels of one instruction set: tiles of a product, their sums in registers. A source defines the
+ * tile's shape, includes this, and is compiled with that set's flags.
+ *
+ * FG_LANES floats make a vector, FG_VECTORS vectors a row of the tile, FG_ROWS (6, 7 or 14) rows a tile;
+ * FG_SET is the set's name. There is a kernel for each smaller number of rows too, so that an edge costs what
+ * it has. Each sum is one chain in ascending depth, so it has the same bits in whatever tile and block it
+ * lies.
+ *
+ * Errors: none. Owner: the caller, of all arrays. Thread: any, on tiles that no other writes. NULL: what
+ * set.h says. */
+#include "kernels/cpu/gemm/set.h"
+
+#define COLUMNS (FG_LANES * FG_VECTORS)
+
+typedef float vector __attribute__((vector_size(FG_LANES * 4)));
+typedef int mask __attribute__((vector_size(FG_LANES * 4)));
+typedef float unaligned __attribute__((vector_size(FG_LANES * 4), aligned(4)));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vector load(const float *from) {
+    return *(const unaligned *)from;
+}
+
+INLINE vector rectify(vector value) {
+    return (vector)((mask)value & ~(value < 0));
+}
+
+INLINE void multiply(size_t rows, size_t depth, const float *a, size_t row_stride, size_t depth_stride,
+                     const float *b, const struct fg_gemm_tile *t) {
+    vector sum[FG_ROWS][FG_VECTORS];
+    for (size_t r = 0; r < rows; r++)
+        for (size_t v = 0; v < FG_VECTORS; v++)
+            sum[r][v] = load((t->start ? t->start : t->c + r * t->c_stride) + v * FG_LANES);
+    for (size_t k = 0; k < depth; k++, a += depth_stride, b += COLUMNS) {
+        vector column[FG_VECTORS];
+        for (size_t v = 0; v < FG_VECTORS; v++)
+            column[v] = load(b + v * FG_LANES);
+        for (size_t r = 0; r < rows; r++)
+            for (size_t v = 0; v < FG_VECTORS; v++)
+                sum[r][v] += a[r * row_stride] * column[v];
+    }
+    for (size_t r = 0; r < rows; r++)
+        for (size_t v = 0; v < FG_VECTORS; v++) {
+            const size_t at = r * t->c_stride + v * FG_LANES;
+            vector value = sum[r][v];
+            if (t->residual)
+                value += load(t->residual + at);
+            *(unaligned *)(t->c + at) = t->relu ? rectify(value) : value;
+        }
+}
+
+#define KERNELS(N)                                                                                           \
+    static void by_rows_##N(size_t depth, const float *a, size_t a_stride, const float *b,                   \
+                            const struct fg_gemm_tile *t) {                                                  \
+        multiply(N, depth, a, a_stride, 1, b, t);                                                            \
+    }                                                                                                        \
+    static void packed_##N(size_t depth, const float *a, size_t a_stride, const float *b,                    \
+                           const struct fg_gemm_tile *t) {                                                   \
+        (void)a_stride;                                                                                      \
+        multiply(N, depth, a, 1, N, b, t);                                                                   \
+    }
+
+KERNELS(1)
+KERNELS(2)
+KERNELS(3)
+KERNELS(4)
+KERNELS(5)
+KERNELS(6)
+#define UP_TO_6(WAY) NULL, WAY##_1, WAY##_2, WAY##_3, WAY##_4, WAY##_5, WAY##_6
+#if FG_ROWS == 6
+#define LIST(WAY)                                                                                            \
+    { UP_TO_6(WAY) }
+#else
+KERNELS(7)
+#endif
+#if FG_ROWS == 7
+#define LIST(WAY)                                                                                            \
+    { UP_TO_6(WAY), WAY##_7 }
+#endif
+#if FG_ROWS == 14
+KERNELS(8)
+KERNELS(9)
+KERNELS(10)
+KERNELS(11)
+KERNELS(12)
+KERNELS(13)
+KERNELS(14)
+#define LIST(WAY)                                                                                            \
+    { UP_TO_6(WAY), WAY##_7, WAY##_8, WAY##_9, WAY##_10, WAY##_11, WAY##_12, WAY##_13, WAY##_14 }
+#endif
+
+static fg_gemm_kernel *const by_rows[FG_ROWS + 1] = LIST(by_rows), *const packed[FG_ROWS + 1] = LIST(packed);
+
+#define NAME_(SET) fg_gemm_##SET
+#define NAME(SET) NAME_(SET)
+#define TEXT_(SET) #SET
+#define TEXT(SET) TEXT_(SET)
+
+extern const struct fg_gemm_set NAME(FG_SET);
+const struct fg_gemm_set NAME(FG_SET) = {
+    .name = TEXT(FG_SET), .rows = FG_ROWS, .columns = COLUMNS, .by_rows = by_rows, .packed = packed};
