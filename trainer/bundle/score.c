@@ -12,6 +12,9 @@
 
 #define LEAST_LOCAL 10 /* training pictures that a local form takes: two of each fold */
 #define SAFE_LOCAL 50  /* training pictures from which auto tries a local form: of fewer it is often wrong */
+/* A local form is worth its cruder tail only where places differ in all pictures alike. Its bump is then
+ * about half of a plain form's; where they do not, it is about the same. */
+#define LOCAL_GAIN 0.8f
 #define MEDIAN 0.5
 #define ANYWHERE 0.9
 #define BINS (1u << 20) /* of a float that is not negative, by its exponent and 11 bits behind the point */
@@ -168,7 +171,7 @@ struct candidate {
     enum fg_score_form form;
     float *score;        /* {count}: of each picture */
     float *mean, *scale; /* {height, width}, over all training pictures; NULL: it is not local */
-    float bump;
+    float bump;          /* of a local form: what a plain one's would be that is as good */
 };
 
 static void close_candidate(struct candidate *c) {
@@ -292,7 +295,7 @@ static enum fg_status compare_candidate(struct choice *choice, struct candidate 
                            .good = choice->good,
                            .odd = choice->odd};
     const enum fg_status status = fg_scorer_bump(choice->scorer, &bump, message);
-    c->bump = bump.median;
+    c->bump = fg_score_is_local(c->form) ? bump.median / LOCAL_GAIN : bump.median;
     if (status == FG_OK && (!choice->best.score || c->bump < choice->best.bump)) {
         const struct candidate worse = choice->best;
         choice->best = *c;

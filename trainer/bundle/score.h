@@ -1,5 +1,5 @@
 /* The form of the score: keeps the level maps of good pictures, tries every form on them, and takes the one
- * that finds the smallest bump.
+ * that finds the smallest bump, a local one only where its bump is at most 0.8 of the best plain one's.
  *
  * The bump of a place is what must be added to a good picture's map there to reach the threshold, in units of
  * what good pictures' maps have on average. Its median over all places of unseen pictures says how good a
