@@ -1,5 +1,9 @@
-/* The gradients of CONV and DECONV: which way each takes, and the direct one, by patches and products. */
+/* The gradients of CONV: which way each takes, and the direct one, by patches and products. */
 #include "kernels/cpu/conv/conv.h"
+
+/* Floats of patches that a thread of the weights' gradient multiplies at a time, and the fewest rows. */
+#define BLOCK_FLOATS ((size_t)128 * 1024)
+#define BLOCK_ROWS ((size_t)64)
 
 struct elementwise {
     const float *out, *d_out; /* [count], or d_out [rows][columns] */
@@ -214,7 +218,7 @@ static struct layout make_layout(const struct fg_backend *backend, const struct 
         phases = max(phases, fg_winograd_gradient_workspace(&s) / sizeof(float));
     } else if (step->d_param[0] && !fg_conv_pointwise(&s)) {
         size_t columns = (s.depth + threads - 1) / threads;
-        l.scratch = max(l.scratch, max(FG_CONV_BLOCK_FLOATS, FG_CONV_BLOCK_ROWS * columns));
+        l.scratch = max(l.scratch, max(BLOCK_FLOATS, BLOCK_ROWS * columns));
     }
     l.total = l.masked + max(phases, l.scratch * threads);
     return l;

@@ -1,4 +1,4 @@
-/* Inside the CPU's convolutions: geometry, the ways to compute one, and what all write-outs share.
+/* Inside the CPU's convolutions: geometry, and the ways to compute one.
  *
  * A convolution is a product: rows are output positions (image, y, x), depth is (ky, kx, channel of the
  * group), columns are output channels. x is {n, h, w, c}, out {n, oh, ow, oc}, a weight {oc, kernel, kernel,
@@ -22,11 +22,6 @@ struct fg_conv_shape {
 };
 
 struct fg_conv_shape fg_conv_shape(const struct fg_step *step);
-
-/* Floats that a thread of a gradient or of a transposed convolution multiplies at a time, and the fewest
- * rows. */
-#define FG_CONV_BLOCK_FLOATS ((size_t)128 * 1024)
-#define FG_CONV_BLOCK_ROWS ((size_t)64)
 
 /* Whether the patches of x are x itself. */
 static inline bool fg_conv_pointwise(const struct fg_conv_shape *s) {

@@ -59,7 +59,8 @@ static size_t count_packed(const struct deconv *d) {
 
 /* Asked before the step says how much was prepared. */
 static bool can_prepare(const struct fg_step *step) {
-    return step->pass == FG_FORWARD && step->param[0]->segment == FG_SEGMENT_FROZEN;
+    return step->pass == FG_FORWARD && step->param[0]->segment == FG_SEGMENT_FROZEN &&
+           (!step->param[1] || step->param[1]->segment == FG_SEGMENT_FROZEN);
 }
 
 static size_t deconv_prepared(const struct fg_backend *backend, const struct fg_step *step) {

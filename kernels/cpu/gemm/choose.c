@@ -27,7 +27,15 @@ static void list_sets(struct candidate list[SETS]) {
 static void list_sets(struct candidate list[SETS]) {
     list[0] = (struct candidate){&fg_gemm_neon, true};
 }
+#else
+#error "there are no micro-kernels for this processor"
 #endif
+
+/* The set that the environment names; NULL: none. */
+static const char *find_wish(void) {
+    const char *wish = getenv(VARIABLE);
+    return wish && *wish ? wish : NULL;
+}
 
 const struct fg_gemm_set *fg_gemm_set(void) {
     static const struct fg_gemm_set *chosen;
@@ -36,7 +44,7 @@ const struct fg_gemm_set *fg_gemm_set(void) {
         return set;
     struct candidate list[SETS];
     list_sets(list);
-    const char *wished = getenv(VARIABLE);
+    const char *wished = find_wish();
     for (int i = SETS - 1; i >= 0; i--)
         if (list[i].there && (!wished || i == SETS - 1 || !strcmp(wished, list[i].set->name)))
             set = list[i].set;
@@ -47,7 +55,7 @@ const struct fg_gemm_set *fg_gemm_set(void) {
 enum fg_status fg_gemm_check(struct fg_message *message) {
     struct candidate list[SETS];
     list_sets(list);
-    const char *wished = getenv(VARIABLE);
+    const char *wished = find_wish();
     if (!wished)
         return FG_OK;
     char names[64] = "";

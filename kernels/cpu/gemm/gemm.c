@@ -6,9 +6,9 @@
 
 #include "kernels/cpu/cpu.h"
 
-#define BLOCK_DEPTH ((size_t)256) /* of a panel of B: 16 or 32 KiB, for the first-level cache */
+#define BLOCK_DEPTH ((size_t)256) /* of a panel of B: 8 to 32 KiB, for the first-level cache */
 #define BLOCK_ROWS ((size_t)512)  /* of A where it lies, for the second-level cache */
-#define PACKED_ROWS ((size_t)84)  /* of A where it is transposed, and so packed: whole tiles of 6 and of 14 */
+#define PACKED_ROWS ((size_t)84)  /* of A where it is transposed, and so packed: whole tiles of 6, 7 and 14 */
 
 static size_t min(size_t a, size_t b) {
     return a < b ? a : b;
@@ -174,7 +174,7 @@ static size_t find_block_rows(const struct fg_gemm *p) {
 }
 
 void fg_gemm(const struct fg_gemm *p) {
-    assert(p->depth > 0 && !(p->add && p->bias));
+    assert(p->depth > 0 && !(p->add && p->bias) && p->residual != p->c);
     assert(!p->line || (!p->a_transposed && p->rows % p->line == 0));
     float packed[PACKED_ROWS * BLOCK_DEPTH];
     const size_t most = find_block_rows(p);

@@ -1,10 +1,10 @@
 /* Products of matrices of float32, row-major: the work of every convolution. One thread computes one product;
  * who calls shares the rows or columns out.
  *
- * B is packed in panels as wide as a tile, [panel][depth][tile's columns], the last one filled up with zeros:
- * once for weights that stay, else by the call, a panel at a time. A is read where it lies. Each sum is one
- * chain in ascending depth, that starts with the bias or with what C holds: its bits do not depend on how a
- * product is cut into calls.
+ * B is packed in panels as wide as a tile, [panel][depth][tile's columns], where what lies past the last
+ * column does not count: once for weights that stay, else by the call, a panel at a time. A is read where it
+ * lies, or packed by the call where it is transposed. Each sum is one chain in ascending depth that starts
+ * with the bias or with what C holds: its bits do not depend on how a product is cut into calls.
  *
  * Errors: none. Owner: the caller, of all arrays. Thread: any, on a C that no other writes. NULL: what this
  * says. */
@@ -26,7 +26,7 @@ struct fg_gemm {
     size_t b_stride;
     bool b_transposed, b_packed;
     const float *bias;     /* [columns]; NULL: none */
-    const float *residual; /* like C; NULL: none */
+    const float *residual; /* like C, but not C itself; NULL: none */
     bool relu, add;        /* add: to what C holds, without bias */
     float *c;
     size_t c_stride; /* of C and of residual */

@@ -6,10 +6,11 @@
 #include "kernels/cpu/cpu.h"
 
 #define BLOCK 64  /* rows that are summed in float32 */
-#define TASKS 16u /* shares of the rows, whatever the number of threads, so that sums are always the same */
+#define TASKS 16u /* shares of the rows that are summed, whatever the number of threads: sums stay the same */
 
 struct batch_norm {
     size_t rows, channels;
+    uint32_t threads;
     const float *x, *residual, *out, *g; /* [rows][channels]; residual NULL: none */
     const float *gamma;                  /* [channels] */
     const float *mean, *inverse;         /* [channels] the batch's */
@@ -83,7 +84,7 @@ FG_CPU_CLONES static void normalise_rows(const float *x, const float *residual, 
 static void normalise_share(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct batch_norm *b = argument;
-    const struct fg_cpu_range range = fg_cpu_share(b->rows, TASKS, task);
+    const struct fg_cpu_range range = fg_cpu_share(b->rows, b->threads, task);
     const size_t at = range.begin * b->channels;
     normalise_rows(b->x + at, b->residual ? b->residual + at : NULL, b->scale, b->shift, b->relu,
                    range.end - range.begin, b->channels, b->y + at);
@@ -106,8 +107,10 @@ static size_t workspace(const struct fg_backend *backend, const struct fg_step *
     return channels * (TASKS * 2 * sizeof(double) + (TASKS * 2 + 3) * sizeof(float));
 }
 
-static struct batch_norm describe_step(const struct fg_step *step, const struct fg_memory *memory) {
+static struct batch_norm describe_step(const struct fg_backend *backend, const struct fg_step *step,
+                                       const struct fg_memory *memory) {
     struct batch_norm b = {.channels = (size_t)step->in[0]->c,
+                           .threads = fg_cpu_threads(backend),
                            .x = fg_cpu_values(step->in[0], memory),
                            .residual = fg_cpu_values(step->in[1], memory),
                            .gamma = fg_cpu_values(step->param[0], memory),
@@ -132,7 +135,7 @@ static double sum_tasks(const double *sums, const struct batch_norm *b, size_t c
 static enum fg_status forward(struct fg_backend *backend, const struct fg_step *step,
                               const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
-    struct batch_norm b = describe_step(step, memory);
+    struct batch_norm b = describe_step(backend, step, memory);
     const float *beta = fg_cpu_values(step->param[1], memory);
     float *running_mean = fg_cpu_values(step->param[2], memory);
     float *running_var = fg_cpu_values(step->param[3], memory);
@@ -153,7 +156,7 @@ static enum fg_status forward(struct fg_backend *backend, const struct fg_step *
         running_mean[k] = (float)((1 - FG_BN_MOMENTUM) * running_mean[k] + FG_BN_MOMENTUM * mean[k]);
         running_var[k] = (float)((1 - FG_BN_MOMENTUM) * running_var[k] + FG_BN_MOMENTUM * unbiased);
     }
-    fg_cpu_parallel(backend, step, TASKS, normalise_share, &b);
+    fg_cpu_parallel(backend, step, b.threads, normalise_share, &b);
     return FG_OK;
 }
 
@@ -220,14 +223,14 @@ FG_CPU_CLONES static void apply_gradients(const struct batch_norm *b, size_t beg
 static void write_gradients(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct batch_norm *b = argument;
-    const struct fg_cpu_range range = fg_cpu_share(b->rows, TASKS, task);
+    const struct fg_cpu_range range = fg_cpu_share(b->rows, b->threads, task);
     apply_gradients(b, range.begin, range.end);
 }
 
 static enum fg_status backward(struct fg_backend *backend, const struct fg_step *step,
                                const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
-    struct batch_norm b = describe_step(step, memory);
+    struct batch_norm b = describe_step(backend, step, memory);
     b.out = fg_cpu_values(step->out[0], memory);
     b.g = fg_cpu_values(step->d_out[0], memory);
     b.mean = fg_cpu_values(step->out[1], memory);
@@ -251,7 +254,7 @@ static enum fg_status backward(struct fg_backend *backend, const struct fg_step 
         b.slope[k] = (float)(-scale * product / rows * b.inverse[k]);
         b.shift[k] = (float)(-scale * (sum / rows - product / rows * b.inverse[k] * b.mean[k]));
     }
-    fg_cpu_parallel(backend, step, TASKS, write_gradients, &b);
+    fg_cpu_parallel(backend, step, b.threads, write_gradients, &b);
     return FG_OK;
 }
 
