@@ -18,6 +18,7 @@
 #define DEEP 600 /* depth: more than two blocks */
 #define GAP 5    /* floats between rows that belong to nobody */
 #define CANARY 12345.0f
+#define MARGIN (FG_GEMM_MOST_ROWS * FG_GEMM_MOST_COLUMNS) /* floats behind C that are looked at */
 
 static float a[MOST * (DEEP + GAP) * 2], b[MOST * (DEEP + GAP)], c[MOST * (MOST + GAP) * 2],
     before[MOST * (MOST + GAP) * 2], bias[MOST], residual[MOST * (MOST + GAP) * 2];
@@ -66,8 +67,10 @@ static double expect(const struct fg_gemm *p, size_t r, size_t column) {
 /* Computes a product and looks at all of C, what lies between its rows too. */
 static void hold(struct fg_gemm p) {
     static bool own[sizeof c / sizeof *c];
-    memset(own, 0, sizeof own);
-    for (size_t i = 0; i < sizeof c / sizeof *c; i++)
+    const size_t size = down(&p, p.rows - 1, p.c_stride, p.c_line) + p.columns + MARGIN;
+    assert_true(size <= sizeof c / sizeof *c);
+    memset(own, 0, size * sizeof *own);
+    for (size_t i = 0; i < size; i++)
         before[i] = c[i] = CANARY;
     for (size_t r = 0; r < p.rows; r++)
         for (size_t k = 0; k < p.columns; k++) {
@@ -85,7 +88,7 @@ static void hold(struct fg_gemm p) {
                 fail_msg("%zu x %zu x %zu, row %zu, column %zu: %g instead of %g", p.rows, p.columns, p.depth,
                          r, k, (double)got, wanted);
         }
-    for (size_t i = 0; i < sizeof c / sizeof *c; i++)
+    for (size_t i = 0; i < size; i++)
         if (!own[i])
             assert_true(c[i] == CANARY);
 }
