@@ -17,11 +17,11 @@ enum fg_dtype { FG_F32, FG_F16, FG_BF16, FG_I8, FG_U8, FG_F64 };
 /* Memory that a program touches, by how long it lives. The caller binds each segment to an address (struct
  * fg_memory). */
 enum fg_segment {
-    FG_SEGMENT_FROZEN,   /* weights that no step changes */
-    FG_SEGMENT_PREPARED, /* what a backend derives from frozen weights, once, in prepare (packed weights) */
-    FG_SEGMENT_TRAINED,  /* weights and batch-norm buffers that training changes */
-    FG_SEGMENT_GRADIENTS,   /* gradients of trained weights, laid out as they are */
-    FG_SEGMENT_MOMENTS,     /* Adam's first and second moments */
+    FG_SEGMENT_FROZEN,    /* weights that no step changes */
+    FG_SEGMENT_PREPARED,  /* what a backend derives from frozen weights, once, in prepare (packed weights) */
+    FG_SEGMENT_TRAINED,   /* weights and batch-norm buffers that training changes */
+    FG_SEGMENT_GRADIENTS, /* gradients of trained weights, laid out as they are */
+    FG_SEGMENT_MOMENTS,   /* Adam's first and second moments */
     FG_SEGMENT_ACTIVATIONS, /* values between steps and their gradients, placed by the planner */
     FG_SEGMENT_WORKSPACE,   /* scratch of one step at a time on each lane */
     FG_SEGMENT_IO,          /* what the host writes before and reads after a run */
