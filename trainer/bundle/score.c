@@ -171,7 +171,7 @@ struct candidate {
     enum fg_score_form form;
     float *score;        /* {count}: of each picture */
     float *mean, *scale; /* {height, width}, over all training pictures; NULL: it is not local */
-    float bump;          /* of a local form: what a plain one's would be that is as good */
+    float bump;
 };
 
 static void close_candidate(struct candidate *c) {
@@ -285,6 +285,11 @@ static enum fg_status decide_candidate(struct choice *choice, const struct candi
     return status;
 }
 
+bool fg_scorer_prefers(enum fg_score_form form, float bump, enum fg_score_form other, float other_bump) {
+    return bump * (fg_score_is_local(form) ? 1 : LOCAL_GAIN) <
+           other_bump * (fg_score_is_local(other) ? 1 : LOCAL_GAIN);
+}
+
 /* Measures a candidate's bump, and keeps the candidate where it is the best so far. */
 static enum fg_status compare_candidate(struct choice *choice, struct candidate *c, float threshold,
                                         struct fg_message *message) {
@@ -295,8 +300,9 @@ static enum fg_status compare_candidate(struct choice *choice, struct candidate 
                            .good = choice->good,
                            .odd = choice->odd};
     const enum fg_status status = fg_scorer_bump(choice->scorer, &bump, message);
-    c->bump = fg_score_is_local(c->form) ? bump.median / LOCAL_GAIN : bump.median;
-    if (status == FG_OK && (!choice->best.score || c->bump < choice->best.bump)) {
+    c->bump = bump.median;
+    const struct candidate *best = &choice->best;
+    if (status == FG_OK && (!best->score || fg_scorer_prefers(c->form, c->bump, best->form, best->bump))) {
         const struct candidate worse = choice->best;
         choice->best = *c;
         *c = worse;

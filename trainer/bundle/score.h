@@ -40,6 +40,10 @@ FG_MUST_USE enum fg_status fg_scorer_choose(struct fg_scorer *scorer, enum fg_sc
                                             enum fg_score_form *form, float *mean, float *scale, bool *odd,
                                             struct fg_message *message);
 
+/* Says whether a form with its bump is chosen before another: the smaller bump is, but a local form takes 0.8
+ * of a plain one's. */
+bool fg_scorer_prefers(enum fg_score_form form, float bump, enum fg_score_form other, float other_bump);
+
 /* What a bump is measured with. */
 struct fg_bump {
     enum fg_score_form form;

@@ -197,17 +197,31 @@ static void test_bump(void **state) {
     }
 }
 
-/* Without a wish the form is the one whose bump is the smallest, where a local one must gain a fifth. */
+/* A smaller bump is better, but where parts lie anywhere a local form has about a plain one's and finds less:
+ * it must gain a fifth. */
+static void test_preference(void **state) {
+    (void)state;
+    const enum fg_score_form sum = FG_SCORE_SUM, local = FG_SCORE_SUM_LOCAL;
+    assert_true(fg_scorer_prefers(sum, 1, FG_SCORE_PRODUCT, 1.01f));
+    assert_false(fg_scorer_prefers(sum, 1, FG_SCORE_PRODUCT, 0.99f));
+    assert_true(fg_scorer_prefers(local, 0.79f, sum, 1));
+    assert_false(fg_scorer_prefers(local, 0.81f, sum, 1));
+    assert_true(fg_scorer_prefers(sum, 1, local, 0.81f));
+    assert_false(fg_scorer_prefers(sum, 1, local, 0.79f));
+    assert_true(fg_scorer_prefers(local, 1, FG_SCORE_PRODUCT_LOCAL, 1.01f));
+}
+
+/* Without a wish the form is the one that is preferred to all others. */
 static void test_smallest_bump(void **state) {
     (void)state;
     struct fg_draft draft;
-    float bump[FG_SCORE_FORMS], weighed[FG_SCORE_FORMS];
+    float bump[FG_SCORE_FORMS];
     int best = 0;
     for (int form = 0; form < FG_SCORE_FORMS; form++) {
         ok(calibrate(&draft, (enum fg_score_form)form, 0));
         bump[form] = draft.header.calibration.bump;
-        weighed[form] = fg_score_is_local((enum fg_score_form)form) ? bump[form] / 0.8f : bump[form];
-        best = weighed[form] < weighed[best] ? form : best;
+        if (fg_scorer_prefers((enum fg_score_form)form, bump[form], (enum fg_score_form)best, bump[best]))
+            best = form;
         fg_draft_close(&draft);
     }
     ok(calibrate(&draft, FG_SCORE_AUTO, 0));
@@ -324,9 +338,13 @@ static void test_places(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_judged_in_the_form), cmocka_unit_test(test_bump),
-        cmocka_unit_test(test_smallest_bump),      cmocka_unit_test(test_few_pictures),
-        cmocka_unit_test(test_form_stays),         cmocka_unit_test(test_places),
+        cmocka_unit_test(test_judged_in_the_form),
+        cmocka_unit_test(test_bump),
+        cmocka_unit_test(test_preference),
+        cmocka_unit_test(test_smallest_bump),
+        cmocka_unit_test(test_few_pictures),
+        cmocka_unit_test(test_form_stays),
+        cmocka_unit_test(test_places),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
