@@ -437,8 +437,8 @@ static double measure_distance(const struct fg_engine *engine) {
     uint32_t at = 0;
     for (int i = 0; i < FG_NETWORK_LEVELS; i++) {
         const struct fg_tensor *moments = engine->inference.moments[i];
-        const float *value = moments ? fg_tensor_data(moments, &engine->memory) : NULL;
-        for (int32_t k = 0; moments && k < moments->c; k++, at++) {
+        const float *value = fg_tensor_data(moments, &engine->memory);
+        for (int32_t k = 0; k < moments->c; k++, at++) {
             const double z =
                 ((double)value[k] - (double)engine->scene_mean[at]) / (double)engine->scene_scale[at];
             sum += z * z;
@@ -507,8 +507,6 @@ enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *
 void fg_engine_descriptor(const struct fg_engine *engine, float *descriptor) {
     for (int i = 0; i < FG_NETWORK_LEVELS; i++) {
         const struct fg_tensor *moments = engine->inference.moments[i];
-        if (!moments)
-            continue;
         memcpy(descriptor, fg_tensor_data(moments, &engine->memory), fg_tensor_bytes(moments));
         descriptor += moments->c;
     }

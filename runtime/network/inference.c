@@ -7,7 +7,7 @@
 static void add_moments(struct fg_inference *inference, const struct fg_network *network,
                         const struct fg_forward *forward, const struct fg_node *node, int32_t batch) {
     for (int i = 0; i < FG_NETWORK_LEVELS; i++) {
-        if (network->feature[i] < 0 || node->out[0] != network->feature[i])
+        if (node->out[0] != network->feature[i])
             continue;
         const struct fg_tensor *feature = forward->value[network->feature[i]];
         inference->moments[i] =

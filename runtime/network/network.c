@@ -401,12 +401,14 @@ static void add_student(struct builder *b, const int32_t blocks[4], int32_t x, i
     }
 }
 
-/* Drops nodes that no used level needs: without level 3 the teacher's layer3, without level 1 the student's
- * layer1. Their parameters stay, because files carry every name. */
+/* Drops nodes that neither a used level nor the scene needs: without level 1 the student's
+ * layer1. Their parameters stay, because files carry every name. The scene takes all of the teacher. */
 static void drop_unused(struct fg_network *net) {
     bool needed[FG_NETWORK_VALUES] = {false};
     for (uint32_t i = 0; i < net->levels; i++)
-        needed[net->teacher[i]] = needed[net->student[i]] = true;
+        needed[net->student[i]] = true;
+    for (int i = 0; i < FG_NETWORK_LEVELS; i++)
+        needed[net->feature[i]] = true;
     bool keep[FG_NETWORK_NODES];
     for (uint32_t n = net->nodes; n-- > 0;) {
         const struct fg_node *node = &net->node[n];
@@ -426,10 +428,6 @@ static void drop_unused(struct fg_network *net) {
         if (keep[n])
             net->node[kept++] = net->node[n];
     net->nodes = kept;
-    for (int i = 0; i < FG_NETWORK_LEVELS; i++) {
-        net->feature[i] = needed[net->feature[i]] ? net->feature[i] : -1;
-        net->descriptors += net->feature[i] < 0 ? 0 : 2 * (uint32_t)net->value[net->feature[i]].c;
-    }
 }
 
 static void list_folds(struct fg_network *net) {
@@ -484,6 +482,7 @@ enum fg_status fg_network_init(struct fg_network *network, const struct fg_netwo
         return b.status;
     for (uint32_t i = 0; i < FG_NETWORK_LEVELS; i++) {
         network->feature[i] = feature[i];
+        network->descriptors += 2 * (uint32_t)network->value[feature[i]].c;
         if (!(spec->levels >> i & 1))
             continue;
         network->level[network->levels] = i + 1;

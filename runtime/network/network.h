@@ -99,8 +99,8 @@
  *    statistics (group norm, SimAM, softmax, cosine) and the gate's comparison are float32 in every mode.
  *
  * 11. Scene. A frame that shows no part at all (lamp off, wrong part) can be rebuilt perfectly, and would
- *    pass. Its descriptor g is the mean and the deviation over positions of each channel of F_E1 to F_E3, as
- *    far as a used level needs them. mu and s are mean and deviation of g over good pictures, scale = max(s
+ *    pass. Its descriptor g is the mean and the deviation over positions of each channel of F_E1 to F_E3,
+ *    used levels or not. mu and s are mean and deviation of g over good pictures, scale = max(s
  *    + median(s) / 2, 1e-6), and d = sqrt(mean(((g - mu) / scale)^2)) is a frame's distance. The limit is
  *    exp(mean + 5 deviations of ln d) of good pictures, each measured with mu and s of the other four of
  *    five folds. A frame beyond the limit is not like training's.
@@ -248,7 +248,7 @@ struct fg_network {
     uint32_t level[FG_NETWORK_LEVELS];  /* [levels] the used levels, 1 to 3, ascending */
     int32_t teacher[FG_NETWORK_LEVELS]; /* [levels] the used levels' values F_E */
     int32_t student[FG_NETWORK_LEVELS]; /* [levels] the used levels' values F_G */
-    int32_t feature[FG_NETWORK_LEVELS]; /* values F_E of levels 1 to 3; -1: no used level needs it */
+    int32_t feature[FG_NETWORK_LEVELS]; /* values F_E of levels 1 to 3, used or not */
     uint32_t descriptors;               /* values of the scene's descriptor (section 11) */
 };
 

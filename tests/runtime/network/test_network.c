@@ -125,6 +125,13 @@ static void test_order(void **state) {
                 }
                 for (uint32_t i = 0; i < network.levels; i++)
                     assert_true(made[network.teacher[i]] && made[network.student[i]]);
+                /* The scene's descriptor takes all of the teacher's features, used or not. */
+                uint32_t descriptors = 0;
+                for (int i = 0; i < FG_NETWORK_LEVELS; i++) {
+                    assert_true(made[network.feature[i]]);
+                    descriptors += 2 * (uint32_t)network.value[network.feature[i]].c;
+                }
+                assert_int_equal(network.descriptors, descriptors);
             }
 }
 
