@@ -14,7 +14,7 @@
 #include "runtime/base/json.h"
 #include "runtime/engine/device.h"
 #include "runtime/weights/safetensors.h"
-#include "trainer/bundle/calibrate.h"
+#include "trainer/bundle/defective.h"
 #include "trainer/bundle/score.h"
 #include "trainer/data/dataset.h"
 #include "trainer/evaluate/evaluate.h"
@@ -270,7 +270,8 @@ static struct fg_bundle_header make_header(const struct run *run) {
 }
 
 /* Calibrates on the files of all good pictures, at the size that the line would see. */
-static enum fg_status calibrate_draft(struct run *run, struct fg_draft *draft, struct fg_message *message) {
+static enum fg_status calibrate_draft(struct run *run, struct fg_draft *draft, struct fg_calibrated *found,
+                                      struct fg_message *message) {
     const struct fg_dataset *data = &run->data;
     enum fg_good_group *group = calloc(data->files.count, sizeof *group);
     const char **path = calloc(data->files.count, sizeof *path);
@@ -301,7 +302,7 @@ static enum fg_status calibrate_draft(struct run *run, struct fg_draft *draft, s
                                                     .remarks = &remarks,
                                                     .progress = fg_progress_count,
                                                     .argument = &run->progress},
-                           NULL, message);
+                           found, message);
     fg_progress_clear(&run->progress);
     fputs(remarks.text ? remarks.text : "", stderr);
     if (status == FG_OK && fg_decision_are_many(draft->header.calibration.odd, count))
@@ -342,7 +343,20 @@ static void evaluate_draft(struct run *run, struct fg_draft *draft) {
     fg_evaluation_close(&evaluation);
 }
 
-static void show_bundle(struct run *run, const struct fg_bundle_header *header, const char *sentence) {
+/* Judges the known defective pictures. Those that are wrong do not stop the training. */
+static void judge_defective(struct run *run, struct fg_draft *draft, const struct fg_calibrated *found,
+                            struct fg_defective *defective) {
+    struct fg_message why;
+    if (fg_defective_judge(defective, &draft->desk, run->options.defective, &why) != FG_OK) {
+        fprintf(stderr, "The defective pictures were not judged: %s\n", why.text);
+        fg_defective_close(defective);
+    } else if (!run->options.quiet) {
+        fg_defective_print(defective, found, 0, stderr);
+    }
+}
+
+static void show_bundle(struct run *run, const struct fg_bundle_header *header, const char *sentence,
+                        const struct fg_calibrated *found, const struct fg_defective *defective) {
     const struct fg_calibration *c = &header->calibration;
     print_remark(run, "%s is written.", run->options.out);
     if (!run->options.json)
@@ -352,27 +366,34 @@ static void show_bundle(struct run *run, const struct fg_bundle_header *header, 
     printf(", \"score\": \"%s\", \"threshold\": %.9g, \"held_out\": %u, \"rate_bound\": %.9g, \"sentence\": ",
            fg_score_name(header->spec.score), (double)c->threshold, c->unseen, (double)c->bound);
     fg_json_text(stdout, sentence);
+    if (defective->count)
+        fg_defective_print_json(defective, found, stdout);
     printf("}\n");
 }
 
 /* Makes the bundle of the best epoch's weights; its file is written once, when all is known. */
 static enum fg_status finish_bundle(struct run *run, struct fg_message *message) {
     struct fg_draft draft;
+    struct fg_calibrated found;
+    struct fg_defective defective = {.score = NULL};
     char sentence[512];
     const struct fg_bundle_header header = make_header(run);
     enum fg_status status = fg_draft_open(&draft, run->options.out, fg_trainer_best(run->trainer), &header,
                                           run->group[0], message);
     if (status == FG_OK)
-        status = calibrate_draft(run, &draft, message);
+        status = calibrate_draft(run, &draft, &found, message);
     if (status == FG_OK) {
         fg_decision_sentence(&draft.header.calibration, sentence, sizeof sentence);
         print_remark(run, "Score: %s. %s", fg_score_name(draft.header.spec.score), sentence);
         if (fg_test_set_exists(run->options.folder))
             evaluate_draft(run, &draft);
+        if (*run->options.defective)
+            judge_defective(run, &draft, &found, &defective);
         status = fg_draft_write(&draft, run->options.out, message);
     }
     if (status == FG_OK)
-        show_bundle(run, &draft.header, sentence);
+        show_bundle(run, &draft.header, sentence, &found, &defective);
+    fg_defective_close(&defective);
     fg_draft_close(&draft);
     return status;
 }
@@ -438,6 +459,8 @@ static enum fg_status run_training(struct run *run, struct fg_message *message) 
         status = check_state(run, message);
     if (status == FG_OK)
         status = try_output(run, message);
+    if (status == FG_OK && *run->options.defective)
+        status = fg_defective_look(run->options.defective, message);
     if (status == FG_OK)
         status = open_devices(run, message);
     if (status == FG_OK)

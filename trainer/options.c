@@ -31,7 +31,7 @@ static const struct fg_option OPTIONS[] = {
      .help = "weight of the sum of squares of the convolutions"},
     {"mask-rate", FG_OPTION_FLOAT, AT(training.recipe.mask_rate), FG_OPTION_TEXT(FG_TRAINING_MASK_RATE), 0, 1,
      .value = "X", .help = "share of positions that FMM hides"},
-    {"recipe", FG_OPTION_CHOICE, AT(recipe), "tuned", .words = "tuned|paper", .value = "KIND",
+    {"recipe", FG_OPTION_CHOICE, AT(recipe), "default", .words = "default|paper", .value = "KIND",
      .help = "what --loss and --score are where they are not given: global and auto, or the paper's "
              "position and sum"},
     {"loss", FG_OPTION_CHOICE, AT(loss), .words = "position|global", .value = "KIND",
@@ -52,6 +52,8 @@ static const struct fg_option OPTIONS[] = {
      .help = "GPUs to train on, or parts of the CPU, each with its share of a batch"},
     {"false-rejects", FG_OPTION_FLOAT, AT(false_rejects), "0.001", 1e-9, 0.5, .value = "X",
      .help = "share of good parts that the threshold may reject"},
+    {"defective", FG_OPTION_PATH, AT(defective), .size = FG_TRAIN_PATH, .value = "DIR",
+     .help = "says what thresholds find of the defective parts in DIR, which do not set it"},
     {"resume", FG_OPTION_BOOL, AT(resume), .help = "goes on from NAME.state"},
     FG_JSON_OPTION(AT(json)),
     FG_QUIET_OPTION(AT(quiet)),

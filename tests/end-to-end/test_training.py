@@ -38,9 +38,20 @@ class Training(unittest.TestCase):
         return out.read_bytes()
 
     def test_bundle_judges(self):
-        done = self.train("whole.fgb", "--epochs", "8")
+        bad = self.folder / "defective"
+        bad.mkdir()
+        for i in range(3):
+            bad_part(bad / f"{i}.png", i)
+        done = self.train("whole.fgb", "--epochs", "8", "--defective", bad)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("of good parts are above it", done.stdout + done.stderr)
+        # Known defective parts do not set the threshold; a table says what each threshold would miss of them.
+        bundle = lines(done.stdout)[-1]
+        self.assertIn("defective pictures missed", done.stderr)
+        self.assertEqual((bundle["defective"], bundle["table"][0]["threshold"]), (3, bundle["threshold"]))
+        judged = run("flawgate", "infer", self.folder / "whole.fgb", *sorted(bad.iterdir()), "--json")
+        passed = [j["verdict"] for j in lines(judged.stdout)].count("PASS")
+        self.assertEqual(bundle["table"][0]["missed"], passed)
         self.assertEqual(run("flawgate", "bundle", "verify", self.folder / "whole.fgb").returncode, 0)
         bad_part(self.folder / "bad.png", 3)
         judged = run("flawgate", "infer", self.folder / "whole.fgb", self.parts / "003.png", self.folder / "bad.png",
@@ -107,6 +118,12 @@ class Training(unittest.TestCase):
         self.assertLess(len([e for e in lines(resumed.stdout) if "epoch" in e]), 5)
         self.assertEqual(self.export("unbroken.state"), self.export("cut.state"))
         self.assertEqual(self.export("unbroken.fgb"), self.export("cut.fgb"))
+
+    def test_defective_parts_that_are_not_there(self):
+        # It is said before the training, not after it.
+        done = self.train("none.fgb", "--epochs", "1", "--defective", self.folder / "nowhere")
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertIn("nowhere", done.stderr)
 
     def test_bad_pictures_are_listed_and_skipped(self):
         parts = self.folder / "some-bad"

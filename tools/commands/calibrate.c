@@ -1,14 +1,11 @@
 /* flawgate calibrate NAME.fgb DIR: sets the threshold anew from good parts of the line, without training. */
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "runtime/base/file.h"
 #include "runtime/base/json.h"
 #include "tools/commands/common.h"
 #include "tools/commands/tool.h"
-#include "trainer/bundle/calibrate.h"
+#include "trainer/bundle/defective.h"
 #include "trainer/data/files.h"
 
 #define BACKUP_ENDING ".bak"
@@ -21,8 +18,7 @@ struct calibrate {
     bool dry_run, force;
     struct fg_report remarks; /* pictures that could not be judged, or that are odd */
     struct fg_calibrated found;
-    float *score; /* {scores}: those of the defective pictures */
-    uint32_t scores;
+    struct fg_defective defects;
 };
 
 static const struct fg_option OPTIONS[] = {
@@ -88,47 +84,6 @@ static enum fg_status write_bundle(const struct calibrate *c, const struct fg_dr
     return status == FG_OK ? fg_draft_write(draft, bundle, message) : status;
 }
 
-/* Judges the known defective pictures. */
-static enum fg_status judge_defective(struct calibrate *c, struct fg_draft *draft,
-                                      struct fg_message *message) {
-    struct fg_paths paths;
-    enum fg_status status = fg_paths_list(&paths, c->defective, message);
-    if (status != FG_OK)
-        return status;
-    c->score = calloc((size_t)paths.count + 1, sizeof *c->score);
-    if (!c->score)
-        status = fg_fail(message, FG_ENVIRONMENT, "no memory for %u scores", paths.count);
-    else if (!paths.count)
-        status = fg_fail(message, FG_INPUT, "%.300s: no pictures in it", c->defective);
-    for (uint32_t i = 0; i < paths.count && status == FG_OK; i++) {
-        struct fg_image image;
-        struct fg_judgement judgement;
-        status = fg_image_read(paths.path[i], &image, message);
-        if (status == FG_OK) {
-            status = fg_desk_judge(&draft->desk, paths.path[i], &image, INFINITY, &judgement, message);
-            fg_image_free(&image);
-        }
-        if (status == FG_OK)
-            c->score[c->scores++] = judgement.finite ? judgement.score : INFINITY;
-    }
-    fg_paths_free(&paths);
-    return status;
-}
-
-static uint32_t count_missed(const struct calibrate *c, float threshold) {
-    uint32_t missed = 0;
-    for (uint32_t i = 0; i < c->scores; i++)
-        missed += c->score[i] <= threshold;
-    return missed;
-}
-
-static float find_smallest(const struct calibrate *c) {
-    float smallest = INFINITY;
-    for (uint32_t i = 0; i < c->scores; i++)
-        smallest = fminf(smallest, c->score[i]);
-    return smallest;
-}
-
 static enum fg_status calibrate_bundle(struct calibrate *c, struct fg_draft *draft, const char *bundle,
                                        const struct fg_paths *paths, struct fg_message *message) {
     struct fg_progress progress;
@@ -148,7 +103,7 @@ static enum fg_status calibrate_bundle(struct calibrate *c, struct fg_draft *dra
     if (status == FG_OK)
         status = check_pictures(c, message);
     if (status == FG_OK && *c->defective)
-        status = judge_defective(c, draft, message);
+        status = fg_defective_judge(&c->defects, &draft->desk, c->defective, message);
     return status == FG_OK ? write_bundle(c, draft, bundle, message) : status;
 }
 
@@ -173,19 +128,6 @@ static enum fg_status open_and_calibrate(struct calibrate *c, const char *bundle
     return status;
 }
 
-static void print_json_table(const struct calibrate *c) {
-    printf(", \"defective\": %u, \"table\": [", c->scores);
-    for (uint32_t i = 0; i < c->found.rows; i++) {
-        const struct fg_decision_row *row = &c->found.row[i];
-        printf("%s{\"threshold\": ", i ? ", " : "");
-        fg_json_number(stdout, (double)row->threshold);
-        printf(", \"expected_rejects\": ");
-        fg_json_number(stdout, (double)row->expected);
-        printf(", \"rejected\": %u, \"missed\": %u}", row->rejected, count_missed(c, row->threshold));
-    }
-    printf("]");
-}
-
 static void print_json(const struct calibrate *c, const char *bundle, const char *sentence) {
     const struct fg_calibration *calibration = &c->found.calibration;
     printf("{\"file\": ");
@@ -205,32 +147,11 @@ static void print_json(const struct calibrate *c, const char *bundle, const char
     fg_json_number(stdout, (double)calibration->bump);
     printf(", \"bump_anywhere\": ");
     fg_json_number(stdout, (double)calibration->bump_anywhere);
-    if (c->scores)
-        print_json_table(c);
+    if (c->defects.count)
+        fg_defective_print_json(&c->defects, &c->found, stdout);
     printf(", \"sentence\": ");
     fg_json_text(stdout, sentence);
     printf("}\n");
-}
-
-/* Prints what each threshold does to good and to defective pictures. */
-static void print_table(const struct calibrate *c) {
-    printf("threshold   good parts above it   unseen pictures above it   defective pictures missed\n");
-    for (uint32_t i = 0; i < c->found.rows; i++) {
-        const struct fg_decision_row *row = &c->found.row[i];
-        printf("%9.4f   %18.2g %%   %17u of %u   %18u of %u\n", (double)row->threshold,
-               100 * (double)row->expected, row->rejected, c->found.calibration.unseen,
-               count_missed(c, row->threshold), c->scores);
-    }
-    if (c->threshold > 0)
-        printf("%9.4f   %20s   %17u of %u   %18u of %u\n", (double)c->threshold, "set by hand",
-               c->found.calibration.rejected, c->found.calibration.unseen, count_missed(c, c->threshold),
-               c->scores);
-    const float smallest = find_smallest(c);
-    if (isfinite(smallest) && smallest > c->found.largest)
-        printf("Every threshold from %.4f to %.4f tells these good and defective pictures apart; %.4f is in "
-               "the middle.\n",
-               (double)c->found.largest, (double)smallest,
-               (double)c->found.largest + ((double)smallest - (double)c->found.largest) / 2);
 }
 
 static void print_text(const struct calibrate *c, const char *sentence) {
@@ -242,8 +163,8 @@ static void print_text(const struct calibrate *c, const char *sentence) {
         printf("%u pictures were at hand when the bundle was trained; they do not count as unseen.\n",
                c->found.known);
     puts(sentence);
-    if (c->scores)
-        print_table(c);
+    if (c->defects.count)
+        fg_defective_print(&c->defects, &c->found, c->threshold, stdout);
 }
 
 int fg_tool_calibrate(int argc, char **argv) {
@@ -271,6 +192,6 @@ int fg_tool_calibrate(int argc, char **argv) {
         fg_usage_fail(&USAGE, status, &message);
     }
     fg_report_free(&c.remarks);
-    free(c.score);
+    fg_defective_close(&c.defects);
     return fg_exit_status(status);
 }

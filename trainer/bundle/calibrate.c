@@ -203,7 +203,7 @@ static void enter_table(struct job *job) {
     f->rows = fg_decision_table(job->good, job->count, job->odd, &job->draft->header.calibration, f->row);
     f->largest = -INFINITY;
     for (uint32_t i = job->known; i < job->count; i++)
-        if (!job->odd[i])
+        if (!job->odd[i] && job->good[i].group != FG_GOOD_TRAINING)
             f->largest = fmaxf(f->largest, job->good[i].score);
 }
 
