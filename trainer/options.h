@@ -24,7 +24,7 @@ struct fg_train_options {
     uint32_t threads; /* 0: one for each processor of the machine */
     float false_rejects;
     char defective[FG_TRAIN_PATH]; /* a folder of pictures of defective parts; empty: none are known */
-    enum fg_score_form score; /* or FG_SCORE_AUTO */
+    enum fg_score_form score;      /* or FG_SCORE_AUTO */
     bool resume, json, quiet;
     uint32_t without, loss, gate, recipe; /* the words that were given, as option.h stores them */
 };
