@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,7 @@ struct run {
     struct fg_trainer *trainer;
 };
 
-static struct run open_run(uint32_t cache_mib, uint32_t threads, uint32_t devices) {
+static struct run open_run(uint32_t cache_mib, uint32_t threads, uint32_t devices, bool host_memory) {
     struct run r = {.devices = devices};
     struct fg_training training = fg_training_defaults();
     training.epochs = 3;
@@ -72,6 +73,8 @@ static struct run open_run(uint32_t cache_mib, uint32_t threads, uint32_t device
     fg_weights_draw(&weights, 5, true);
     for (uint32_t i = 0; i < devices; i++)
         ok(fg_cpu_open(threads, 1, &r.backend[i], &message));
+    for (uint32_t i = 0; i < devices; i++)
+        r.backend[i]->device.host_memory = host_memory;
     ok(fg_trainer_open(&training, &weights, &pictures, r.backend, devices, &r.trainer, &message));
     return r;
 }
@@ -97,8 +100,8 @@ static void same(const struct run *a, const struct run *b) {
 static void test_no_bit_depends_on_what_is_kept(void **state) {
     (void)state;
     for (uint32_t devices = 1; devices <= 2; devices++) {
-        struct run none = open_run(0, 2, devices), some = open_run(SOME, 1, devices),
-                   all = open_run(ALL, 3, devices);
+        struct run none = open_run(0, 2, devices, true), some = open_run(SOME, 1, devices, true),
+                   all = open_run(ALL, 3, devices, true);
         epochs(&none, 3);
         epochs(&some, 3);
         epochs(&all, 3);
@@ -115,14 +118,14 @@ static void test_resumed(void **state) {
     (void)state;
     char path[64];
     snprintf(path, sizeof path, "/tmp/flawgate-test-%d.state", (int)getpid());
-    struct run whole = open_run(ALL, 2, 1), cut = open_run(SOME, 2, 1);
+    struct run whole = open_run(ALL, 2, 1, true), cut = open_run(SOME, 2, 1, true);
     epochs(&whole, 3);
     epochs(&cut, 2);
     ok(fg_trainer_save(cut.trainer, path, data_hash, &message));
     close_run(&cut);
     const uint32_t sizes[] = {SOME, 0, ALL};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        cut = open_run(sizes[i], 2, 1);
+        cut = open_run(sizes[i], 2, 1, true);
         ok(fg_trainer_resume(cut.trainer, path, data_hash, &message));
         epochs(&cut, 1);
         same(&whole, &cut);
@@ -130,6 +133,19 @@ static void test_resumed(void **state) {
     }
     close_run(&whole);
     unlink(path);
+}
+
+/* A device with memory of its own, as a GPU has, makes the features in every step. */
+static void test_own_memory(void **state) {
+    (void)state;
+    struct run host = open_run(ALL, 2, 1, true), own = open_run(ALL, 2, 1, false);
+    epochs(&host, 1);
+    epochs(&own, 1);
+    const float expected = fg_trainer_counters(host.trainer)->loss,
+                loss = fg_trainer_counters(own.trainer)->loss;
+    assert_true(fabsf(loss - expected) < 0.02f * expected);
+    close_run(&host);
+    close_run(&own);
 }
 
 /* The memory that is announced follows the size that was asked for, and the pictures that there are. */
@@ -154,6 +170,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_bit_depends_on_what_is_kept),
         cmocka_unit_test(test_resumed),
+        cmocka_unit_test(test_own_memory),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
