@@ -46,6 +46,10 @@ static const struct fg_option OPTIONS[] = {
      .help = "how levels become a score; auto takes what finds the smallest flaw on good pictures"},
     {"seed", FG_OPTION_SEED, AT(training.seed), "0", .value = "N",
      .help = "of weights, order, masks and the held-out choice"},
+    {"cache-mib", FG_OPTION_NUMBER, AT(training.cache_mib), FG_OPTION_TEXT(FG_TRAINING_CACHE_MIB), 0, 1e6,
+     .value = "N",
+     .help = "MiB that a CPU may take to keep the teacher's features for all epochs; changes the time, not "
+             "the result"},
     FG_THREADS_OPTION(AT(threads)),
     FG_DEVICE_OPTION(AT(device)),
     {"devices", FG_OPTION_NUMBER, AT(devices), "1", 1, FG_MAX_DEVICES, .value = "N",

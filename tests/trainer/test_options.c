@@ -46,6 +46,7 @@ static void defaults(void **state) {
     assert_int_equal(options.training.recipe.global_loss, expected.recipe.global_loss);
     assert_int_equal(options.score, FG_SCORE_AUTO);
     assert_true(options.training.seed == expected.seed);
+    assert_int_equal(options.training.cache_mib, expected.cache_mib);
     assert_string_equal(options.folder, "parts");
     assert_int_equal(options.device, FG_COMPUTE_AUTO);
     assert_int_equal(options.backbone, FG_BACKBONES);
@@ -80,6 +81,8 @@ static void what_is_given_counts(void **state) {
     assert_true(options.training.recipe.global_loss && options.score == FG_SCORE_AUTO);
     assert_int_equal(read_line("parts --out a.fgb --teacher t --device cpu --devices 2"), FG_OK);
     assert_int_equal(options.devices, 2);
+    assert_int_equal(read_line("parts --out a.fgb --teacher t --recipe paper --cache-mib 0"), FG_OK);
+    assert_int_equal(options.training.cache_mib, 0);
 }
 
 static void what_cannot_be_is_refused(void **state) {
@@ -98,6 +101,8 @@ static void what_cannot_be_is_refused(void **state) {
         {"parts --out a.fgb --teacher t --batch 1", "--batch 1: must be a whole number from 2 to 64"},
         {"parts --out a.fgb --teacher t --batch 16 --devices 3", "--batch 16 on 3 devices"},
         {"parts --out a.fgb --teacher t --device tpu", "--device tpu: must be auto, cuda or cpu"},
+        {"parts --out a.fgb --teacher t --cache-mib -1", "--cache-mib -1: must be a whole number from 0 to"},
+        {"parts --out a.fgb --teacher t --cache-mib 1GB", "--cache-mib 1GB: must be a whole number from 0"},
         {"parts --out a.fgb --teacher t --size 100", "--size 100: must be auto"},
         {"parts --out a.fgb --teacher t --levels 1,4", "--levels 1,4: must be a list of 1, 2 and 3"},
         {"parts --out a.fgb --teacher t --epoch 3", "is --epochs meant"},

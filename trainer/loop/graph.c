@@ -130,17 +130,17 @@ static void emit_distill(struct builder *b, uint32_t l) {
     r->in[1] = network->student[l];
 }
 
-/* Adds a target, which the caller gives, for each level whose teacher value no node makes. */
-static void add_targets(struct builder *b) {
-    const struct fg_network *network = b->forward.network;
+/* Adds a target, which the caller gives, for each level whose teacher value no node of the program makes. */
+static void add_targets(struct fg_graph *graph, struct fg_forward *forward) {
+    const struct fg_network *network = forward->network;
     for (uint32_t l = 0; l < network->levels; l++) {
         const int32_t v = network->teacher[l];
         bool made = false;
-        for (uint32_t n = 0; n < network->nodes; n++)
+        for (uint32_t n = 0; n < network->nodes && graph->pictures; n++)
             made = made || network->node[n].out[0] == v;
         if (!made)
-            b->forward.value[v] = b->graph->target[l] =
-                fg_plan_tensor(b->graph->plan, FG_SEGMENT_IO, FG_F32, b->graph->batch, network->value[v].h,
+            forward->value[v] = graph->target[l] =
+                fg_plan_tensor(graph->plan, FG_SEGMENT_IO, FG_F32, graph->batch, network->value[v].h,
                                network->value[v].w, network->value[v].c);
     }
 }
@@ -180,9 +180,11 @@ static enum fg_status open_graph(struct fg_graph *graph, struct fg_forward *forw
         return status;
     fg_forward_begin(forward, graph->plan, network, batch, FG_F32);
     memcpy(graph->frozen, forward->frozen, sizeof graph->frozen);
+    graph->draw = fg_plan_tensor(graph->plan, FG_SEGMENT_IO, FG_U8, 1, 1, 1, (int32_t)sizeof(struct fg_draw));
+    if (!pictures)
+        return FG_OK;
     graph->pictures = fg_plan_tensor(graph->plan, FG_SEGMENT_PICTURES, FG_U8, (int32_t)pictures,
                                      network->spec.height, network->spec.width, 3);
-    graph->draw = fg_plan_tensor(graph->plan, FG_SEGMENT_IO, FG_U8, 1, 1, 1, (int32_t)sizeof(struct fg_draw));
     fg_forward_picture(forward, graph->pictures, graph->draw);
     return FG_OK;
 }
@@ -196,9 +198,11 @@ enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights
         open_graph(graph, &b.forward, network, TRAINING_TENSORS, TRAINING_STEPS, pictures, batch, message);
     if (status != FG_OK)
         return status;
-    add_targets(&b);
+    add_targets(graph, &b.forward);
     for (uint32_t n = 0; n < network->nodes; n++) {
         const struct fg_node *node = &network->node[n];
+        if (node->module == FG_TEACHER && !pictures)
+            continue;
         if (node->module == FG_TEACHER)
             fg_forward_node(&b.forward, node);
         else
@@ -220,8 +224,11 @@ enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_netwo
         open_graph(graph, &forward, network, FG_FORWARD_TENSORS, FG_FORWARD_STEPS, pictures, batch, message);
     if (status != FG_OK)
         return status;
+    add_targets(graph, &forward);
     for (uint32_t n = 0; n < network->nodes; n++) {
         const struct fg_node *node = &network->node[n];
+        if (node->module == FG_TEACHER && !pictures)
+            continue;
         fg_forward_node(&forward, node);
         const int32_t l = fg_forward_level(network, node);
         if (l < 0)
@@ -234,6 +241,24 @@ enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_netwo
                               .in = {forward.value[network->teacher[l]], forward.value[network->student[l]]},
                               .out = {graph->loss[l]}},
             0);
+    }
+    return fg_plan_finish(graph->plan, backend, &graph->program, &graph->report, message);
+}
+
+enum fg_status fg_graph_teacher(struct fg_graph *graph, const struct fg_network *network,
+                                const struct fg_backend *backend, uint32_t pictures,
+                                struct fg_message *message) {
+    struct fg_forward forward;
+    enum fg_status status =
+        open_graph(graph, &forward, network, FG_FORWARD_TENSORS, FG_FORWARD_STEPS, pictures, 1, message);
+    if (status != FG_OK)
+        return status;
+    for (uint32_t n = 0; n < network->nodes; n++)
+        if (network->node[n].module == FG_TEACHER)
+            fg_forward_node(&forward, &network->node[n]);
+    for (uint32_t l = 0; l < network->levels; l++) {
+        graph->target[l] = forward.value[network->teacher[l]];
+        fg_plan_keep(graph->plan, graph->target[l]);
     }
     return fg_plan_finish(graph->plan, backend, &graph->program, &graph->report, message);
 }

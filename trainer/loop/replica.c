@@ -129,3 +129,23 @@ enum fg_status fg_replica_prepare(const struct fg_replica *replica, enum fg_stag
     const struct fg_memory memory = fg_replica_memory(replica, stage);
     return replica->backend->prepare(replica->backend, replica->program[stage], &memory, message);
 }
+
+enum fg_status fg_replica_run(const struct fg_replica *replica, uint32_t count, enum fg_stage stage,
+                              struct fg_message *message) {
+    struct fg_memory memory[FG_MAX_DEVICES];
+    enum fg_status status = FG_OK;
+    uint32_t begun = 0;
+    while (begun < count && status == FG_OK) {
+        const struct fg_replica *r = &replica[begun];
+        memory[begun] = fg_replica_memory(r, stage);
+        status = r->backend->submit(r->backend, r->program[stage], &memory[begun], message);
+        begun += status == FG_OK;
+    }
+    for (uint32_t i = 0; i < begun; i++) {
+        struct fg_backend *backend = replica[i].backend;
+        struct fg_message later;
+        const enum fg_status ended = backend->poll(backend, INT64_MAX, status == FG_OK ? message : &later);
+        status = status == FG_OK ? ended : status;
+    }
+    return status;
+}

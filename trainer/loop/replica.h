@@ -9,8 +9,9 @@
 
 #include "trainer/loop/graph.h"
 
-/* A trainer's programs; REST is for pictures left over after the full batches. */
-enum fg_stage { FG_TRAIN, FG_TRAIN_REST, FG_VALIDATE, FG_VALIDATE_REST, FG_UPDATE, FG_STAGES };
+/* A trainer's programs; REST is for pictures left over after the full batches, TEACH for the features that
+ * these take where the device is the host's memory. */
+enum fg_stage { FG_TRAIN, FG_TRAIN_REST, FG_VALIDATE, FG_VALIDATE_REST, FG_TEACH, FG_UPDATE, FG_STAGES };
 
 struct fg_replica {
     struct fg_backend *backend;                  /* borrowed */
@@ -49,5 +50,8 @@ struct fg_memory fg_replica_memory(const struct fg_replica *replica, enum fg_sta
 /* Prepares a stage; does nothing where it has no program. */
 FG_MUST_USE enum fg_status fg_replica_prepare(const struct fg_replica *replica, enum fg_stage stage,
                                               struct fg_message *message);
+/* Runs a stage on every one of count replicas at once. */
+FG_MUST_USE enum fg_status fg_replica_run(const struct fg_replica *replica, uint32_t count,
+                                          enum fg_stage stage, struct fg_message *message);
 
 #endif

@@ -10,7 +10,7 @@
 
 #include "kernels/philox.h"
 #include "runtime/bundle/bundle.h"
-#include "trainer/loop/replica.h"
+#include "trainer/loop/features.h"
 #include "trainer/loop/state.h"
 
 #define LEAST_STEPS 1000 /* steps before training may stop early */
@@ -26,6 +26,7 @@ struct fg_trainer {
     const struct fg_tensor *schedule;
     struct fg_replica replica[FG_MAX_DEVICES]; /* the first one validates, and its weights are kept */
     uint32_t replicas;
+    struct fg_features *features; /* of the teacher; NULL: each program makes its own */
     /* The host's copies, or the first replica's own segments where these are the host's memory. */
     void *frozen, *moments;
     uint32_t *order; /* {pictures.trains}: this epoch's order of pictures */
@@ -38,6 +39,7 @@ struct fg_training fg_training_defaults(void) {
                                 .batch = FG_TRAINING_BATCH,
                                 .learning_rate = (float)FG_TRAINING_RATE,
                                 .l2 = (float)FG_TRAINING_L2,
+                                .cache_mib = FG_TRAINING_CACHE_MIB,
                                 .recipe = {.mask_rate = (float)FG_TRAINING_MASK_RATE, .global_loss = true}};
 }
 
@@ -48,13 +50,15 @@ static uint32_t count_rest(const struct fg_trainer *t, uint32_t count) {
     return rest < 2 ? 0 : rest * t->replicas;
 }
 
-/* Plans the graphs once, because those of every device are alike. */
+/* Plans the graphs once, because those of every device are alike. A GPU has no features kept for it: they
+ * would cross the bus in every step, and it makes them faster in a batch than picture by picture. */
 static enum fg_status make_graphs(struct fg_trainer *t, struct fg_message *message) {
     const uint32_t batch = t->training.batch, share = batch / t->replicas, trains = t->pictures.trains,
-                   held_outs = t->pictures.held_outs, pictures = t->pictures.count;
+                   held_outs = t->pictures.held_outs;
     const uint32_t rest = count_rest(t, trains) / t->replicas, held_rest = held_outs % batch;
     const struct fg_recipe *recipe = &t->training.recipe;
     const struct fg_backend *backend = t->replica[0].backend;
+    const uint32_t pictures = backend->device.host_memory ? 0 : t->pictures.count;
     enum fg_status status = FG_OK;
     if (trains >= batch)
         status = fg_graph_training(&t->graph[FG_TRAIN], &t->weights, recipe, backend, pictures,
@@ -68,6 +72,9 @@ static enum fg_status make_graphs(struct fg_trainer *t, struct fg_message *messa
     if (status == FG_OK && held_rest)
         status = fg_graph_validation(&t->graph[FG_VALIDATE_REST], t->weights.network, recipe, backend,
                                      pictures, (int32_t)held_rest, message);
+    if (status == FG_OK && !pictures)
+        status =
+            fg_graph_teacher(&t->graph[FG_TEACH], t->weights.network, backend, t->pictures.count, message);
     if (status == FG_OK)
         status = fg_graph_adam(&t->graph[FG_UPDATE], &t->weights, backend, &t->schedule, message);
     return status;
@@ -167,6 +174,9 @@ enum fg_status fg_trainer_open(const struct fg_training *training, struct fg_wei
         status = make_graphs(t, message);
     if (status == FG_OK)
         status = open_replicas(t, message);
+    if (status == FG_OK && t->graph[FG_TEACH].program)
+        status =
+            fg_features_open(t->weights.network, pictures->count, training->cache_mib, &t->features, message);
     if (status == FG_OK) {
         memcpy(t->best.block, t->weights.block, t->weights.bytes);
         status = start_replicas(t, message);
@@ -193,6 +203,7 @@ void fg_trainer_close(struct fg_trainer *trainer) {
     }
     for (uint32_t i = 0; i < trainer->replicas; i++)
         fg_replica_close(&trainer->replica[i]);
+    fg_features_close(trainer->features);
     for (int s = 0; s < FG_STAGES; s++)
         fg_graph_close(&trainer->graph[s]);
     fg_weights_close(&trainer->weights);
@@ -215,31 +226,19 @@ static void draw_order(struct fg_trainer *t) {
     }
 }
 
-/* Chooses the pictures of a replica's next program. */
-static void draw_batch(const struct fg_trainer *t, const struct fg_replica *replica, enum fg_stage stage,
-                       const uint32_t *index) {
-    struct fg_draw *draw = fg_tensor_data(t->graph[stage].draw, &replica->memory);
-    draw->seed = t->training.seed;
-    draw->epoch = t->counters.epoch;
-    memcpy(draw->image, index, (size_t)t->graph[stage].batch * sizeof *index);
-}
-
-/* Runs a stage on every replica at once. */
-static enum fg_status run_stage(const struct fg_trainer *t, enum fg_stage stage, struct fg_message *message) {
-    struct fg_memory memory[FG_MAX_DEVICES];
+/* Chooses the pictures of a stage's next run. index: those of the first replica first, then those of the
+ * next. */
+static enum fg_status draw_batch(const struct fg_trainer *t, enum fg_stage stage, uint32_t replicas,
+                                 const uint32_t *index, struct fg_message *message) {
+    const uint32_t share = (uint32_t)t->graph[stage].batch;
     enum fg_status status = FG_OK;
-    uint32_t begun = 0;
-    while (begun < t->replicas && status == FG_OK) {
-        const struct fg_replica *r = &t->replica[begun];
-        memory[begun] = fg_replica_memory(r, stage);
-        status = r->backend->submit(r->backend, t->graph[stage].program, &memory[begun], message);
-        begun += status == FG_OK;
-    }
-    for (uint32_t i = 0; i < begun; i++) {
-        struct fg_backend *backend = t->replica[i].backend;
-        struct fg_message later;
-        const enum fg_status ended = backend->poll(backend, INT64_MAX, status == FG_OK ? message : &later);
-        status = status == FG_OK ? ended : status;
+    if (t->features)
+        status = fg_features_give(t->features, t->graph, stage, t->replica, replicas, index, message);
+    for (uint32_t i = 0; i < replicas; i++) {
+        struct fg_draw *draw = fg_tensor_data(t->graph[stage].draw, &t->replica[i].memory);
+        draw->seed = t->training.seed;
+        draw->epoch = t->counters.epoch;
+        memcpy(draw->image, index + i * share, share * sizeof *index);
     }
     return status;
 }
@@ -260,9 +259,9 @@ static enum fg_status share_gradients(const struct fg_trainer *t, struct fg_mess
 /* Trains on one batch. index: its pictures, those of the first replica first, then those of the next. */
 static enum fg_status train_step(struct fg_trainer *t, enum fg_stage stage, const uint32_t *index,
                                  struct fg_message *message) {
-    for (uint32_t i = 0; i < t->replicas; i++)
-        draw_batch(t, &t->replica[i], stage, index + i * (uint32_t)t->graph[stage].batch);
-    enum fg_status status = run_stage(t, stage, message);
+    enum fg_status status = draw_batch(t, stage, t->replicas, index, message);
+    if (status == FG_OK)
+        status = fg_replica_run(t->replica, t->replicas, stage, message);
     if (status == FG_OK)
         status = share_gradients(t, message);
     if (status != FG_OK)
@@ -276,7 +275,7 @@ static enum fg_status train_step(struct fg_trainer *t, enum fg_stage stage, cons
         schedule[2] = (float)(1 / (1 - pow(FG_ADAM_SECOND, (double)t->counters.step)));
         schedule[3] = t->training.l2;
     }
-    return run_stage(t, FG_UPDATE, message);
+    return fg_replica_run(t->replica, t->replicas, FG_UPDATE, message);
 }
 
 static enum fg_status fold_all(struct fg_trainer *t, struct fg_message *message) {
@@ -301,8 +300,9 @@ static enum fg_status validate_epoch(struct fg_trainer *t, float *loss, struct f
         const enum fg_stage stage = count - at >= t->training.batch ? FG_VALIDATE : FG_VALIDATE_REST;
         const struct fg_graph *graph = &t->graph[stage];
         const struct fg_memory memory = fg_replica_memory(first, stage);
-        draw_batch(t, first, stage, t->pictures.held_out + at);
-        status = fg_backend_run(first->backend, graph->program, &memory, message);
+        status = draw_batch(t, stage, 1, t->pictures.held_out + at, message);
+        if (status == FG_OK)
+            status = fg_replica_run(first, 1, stage, message);
         for (uint32_t l = 0; l < t->weights.network->levels && status == FG_OK; l++) {
             const float *losses = fg_tensor_data(graph->loss[l], &memory);
             for (int32_t i = 0; i < graph->batch; i++)
@@ -370,7 +370,7 @@ const struct fg_trainer_counters *fg_trainer_counters(const struct fg_trainer *t
 }
 
 size_t fg_trainer_memory(const struct fg_trainer *trainer) {
-    return trainer->bytes;
+    return trainer->bytes + fg_features_memory(trainer->features);
 }
 
 const struct fg_weights *fg_trainer_best(const struct fg_trainer *trainer) {

@@ -18,6 +18,7 @@
 #define FG_TRAINING_RATE 1e-3
 #define FG_TRAINING_L2 1e-5
 #define FG_TRAINING_MASK_RATE 0.4
+#define FG_TRAINING_CACHE_MIB 1024
 
 /* The recipe. Zeroed fields are not defaults: fg_training_defaults gives those. */
 struct fg_training {
@@ -28,6 +29,7 @@ struct fg_training {
     float l2;            /* lambda_R of the paper's equation 14; 0 turns it off */
     struct fg_recipe recipe;
     uint64_t seed;
+    uint32_t cache_mib; /* most MiB of kept features (trainer/loop/features.h); no bit depends on it */
 };
 
 struct fg_training fg_training_defaults(void);
