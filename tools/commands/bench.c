@@ -12,6 +12,7 @@
 #include "runtime/engine/device.h"
 #include "tools/bench/floor.h"
 #include "tools/bench/trial.h"
+#include "tools/commands/bench_layers.h"
 #include "tools/commands/common.h"
 #include "tools/commands/tool.h"
 #include "trainer/loop/train.h"
@@ -170,6 +171,25 @@ static enum fg_status run_self_test(void *argument, struct fg_message *message) 
     return fg_engine_self_test(desk->engine, message);
 }
 
+/* Times the layers of a network; only the CPU has steps that can be run one by one. */
+static enum fg_status bench_layers(const struct bench *b, const struct fg_network *network,
+                                   const struct fg_folded *folded, struct fg_message *message) {
+    if (b->backend->device.host_memory)
+        return fg_bench_layers(network, folded, b->backend->device.threads, b->common.json, message);
+    fg_common_remark(&b->common, "layers are timed on a CPU only: --device cpu");
+    return FG_OK;
+}
+
+static enum fg_status bench_bundle_layers(const struct bench *b, const struct fg_bundle *bundle,
+                                          struct fg_message *message) {
+    struct fg_folded folded;
+    enum fg_status status = fg_folded_load(&folded, bundle, message);
+    if (status == FG_OK)
+        status = bench_layers(b, fg_bundle_network(bundle), &folded, message);
+    fg_folded_close(&folded);
+    return status;
+}
+
 static enum fg_status bench_bundle(struct bench *b, struct fg_message *message) {
     struct fg_desk desk;
     enum fg_status status = fg_common_device(&b->common, 0, 0, &b->backend, message);
@@ -185,8 +205,10 @@ static enum fg_status bench_bundle(struct bench *b, struct fg_message *message) 
     static struct timing timing = {.what = "judging", .batch = 1};
     timing.memory = fg_arena_size(desk.arena) + fg_arena_size(desk.device);
     status = time_runs(b, &timing, run_self_test, &desk, message);
-    if (status == FG_OK)
+    if (status == FG_OK) {
         print_timing(b, &timing);
+        status = bench_bundle_layers(b, desk.bundle, message);
+    }
     fg_desk_close(&desk);
     return status;
 }
@@ -224,8 +246,11 @@ static enum fg_status bench_judging(struct bench *b, const struct fg_weights *we
                                     struct fg_message *message) {
     struct fg_folded folded;
     enum fg_status status = fg_folded_open(&folded, weights, message);
-    for (int i = 0; i < BATCHES && status == FG_OK; i++)
+    for (int i = 0; i < BATCHES && status == FG_OK; i++) {
         status = bench_batch(b, weights->network, &folded, BATCH_OF[i], message);
+        if (status == FG_OK && BATCH_OF[i] == 1)
+            status = bench_layers(b, weights->network, &folded, message);
+    }
     fg_folded_close(&folded);
     return status;
 }
