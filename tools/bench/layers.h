@@ -1,5 +1,5 @@
-/* The layers of a judging program, each with its time: for the CPU, whose steps can be run one by one. A layer
- * is a convolution, or all steps of another operator.
+/* The layers of a judging program, each with its time: for the CPU, whose steps can be run one by one. A
+ * layer is a convolution, or all steps of another operator.
  *
  * Errors: FG_ENVIRONMENT for memory, and what a step gives. Owner: who measures frees. Thread: one at a time,
  * and nothing else on the backend. NULL: only a message may be. */

@@ -1,6 +1,6 @@
-/* flawgate bench NAME.fgb|BACKBONE: measures how fast this machine judges, on a CPU layer by layer, and (for a
- * backbone, with random weights at 256 px) how fast it trains, and how far that is from what the device could
- * do. Each figure is printed as soon as it is there. */
+/* flawgate bench NAME.fgb|BACKBONE: measures how fast this machine judges, on a CPU layer by layer, and (for
+ * a backbone, with random weights at 256 px) how fast it trains, and how far that is from what the device
+ * could do. Each figure is printed as soon as it is there. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
