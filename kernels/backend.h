@@ -19,6 +19,12 @@ struct fg_backend;
 
 #define FG_MAX_DEVICES 8 /* a group has no more */
 
+/* How a backend computes a step, for who measures it. */
+struct fg_way {
+    const char *name;     /* "winograd" */
+    double multiply_adds; /* what it really multiplies and adds in products: Winograd less than it replaces */
+};
+
 /* One operator on one backend. A NULL backward means that the operator has none. */
 struct fg_kernel {
     /* Whether this step (its operand types, extents and attributes) can run here. Looks at no data. */
@@ -30,8 +36,10 @@ struct fg_kernel {
     size_t (*prepared)(const struct fg_backend *backend, const struct fg_step *step);
     FG_MUST_USE enum fg_status (*prepare)(struct fg_backend *backend, const struct fg_step *step,
                                           const struct fg_memory *memory, struct fg_message *message);
+    /* How this backend computes the forward step of a finished plan; NULL: it does not say. */
+    struct fg_way (*way)(const struct fg_backend *backend, const struct fg_step *step);
     /* Runs the step on its lane with all that lane's threads, and returns when it has ended (CPU) or is
-     * queued (GPU). */
+     * queued (GPU). Who measures a CPU's steps calls it too, while no program runs. */
     FG_MUST_USE enum fg_status (*forward)(struct fg_backend *backend, const struct fg_step *step,
                                           const struct fg_memory *memory, struct fg_message *message);
     FG_MUST_USE enum fg_status (*backward)(struct fg_backend *backend, const struct fg_step *step,

@@ -21,15 +21,42 @@ class Bench(unittest.TestCase):
         # 46.5 G multiply-adds a picture (runtime/network/network.h, section 9), two operations each
         self.assertTrue(all(f["ms"] >= 1e3 * f["batch"] * 93e9 / rates["operations_per_second"] for f in floors))
 
-    def test_stopped_it_has_printed_the_first_figure(self):
-        bench = subprocess.Popen([BUILD / "flawgate", "bench", "resnet18", "--device", "cpu", "--json"],
+    def test_stopped_it_has_printed_the_first_figures(self):
+        bench = subprocess.Popen([BUILD / "flawgate", "bench", "resnet18", "--device", "cpu", "--threads", "2", "--json"],
                                  stdout=subprocess.PIPE, text=True)
         device, judging = (json.loads(bench.stdout.readline()) for _ in range(2))
-        bench.kill()
-        bench.communicate()
         self.assertEqual((device["of"], device["subject"], device["backend"]), ("device", "resnet18", "cpu"))
         self.assertEqual((judging["of"], judging["batch"]), ("judging", 1))
         self.assertTrue(0 < judging["p50_ms"] <= judging["p99_ms"] <= judging["max_ms"])
+        for threads in 1, 2:
+            self.check_layers(bench.stdout, threads)
+        bench.kill()
+        bench.communicate()
+
+    def check_layers(self, figures, threads):
+        layers = [json.loads(figures.readline())]
+        while layers[-1]["of"] == "layer":
+            layers.append(json.loads(figures.readline()))
+        whole = layers.pop()
+        self.assertEqual((whole["of"], {layer["threads"] for layer in [whole, *layers]}), ("layers", {threads}))
+        self.assertEqual(len({layer["name"] for layer in layers}), len(layers))
+        # 5.2 G multiply-adds (runtime/network/network.h, section 9)
+        self.assertEqual(round(sum(layer["multiply_adds"] for layer in layers) / 1e9, 1), 5.2)
+        self.assertEqual(sum(layer["multiply_adds"] for layer in layers), whole["multiply_adds"])
+        self.assertAlmostEqual(sum(layer["ms"] for layer in layers), whole["sum_ms"], 1)
+        self.assertAlmostEqual(sum(layer["share"] for layer in layers), 1, 1)
+        convolutions = [layer for layer in layers if layer["multiply_adds"]]
+        self.assertEqual({bool(layer["way"]) for layer in convolutions}, {True})
+        self.assertTrue(all(0 < layer["done"] <= layer["multiply_adds"] for layer in convolutions))
+        stem, = (layer for layer in layers if layer["name"] == "teacher.conv1")
+        self.assertEqual((stem["shape"], stem["steps"], stem["multiply_adds"]),
+                         ("7x7/2 3 to 64, 128x128", 1, 7 * 7 * 3 * 64 * 128 * 128))
+
+    def test_unknown_names_are_refused(self):
+        done = run("flawgate", "bench", "resnet19")
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertIn("wide_resnet50_2", done.stderr)
+        self.assertEqual(run("flawgate", "bench").returncode, 2)
 
 
 OURS = ['{"of": "device", "subject": "resnet18"}', '{"of": "judging", "batch": 1, "p50_ms": 2.5, "p99_ms": 9}',

@@ -1,25 +1,28 @@
-"""How fast PyTorch runs the same network on this machine: the peer of `flawgate bench BACKBONE`.
+"""How fast PyTorch and other engines run the same network on this machine: the peers of `flawgate bench BACKBONE`.
 
-usage: bench.py BACKBONE [--threads N] [--device cpu|cuda] [--json]
+usage: bench.py BACKBONE|NAME.fgb [--threads N] [--device cpu|cuda] [--flawgate PROGRAM] [--json]
 
-Random weights, each figure printed when it is there; with --json an object a line.
+Random weights, or those of a bundle with the whole network; each figure printed when it is there, with --json an object a
+line.
 
 Judging is timed as flawgate bench does it: from a picture's 256 x 256 x 3 bytes in the host's memory (pinned, for a GPU)
 to score and map there, normalising included (flawgate also resizes, here to the same size), one run after another, each
-waited for. On a CPU: float32, channels last, batch 1, eagerly and traced, frozen and optimised for inference (which folds
-batch norm). On a GPU: float16, channels last, eagerly with batches of 1, 8 and 32; and, at the very end, since it may
-compile for minutes, torch.compile's max-autotune (with CUDA graphs) with batch 1.
+waited for. On a CPU: batch 1, with 1 thread and with N, flawgate and each engine of engines.py that is installed in turn
+(turns.py). On a GPU: PyTorch in float16, channels last, eagerly with batches of 1, 8 and 32; and, at the very end, since
+it may compile for minutes, torch.compile's max-autotune (with CUDA graphs) with batch 1.
 
 Training: a step of the recipe on 16 pictures that lie on the device, normalised; float32, on a GPU with TF32 products as
 flawgate's, and with nothing that waits between ten steps."""
 import argparse
 import json
+import subprocess
 import sys
+import tempfile
 import time
 
 import torch
 
-from network import MEAN, STD, Network, anomaly_map, blur_taps, recipe_adam
+from network import BACKBONES, Judge, Network, load, recipe_adam
 
 SIDE = 256
 WARM_UP = 3
@@ -38,27 +41,11 @@ def timed(run, seconds, least):
     return sorted(times)
 
 
-class Judge(torch.nn.Module):
-    """Bytes {N,H,W,3} -> map, score."""
-
-    def __init__(self, network, dtype):
-        super().__init__()
-        self.network, self.dtype = network.to(dtype), dtype
-        self.register_buffer("mean", 255 * torch.tensor(MEAN, dtype=dtype).view(3, 1, 1))
-        self.register_buffer("std", 255 * torch.tensor(STD, dtype=dtype).view(3, 1, 1))
-        self.register_buffer("taps", blur_taps())
-
-    def forward(self, pixels):
-        x = (pixels.permute(0, 3, 1, 2).to(self.dtype) - self.mean) / self.std  # channels last already
-        total = anomaly_map([m.float() for m in self.network.level_maps(x)], SIDE, SIDE, self.taps)
-        return total, total.amax((-2, -1))
-
-
 class Bench:
     def __init__(self, options):
         self.options, self.gpu = options, options.device == "cuda"
         self.wait = torch.cuda.synchronize if self.gpu else lambda: None
-        self.print(of="device", subject=options.backbone, torch=torch.__version__, threads=torch.get_num_threads(),
+        self.print(of="device", subject=options.subject, torch=torch.__version__, threads=torch.get_num_threads(),
                    device=torch.cuda.get_device_name() if self.gpu else "cpu")
 
     def print(self, **figures):
@@ -72,13 +59,18 @@ class Bench:
                    images_per_second=round(1e3 * batch * len(times) / sum(times), 3))
 
     def network(self):
-        return Network(self.options.backbone).to(self.options.device, memory_format=torch.channels_last)
+        network = Network(self.options.backbone)
+        if self.options.subject != self.options.backbone:
+            with tempfile.NamedTemporaryFile(suffix=".safetensors") as weights:
+                subprocess.run([self.options.flawgate, "bundle", "export", self.options.subject, weights.name],
+                               check=True, stdout=subprocess.DEVNULL)
+                load(network, weights.name)
+        return network.to(self.options.device, memory_format=torch.channels_last)
 
     def judging(self, judge, how, batch):
-        pixels = torch.randint(256, (batch, SIDE, SIDE, 3), dtype=torch.uint8)
-        total, score = torch.empty(batch, SIDE, SIDE), torch.empty(batch)
-        if self.gpu:
-            pixels, total, score = pixels.pin_memory(), total.pin_memory(), score.pin_memory()
+        """On a GPU."""
+        pixels = torch.randint(256, (batch, SIDE, SIDE, 3), dtype=torch.uint8).pin_memory()
+        total, score = torch.empty(batch, SIDE, SIDE).pin_memory(), torch.empty(batch).pin_memory()
 
         def run():
             for to, result in zip((total, score), judge(pixels.to(self.options.device, non_blocking=True))):
@@ -103,13 +95,9 @@ class Bench:
 
 
 def bench_cpu(bench):
-    judge = Judge(bench.network().eval(), torch.float32)
-    with torch.inference_mode():
-        bench.judging(judge, "eager", 1)
-    with torch.no_grad():
-        traced = torch.jit.trace(judge.eval(), torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8))
-        bench.judging(torch.jit.optimize_for_inference(torch.jit.freeze(traced)), "frozen", 1)
-    del judge, traced
+    import turns  # it needs numpy, which a machine with a GPU may lack
+
+    turns.bench_engines(bench)
     bench.training()
 
 
@@ -128,13 +116,23 @@ def bench_gpu(bench):
         sys.exit(f"compiled float16: not available: {str(error).splitlines()[0][:200]}")
 
 
+def read_backbone(options):
+    """Of a bundle."""
+    shown = subprocess.run([options.flawgate, "bundle", "show", options.subject, "--json"], capture_output=True, text=True)
+    if shown.returncode:
+        sys.exit(f"{options.subject}: not one of {', '.join(BACKBONES)}, nor a bundle: {shown.stderr.strip()}")
+    return json.loads(shown.stdout)["network"]["backbone"]
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("backbone")
+    parser.add_argument("subject", metavar="BACKBONE|NAME.fgb")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--flawgate", default="build/cpu/flawgate")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    options.backbone = options.subject if options.subject in BACKBONES else read_backbone(options)
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     (bench_gpu if options.device == "cuda" else bench_cpu)(Bench(options))

@@ -257,6 +257,23 @@ def anomaly_map(level_maps, height, width, taps=None, product=False):
     return F.conv2d(total, taps.view(1, 1, 33, 1))[:, 0]
 
 
+class Judge(nn.Module):
+    """Judges as the program does: bytes {N,H,W,3} -> map, score."""
+
+    def __init__(self, network, dtype):
+        super().__init__()
+        self.network, self.dtype = network.to(dtype), dtype
+        self.register_buffer("mean", 255 * torch.tensor(MEAN, dtype=dtype).view(3, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(STD, dtype=dtype).view(3, 1, 1))
+        self.register_buffer("taps", blur_taps())
+
+    def forward(self, pixels):
+        x = (pixels.permute(0, 3, 1, 2).to(self.dtype) - self.mean) / self.std  # channels last already
+        height, width = pixels.shape[1:3]
+        total = anomaly_map([m.float() for m in self.network.level_maps(x)], height, width, self.taps)
+        return total, total.amax((-2, -1))
+
+
 def recipe_adam(network, lr=1e-3, l2=1e-5):
     """Section 7. weight_decay is added to the gradient before the moments: that of l2 times the sum of squares."""
     trained = [p for p in network.parameters() if p.requires_grad]

@@ -30,16 +30,15 @@ struct fg_rates fg_rates_of_sheet(uint32_t i) {
 
 /* ---- The floor ---- */
 
-/* Counts multiplications and additions; what is not a convolution is limited by its bytes. */
-static double count_operations(const struct fg_step *step) {
+double fg_floor_multiply_adds(const struct fg_step *step) {
     if (step->op != FG_CONV && step->op != FG_DECONV)
         return 0;
     /* Every weight is used once at each position of the output, or of a transposed convolution's input. */
     const struct fg_tensor *at = step->op == FG_CONV ? step->out[0] : step->in[0];
-    return 2.0 * (double)fg_tensor_count(step->param[0]) * at->n * at->h * at->w;
+    return (double)fg_tensor_count(step->param[0]) * at->n * at->h * at->w;
 }
 
-static double count_bytes(const struct fg_step *step, double value_bytes) {
+double fg_floor_bytes(const struct fg_step *step, double value_bytes) {
     const struct fg_tensor *operand[FG_MAX_IN + FG_MAX_PARAM + FG_MAX_OUT];
     memcpy(operand, step->in, sizeof step->in);
     memcpy(operand + FG_MAX_IN, step->param, sizeof step->param);
@@ -53,11 +52,16 @@ static double count_bytes(const struct fg_step *step, double value_bytes) {
     return bytes;
 }
 
+/* What is not a convolution is limited by its bytes. */
+static double count_operations(const struct fg_step *step) {
+    return 2 * fg_floor_multiply_adds(step);
+}
+
 double fg_floor_seconds(const struct fg_program *program, const struct fg_rates *rates) {
     double sum = program->steps * rates->node_s;
     for (uint32_t s = 0; s < program->steps; s++) {
         const double computing = count_operations(&program->step[s]) / rates->operations,
-                     moving = count_bytes(&program->step[s], rates->value_bytes) / rates->bytes;
+                     moving = fg_floor_bytes(&program->step[s], rates->value_bytes) / rates->bytes;
         sum += computing > moving ? computing : moving;
     }
     return sum;
@@ -153,7 +157,7 @@ static enum fg_status measure_copies(struct fg_backend *backend, int32_t n, int3
         const struct fg_tensor *ends[2] = {take_values(&p, n, side, c), take_values(&p, n, side, c)};
         for (uint32_t s = 0; s < lengths[i]; s++) {
             const struct fg_step step = {.op = FG_CONCAT, .in = {ends[s % 2]}, .out = {ends[(s + 1) % 2]}};
-            *bytes = count_bytes(&step, 0);
+            *bytes = fg_floor_bytes(&step, 0);
             fg_plan_step(p.plan, &step, 0);
         }
         status = open_probe(&p, message);

@@ -28,6 +28,12 @@ FG_MUST_USE enum fg_status fg_rates_measure(struct fg_backend *backend, struct f
 /* Gives the rates in float16 from the data sheet of word i of FG_SHEETS. */
 struct fg_rates fg_rates_of_sheet(uint32_t i);
 
+/* Gives the multiply-adds of a convolution's definition; 0 for other steps. */
+double fg_floor_multiply_adds(const struct fg_step *step);
+
+/* Gives the bytes of all operands, each moved once; value_bytes as in struct fg_rates. */
+double fg_floor_bytes(const struct fg_step *step, double value_bytes);
+
 /* Gives the least seconds for one run of the program. */
 double fg_floor_seconds(const struct fg_program *program, const struct fg_rates *rates);
 

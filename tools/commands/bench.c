@@ -1,6 +1,6 @@
-/* flawgate bench NAME.fgb|BACKBONE: measures how fast this machine judges, and (for a backbone, with random
- * weights at 256 px) how fast it trains, and how far that is from what the device could do. Each figure is
- * printed as soon as it is there. */
+/* flawgate bench NAME.fgb|BACKBONE: measures how fast this machine judges, on a CPU layer by layer, and (for
+ * a backbone, with random weights at 256 px) how fast it trains, and how far that is from what the device
+ * could do. Each figure is printed as soon as it is there. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 #include "runtime/engine/device.h"
 #include "tools/bench/floor.h"
 #include "tools/bench/trial.h"
+#include "tools/commands/bench_layers.h"
 #include "tools/commands/common.h"
 #include "tools/commands/tool.h"
 #include "trainer/loop/train.h"
@@ -58,9 +59,13 @@ static const struct fg_usage USAGE = {
     .takes = "NAME.fgb|BACKBONE",
     .least = 1,
     .most = 1,
-    .about = "How fast this machine judges with a bundle; or judges and trains with a backbone and random "
-             "weights.\n"
-             "--json prints an object a line for each figure, as soon as it is there.\n",
+    .about =
+        "How fast this machine judges with a bundle; or judges and trains with a backbone and random "
+        "weights.\n"
+        "On a CPU also the layers, with 1 thread and with all: how each is computed, its multiply-adds,\n"
+        "how much of the processor's peak they reach (for Winograd, the fewer ones that it does), and its\n"
+        "bytes, moved once, beside what STREAM's triad moves. Times are the shortest of some rounds.\n"
+        "--json prints an object a line for each figure, as soon as it is there.\n",
     .options = FG_OPTIONS(OPTIONS),
     .computes = true,
 };
@@ -170,6 +175,28 @@ static enum fg_status run_self_test(void *argument, struct fg_message *message) 
     return fg_engine_self_test(desk->engine, message);
 }
 
+/* Times the layers of a network; only the CPU has steps that can be run one by one. */
+static enum fg_status bench_layers(const struct bench *b, const struct fg_network *network,
+                                   const struct fg_folded *folded, struct fg_message *message) {
+    if (b->backend->device.host_memory)
+        return fg_bench_layers(network, folded, b->backend->device.threads, b->common.json, message);
+    fg_common_remark(&b->common, "layers are timed on a CPU only: --device cpu");
+    return FG_OK;
+}
+
+static enum fg_status bench_bundle_layers(const struct bench *b, struct fg_message *message) {
+    struct fg_bundle *bundle = NULL;
+    struct fg_folded folded = {.block = NULL};
+    enum fg_status status = fg_bundle_open(b->subject, &bundle, message);
+    if (status == FG_OK)
+        status = fg_folded_load(&folded, bundle, message);
+    if (status == FG_OK)
+        status = bench_layers(b, fg_bundle_network(bundle), &folded, message);
+    fg_folded_close(&folded);
+    fg_bundle_close(bundle);
+    return status;
+}
+
 static enum fg_status bench_bundle(struct bench *b, struct fg_message *message) {
     struct fg_desk desk;
     enum fg_status status = fg_common_device(&b->common, 0, 0, &b->backend, message);
@@ -185,10 +212,11 @@ static enum fg_status bench_bundle(struct bench *b, struct fg_message *message) 
     static struct timing timing = {.what = "judging", .batch = 1};
     timing.memory = fg_arena_size(desk.arena) + fg_arena_size(desk.device);
     status = time_runs(b, &timing, run_self_test, &desk, message);
-    if (status == FG_OK)
-        print_timing(b, &timing);
     fg_desk_close(&desk);
-    return status;
+    if (status != FG_OK)
+        return status;
+    print_timing(b, &timing);
+    return bench_bundle_layers(b, message);
 }
 
 static enum fg_status run_judging(void *argument, struct fg_message *message) {
@@ -224,8 +252,11 @@ static enum fg_status bench_judging(struct bench *b, const struct fg_weights *we
                                     struct fg_message *message) {
     struct fg_folded folded;
     enum fg_status status = fg_folded_open(&folded, weights, message);
-    for (int i = 0; i < BATCHES && status == FG_OK; i++)
+    for (int i = 0; i < BATCHES && status == FG_OK; i++) {
         status = bench_batch(b, weights->network, &folded, BATCH_OF[i], message);
+        if (status == FG_OK && BATCH_OF[i] == 1)
+            status = bench_layers(b, weights->network, &folded, message);
+    }
     fg_folded_close(&folded);
     return status;
 }

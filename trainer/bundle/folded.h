@@ -7,6 +7,7 @@
 #ifndef FG_TRAINER_BUNDLE_FOLDED_H
 #define FG_TRAINER_BUNDLE_FOLDED_H
 
+#include "runtime/bundle/bundle.h"
 #include "trainer/loop/weights.h"
 
 struct fg_folded {
@@ -18,6 +19,9 @@ struct fg_folded {
 /* Folds the weights, which may be closed after it. After a failure there is nothing to close, and closing
  * does no harm. */
 FG_MUST_USE enum fg_status fg_folded_open(struct fg_folded *folded, const struct fg_weights *weights,
+                                          struct fg_message *message);
+/* Loads a bundle's, with its errors. */
+FG_MUST_USE enum fg_status fg_folded_load(struct fg_folded *folded, const struct fg_bundle *bundle,
                                           struct fg_message *message);
 void fg_folded_close(struct fg_folded *folded);
 

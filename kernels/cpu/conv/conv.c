@@ -133,9 +133,20 @@ static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_s
     return FG_OK;
 }
 
+static struct fg_way conv_way(const struct fg_backend *backend, const struct fg_step *step) {
+    (void)backend;
+    const struct fg_conv_shape s = fg_conv_shape(step);
+    if (uses_winograd(step, &s))
+        return (struct fg_way){"winograd", (double)(FG_WINOGRAD_POINTS * s.n * fg_winograd_across(s.h) *
+                                                    fg_winograd_across(s.w) * s.gc * s.oc)};
+    return (struct fg_way){fg_conv_pointwise(&s) ? "pointwise" : "direct",
+                           (double)(s.rows * s.depth * s.oc)};
+}
+
 const struct fg_kernel fg_cpu_conv = {.supports = conv_supports,
                                       .workspace = conv_workspace,
                                       .prepared = conv_prepared,
                                       .prepare = conv_prepare,
+                                      .way = conv_way,
                                       .forward = conv_forward,
                                       .backward = fg_conv_backward};

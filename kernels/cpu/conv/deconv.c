@@ -153,6 +153,11 @@ static enum fg_status deconv_forward(struct fg_backend *backend, const struct fg
     return FG_OK;
 }
 
+static struct fg_way deconv_way(const struct fg_backend *backend, const struct fg_step *step) {
+    const struct deconv d = find_shape(backend, step);
+    return (struct fg_way){"transposed", (double)(d.rows * d.c * d.columns)};
+}
+
 /* Row r of the product holds, for dy = 0 and 1, two neighbouring output pixels. Gives where the first one
  * lies. */
 static size_t find_output(const struct deconv *d, size_t r, size_t dy) {
@@ -243,5 +248,6 @@ const struct fg_kernel fg_cpu_deconv = {.supports = deconv_supports,
                                         .workspace = deconv_workspace,
                                         .prepared = deconv_prepared,
                                         .prepare = deconv_prepare,
+                                        .way = deconv_way,
                                         .forward = deconv_forward,
                                         .backward = deconv_backward};

@@ -27,11 +27,16 @@ struct fg_gemm_tile {
 typedef void fg_gemm_kernel(size_t depth, const float *a, size_t a_stride, const float *b,
                             const struct fg_gemm_tile *tile);
 
+/* Multiplies and adds rows x columns values in registers, rounds times: nothing is faster with this set. The
+ * result means nothing. */
+typedef float fg_gemm_saturate(size_t rounds);
+
 struct fg_gemm_set {
     const char *name;               /* as FLAWGATE_CPU names it */
     size_t rows, columns;           /* of a tile */
     fg_gemm_kernel *const *by_rows; /* [rows + 1]: that many rows of A where they lie */
     fg_gemm_kernel *const *packed;  /* [rows + 1]: of packed A */
+    fg_gemm_saturate *saturate;
 };
 
 /* The set in use: the best one that the processor has, or the one that the environment's FLAWGATE_CPU names.

@@ -50,6 +50,23 @@ INLINE void multiply(size_t rows, size_t depth, const float *a, size_t row_strid
         }
 }
 
+static float saturate(size_t rounds) {
+    vector sum[FG_ROWS][FG_VECTORS];
+    const vector factor = (vector){0} + 0.999f, addend = (vector){0} + 0.001f;
+    for (size_t r = 0; r < FG_ROWS; r++)
+        for (size_t v = 0; v < FG_VECTORS; v++)
+            sum[r][v] = addend * (float)(r + v);
+    for (size_t k = 0; k < rounds; k++)
+        for (size_t r = 0; r < FG_ROWS; r++)
+            for (size_t v = 0; v < FG_VECTORS; v++)
+                sum[r][v] = sum[r][v] * factor + addend;
+    vector all = {0};
+    for (size_t r = 0; r < FG_ROWS; r++)
+        for (size_t v = 0; v < FG_VECTORS; v++)
+            all += sum[r][v];
+    return all[0];
+}
+
 #define KERNELS(N)                                                                                           \
     static void by_rows_##N(size_t depth, const float *a, size_t a_stride, const float *b,                   \
                             const struct fg_gemm_tile *t) {                                                  \
@@ -98,5 +115,9 @@ static fg_gemm_kernel *const by_rows[FG_ROWS + 1] = LIST(by_rows), *const packed
 #define TEXT(SET) TEXT_(SET)
 
 extern const struct fg_gemm_set NAME(FG_SET);
-const struct fg_gemm_set NAME(FG_SET) = {
-    .name = TEXT(FG_SET), .rows = FG_ROWS, .columns = COLUMNS, .by_rows = by_rows, .packed = packed};
+const struct fg_gemm_set NAME(FG_SET) = {.name = TEXT(FG_SET),
+                                         .rows = FG_ROWS,
+                                         .columns = COLUMNS,
+                                         .by_rows = by_rows,
+                                         .packed = packed,
+                                         .saturate = saturate};

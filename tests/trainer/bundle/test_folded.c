@@ -1,0 +1,62 @@
+/* Folded parameters go into a bundle and come back as it holds them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <string.h>
+
+#include "trainer/bundle/folded.h"
+
+static struct fg_message message;
+
+static void ok(enum fg_status status) {
+    if (status != FG_OK)
+        fail_msg("%s", message.text);
+}
+
+static void fold_drawn(const struct fg_network *network, struct fg_folded *folded) {
+    struct fg_weights weights = {0};
+    ok(fg_weights_open(&weights, network, &message));
+    fg_weights_draw(&weights, 7, true);
+    ok(fg_folded_open(folded, &weights, &message));
+    fg_weights_close(&weights);
+}
+
+static void test_load_gives_what_a_bundle_holds(void **state) {
+    (void)state;
+    static struct fg_network network;
+    struct fg_bundle_header header = {.spec = {.backbone = FG_RESNET18,
+                                               .height = 64,
+                                               .width = 64,
+                                               .base = 4,
+                                               .scconv = true,
+                                               .simam = true,
+                                               .fmm = true,
+                                               .levels = 7}};
+    struct fg_folded made, loaded;
+    struct fg_bundle *bundle;
+    ok(fg_network_init(&network, &header.spec, &message));
+    fold_drawn(&network, &made);
+    ok(fg_bundle_make("made.fgb", &header, made.value, &bundle, &message));
+    ok(fg_folded_load(&loaded, bundle, &message));
+    for (uint32_t p = 0; p < network.params; p++) {
+        const struct fg_tensor t = fg_param_tensor(&network.param[p]);
+        assert_int_equal(loaded.value[p] != NULL, fg_param_folded(&network.param[p]));
+        for (size_t i = 0; loaded.value[p] && i < fg_tensor_count(&t); i++) {
+            const float from = made.value[p][i];
+            assert_true(fabsf(loaded.value[p][i] - from) <= fabsf(from) / 1024 + 1e-7f); /* float16's step */
+        }
+    }
+    fg_bundle_close(bundle);
+    fg_folded_close(&loaded);
+    fg_folded_close(&made);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_load_gives_what_a_bundle_holds)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
