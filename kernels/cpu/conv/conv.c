@@ -139,8 +139,7 @@ static struct fg_way conv_way(const struct fg_backend *backend, const struct fg_
     if (uses_winograd(step, &s))
         return (struct fg_way){"winograd", (double)(FG_WINOGRAD_POINTS * s.n * fg_winograd_across(s.h) *
                                                     fg_winograd_across(s.w) * s.gc * s.oc)};
-    return (struct fg_way){fg_conv_pointwise(&s) ? "pointwise" : "direct",
-                           (double)(s.rows * s.depth * s.oc)};
+    return (struct fg_way){fg_conv_pointwise(&s) ? "pointwise" : "direct", (double)(s.rows * s.depth * s.oc)};
 }
 
 const struct fg_kernel fg_cpu_conv = {.supports = conv_supports,
