@@ -41,8 +41,8 @@ static inline struct fg_cpu_range fg_conv_columns(size_t columns, uint32_t piece
 void fg_conv_gather(const struct fg_conv_shape *s, const float *x, size_t group, size_t r0, size_t r1,
                     size_t k0, size_t k1, float *patches);
 
-/* Forward by patches and products (im2col), or by products alone where the convolution is pointwise. Weights
- * are packed for each group: for all at once where they are frozen, else by the pass. */
+/* Forward by one product that reads the input where it lies. Weights are packed for each group: for all at
+ * once where they are frozen, else by the pass. */
 size_t fg_direct_weight_bytes(const struct fg_conv_shape *s);
 void fg_direct_weights(const struct fg_conv_shape *s, const float *weight, float *packed);
 size_t fg_direct_workspace(const struct fg_backend *backend, const struct fg_conv_shape *s, bool prepared);

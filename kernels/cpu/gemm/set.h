@@ -22,16 +22,20 @@ struct fg_gemm_tile {
     size_t c_stride;
 };
 
-/* Multiplies depth columns of A, whose rows lie a_stride floats apart, or which is packed as [depth][rows],
- * by a packed block of B [depth][columns]. */
-typedef void fg_gemm_kernel(size_t depth, const float *a, size_t a_stride, const float *b,
-                            const struct fg_gemm_tile *tile);
+/* Multiplies rows of A by a packed block of B [runs * depth][columns]. Of each of the runs in which a row lies
+ * it takes depth floats, beginning with number from. */
+typedef void fg_gemm_in_runs(size_t runs, size_t depth, const float *const *a, size_t a_stride, size_t from,
+                             const float *b, const struct fg_gemm_tile *tile);
+
+/* The same of rows that are packed as [depth][rows]. */
+typedef void fg_gemm_packed_rows(size_t depth, const float *a, const float *b,
+                                 const struct fg_gemm_tile *tile);
 
 struct fg_gemm_set {
-    const char *name;               /* as FLAWGATE_CPU names it */
-    size_t rows, columns;           /* of a tile */
-    fg_gemm_kernel *const *by_rows; /* [rows + 1]: that many rows of A where they lie */
-    fg_gemm_kernel *const *packed;  /* [rows + 1]: of packed A */
+    const char *name;                   /* as FLAWGATE_CPU names it */
+    size_t rows, columns;               /* of a tile */
+    fg_gemm_in_runs *const *in_runs;    /* [rows + 1]: for that many rows of A */
+    fg_gemm_packed_rows *const *packed; /* [rows + 1] */
 };
 
 /* The set in use: the best one that the processor has, or the one that the environment's FLAWGATE_CPU names.
