@@ -60,7 +60,8 @@ static void pack_rows(const float *restrict a, size_t stride, size_t rows, size_
     }
 }
 
-/* Rows of A against one panel of B, both of one block's depth. */
+/* Rows of A against one panel of B, both of one block's depth. Weights come from far: their first tile brings
+ * the next panel's block nearer, or behind the last panel what lies there, which may be the next product's. */
 struct strip {
     const struct fg_gemm_set *set;
     size_t rows, height, columns; /* height: of its tiles, all but the last one */
@@ -69,6 +70,7 @@ struct strip {
     size_t a_stride;
     const float *packed; /* A as pack_rows has packed it; NULL: it is read in its runs */
     const float *b;
+    size_t ahead;             /* floats to the next panel's block, for the cache; 0: b was packed just now */
     struct fg_gemm_tile tile; /* its first */
 };
 
@@ -76,7 +78,8 @@ static void multiply_tile(const struct strip *s, size_t r, size_t height, const 
     if (s->packed)
         s->set->packed[height](s->depth, s->packed + r * s->depth, s->b, tile);
     else
-        s->set->in_runs[height](s->runs, s->depth, s->a + r, s->a_stride, s->from, s->b, tile);
+        s->set->in_runs[height](s->runs, s->depth, s->a + r, s->a_stride, s->from, s->b,
+                                r == 0 ? s->ahead : 0, tile);
 }
 
 static void copy_tile(const float *from, size_t from_stride, size_t rows, size_t columns, float *to,
@@ -149,6 +152,7 @@ static void multiply_block(const struct block *b, struct strip s) {
         s.columns = min(panel, p->columns - c);
         if (p->b_packed) {
             s.b = p->b + c * p->depth + b->k * panel;
+            s.ahead = panel * p->depth;
         } else {
             const size_t at = p->b_transposed ? c * p->b_stride + b->k : b->k * p->b_stride + c;
             pack_panel(p->b + at, p->b_stride, p->b_transposed, s.columns, s.runs * s.depth, panel, packed);

@@ -12,6 +12,7 @@
 
 #define FG_GEMM_MOST_ROWS 14    /* of a tile, in any set */
 #define FG_GEMM_MOST_COLUMNS 32 /* of a tile, in any set */
+#define FG_GEMM_LINE 16         /* floats of a line of a cache */
 
 /* Where a tile begins and what it becomes. c is the tile's first element, in rows c_stride floats apart. */
 struct fg_gemm_tile {
@@ -23,9 +24,10 @@ struct fg_gemm_tile {
 };
 
 /* Multiplies rows of A by a packed block of B [runs * depth][columns]. Of each of the runs in which a row lies
- * it takes depth floats, beginning with number from. */
+ * it takes depth floats, beginning with number from. Meanwhile the block that lies ahead floats behind b comes
+ * into the cache; 0: none does. */
 typedef void fg_gemm_in_runs(size_t runs, size_t depth, const float *const *a, size_t a_stride, size_t from,
-                             const float *b, const struct fg_gemm_tile *tile);
+                             const float *b, size_t ahead, const struct fg_gemm_tile *tile);
 
 /* The same of rows that are packed as [depth][rows]. */
 typedef void fg_gemm_packed_rows(size_t depth, const float *a, const float *b,

@@ -54,14 +54,18 @@ INLINE void add_products(size_t rows, const float *const row[FG_ROWS], size_t k,
 }
 
 INLINE void multiply_runs(size_t rows, size_t runs, size_t depth, const float *const *a, size_t a_stride,
-                          size_t from, const float *b, const struct fg_gemm_tile *t) {
+                          size_t from, const float *b, size_t ahead, const struct fg_gemm_tile *t) {
     vector sum[FG_ROWS][FG_VECTORS];
     load_sums(rows, t, sum);
     for (size_t run = 0; run < runs; run++) {
         const float *row[FG_ROWS];
         EACH(r, rows) row[r] = a[run * a_stride + r] + from;
-        for (size_t k = 0; k < depth; k++, b += COLUMNS)
+        for (size_t k = 0; k < depth; k++, b += COLUMNS) {
+            EACH(v, FG_VECTORS)
+            if (v * FG_LANES % FG_GEMM_LINE == 0)
+                __builtin_prefetch(b + ahead + v * FG_LANES, 0, 2); /* to the second-level cache */
             add_products(rows, row, k, b, sum);
+        }
     }
     store_sums(rows, t, sum);
 }
@@ -80,8 +84,8 @@ INLINE void multiply_packed(size_t rows, size_t depth, const float *a, const flo
 
 #define KERNELS(N)                                                                                           \
     static void in_runs_##N(size_t runs, size_t depth, const float *const *a, size_t a_stride, size_t from,  \
-                            const float *b, const struct fg_gemm_tile *t) {                                  \
-        multiply_runs(N, runs, depth, a, a_stride, from, b, t);                                              \
+                            const float *b, size_t ahead, const struct fg_gemm_tile *t) {                    \
+        multiply_runs(N, runs, depth, a, a_stride, from, b, ahead, t);                                       \
     }                                                                                                        \
     static void packed_##N(size_t depth, const float *a, const float *b, const struct fg_gemm_tile *t) {     \
         multiply_packed(N, depth, a, b, t);                                                                  \
