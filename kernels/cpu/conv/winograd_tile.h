@@ -18,7 +18,7 @@
 #define LANES ((size_t)8)
 
 /* The loops along a line are unrolled before the compiler decides what lies in registers. */
-#define EACH(i, count) _Pragma("GCC unroll 6") for (size_t i = 0; i < (count); i++)
+#define UNROLL _Pragma("GCC unroll 6")
 
 typedef float lanes __attribute__((vector_size(32)));
 typedef float unaligned_lanes __attribute__((vector_size(32), aligned(4)));
@@ -97,22 +97,25 @@ FG_INLINE void transform_input_tile(const float *const patch[6][6], size_t k, si
                                     size_t stride) {
     lanes line[6], half[6][6], values[6]; /* half: [transformed y][x] */
     for (size_t x = 0; x < 6; x++) {
-        EACH(y, 6)
-        load_lanes(patch[y][x] + k, count, &line[y]);
+        UNROLL
+        for (size_t y = 0; y < 6; y++)
+            load_lanes(patch[y][x] + k, count, &line[y]);
         transform_input_line(line, &half[0][x], 6);
     }
     for (size_t y = 0; y < 6; y++) {
         transform_input_line(half[y], values, 1);
-        EACH(x, 6)
-        store_lanes(&values[x], count, to + (y * 6 + x) * stride);
+        UNROLL
+        for (size_t x = 0; x < 6; x++)
+            store_lanes(&values[x], count, to + (y * 6 + x) * stride);
     }
 }
 
 FG_INLINE void transform_output_tile(const float *from, size_t stride, size_t count, lanes to[4][4]) {
     lanes line[6], half[4][6]; /* [y][transformed x] */
     for (size_t x = 0; x < 6; x++) {
-        EACH(y, 6)
-        load_lanes(from + (y * 6 + x) * stride, count, &line[y]);
+        UNROLL
+        for (size_t y = 0; y < 6; y++)
+            load_lanes(from + (y * 6 + x) * stride, count, &line[y]);
         transform_output_line(line, &half[0][x], 6);
     }
     for (size_t y = 0; y < 4; y++)
@@ -122,8 +125,9 @@ FG_INLINE void transform_output_tile(const float *from, size_t stride, size_t co
 FG_INLINE void transform_weight_tile(const float *const kernel[3][3], size_t count, lanes to[6][6]) {
     lanes line[3], half[6][3]; /* [transformed y][x] */
     for (size_t x = 0; x < 3; x++) {
-        EACH(y, 3)
-        load_lanes(kernel[y][x], count, &line[y]);
+        UNROLL
+        for (size_t y = 0; y < 3; y++)
+            load_lanes(kernel[y][x], count, &line[y]);
         transform_weight_line(line, &half[0][x], 3);
     }
     for (size_t y = 0; y < 6; y++)
@@ -136,14 +140,16 @@ FG_INLINE void transform_gradient_tile(const float *const patch[4][4], size_t k,
                                        size_t stride) {
     lanes line[4], half[6][4], values[6]; /* half: [transformed y][x] */
     for (size_t x = 0; x < 4; x++) {
-        EACH(y, 4)
-        load_lanes(patch[y][x] + k, count, &line[y]);
+        UNROLL
+        for (size_t y = 0; y < 4; y++)
+            load_lanes(patch[y][x] + k, count, &line[y]);
         transform_gradient_line(line, &half[0][x], 4);
     }
     for (size_t y = 0; y < 6; y++) {
         transform_gradient_line(half[y], values, 1);
-        EACH(x, 6)
-        store_lanes(&values[x], count, to + (y * 6 + x) * stride);
+        UNROLL
+        for (size_t x = 0; x < 6; x++)
+            store_lanes(&values[x], count, to + (y * 6 + x) * stride);
     }
 }
 
@@ -152,14 +158,16 @@ FG_INLINE void transform_weight_gradient_tile(const float *from, size_t stride, 
                                               size_t to_stride) {
     lanes line[6], half[3][6], values[3]; /* half: [y][transformed x] */
     for (size_t x = 0; x < 6; x++) {
-        EACH(y, 6)
-        load_lanes(from + (y * 6 + x) * stride, count, &line[y]);
+        UNROLL
+        for (size_t y = 0; y < 6; y++)
+            load_lanes(from + (y * 6 + x) * stride, count, &line[y]);
         transform_weight_gradient_line(line, &half[0][x], 6);
     }
     for (size_t y = 0; y < 3; y++) {
         transform_weight_gradient_line(half[y], values, 1);
-        EACH(x, 3)
-        store_lanes(&values[x], count, to + (y * 3 + x) * to_stride);
+        UNROLL
+        for (size_t x = 0; x < 3; x++)
+            store_lanes(&values[x], count, to + (y * 3 + x) * to_stride);
     }
 }
 

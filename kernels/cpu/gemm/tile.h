@@ -27,30 +27,43 @@ INLINE vector rectify(vector value) {
 }
 
 /* The loops over a tile are unrolled before the compiler decides what lies in registers. */
-#define EACH(i, count) _Pragma("GCC unroll 16") for (size_t i = 0; i < (count); i++)
+#define UNROLL _Pragma("GCC unroll 16")
 
 INLINE void load_sums(size_t rows, const struct fg_gemm_tile *t, vector sum[FG_ROWS][FG_VECTORS]) {
-    EACH(r, rows)
-    EACH(v, FG_VECTORS) sum[r][v] = load((t->start ? t->start : t->c + r * t->c_stride) + v * FG_LANES);
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL
+        for (size_t v = 0; v < FG_VECTORS; v++)
+            sum[r][v] = load((t->start ? t->start : t->c + r * t->c_stride) + v * FG_LANES);
+    }
 }
 
 INLINE void store_sums(size_t rows, const struct fg_gemm_tile *t, vector sum[FG_ROWS][FG_VECTORS]) {
-    EACH(r, rows)
-    EACH(v, FG_VECTORS) {
-        const size_t at = r * t->c_stride + v * FG_LANES;
-        vector value = sum[r][v];
-        if (t->residual)
-            value += load(t->residual + at);
-        *(unaligned *)(t->c + at) = t->relu ? rectify(value) : value;
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL
+        for (size_t v = 0; v < FG_VECTORS; v++) {
+            const size_t at = r * t->c_stride + v * FG_LANES;
+            vector value = sum[r][v];
+            if (t->residual)
+                value += load(t->residual + at);
+            *(unaligned *)(t->c + at) = t->relu ? rectify(value) : value;
+        }
     }
 }
 
 INLINE void add_products(size_t rows, const float *const row[FG_ROWS], size_t k, const float *b,
                          vector sum[FG_ROWS][FG_VECTORS]) {
     vector column[FG_VECTORS];
-    EACH(v, FG_VECTORS) column[v] = load(b + v * FG_LANES);
-    EACH(r, rows)
-    EACH(v, FG_VECTORS) sum[r][v] += row[r][k] * column[v];
+    UNROLL
+    for (size_t v = 0; v < FG_VECTORS; v++)
+        column[v] = load(b + v * FG_LANES);
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL
+        for (size_t v = 0; v < FG_VECTORS; v++)
+            sum[r][v] += row[r][k] * column[v];
+    }
 }
 
 INLINE void multiply_runs(size_t rows, size_t runs, size_t depth, const float *const *a, size_t a_stride,
@@ -59,11 +72,14 @@ INLINE void multiply_runs(size_t rows, size_t runs, size_t depth, const float *c
     load_sums(rows, t, sum);
     for (size_t run = 0; run < runs; run++) {
         const float *row[FG_ROWS];
-        EACH(r, rows) row[r] = a[run * a_stride + r] + from;
+        UNROLL
+        for (size_t r = 0; r < rows; r++)
+            row[r] = a[run * a_stride + r] + from;
         for (size_t k = 0; k < depth; k++, b += COLUMNS) {
-            EACH(v, FG_VECTORS)
-            if (v * FG_LANES % FG_GEMM_LINE == 0)
-                __builtin_prefetch(b + ahead + v * FG_LANES, 0, 2); /* to the second-level cache */
+            UNROLL
+            for (size_t v = 0; v < FG_VECTORS; v++)
+                if (v * FG_LANES % FG_GEMM_LINE == 0)
+                    __builtin_prefetch(b + ahead + v * FG_LANES, 0, 2); /* to the second-level cache */
             add_products(rows, row, k, b, sum);
         }
     }
@@ -76,7 +92,9 @@ INLINE void multiply_packed(size_t rows, size_t depth, const float *a, const flo
     load_sums(rows, t, sum);
     for (size_t k = 0; k < depth; k++, a += rows, b += COLUMNS) {
         const float *row[FG_ROWS];
-        EACH(r, rows) row[r] = a + r;
+        UNROLL
+        for (size_t r = 0; r < rows; r++)
+            row[r] = a + r;
         add_products(rows, row, 0, b, sum);
     }
     store_sums(rows, t, sum);
