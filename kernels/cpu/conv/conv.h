@@ -41,8 +41,8 @@ static inline struct fg_cpu_range fg_conv_columns(size_t columns, uint32_t piece
 void fg_conv_gather(const struct fg_conv_shape *s, const float *x, size_t group, size_t r0, size_t r1,
                     size_t k0, size_t k1, float *patches);
 
-/* Forward by patches and products (im2col), or by products alone where the convolution is pointwise. Weights
- * are packed for each group: for all at once where they are frozen, else by the pass. */
+/* Forward by one product that reads the input where it lies. Weights are packed for each group: for all at
+ * once where they are frozen, else by the pass. */
 size_t fg_direct_weight_bytes(const struct fg_conv_shape *s);
 void fg_direct_weights(const struct fg_conv_shape *s, const float *weight, float *packed);
 size_t fg_direct_workspace(const struct fg_backend *backend, const struct fg_conv_shape *s, bool prepared);
@@ -80,6 +80,11 @@ static inline size_t fg_winograd_stride(size_t tiles, size_t channels) {
     return (lines | 1) * 16;
 }
 
+/* Floats of the workspace that hold a picture's zeros: whole cache lines. */
+static inline size_t fg_winograd_zeros(size_t channels) {
+    return (channels + 15) / 16 * 16;
+}
+
 struct fg_winograd {
     size_t n, h, w;
     size_t src_c, dst_c, groups;
@@ -96,11 +101,18 @@ struct fg_winograd {
 size_t fg_winograd_workspace(const struct fg_backend *backend, const struct fg_winograd *run);
 void fg_winograd_run(struct fg_backend *backend, const struct fg_step *step, const struct fg_winograd *run);
 
+/* Values of pictures that are cut into tiles. */
+struct fg_winograd_picture {
+    size_t h, w, c;
+    const float *values; /* {n, h, w, c} */
+    const float *zeros;  /* [c]: what lies outside of a picture */
+};
+
 /* Transforms tiles [t0, t1) of inputs, or of output gradients, to v: a tile's channels side by side, a
  * point's tiles one behind the other, points point_stride floats apart. */
-void fg_winograd_inputs(const float *src, size_t h, size_t w, size_t c, size_t t0, size_t t1, float *v,
+void fg_winograd_inputs(const struct fg_winograd_picture *x, size_t t0, size_t t1, float *v,
                         size_t point_stride);
-void fg_winograd_gradients(const float *g, size_t h, size_t w, size_t c, size_t t0, size_t t1, float *v,
+void fg_winograd_gradients(const struct fg_winograd_picture *g, size_t t0, size_t t1, float *v,
                            size_t point_stride);
 
 /* Transforms the weights of output channels [o0, o1), for the forward pass or, turned by 180 degrees, for the

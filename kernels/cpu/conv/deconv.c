@@ -123,7 +123,6 @@ static void multiply_share(void *argument, uint32_t task, uint32_t thread) {
             .line = d->w,
             .a = d->x + lines.begin * d->w * d->c,
             .a_stride = d->c,
-            .a_line = d->w * d->c,
             .b = d->packed + dy * count_half(d) + columns.begin * d->c,
             .b_packed = true,
             .bias = d->bias ? d->packed + 2 * count_half(d) + columns.begin : NULL,

@@ -1,5 +1,7 @@
 /* CONV 3 x 3 with stride 1 by Winograd's F(4x4, 3x3): the input's tiles transformed, multiplied, transformed
  * back. */
+#include <string.h>
+
 #include "kernels/cpu/conv/conv.h"
 #include "kernels/cpu/conv/winograd_tile.h"
 
@@ -7,8 +9,6 @@
  * its products are not mostly spent on reading weights: at least 32, and one for eight channels. */
 #define BLOCK_TILES ((size_t)32)
 #define CHANNELS_PER_TILE ((size_t)8)
-
-static const float zeros[LANES];
 
 /* Where tile t lies: its image, and the place of its first output. */
 struct place {
@@ -21,74 +21,64 @@ static struct place find_place(size_t h, size_t w, size_t tile) {
 }
 
 FG_CPU_CLONES
-void fg_winograd_inputs(const float *src, size_t h, size_t w, size_t c, size_t t0, size_t t1, float *v,
+void fg_winograd_inputs(const struct fg_winograd_picture *p, size_t t0, size_t t1, float *v,
                         size_t point_stride) {
-    for (size_t t = t0; t < t1; t++) {
-        const struct place at = find_place(h, w, t);
-        const float *image = src + at.image * h * w * c;
-        const float *patch[6][6];
-        for (size_t k = 0; k < c; k += LANES) {
-            for (size_t y = 0; y < 6; y++) {
-                for (size_t x = 0; x < 6; x++) {
-                    /* Unsigned: a place before the first row or column is beyond the last. */
-                    size_t iy = at.y + y - 1, ix = at.x + x - 1;
-                    patch[y][x] = iy < h && ix < w ? image + (iy * w + ix) * c + k : zeros;
-                }
+    for (size_t t = t0; t < t1; t++, v += p->c) {
+        const struct place at = find_place(p->h, p->w, t);
+        const float *image = p->values + at.image * p->h * p->w * p->c, *patch[6][6];
+        for (size_t y = 0; y < 6; y++)
+            for (size_t x = 0; x < 6; x++) {
+                /* Unsigned: a place before the first row or column is beyond the last. */
+                const size_t iy = at.y + y - 1, ix = at.x + x - 1;
+                patch[y][x] = iy < p->h && ix < p->w ? image + (iy * p->w + ix) * p->c : p->zeros;
             }
-            float *to = v + (t - t0) * c + k;
-            if (c - k >= LANES) {
-                transform_input_tile(patch, to, point_stride, LANES);
-            } else {
-                transform_input_tile(patch, to, point_stride, c - k);
-            }
-        }
+        size_t k = 0;
+        for (; k + LANES <= p->c; k += LANES)
+            transform_input_tile(patch, k, LANES, v + k, point_stride);
+        if (k < p->c)
+            transform_input_tile(patch, k, p->c - k, v + k, point_stride);
     }
 }
 
 FG_CPU_CLONES
-void fg_winograd_gradients(const float *g, size_t h, size_t w, size_t c, size_t t0, size_t t1, float *v,
+void fg_winograd_gradients(const struct fg_winograd_picture *p, size_t t0, size_t t1, float *v,
                            size_t point_stride) {
-    for (size_t t = t0; t < t1; t++) {
-        const struct place at = find_place(h, w, t);
-        const float *image = g + at.image * h * w * c;
-        const float *patch[4][4];
-        for (size_t k = 0; k < c; k += LANES) {
-            for (size_t y = 0; y < 4; y++) {
-                for (size_t x = 0; x < 4; x++) {
-                    size_t iy = at.y + y, ix = at.x + x;
-                    patch[y][x] = iy < h && ix < w ? image + (iy * w + ix) * c + k : zeros;
-                }
+    for (size_t t = t0; t < t1; t++, v += p->c) {
+        const struct place at = find_place(p->h, p->w, t);
+        const float *image = p->values + at.image * p->h * p->w * p->c, *patch[4][4];
+        for (size_t y = 0; y < 4; y++)
+            for (size_t x = 0; x < 4; x++) {
+                const size_t iy = at.y + y, ix = at.x + x;
+                patch[y][x] = iy < p->h && ix < p->w ? image + (iy * p->w + ix) * p->c : p->zeros;
             }
-            float *to = v + (t - t0) * c + k;
-            if (c - k >= LANES) {
-                transform_gradient_tile(patch, to, point_stride, LANES);
-            } else {
-                transform_gradient_tile(patch, to, point_stride, c - k);
-            }
-        }
+        size_t k = 0;
+        for (; k + LANES <= p->c; k += LANES)
+            transform_gradient_tile(patch, k, LANES, v + k, point_stride);
+        if (k < p->c)
+            transform_gradient_tile(patch, k, p->c - k, v + k, point_stride);
     }
 }
 
 /* Writes a tile's outputs of count channels from channel c on. */
 FG_INLINE void write_tile(const struct fg_winograd *r, const struct place *at, size_t c, size_t count,
-                          float tile[4][4][LANES]) {
+                          lanes tile[4][4]) {
     const size_t height = r->h - at->y < 4 ? r->h - at->y : 4, width = r->w - at->x < 4 ? r->w - at->x : 4;
+    lanes bias = {0}, residual;
+    if (r->bias)
+        load_lanes(r->bias + c, count, &bias);
     for (size_t y = 0; y < height; y++) {
+        const size_t line = ((at->image * r->h + at->y + y) * r->w + at->x) * r->dst_c + c;
         for (size_t x = 0; x < width; x++) {
-            size_t to = ((at->image * r->h + at->y + y) * r->w + at->x + x) * r->dst_c + c;
-            float *value = tile[y][x];
-            for (size_t i = 0; r->bias && i < count; i++) {
-                value[i] += r->bias[c + i];
+            lanes value = tile[y][x];
+            if (r->bias)
+                value += bias;
+            if (r->residual) {
+                load_lanes(r->residual + line + x * r->dst_c, count, &residual);
+                value += residual;
             }
-            for (size_t i = 0; r->residual && i < count; i++) {
-                value[i] += r->residual[to + i];
-            }
-            for (size_t i = 0; r->relu && i < count; i++) {
-                value[i] = value[i] < 0.0f ? 0.0f : value[i];
-            }
-            for (size_t i = 0; i < count; i++) {
-                r->dst[to + i] = value[i];
-            }
+            if (r->relu)
+                value = (lanes)((lane_mask)value & ~(value < 0));
+            store_lanes(&value, count, r->dst + line + x * r->dst_c);
         }
     }
 }
@@ -101,16 +91,16 @@ static void transform_outputs(const struct fg_winograd *r, size_t t0, size_t t1,
     for (size_t t = t0; t < t1; t++) {
         const struct place at = find_place(r->h, r->w, t);
         for (size_t g = 0; g < r->groups; g++, m += columns) {
-            for (size_t k = 0; k < columns; k += LANES) {
-                float tile[4][4][LANES];
-                const size_t c = g * group + c0 + k;
-                if (columns - k >= LANES) {
-                    transform_output_tile(m + k, point_stride, tile, LANES);
-                    write_tile(r, &at, c, LANES, tile);
-                } else {
-                    transform_output_tile(m + k, point_stride, tile, columns - k);
-                    write_tile(r, &at, c, columns - k, tile);
-                }
+            const size_t c = g * group + c0;
+            lanes tile[4][4];
+            size_t k = 0;
+            for (; k + LANES <= columns; k += LANES) {
+                transform_output_tile(m + k, point_stride, LANES, tile);
+                write_tile(r, &at, c + k, LANES, tile);
+            }
+            if (k < columns) {
+                transform_output_tile(m + k, point_stride, columns - k, tile);
+                write_tile(r, &at, c + k, columns - k, tile);
             }
         }
     }
@@ -180,11 +170,13 @@ size_t fg_winograd_workspace(const struct fg_backend *backend, const struct fg_w
     size_t floats = split.by_columns
                         ? inputs + threads * fg_winograd_stride(split.tiles, find_widest_slice(r, threads))
                         : threads * (inputs + products);
-    return FG_WINOGRAD_POINTS * floats * sizeof(float);
+    return (fg_winograd_zeros(r->src_c) + FG_WINOGRAD_POINTS * floats) * sizeof(float);
 }
 
 struct task {
     const struct fg_winograd *run;
+    struct fg_winograd_picture input;
+    float *values; /* the workspace without the zeros */
     struct split split;
     uint32_t pieces; /* tasks of the input's transformation where the products are split by columns */
 };
@@ -195,9 +187,9 @@ static void convolve_tiles(void *argument, uint32_t task, uint32_t thread) {
     struct fg_cpu_range tiles = fg_cpu_share(t->split.tiles, t->split.tasks, task);
     const size_t v_stride = fg_winograd_stride(t->split.block, r->src_c);
     const size_t m_stride = fg_winograd_stride(t->split.block, r->dst_c);
-    float *v = r->workspace + thread * FG_WINOGRAD_POINTS * (v_stride + m_stride);
+    float *v = t->values + thread * FG_WINOGRAD_POINTS * (v_stride + m_stride);
     float *m = v + FG_WINOGRAD_POINTS * v_stride;
-    fg_winograd_inputs(r->src, r->h, r->w, r->src_c, tiles.begin, tiles.end, v, v_stride);
+    fg_winograd_inputs(&t->input, tiles.begin, tiles.end, v, v_stride);
     const size_t columns = r->dst_c / r->groups;
     multiply_tiles(r, tiles.end - tiles.begin, 0, columns, v, v_stride, m, m_stride);
     transform_outputs(r, tiles.begin, tiles.end, 0, columns, m, m_stride);
@@ -208,8 +200,8 @@ static void transform_inputs(void *argument, uint32_t task, uint32_t thread) {
     const struct task *t = argument;
     struct fg_cpu_range tiles = fg_cpu_share(t->split.tiles, t->pieces, task);
     const struct fg_winograd *r = t->run;
-    fg_winograd_inputs(r->src, r->h, r->w, r->src_c, tiles.begin, tiles.end,
-                       r->workspace + tiles.begin * r->src_c, fg_winograd_stride(t->split.tiles, r->src_c));
+    fg_winograd_inputs(&t->input, tiles.begin, tiles.end, t->values + tiles.begin * r->src_c,
+                       fg_winograd_stride(t->split.tiles, r->src_c));
 }
 
 static void convolve_columns(void *argument, uint32_t task, uint32_t thread) {
@@ -219,13 +211,18 @@ static void convolve_columns(void *argument, uint32_t task, uint32_t thread) {
     struct fg_cpu_range columns = fg_conv_columns(r->dst_c / r->groups, t->split.tasks, task);
     const size_t tiles = t->split.tiles, v_stride = fg_winograd_stride(tiles, r->src_c);
     const size_t m_stride = fg_winograd_stride(tiles, find_widest_slice(r, t->split.tasks));
-    float *m = r->workspace + FG_WINOGRAD_POINTS * (v_stride + task * m_stride);
-    multiply_tiles(r, tiles, columns.begin, columns.end, r->workspace, v_stride, m, m_stride);
+    float *m = t->values + FG_WINOGRAD_POINTS * (v_stride + task * m_stride);
+    multiply_tiles(r, tiles, columns.begin, columns.end, t->values, v_stride, m, m_stride);
     transform_outputs(r, 0, tiles, columns.begin, columns.end, m, m_stride);
 }
 
 void fg_winograd_run(struct fg_backend *backend, const struct fg_step *step, const struct fg_winograd *run) {
-    struct task t = {.run = run, .split = split_tiles(backend, run), .pieces = fg_cpu_threads(backend)};
+    struct task t = {.run = run,
+                     .input = {run->h, run->w, run->src_c, run->src, run->workspace},
+                     .values = run->workspace + fg_winograd_zeros(run->src_c),
+                     .split = split_tiles(backend, run),
+                     .pieces = fg_cpu_threads(backend)};
+    memset(run->workspace, 0, run->src_c * sizeof *run->workspace);
     if (t.split.by_columns) {
         fg_cpu_parallel(backend, step, t.pieces, transform_inputs, &t);
         fg_cpu_parallel(backend, step, t.split.tasks, convolve_columns, &t);

@@ -1,4 +1,6 @@
 /* The weights' gradient of a 3 x 3 convolution with stride 1, by the same transformations. */
+#include <string.h>
+
 #include "kernels/cpu/conv/conv.h"
 #include "kernels/cpu/conv/winograd_tile.h"
 
@@ -18,15 +20,18 @@ static size_t choose_block(const struct fg_conv_shape *s) {
     return block < count_tiles(s) ? block : count_tiles(s);
 }
 
+static size_t count_zeros(const struct fg_conv_shape *s) {
+    return fg_winograd_zeros(s->c > s->oc ? s->c : s->oc);
+}
+
 size_t fg_winograd_gradient_workspace(const struct fg_conv_shape *s) {
     size_t strides = fg_winograd_stride(choose_block(s), s->c) + fg_winograd_stride(choose_block(s), s->oc);
-    return FG_WINOGRAD_POINTS * strides * sizeof(float) + FG_WINOGRAD_POINTS * s->oc * s->gc * sizeof(float);
+    return (count_zeros(s) + FG_WINOGRAD_POINTS * (strides + s->oc * s->gc)) * sizeof(float);
 }
 
 struct gradient {
     const struct fg_conv_shape *shape;
-    const float *x;                         /* {n, h, w, c} */
-    const float *g;                         /* {n, h, w, oc} */
+    struct fg_winograd_picture x, g;        /* {n, h, w, c} and {n, h, w, oc} */
     float *inputs;                          /* [36][block][c] */
     float *gradients;                       /* [36][block][oc] */
     float *products;                        /* [36][oc][gc] */
@@ -43,9 +48,8 @@ static void transform_piece(void *argument, uint32_t task, uint32_t thread) {
     const struct fg_conv_shape *s = d->shape;
     struct fg_cpu_range tiles = fg_cpu_share(d->tiles, d->pieces, task);
     size_t begin = d->first + tiles.begin, end = d->first + tiles.end;
-    fg_winograd_inputs(d->x, s->h, s->w, s->c, begin, end, d->inputs + tiles.begin * s->c, d->inputs_stride);
-    fg_winograd_gradients(d->g, s->h, s->w, s->oc, begin, end, d->gradients + tiles.begin * s->oc,
-                          d->gradients_stride);
+    fg_winograd_inputs(&d->x, begin, end, d->inputs + tiles.begin * s->c, d->inputs_stride);
+    fg_winograd_gradients(&d->g, begin, end, d->gradients + tiles.begin * s->oc, d->gradients_stride);
 }
 
 static void multiply_point(void *argument, uint32_t task, uint32_t thread) {
@@ -74,15 +78,13 @@ static void finish_piece(void *argument, uint32_t task, uint32_t thread) {
     const struct fg_conv_shape *s = d->shape;
     struct fg_cpu_range outputs = fg_cpu_share(s->oc, d->pieces, task);
     for (size_t o = outputs.begin; o < outputs.end; o++) {
-        for (size_t k = 0; k < s->gc; k += LANES) {
-            const float *from = d->products + o * s->gc + k;
-            float *to = d->d_weight + o * s->depth + k;
-            if (s->gc - k >= LANES) {
-                transform_weight_gradient_tile(from, s->oc * s->gc, to, s->gc, LANES);
-            } else {
-                transform_weight_gradient_tile(from, s->oc * s->gc, to, s->gc, s->gc - k);
-            }
-        }
+        const float *from = d->products + o * s->gc;
+        float *to = d->d_weight + o * s->depth;
+        size_t k = 0;
+        for (; k + LANES <= s->gc; k += LANES)
+            transform_weight_gradient_tile(from + k, s->oc * s->gc, LANES, to + k, s->gc);
+        if (k < s->gc)
+            transform_weight_gradient_tile(from + k, s->oc * s->gc, s->gc - k, to + k, s->gc);
     }
 }
 
@@ -91,13 +93,14 @@ void fg_winograd_weight_gradient(struct fg_backend *backend, const struct fg_ste
                                  float *d_weight, float *workspace) {
     const size_t block = choose_block(s), tiles = count_tiles(s);
     struct gradient d = {.shape = s,
-                         .x = x,
-                         .g = g,
+                         .x = {s->h, s->w, s->c, x, workspace},
+                         .g = {s->h, s->w, s->oc, g, workspace},
                          .d_weight = d_weight,
                          .inputs_stride = fg_winograd_stride(block, s->c),
                          .gradients_stride = fg_winograd_stride(block, s->oc),
                          .pieces = fg_cpu_threads(backend)};
-    d.inputs = workspace;
+    memset(workspace, 0, count_zeros(s) * sizeof *workspace);
+    d.inputs = workspace + count_zeros(s);
     d.gradients = d.inputs + FG_WINOGRAD_POINTS * d.inputs_stride;
     d.products = d.gradients + FG_WINOGRAD_POINTS * d.gradients_stride;
     for (d.first = 0; d.first < tiles; d.first += block) {

@@ -1,5 +1,8 @@
-/* The small transformations of Winograd's F(4x4, 3x3), for LANES channels at a time: plain loops that become
- * vectors. B^T, G and A^T are those of Lavin and Gray (interpolation points 0, 1, -1, 2, -2).
+/* The small transformations of Winograd's F(4x4, 3x3), for LANES channels at a time. B^T, G and A^T are those of
+ * Lavin and Gray (interpolation points 0, 1, -1, 2, -2).
+ *
+ * count is LANES, or at the end of the channels what is left of them. Lines are given as arrays of vectors,
+ * because a vector as an argument has another binary interface for each instruction set.
  *
  * Errors: none. Owner: the caller owns all arrays. Thread: any, where no other writes the same output. NULL:
  * never. */
@@ -7,149 +10,164 @@
 #define FG_KERNELS_CPU_CONV_WINOGRAD_TILE_H
 
 #include <stddef.h>
+#include <string.h>
 
 #include "kernels/cpu/cpu.h"
 
-/* Channels transformed at a time: one 512-bit vector of floats, or two or four shorter ones. */
-#define LANES ((size_t)16)
+/* Channels transformed at a time: one 256-bit vector of floats, or two shorter ones. */
+#define LANES ((size_t)8)
 
-/* B^T d: one row or column of a 6x6 tile, for count channels. from and to are stride floats apart. */
-FG_INLINE void transform_input_line(const float *const from[6], float *restrict to, size_t stride,
-                                    size_t count) {
-    for (size_t k = 0; k < count; k++) {
-        float d0 = from[0][k], d1 = from[1][k], d2 = from[2][k], d3 = from[3][k], d4 = from[4][k],
-              d5 = from[5][k];
-        float a = d4 - 4.0f * d2, b = d3 - 4.0f * d1, c = d4 - d2, d = 2.0f * (d3 - d1);
-        to[k] = 4.0f * d0 - 5.0f * d2 + d4;
-        to[stride + k] = a + b;
-        to[2 * stride + k] = a - b;
-        to[3 * stride + k] = c + d;
-        to[4 * stride + k] = c - d;
-        to[5 * stride + k] = 4.0f * d1 - 5.0f * d3 + d5;
+/* The loops along a line are unrolled before the compiler decides what lies in registers. */
+#define UNROLL _Pragma("GCC unroll 6")
+
+typedef float lanes __attribute__((vector_size(32)));
+typedef float unaligned_lanes __attribute__((vector_size(32), aligned(4)));
+typedef int lane_mask __attribute__((vector_size(32)));
+
+FG_INLINE void load_lanes(const float *from, size_t count, lanes *to) {
+    if (count == LANES) {
+        *to = *(const unaligned_lanes *)from;
+    } else {
+        *to = (lanes){0};
+        memcpy(to, from, count * sizeof *from);
     }
+}
+
+FG_INLINE void store_lanes(const lanes *from, size_t count, float *to) {
+    if (count == LANES)
+        *(unaligned_lanes *)to = *from;
+    else
+        memcpy(to, from, count * sizeof *to);
+}
+
+/* B^T d: one row or column of a 6x6 tile. Results lie step apart. */
+FG_INLINE void transform_input_line(const lanes d[6], lanes *to, size_t step) {
+    const lanes a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1], c = d[4] - d[2], e = 2.0f * (d[3] - d[1]);
+    to[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
+    to[step] = a + b;
+    to[2 * step] = a - b;
+    to[3 * step] = c + e;
+    to[4 * step] = c - e;
+    to[5 * step] = 4.0f * d[1] - 5.0f * d[3] + d[5];
 }
 
 /* A^T m: six products of a row or column to four outputs. */
-FG_INLINE void transform_output_line(const float *from, size_t from_stride, float *restrict to,
-                                     size_t to_stride, size_t count) {
-    for (size_t k = 0; k < count; k++) {
-        float m0 = from[k], m1 = from[from_stride + k], m2 = from[2 * from_stride + k],
-              m3 = from[3 * from_stride + k], m4 = from[4 * from_stride + k], m5 = from[5 * from_stride + k];
-        float a = m1 + m2, b = m1 - m2, c = m3 + m4, d = m3 - m4;
-        to[k] = m0 + a + c;
-        to[to_stride + k] = b + 2.0f * d;
-        to[2 * to_stride + k] = a + 4.0f * c;
-        to[3 * to_stride + k] = b + 8.0f * d + m5;
-    }
+FG_INLINE void transform_output_line(const lanes m[6], lanes *to, size_t step) {
+    const lanes a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], d = m[3] - m[4];
+    to[0] = m[0] + a + c;
+    to[step] = b + 2.0f * d;
+    to[2 * step] = a + 4.0f * c;
+    to[3 * step] = b + 8.0f * d + m[5];
 }
 
 /* G g: three weights of a row or column to six. */
-FG_INLINE void transform_weight_line(const float *const from[3], float *restrict to, size_t stride,
-                                     size_t count) {
-    for (size_t k = 0; k < count; k++) {
-        float g0 = from[0][k], g1 = from[1][k], g2 = from[2][k];
-        float a = (-1.0f / 6.0f) * (g0 + g2), b = (1.0f / 6.0f) * g1;
-        float c = (1.0f / 24.0f) * g0 + (1.0f / 6.0f) * g2, d = (1.0f / 12.0f) * g1;
-        to[k] = 0.25f * g0;
-        to[stride + k] = a - b;
-        to[2 * stride + k] = a + b;
-        to[3 * stride + k] = c + d;
-        to[4 * stride + k] = c - d;
-        to[5 * stride + k] = g2;
-    }
+FG_INLINE void transform_weight_line(const lanes g[3], lanes *to, size_t step) {
+    const lanes a = (-1.0f / 6.0f) * (g[0] + g[2]), b = (1.0f / 6.0f) * g[1];
+    const lanes c = (1.0f / 24.0f) * g[0] + (1.0f / 6.0f) * g[2], d = (1.0f / 12.0f) * g[1];
+    to[0] = 0.25f * g[0];
+    to[step] = a - b;
+    to[2 * step] = a + b;
+    to[3 * step] = c + d;
+    to[4 * step] = c - d;
+    to[5 * step] = g[2];
 }
 
 /* A y: four output gradients of a row or column to six. */
-FG_INLINE void transform_gradient_line(const float *const from[4], float *restrict to, size_t stride,
-                                       size_t count) {
-    for (size_t k = 0; k < count; k++) {
-        float y0 = from[0][k], y1 = from[1][k], y2 = from[2][k], y3 = from[3][k];
-        float a = y0 + y2, b = y1 + y3, c = y0 + 4.0f * y2, d = 2.0f * y1 + 8.0f * y3;
-        to[k] = y0;
-        to[stride + k] = a + b;
-        to[2 * stride + k] = a - b;
-        to[3 * stride + k] = c + d;
-        to[4 * stride + k] = c - d;
-        to[5 * stride + k] = y3;
-    }
+FG_INLINE void transform_gradient_line(const lanes y[4], lanes *to, size_t step) {
+    const lanes a = y[0] + y[2], b = y[1] + y[3], c = y[0] + 4.0f * y[2], d = 2.0f * y[1] + 8.0f * y[3];
+    to[0] = y[0];
+    to[step] = a + b;
+    to[2 * step] = a - b;
+    to[3 * step] = c + d;
+    to[4 * step] = c - d;
+    to[5 * step] = y[3];
 }
 
 /* G^T u: six weight gradients of a row or column to three. */
-FG_INLINE void transform_weight_gradient_line(const float *const from[6], float *restrict to, size_t stride,
-                                              size_t count) {
-    for (size_t k = 0; k < count; k++) {
-        float a = from[1][k] + from[2][k], b = from[2][k] - from[1][k], c = from[3][k] + from[4][k],
-              d = from[3][k] - from[4][k];
-        to[k] = 0.25f * from[0][k] - (1.0f / 6.0f) * a + (1.0f / 24.0f) * c;
-        to[stride + k] = (1.0f / 6.0f) * b + (1.0f / 12.0f) * d;
-        to[2 * stride + k] = (1.0f / 6.0f) * (c - a) + from[5][k];
-    }
+FG_INLINE void transform_weight_gradient_line(const lanes u[6], lanes *to, size_t step) {
+    const lanes a = u[1] + u[2], b = u[2] - u[1], c = u[3] + u[4], d = u[3] - u[4];
+    to[0] = 0.25f * u[0] - (1.0f / 6.0f) * a + (1.0f / 24.0f) * c;
+    to[step] = (1.0f / 6.0f) * b + (1.0f / 12.0f) * d;
+    to[2 * step] = (1.0f / 6.0f) * (c - a) + u[5];
 }
 
-/* A 6x6 patch, given by a pointer for each position, to its 36 values stride floats apart. */
-FG_INLINE void transform_input_tile(const float *const patch[6][6], float *to, size_t stride, size_t count) {
-    float half[6][6][LANES]; /* [x][transformed y] */
-    for (int x = 0; x < 6; x++) {
-        const float *const column[6] = {patch[0][x], patch[1][x], patch[2][x],
-                                        patch[3][x], patch[4][x], patch[5][x]};
-        transform_input_line(column, half[x][0], LANES, count);
+/* Channels [k, k + count) of a 6x6 patch, given by a pointer for each position, to their 36 values stride
+ * floats apart. */
+FG_INLINE void transform_input_tile(const float *const patch[6][6], size_t k, size_t count, float *to,
+                                    size_t stride) {
+    lanes line[6], half[6][6], values[6]; /* half: [transformed y][x] */
+    for (size_t x = 0; x < 6; x++) {
+        UNROLL
+        for (size_t y = 0; y < 6; y++)
+            load_lanes(patch[y][x] + k, count, &line[y]);
+        transform_input_line(line, &half[0][x], 6);
     }
     for (size_t y = 0; y < 6; y++) {
-        const float *const row[6] = {half[0][y], half[1][y], half[2][y], half[3][y], half[4][y], half[5][y]};
-        transform_input_line(row, to + y * 6 * stride, stride, count);
+        transform_input_line(half[y], values, 1);
+        UNROLL
+        for (size_t x = 0; x < 6; x++)
+            store_lanes(&values[x], count, to + (y * 6 + x) * stride);
     }
 }
 
-FG_INLINE void transform_output_tile(const float *from, size_t stride, float to[4][4][LANES], size_t count) {
-    float half[6][4][LANES]; /* [transformed y][x] */
-    for (size_t y = 0; y < 6; y++) {
-        transform_output_line(from + y * 6 * stride, stride, half[y][0], LANES, count);
+FG_INLINE void transform_output_tile(const float *from, size_t stride, size_t count, lanes to[4][4]) {
+    lanes line[6], half[4][6]; /* [y][transformed x] */
+    for (size_t x = 0; x < 6; x++) {
+        UNROLL
+        for (size_t y = 0; y < 6; y++)
+            load_lanes(from + (y * 6 + x) * stride, count, &line[y]);
+        transform_output_line(line, &half[0][x], 6);
     }
-    for (int x = 0; x < 4; x++) {
-        transform_output_line(half[0][x], 4 * LANES, to[0][x], 4 * LANES, count);
-    }
+    for (size_t y = 0; y < 4; y++)
+        transform_output_line(half[y], to[y], 1);
 }
 
-FG_INLINE void transform_weight_tile(const float *const kernel[3][3], float to[6][6][LANES], size_t count) {
-    float half[3][6][LANES]; /* [x][transformed y] */
-    for (int x = 0; x < 3; x++) {
-        const float *const column[3] = {kernel[0][x], kernel[1][x], kernel[2][x]};
-        transform_weight_line(column, half[x][0], LANES, count);
-    }
-    for (int y = 0; y < 6; y++) {
-        const float *const row[3] = {half[0][y], half[1][y], half[2][y]};
-        transform_weight_line(row, to[y][0], LANES, count);
-    }
-}
-
-/* 4x4 output gradients, given by a pointer for each position, to 36 values stride floats apart. */
-FG_INLINE void transform_gradient_tile(const float *const patch[4][4], float *to, size_t stride,
-                                       size_t count) {
-    float half[4][6][LANES]; /* [x][transformed y] */
-    for (int x = 0; x < 4; x++) {
-        const float *const column[4] = {patch[0][x], patch[1][x], patch[2][x], patch[3][x]};
-        transform_gradient_line(column, half[x][0], LANES, count);
-    }
-    for (size_t y = 0; y < 6; y++) {
-        const float *const row[4] = {half[0][y], half[1][y], half[2][y], half[3][y]};
-        transform_gradient_line(row, to + y * 6 * stride, stride, count);
-    }
-}
-
-/* 36 weight gradients, stride floats apart, to 3x3, one tap's to floats apart. */
-FG_INLINE void transform_weight_gradient_tile(const float *from, size_t stride, float *to, size_t to_stride,
-                                              size_t count) {
-    float half[6][3][LANES]; /* [transformed y][x] */
-    for (size_t y = 0; y < 6; y++) {
-        const float *p = from + y * 6 * stride;
-        const float *const row[6] = {
-            p, p + stride, p + 2 * stride, p + 3 * stride, p + 4 * stride, p + 5 * stride};
-        transform_weight_gradient_line(row, half[y][0], LANES, count);
-    }
+FG_INLINE void transform_weight_tile(const float *const kernel[3][3], size_t count, lanes to[6][6]) {
+    lanes line[3], half[6][3]; /* [transformed y][x] */
     for (size_t x = 0; x < 3; x++) {
-        const float *const column[6] = {half[0][x], half[1][x], half[2][x],
-                                        half[3][x], half[4][x], half[5][x]};
-        transform_weight_gradient_line(column, to + x * to_stride, 3 * to_stride, count);
+        UNROLL
+        for (size_t y = 0; y < 3; y++)
+            load_lanes(kernel[y][x], count, &line[y]);
+        transform_weight_line(line, &half[0][x], 3);
+    }
+    for (size_t y = 0; y < 6; y++)
+        transform_weight_line(half[y], to[y], 1);
+}
+
+/* Channels [k, k + count) of 4x4 output gradients, given by a pointer for each position, to their 36 values
+ * stride floats apart. */
+FG_INLINE void transform_gradient_tile(const float *const patch[4][4], size_t k, size_t count, float *to,
+                                       size_t stride) {
+    lanes line[4], half[6][4], values[6]; /* half: [transformed y][x] */
+    for (size_t x = 0; x < 4; x++) {
+        UNROLL
+        for (size_t y = 0; y < 4; y++)
+            load_lanes(patch[y][x] + k, count, &line[y]);
+        transform_gradient_line(line, &half[0][x], 4);
+    }
+    for (size_t y = 0; y < 6; y++) {
+        transform_gradient_line(half[y], values, 1);
+        UNROLL
+        for (size_t x = 0; x < 6; x++)
+            store_lanes(&values[x], count, to + (y * 6 + x) * stride);
+    }
+}
+
+/* 36 weight gradients, stride floats apart, to 3x3, one tap's to_stride floats apart. */
+FG_INLINE void transform_weight_gradient_tile(const float *from, size_t stride, size_t count, float *to,
+                                              size_t to_stride) {
+    lanes line[6], half[3][6], values[3]; /* half: [y][transformed x] */
+    for (size_t x = 0; x < 6; x++) {
+        UNROLL
+        for (size_t y = 0; y < 6; y++)
+            load_lanes(from + (y * 6 + x) * stride, count, &line[y]);
+        transform_weight_gradient_line(line, &half[0][x], 6);
+    }
+    for (size_t y = 0; y < 3; y++) {
+        transform_weight_gradient_line(half[y], values, 1);
+        UNROLL
+        for (size_t x = 0; x < 3; x++)
+            store_lanes(&values[x], count, to + (y * 3 + x) * to_stride);
     }
 }
 

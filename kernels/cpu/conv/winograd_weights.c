@@ -14,7 +14,7 @@ size_t fg_winograd_weight_bytes(const struct fg_conv_shape *s, enum fg_pass pass
 /* Channels [k, k + count) of output channel o to tile[36]. */
 FG_CPU_CLONES
 static void transform_weights(const struct fg_conv_shape *s, const float *weight, bool flip, size_t o,
-                              size_t k, size_t count, float tile[6][6][LANES]) {
+                              size_t k, size_t count, lanes tile[6][6]) {
     const float *kernel[3][3];
     for (size_t y = 0; y < 3; y++) {
         for (size_t x = 0; x < 3; x++) {
@@ -23,9 +23,9 @@ static void transform_weights(const struct fg_conv_shape *s, const float *weight
         }
     }
     if (count == LANES) {
-        transform_weight_tile(kernel, tile, LANES);
+        transform_weight_tile(kernel, LANES, tile);
     } else {
-        transform_weight_tile(kernel, tile, count);
+        transform_weight_tile(kernel, count, tile);
     }
 }
 
@@ -36,7 +36,7 @@ static size_t min(size_t a, size_t b) {
 /* Outputs by channels of one point, from output o and channel c of a group on. */
 struct patch {
     size_t o, outputs, c, channels;
-    float (*tile)[FG_WINOGRAD_POINTS][LANES];
+    lanes (*tile)[FG_WINOGRAD_POINTS];
 };
 
 /* Stores one point of a patch in a packed matrix of channels by outputs. */
@@ -69,14 +69,14 @@ void fg_winograd_weights(const struct fg_conv_shape *s, const float *weight, enu
                          size_t o1, float *transformed) {
     const bool backward = pass == FG_BACKWARD;
     const size_t panel = fg_gemm_panel();
-    float tile[LANES][FG_WINOGRAD_POINTS][LANES];
+    lanes tile[LANES][FG_WINOGRAD_POINTS];
     for (size_t o = o0; o < o1;) {
         const size_t group = o / s->goc, column = o % s->goc;
         const size_t outputs = min(min(o1 - o, s->goc - column), LANES);
         for (size_t k = 0; k < s->gc; k += LANES) {
             const size_t channels = min(s->gc - k, LANES);
             for (size_t i = 0; i < outputs; i++) {
-                transform_weights(s, weight, backward, o + i, k, channels, (float(*)[6][LANES])tile[i]);
+                transform_weights(s, weight, backward, o + i, k, channels, (lanes(*)[6])tile[i]);
             }
             const struct patch patch = {column, outputs, k, channels, tile};
             for (size_t p = 0; p < FG_WINOGRAD_POINTS; p++) {

@@ -7,11 +7,17 @@
 #include "kernels/cpu/cpu.h"
 
 #define BLOCK_DEPTH ((size_t)256) /* of a panel of B: 8 to 32 KiB, for the first-level cache */
-#define BLOCK_ROWS ((size_t)512)  /* of A where it lies, for the second-level cache */
-#define PACKED_ROWS ((size_t)84)  /* of A where it is transposed, and so packed: whole tiles of 6, 7 and 14 */
+#define BLOCK_ROWS ((size_t)126)  /* of A, for the second-level cache: whole tiles of 6, 7 and 14 */
+#define PACKED_ROWS ((size_t)84)  /* of A where it is transposed, and so packed: whole tiles too */
 
 static size_t min(size_t a, size_t b) {
     return a < b ? a : b;
+}
+
+/* The size of the equal pieces that count is cut into, each at most of the given size. */
+static size_t cut(size_t count, size_t most) {
+    const size_t pieces = (count + most - 1) / most;
+    return (count + pieces - 1) / pieces;
 }
 
 size_t fg_gemm_packed(size_t columns, size_t depth) {
@@ -54,28 +60,26 @@ static void pack_rows(const float *restrict a, size_t stride, size_t rows, size_
     }
 }
 
-/* The height of the tiles that rows are cut into: even, because a low tile leaves the processor idle. */
-static size_t find_height(size_t rows, const struct fg_gemm_set *set) {
-    const size_t tiles = (rows + set->rows - 1) / set->rows;
-    return (rows + tiles - 1) / tiles;
-}
-
-/* Rows of A against one panel of B, both of one block's depth. */
+/* Rows of A against one panel of B, both of one block's depth. Weights come from far: their first tile brings
+ * the next panel's block nearer, or behind the last panel what lies there, which may be the next product's. */
 struct strip {
     const struct fg_gemm_set *set;
-    size_t rows, height, columns, depth;
-    const float *a;
+    size_t rows, height, columns; /* height: of its tiles, all but the last one */
+    size_t runs, from, depth;     /* a row has depth floats of each of the runs, beginning with number from */
+    const float *const *a;        /* [runs][a_stride]: where the runs of each row begin */
     size_t a_stride;
-    bool a_packed;
+    const float *packed; /* A as pack_rows has packed it; NULL: it is read in its runs */
     const float *b;
+    size_t ahead;             /* floats to the next panel's block, for the cache; 0: b was packed just now */
     struct fg_gemm_tile tile; /* its first */
 };
 
 static void multiply_tile(const struct strip *s, size_t r, size_t height, const struct fg_gemm_tile *tile) {
-    if (s->a_packed)
-        s->set->packed[height](s->depth, s->a + r * s->depth, 0, s->b, tile);
+    if (s->packed)
+        s->set->packed[height](s->depth, s->packed + r * s->depth, s->b, tile);
     else
-        s->set->by_rows[height](s->depth, s->a + r * s->a_stride, s->a_stride, s->b, tile);
+        s->set->in_runs[height](s->runs, s->depth, s->a + r, s->a_stride, s->from, s->b,
+                                r == 0 ? s->ahead : 0, tile);
 }
 
 static void copy_tile(const float *from, size_t from_stride, size_t rows, size_t columns, float *to,
@@ -115,36 +119,31 @@ static void multiply_strip(const struct strip *s) {
     }
 }
 
-/* A block: rows [r, r + rows), whole lines, by depth [k, k + depth). */
+/* A block: rows [r, r + rows) by depth [k, k + runs * depth of its strips). */
 struct block {
     const struct fg_gemm *p;
     size_t r, rows, k;
-    const float *packed; /* its A, where that is transposed; NULL: A is read where it lies */
 };
 
-/* Where row r begins in A or in C. */
-static size_t find_row(const struct fg_gemm *p, size_t r, size_t stride, size_t line) {
-    return p->line ? r / p->line * line + r % p->line * stride : r * stride;
-}
-
 /* The block's rows against one panel, from column c on, line by line. */
-static void multiply_lines(const struct block *b, size_t c, struct strip *s) {
+static void multiply_lines(const struct block *b, size_t c, struct strip s) {
     const struct fg_gemm *p = b->p;
-    const bool last = b->k + s->depth == p->depth;
-    for (size_t r = b->r; r < b->r + b->rows; r += s->rows) {
-        const size_t at = find_row(p, r, p->c_stride, p->c_line) + c;
-        s->a = b->packed ? b->packed : p->a + find_row(p, r, p->a_stride, p->a_line) + b->k;
-        s->tile.c = p->c + at;
-        s->tile.residual = last && p->residual ? p->residual + at : NULL;
-        s->tile.relu = last && p->relu;
-        multiply_strip(s);
+    const bool last = b->k + s.runs * s.depth == p->depth;
+    const size_t end = b->r + b->rows, line = p->line ? p->line : end;
+    for (size_t r = b->r; r < end; r += s.rows, s.a += s.rows) {
+        const size_t at = r / line * p->c_line + r % line * p->c_stride + c;
+        s.rows = min(line - r % line, end - r);
+        s.height = cut(s.rows, s.set->rows);
+        s.tile.c = p->c + at;
+        s.tile.residual = last && p->residual ? p->residual + at : NULL;
+        s.tile.relu = last && p->relu;
+        multiply_strip(&s);
     }
 }
 
 /* Multiplies a block with all panels. */
-static void multiply_block(const struct block *b, const struct strip *first_line) {
+static void multiply_block(const struct block *b, struct strip s) {
     const struct fg_gemm *p = b->p;
-    struct strip s = *first_line;
     const size_t panel = s.set->columns;
     float packed[BLOCK_DEPTH * FG_GEMM_MOST_COLUMNS], start[FG_GEMM_MOST_COLUMNS] = {0};
     const bool first = b->k == 0 && !p->add;
@@ -153,42 +152,53 @@ static void multiply_block(const struct block *b, const struct strip *first_line
         s.columns = min(panel, p->columns - c);
         if (p->b_packed) {
             s.b = p->b + c * p->depth + b->k * panel;
+            s.ahead = panel * p->depth;
         } else {
             const size_t at = p->b_transposed ? c * p->b_stride + b->k : b->k * p->b_stride + c;
-            pack_panel(p->b + at, p->b_stride, p->b_transposed, s.columns, s.depth, panel, packed);
+            pack_panel(p->b + at, p->b_stride, p->b_transposed, s.columns, s.runs * s.depth, panel, packed);
             s.b = packed;
         }
         if (first && p->bias)
             memcpy(start, p->bias + c, s.columns * sizeof *start);
-        multiply_lines(b, c, &s);
+        multiply_lines(b, c, s);
     }
 }
 
-/* The most rows of a block: whole lines. */
-static size_t find_block_rows(const struct fg_gemm *p) {
-    if (p->a_transposed)
-        return PACKED_ROWS;
-    if (!p->line)
-        return BLOCK_ROWS;
-    return p->line < BLOCK_ROWS ? BLOCK_ROWS / p->line * p->line : p->line;
+/* Multiplies all rows, a block at a time, for the depth that s has. */
+static void multiply_depth(const struct fg_gemm *p, size_t first_run, struct strip s) {
+    float packed[PACKED_ROWS * BLOCK_DEPTH];
+    const float *row[BLOCK_ROWS];
+    const size_t rows = cut(p->rows, p->a_transposed ? PACKED_ROWS : BLOCK_ROWS),
+                 most = (rows + s.set->rows - 1) / s.set->rows * s.set->rows;
+    struct block b = {.p = p, .k = p->a_runs ? first_run * (p->depth / p->runs) + s.from : s.from};
+    for (b.r = 0; b.r < p->rows; b.r += most) {
+        b.rows = min(most, p->rows - b.r);
+        s.a = p->a_runs ? p->a_runs + first_run * p->a_stride + b.r : row;
+        s.a_stride = p->a_stride;
+        if (p->a_transposed) {
+            pack_rows(p->a + b.k * p->a_stride + b.r, p->a_stride, b.rows, s.depth, cut(b.rows, s.set->rows),
+                      packed);
+            s.packed = packed;
+        } else if (!p->a_runs) {
+            for (size_t r = 0; r < b.rows; r++)
+                row[r] = p->a + (b.r + r) * p->a_stride;
+        }
+        multiply_block(&b, s);
+    }
 }
 
+/* A block's depth is several whole runs or a part of one. */
 void fg_gemm(const struct fg_gemm *p) {
     assert(p->depth > 0 && !(p->add && p->bias) && p->residual != p->c);
-    assert(!p->line || (!p->a_transposed && p->rows % p->line == 0));
-    float packed[PACKED_ROWS * BLOCK_DEPTH];
-    const size_t most = find_block_rows(p);
-    struct strip s = {.set = fg_gemm_set(), .a_stride = p->a_stride, .a_packed = p->a_transposed};
-    struct block b = {.p = p, .packed = p->a_transposed ? packed : NULL};
-    for (b.k = 0; b.k < p->depth; b.k += BLOCK_DEPTH) {
-        s.depth = min(BLOCK_DEPTH, p->depth - b.k);
-        for (b.r = 0; b.r < p->rows; b.r += most) {
-            b.rows = min(most, p->rows - b.r);
-            s.rows = p->line ? p->line : b.rows;
-            s.height = find_height(s.rows, s.set);
-            if (p->a_transposed)
-                pack_rows(p->a + b.k * p->a_stride + b.r, p->a_stride, b.rows, s.depth, s.height, packed);
-            multiply_block(&b, &s);
+    assert(!p->line || !p->a_transposed);
+    const size_t runs = p->a_runs ? p->runs : 1, run = p->depth / runs, part = cut(run, BLOCK_DEPTH),
+                 whole = part < run ? 1 : cut(runs, BLOCK_DEPTH / run);
+    struct strip s = {.set = fg_gemm_set()};
+    for (size_t r = 0; r < runs; r += whole) {
+        s.runs = min(whole, runs - r);
+        for (s.from = 0; s.from < run; s.from += s.depth) {
+            s.depth = min(part, run - s.from);
+            multiply_depth(p, r, s);
         }
     }
 }

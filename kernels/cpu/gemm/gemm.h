@@ -13,13 +13,14 @@
 
 #include "kernels/cpu/gemm/set.h"
 
-/* C[rows][columns] = relu?(A B + bias + residual), or C + A B. Where rows are pixels of a picture that is
- * read or written with gaps, they come in lines: those of a line are a_stride and c_stride floats apart, and
- * lines a_line and c_line. */
+/* C[rows][columns] = relu?(A B + bias + residual), or C + A B. Where A is read in runs, equal parts of the
+ * depth, a row's runs may lie anywhere. Where rows of C are pixels of a picture that is written with gaps, they
+ * come in lines: those of a line are c_stride floats apart, and lines c_line. */
 struct fg_gemm {
     size_t rows, columns, depth;
-    size_t line, a_line, c_line; /* rows of a line; 0: all, and A may be transposed */
-    const float *a;              /* element (r, k) at r a_stride + k; transposed: at k a_stride + r */
+    const float *a; /* element (r, k) at r a_stride + k; transposed: at k a_stride + r; NULL: in runs */
+    const float *const *a_runs; /* run i of row r begins at number i a_stride + r; NULL: not in runs */
+    size_t runs;                /* of a row */
     size_t a_stride;
     bool a_transposed;
     const float *b; /* element (k, c) at k b_stride + c; transposed: at c b_stride + k; or packed */
@@ -29,7 +30,8 @@ struct fg_gemm {
     const float *residual; /* like C, but not C itself; NULL: none */
     bool relu, add;        /* add: to what C holds, without bias */
     float *c;
-    size_t c_stride; /* of C and of residual */
+    size_t c_stride;     /* of C and of residual */
+    size_t line, c_line; /* rows of a line; 0: all, and A may be transposed */
 };
 
 void fg_gemm(const struct fg_gemm *product);

@@ -12,6 +12,7 @@
 
 #define FG_GEMM_MOST_ROWS 14    /* of a tile, in any set */
 #define FG_GEMM_MOST_COLUMNS 32 /* of a tile, in any set */
+#define FG_GEMM_LINE 16         /* floats of a line of a cache */
 
 /* Where a tile begins and what it becomes. c is the tile's first element, in rows c_stride floats apart. */
 struct fg_gemm_tile {
@@ -22,20 +23,25 @@ struct fg_gemm_tile {
     size_t c_stride;
 };
 
-/* Multiplies depth columns of A, whose rows lie a_stride floats apart, or which is packed as [depth][rows],
- * by a packed block of B [depth][columns]. */
-typedef void fg_gemm_kernel(size_t depth, const float *a, size_t a_stride, const float *b,
-                            const struct fg_gemm_tile *tile);
+/* Multiplies rows of A by a packed block of B [runs * depth][columns]. Of each of the runs in which a row lies
+ * it takes depth floats, beginning with number from. Meanwhile the block that lies ahead floats behind b comes
+ * into the cache; 0: none does. */
+typedef void fg_gemm_in_runs(size_t runs, size_t depth, const float *const *a, size_t a_stride, size_t from,
+                             const float *b, size_t ahead, const struct fg_gemm_tile *tile);
+
+/* The same of rows that are packed as [depth][rows]. */
+typedef void fg_gemm_packed_rows(size_t depth, const float *a, const float *b,
+                                 const struct fg_gemm_tile *tile);
 
 /* Multiplies and adds rows x columns values in registers, rounds times: nothing is faster with this set. The
  * result means nothing. */
 typedef float fg_gemm_saturate(size_t rounds);
 
 struct fg_gemm_set {
-    const char *name;               /* as FLAWGATE_CPU names it */
-    size_t rows, columns;           /* of a tile */
-    fg_gemm_kernel *const *by_rows; /* [rows + 1]: that many rows of A where they lie */
-    fg_gemm_kernel *const *packed;  /* [rows + 1]: of packed A */
+    const char *name;                   /* as FLAWGATE_CPU names it */
+    size_t rows, columns;               /* of a tile */
+    fg_gemm_in_runs *const *in_runs;    /* [rows + 1]: for that many rows of A */
+    fg_gemm_packed_rows *const *packed; /* [rows + 1] */
     fg_gemm_saturate *saturate;
 };
 

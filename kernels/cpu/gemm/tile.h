@@ -26,21 +26,22 @@ INLINE vector rectify(vector value) {
     return (vector)((mask)value & ~(value < 0));
 }
 
-INLINE void multiply(size_t rows, size_t depth, const float *a, size_t row_stride, size_t depth_stride,
-                     const float *b, const struct fg_gemm_tile *t) {
-    vector sum[FG_ROWS][FG_VECTORS];
-    for (size_t r = 0; r < rows; r++)
+/* The loops over a tile are unrolled before the compiler decides what lies in registers. */
+#define UNROLL _Pragma("GCC unroll 16")
+
+INLINE void load_sums(size_t rows, const struct fg_gemm_tile *t, vector sum[FG_ROWS][FG_VECTORS]) {
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL
         for (size_t v = 0; v < FG_VECTORS; v++)
             sum[r][v] = load((t->start ? t->start : t->c + r * t->c_stride) + v * FG_LANES);
-    for (size_t k = 0; k < depth; k++, a += depth_stride, b += COLUMNS) {
-        vector column[FG_VECTORS];
-        for (size_t v = 0; v < FG_VECTORS; v++)
-            column[v] = load(b + v * FG_LANES);
-        for (size_t r = 0; r < rows; r++)
-            for (size_t v = 0; v < FG_VECTORS; v++)
-                sum[r][v] += a[r * row_stride] * column[v];
     }
-    for (size_t r = 0; r < rows; r++)
+}
+
+INLINE void store_sums(size_t rows, const struct fg_gemm_tile *t, vector sum[FG_ROWS][FG_VECTORS]) {
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL
         for (size_t v = 0; v < FG_VECTORS; v++) {
             const size_t at = r * t->c_stride + v * FG_LANES;
             vector value = sum[r][v];
@@ -48,6 +49,55 @@ INLINE void multiply(size_t rows, size_t depth, const float *a, size_t row_strid
                 value += load(t->residual + at);
             *(unaligned *)(t->c + at) = t->relu ? rectify(value) : value;
         }
+    }
+}
+
+INLINE void add_products(size_t rows, const float *const row[FG_ROWS], size_t k, const float *b,
+                         vector sum[FG_ROWS][FG_VECTORS]) {
+    vector column[FG_VECTORS];
+    UNROLL
+    for (size_t v = 0; v < FG_VECTORS; v++)
+        column[v] = load(b + v * FG_LANES);
+    UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        UNROLL
+        for (size_t v = 0; v < FG_VECTORS; v++)
+            sum[r][v] += row[r][k] * column[v];
+    }
+}
+
+INLINE void multiply_runs(size_t rows, size_t runs, size_t depth, const float *const *a, size_t a_stride,
+                          size_t from, const float *b, size_t ahead, const struct fg_gemm_tile *t) {
+    vector sum[FG_ROWS][FG_VECTORS];
+    load_sums(rows, t, sum);
+    for (size_t run = 0; run < runs; run++) {
+        const float *row[FG_ROWS];
+        UNROLL
+        for (size_t r = 0; r < rows; r++)
+            row[r] = a[run * a_stride + r] + from;
+        for (size_t k = 0; k < depth; k++, b += COLUMNS) {
+            UNROLL
+            for (size_t v = 0; v < FG_VECTORS; v++)
+                if (v * FG_LANES % FG_GEMM_LINE == 0)
+                    __builtin_prefetch(b + ahead + v * FG_LANES, 0, 2); /* to the second-level cache */
+            add_products(rows, row, k, b, sum);
+        }
+    }
+    store_sums(rows, t, sum);
+}
+
+INLINE void multiply_packed(size_t rows, size_t depth, const float *a, const float *b,
+                            const struct fg_gemm_tile *t) {
+    vector sum[FG_ROWS][FG_VECTORS];
+    load_sums(rows, t, sum);
+    for (size_t k = 0; k < depth; k++, a += rows, b += COLUMNS) {
+        const float *row[FG_ROWS];
+        UNROLL
+        for (size_t r = 0; r < rows; r++)
+            row[r] = a + r;
+        add_products(rows, row, 0, b, sum);
+    }
+    store_sums(rows, t, sum);
 }
 
 static float saturate(size_t rounds) {
@@ -68,14 +118,12 @@ static float saturate(size_t rounds) {
 }
 
 #define KERNELS(N)                                                                                           \
-    static void by_rows_##N(size_t depth, const float *a, size_t a_stride, const float *b,                   \
-                            const struct fg_gemm_tile *t) {                                                  \
-        multiply(N, depth, a, a_stride, 1, b, t);                                                            \
+    static void in_runs_##N(size_t runs, size_t depth, const float *const *a, size_t a_stride, size_t from,  \
+                            const float *b, size_t ahead, const struct fg_gemm_tile *t) {                    \
+        multiply_runs(N, runs, depth, a, a_stride, from, b, ahead, t);                                       \
     }                                                                                                        \
-    static void packed_##N(size_t depth, const float *a, size_t a_stride, const float *b,                    \
-                           const struct fg_gemm_tile *t) {                                                   \
-        (void)a_stride;                                                                                      \
-        multiply(N, depth, a, 1, N, b, t);                                                                   \
+    static void packed_##N(size_t depth, const float *a, const float *b, const struct fg_gemm_tile *t) {     \
+        multiply_packed(N, depth, a, b, t);                                                                  \
     }
 
 KERNELS(1)
@@ -107,7 +155,8 @@ KERNELS(14)
     { UP_TO_6(WAY), WAY##_7, WAY##_8, WAY##_9, WAY##_10, WAY##_11, WAY##_12, WAY##_13, WAY##_14 }
 #endif
 
-static fg_gemm_kernel *const by_rows[FG_ROWS + 1] = LIST(by_rows), *const packed[FG_ROWS + 1] = LIST(packed);
+static fg_gemm_in_runs *const in_runs[FG_ROWS + 1] = LIST(in_runs);
+static fg_gemm_packed_rows *const packed[FG_ROWS + 1] = LIST(packed);
 
 #define NAME_(SET) fg_gemm_##SET
 #define NAME(SET) NAME_(SET)
@@ -118,6 +167,6 @@ extern const struct fg_gemm_set NAME(FG_SET);
 const struct fg_gemm_set NAME(FG_SET) = {.name = TEXT(FG_SET),
                                          .rows = FG_ROWS,
                                          .columns = COLUMNS,
-                                         .by_rows = by_rows,
+                                         .in_runs = in_runs,
                                          .packed = packed,
                                          .saturate = saturate};

@@ -14,7 +14,7 @@
 #include "kernels/cpu/gemm/gemm.h"
 #include "kernels/philox.h"
 
-#define MOST 90  /* rows, columns or lines of a product here */
+#define MOST 130 /* rows, columns or lines of a product here: more than a block */
 #define DEEP 600 /* depth: more than two blocks */
 #define GAP 5    /* floats between rows that belong to nobody */
 #define CANARY 12345.0f
@@ -48,17 +48,23 @@ static int set_up(void **state) {
     return 0;
 }
 
-static size_t down(const struct fg_gemm *p, size_t r, size_t stride, size_t line) {
-    return p->line ? r / p->line * line + r % p->line * stride : r * stride;
+/* Where row r of C begins. */
+static size_t down(const struct fg_gemm *p, size_t r) {
+    return p->line ? r / p->line * p->c_line + r % p->line * p->c_stride : r * p->c_stride;
+}
+
+static float look_at_a(const struct fg_gemm *p, size_t r, size_t k) {
+    if (p->a_runs)
+        return p->a_runs[k / (p->depth / p->runs) * p->a_stride + r][k % (p->depth / p->runs)];
+    return p->a_transposed ? p->a[k * p->a_stride + r] : p->a[r * p->a_stride + k];
 }
 
 static double expect(const struct fg_gemm *p, size_t r, size_t column) {
-    const size_t at = down(p, r, p->c_stride, p->c_line) + column;
+    const size_t at = down(p, r) + column;
     double sum = p->add ? (double)before[at] : 0;
     sum += p->bias ? (double)p->bias[column] : 0;
     for (size_t k = 0; k < p->depth; k++)
-        sum += (double)(p->a_transposed ? p->a[k * p->a_stride + r]
-                                        : p->a[down(p, r, p->a_stride, p->a_line) + k]) *
+        sum += (double)look_at_a(p, r, k) *
                (double)(p->b_transposed ? b[column * p->b_stride + k] : b[k * p->b_stride + column]);
     sum += p->residual ? (double)p->residual[at] : 0;
     return p->relu && sum < 0 ? 0 : sum;
@@ -67,14 +73,14 @@ static double expect(const struct fg_gemm *p, size_t r, size_t column) {
 /* Computes a product and looks at all of C, what lies between its rows too. */
 static void hold(struct fg_gemm p) {
     static bool own[sizeof c / sizeof *c];
-    const size_t size = down(&p, p.rows - 1, p.c_stride, p.c_line) + p.columns + MARGIN;
+    const size_t size = down(&p, p.rows - 1) + p.columns + MARGIN;
     assert_true(size <= sizeof c / sizeof *c);
     memset(own, 0, size * sizeof *own);
     for (size_t i = 0; i < size; i++)
         before[i] = c[i] = CANARY;
     for (size_t r = 0; r < p.rows; r++)
         for (size_t k = 0; k < p.columns; k++) {
-            const size_t at = down(&p, r, p.c_stride, p.c_line) + k;
+            const size_t at = down(&p, r) + k;
             before[at] = c[at] = draw();
             own[at] = true;
         }
@@ -82,7 +88,7 @@ static void hold(struct fg_gemm p) {
     fg_gemm(&p);
     for (size_t r = 0; r < p.rows; r++)
         for (size_t k = 0; k < p.columns; k++) {
-            const float got = c[down(&p, r, p.c_stride, p.c_line) + k];
+            const float got = c[down(&p, r) + k];
             const double wanted = expect(&p, r, k);
             if (!(fabs((double)got - wanted) <= 1e-6 * sqrt((double)p.depth) + 1e-7))
                 fail_msg("%zu x %zu x %zu, row %zu, column %zu: %g instead of %g", p.rows, p.columns, p.depth,
@@ -140,18 +146,46 @@ static void test_blocks(void **state) {
         }
 }
 
-/* Rows of A and of C in lines, with gaps between rows and between lines. */
+/* Has the product read A in runs that lie anywhere, some of them at one place. */
+static void scatter(struct fg_gemm *p, size_t runs) {
+    static const float *place[DEEP * MOST];
+    assert_true(p->depth % runs == 0 && runs * p->rows <= DEEP * MOST);
+    for (size_t i = 0; i < runs * p->rows; i++)
+        place[i] = a + fg_philox(2, (uint32_t)i, 0, 0, 0).word[0] % (sizeof a / sizeof *a - DEEP);
+    p->a_runs = place;
+    p->runs = runs;
+    p->a_stride = p->rows;
+}
+
+static void test_runs(void **state) {
+    (void)state;
+    const struct {
+        size_t runs, run;
+    } cases[] = {{1, 64}, {9, 64}, {7, 21}, {49, 3}, {9, 1}, {1, DEEP}, {2, 300}, {2, 257}, {3, 100}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t rows = 1; rows <= MOST; rows += rows < 15 ? 1 : 23) {
+            struct fg_gemm p = make(rows, 37, cases[i].runs * cases[i].run, 4);
+            scatter(&p, cases[i].runs);
+            hold(p);
+            p.bias = bias;
+            p.residual = residual;
+            p.relu = true;
+            hold(p);
+        }
+}
+
+/* Rows of C in lines, with gaps between rows and between lines. */
 static void test_lines(void **state) {
     (void)state;
-    for (size_t line = 1; line <= 20; line++) {
+    for (size_t line = 1; line <= 43; line += line < 20 ? 1 : 23) {
         const size_t columns = 33, depth = 20;
-        struct fg_gemm p = make(line * 4, columns, depth, 4);
+        struct fg_gemm p = make(line * 3 + line / 2, columns, depth, 4);
         p.line = line;
-        p.a_stride = 2 * depth;
-        p.a_line = line * p.a_stride + 7;
         p.c_line = line * p.c_stride + 11;
         p.bias = bias;
         p.residual = residual;
+        hold(p);
+        scatter(&p, 2);
         hold(p);
     }
 }
@@ -160,7 +194,7 @@ static void test_lines(void **state) {
 static void test_cuts(void **state) {
     (void)state;
     static float whole[MOST * (MOST + GAP)];
-    const size_t rows = 61, columns = 80, depth = DEEP, panel = fg_gemm_panel();
+    const size_t rows = 129, columns = 80, depth = DEEP, panel = fg_gemm_panel();
     for (int way = 0; way < 8; way++) {
         struct fg_gemm p = make(rows, columns, depth, way);
         p.c = whole;
@@ -199,8 +233,8 @@ static void test_nan(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_edges), cmocka_unit_test(test_blocks), cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_cuts),  cmocka_unit_test(test_nan),
+        cmocka_unit_test(test_edges), cmocka_unit_test(test_blocks), cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_lines), cmocka_unit_test(test_cuts),   cmocka_unit_test(test_nan),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
