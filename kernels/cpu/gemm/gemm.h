@@ -13,8 +13,8 @@
 
 #include "kernels/cpu/gemm/set.h"
 
-/* Rows of A that are multiplied at a time, for the second-level cache: whole tiles of 6, 7 and 14. A call for
- * fewer reads B as often as one for these. */
+/* Rows of A that are multiplied at a time, for the second-level cache: whole tiles of 6, 7 and 14. A product
+ * that has no more of them reads B once. */
 #define FG_GEMM_BLOCK_ROWS ((size_t)126)
 
 /* C[rows][columns] = relu?(A B + bias + residual), or C + A B. Where A is read in runs, equal parts of the
