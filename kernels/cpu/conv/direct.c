@@ -8,8 +8,6 @@
  * that crosses the edge is copied. */
 #define FEW_CHANNELS ((size_t)16)
 
-#define BLOCK_ROWS ((size_t)126) /* as gemm.c has */
-
 /* How a forward is shared out. The longer side of the product is split: rows into blocks, or, where the
  * picture is small and the weights are many, columns. */
 struct split {
@@ -22,7 +20,7 @@ static struct split split_product(const struct fg_backend *backend, const struct
     const uint32_t threads = fg_cpu_threads(backend);
     if (s->goc > s->rows)
         return (struct split){.by_columns = true, .block = s->rows, .tasks = threads};
-    size_t tasks = (s->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    size_t tasks = (s->rows + FG_GEMM_BLOCK_ROWS - 1) / FG_GEMM_BLOCK_ROWS;
     tasks = (tasks + threads - 1) / threads * threads;
     tasks = tasks > s->rows ? s->rows : tasks;
     return (struct split){.block = (s->rows + tasks - 1) / tasks, .tasks = (uint32_t)tasks};
@@ -84,7 +82,8 @@ struct search {
     float *copy;         /* of the next run that crosses the edge */
 };
 
-/* Looks for the run that begins with picture row y's float at column x, for output positions [ox, end). */
+/* Looks for one run of each patch of output positions [ox, end) of a line. row is the picture's row that they
+ * see, from the group's first channel on; first is the picture's column where the run of position 0 begins. */
 static void find_runs(struct search *f, const float *row, ptrdiff_t first, size_t ox, size_t end) {
     const struct fg_conv_shape *s = f->shape;
     const ptrdiff_t taps = (ptrdiff_t)count_taps(s), stride = (ptrdiff_t)s->stride, c = (ptrdiff_t)s->c,

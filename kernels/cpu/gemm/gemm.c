@@ -7,7 +7,6 @@
 #include "kernels/cpu/cpu.h"
 
 #define BLOCK_DEPTH ((size_t)256) /* of a panel of B: 8 to 32 KiB, for the first-level cache */
-#define BLOCK_ROWS ((size_t)126)  /* of A, for the second-level cache: whole tiles of 6, 7 and 14 */
 #define PACKED_ROWS ((size_t)84)  /* of A where it is transposed, and so packed: whole tiles too */
 
 static size_t min(size_t a, size_t b) {
@@ -167,8 +166,8 @@ static void multiply_block(const struct block *b, struct strip s) {
 /* Multiplies all rows, a block at a time, for the depth that s has. */
 static void multiply_depth(const struct fg_gemm *p, size_t first_run, struct strip s) {
     float packed[PACKED_ROWS * BLOCK_DEPTH];
-    const float *row[BLOCK_ROWS];
-    const size_t rows = cut(p->rows, p->a_transposed ? PACKED_ROWS : BLOCK_ROWS),
+    const float *row[FG_GEMM_BLOCK_ROWS];
+    const size_t rows = cut(p->rows, p->a_transposed ? PACKED_ROWS : FG_GEMM_BLOCK_ROWS),
                  most = (rows + s.set->rows - 1) / s.set->rows * s.set->rows;
     struct block b = {.p = p, .k = p->a_runs ? first_run * (p->depth / p->runs) + s.from : s.from};
     for (b.r = 0; b.r < p->rows; b.r += most) {

@@ -13,6 +13,10 @@
 
 #include "kernels/cpu/gemm/set.h"
 
+/* Rows of A that are multiplied at a time, for the second-level cache: whole tiles of 6, 7 and 14. A product
+ * that has no more of them reads B once. */
+#define FG_GEMM_BLOCK_ROWS ((size_t)126)
+
 /* C[rows][columns] = relu?(A B + bias + residual), or C + A B. Where A is read in runs, equal parts of the
  * depth, a row's runs may lie anywhere. Where rows of C are pixels of a picture that is written with gaps, they
  * come in lines: those of a line are c_stride floats apart, and lines c_line. */
