@@ -9,7 +9,8 @@
 
 #include "trainer/bundle/tail.h"
 
-#define ODD_DEVIATIONS 4.0      /* an odd score lies so many deviations above the middle of its group */
+#define ODD_DEVIATIONS 4.0      /* the logarithm of an odd score lies so far above the middle of its group */
+#define ODD_RAW 8.0             /* and an odd score without one so far: a Gumbel tail is longer */
 #define MAD_DEVIATION 1.4826    /* a normal deviation in median absolute deviations */
 #define EULER 0.57721566490153  /* the mean of a Gumbel distribution at 0 with scale 1 */
 #define GUMBEL_SCALE 0.77969680 /* sqrt(6) / pi: its scale in deviations */
@@ -59,23 +60,33 @@ static enum fg_status check_scores(const struct fg_good *good, uint32_t count, s
     return FG_OK;
 }
 
-/* Marks scores that lie far above the middle of their group. The distance of all groups together says what
- * is far: that of a few pictures alone is often far too small. */
-static void mark_odd(const struct sample *s, double *scratch, bool *odd) {
-    double middle[FG_GOOD_GROUPS] = {0};
+/* Finds the middle of each group. */
+static void find_middles(const struct sample *s, double *scratch, double middle[FG_GOOD_GROUPS]) {
     for (int g = 0; g < FG_GOOD_GROUPS; g++) {
         uint32_t members = 0;
         for (uint32_t i = 0; i < s->count; i++)
             if (s->good[i].group == (enum fg_good_group)g)
                 scratch[members++] = s->value[i];
-        if (members)
-            middle[g] = find_median(scratch, members);
+        middle[g] = members ? find_median(scratch, members) : 0;
     }
+}
+
+/* Marks scores that lie far above the middle of their group. The distance of all groups together says what is
+ * far, because that of a few pictures alone is often far too small. So is the median of few distances where
+ * good parts differ much: then the scores below the middle, among which no odd one is, show it. */
+static void mark_odd(const struct sample *s, double deviations, double *scratch, bool *odd) {
+    double middle[FG_GOOD_GROUPS], below = 0;
+    find_middles(s, scratch, middle);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->count; i++) {
+        const double away = s->value[i] - middle[s->good[i].group];
+        scratch[i] = fabs(away);
+        below += away < 0 ? away * away : 0;
+        count += away < 0;
+    }
+    const double spread = fmax(MAD_DEVIATION * find_median(scratch, s->count), sqrt(below / fmax(count, 1)));
     for (uint32_t i = 0; i < s->count; i++)
-        scratch[i] = fabs(s->value[i] - middle[s->good[i].group]);
-    const double far = ODD_DEVIATIONS * MAD_DEVIATION * find_median(scratch, s->count);
-    for (uint32_t i = 0; i < s->count; i++)
-        odd[i] |= far > 0 && s->value[i] - middle[s->good[i].group] > far;
+        odd[i] |= spread > 0 && s->value[i] - middle[s->good[i].group] > deviations * spread;
 }
 
 /* Finds the groups' means and their common spread, without odd pictures. */
@@ -170,7 +181,7 @@ static enum fg_status decide_in(struct sample *logs, struct sample *raw, enum fg
         return fg_fail(message, FG_INPUT,
                        "calibration: %u good pictures that training did not see, but it takes at least %d",
                        unseen, FG_DECISION_LEAST);
-    mark_odd(logs, scratch, odd);
+    mark_odd(logs, positive ? ODD_DEVIATIONS : ODD_RAW, scratch, odd);
     logs->size.located = raw->size.located = located;
     measure_sample(logs);
     measure_sample(raw);
