@@ -20,7 +20,7 @@ struct fg_inference {
     struct fg_step *resize;    /* the step whose format, pitch, region and rotation change with the frame */
     struct fg_anomaly anomaly; /* map, decision map, score; what the score is compared with */
     const struct fg_tensor *level[FG_NETWORK_LEVELS]; /* M^i of the l-th used level; kept, on the device */
-    /* {batch, 1, 1, 2c} in FG_SEGMENT_IO: moments of F_E of levels 1 to 3; NULL: the network lacks it. */
+    /* {batch, 1, 1, 2c} in FG_SEGMENT_IO: moments of F_E of levels 1 to 3. */
     const struct fg_tensor *moments[FG_NETWORK_LEVELS];
 };
 

@@ -401,8 +401,8 @@ static void add_student(struct builder *b, const int32_t blocks[4], int32_t x, i
     }
 }
 
-/* Drops nodes that neither a used level nor the scene needs: without level 1 the student's
- * layer1. Their parameters stay, because files carry every name. The scene takes all of the teacher. */
+/* Drops nodes that neither a used level nor the scene needs: without level 1 the student's layer1. Their
+ * parameters stay, because files carry every name. The scene takes all of the teacher. */
 static void drop_unused(struct fg_network *net) {
     bool needed[FG_NETWORK_VALUES] = {false};
     for (uint32_t i = 0; i < net->levels; i++)

@@ -31,8 +31,8 @@ struct fg_layers {
 };
 
 /* Runs the processor's peak, the program as a whole, and its steps one by one in turn, until the budget is
- * spent, 10 rounds at least. Every time is the shortest of the rounds and every rate the
- * highest, because what else runs on the machine only adds. The number of threads is the backend's. */
+ * spent, 10 rounds at least. Every time is the shortest of the rounds and every rate the highest, because
+ * what else runs on the machine only adds. The number of threads is the backend's. */
 FG_MUST_USE enum fg_status fg_layers_measure(struct fg_trial *trial, const struct fg_network *network,
                                              int64_t budget_ns, struct fg_layers *layers,
                                              struct fg_message *message);

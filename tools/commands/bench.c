@@ -175,13 +175,16 @@ static enum fg_status run_self_test(void *argument, struct fg_message *message) 
     return fg_engine_self_test(desk->engine, message);
 }
 
-/* Times the layers of a network; only the CPU has steps that can be run one by one. */
+/* Says whether layers can be timed: only the CPU has steps that can be run one by one. */
+static bool times_layers(const struct bench *b) {
+    if (!b->backend->device.host_memory)
+        fg_common_remark(&b->common, "Layers are timed on a CPU only: give --device cpu.");
+    return b->backend->device.host_memory;
+}
+
 static enum fg_status bench_layers(const struct bench *b, const struct fg_network *network,
                                    const struct fg_folded *folded, struct fg_message *message) {
-    if (b->backend->device.host_memory)
-        return fg_bench_layers(network, folded, b->backend->device.threads, b->common.json, message);
-    fg_common_remark(&b->common, "layers are timed on a CPU only: --device cpu");
-    return FG_OK;
+    return fg_bench_layers(network, folded, b->backend->device.threads, b->common.json, message);
 }
 
 static enum fg_status bench_bundle_layers(const struct bench *b, struct fg_message *message) {
@@ -216,7 +219,7 @@ static enum fg_status bench_bundle(struct bench *b, struct fg_message *message) 
     if (status != FG_OK)
         return status;
     print_timing(b, &timing);
-    return bench_bundle_layers(b, message);
+    return times_layers(b) ? bench_bundle_layers(b, message) : FG_OK;
 }
 
 static enum fg_status run_judging(void *argument, struct fg_message *message) {
@@ -254,7 +257,7 @@ static enum fg_status bench_judging(struct bench *b, const struct fg_weights *we
     enum fg_status status = fg_folded_open(&folded, weights, message);
     for (int i = 0; i < BATCHES && status == FG_OK; i++) {
         status = bench_batch(b, weights->network, &folded, BATCH_OF[i], message);
-        if (status == FG_OK && BATCH_OF[i] == 1)
+        if (status == FG_OK && BATCH_OF[i] == 1 && times_layers(b))
             status = bench_layers(b, weights->network, &folded, message);
     }
     fg_folded_close(&folded);

@@ -9,8 +9,10 @@
 
 #include "trainer/bundle/tail.h"
 
-#define ODD_DEVIATIONS 4.0      /* the logarithm of an odd score lies so far above the middle of its group */
-#define ODD_RAW 8.0             /* and an odd score without one so far: a Gumbel tail is longer */
+/* So many deviations above the middle of its group a score is odd: its logarithm; or the score itself, where
+ * scores may be below 0 and have a Gumbel tail, which is longer. */
+#define ODD_LOGARITHM 4.0
+#define ODD_SCORE 8.0
 #define MAD_DEVIATION 1.4826    /* a normal deviation in median absolute deviations */
 #define EULER 0.57721566490153  /* the mean of a Gumbel distribution at 0 with scale 1 */
 #define GUMBEL_SCALE 0.77969680 /* sqrt(6) / pi: its scale in deviations */
@@ -72,19 +74,22 @@ static void find_middles(const struct sample *s, double *scratch, double middle[
 }
 
 /* Marks scores that lie far above the middle of their group. The distance of all groups together says what is
- * far, because that of a few pictures alone is often far too small. So is the median of few distances where
- * good parts differ much: then the scores below the middle, among which no odd one is, show it. */
+ * far, because that of a few pictures alone is often far too small. The median of few distances may be too
+ * small as well. Then many scores lie far below the middle, where defects do not bring them. A single one
+ * that lies very far below counts no more than what would be odd above. */
 static void mark_odd(const struct sample *s, double deviations, double *scratch, bool *odd) {
-    double middle[FG_GOOD_GROUPS], below = 0;
+    double middle[FG_GOOD_GROUPS], squares = 0;
     find_middles(s, scratch, middle);
+    for (uint32_t i = 0; i < s->count; i++)
+        scratch[i] = fabs(s->value[i] - middle[s->good[i].group]);
+    const double usual = MAD_DEVIATION * find_median(scratch, s->count);
     uint32_t count = 0;
     for (uint32_t i = 0; i < s->count; i++) {
-        const double away = s->value[i] - middle[s->good[i].group];
-        scratch[i] = fabs(away);
-        below += away < 0 ? away * away : 0;
-        count += away < 0;
+        const double below = fmin(middle[s->good[i].group] - s->value[i], deviations * usual);
+        squares += below > 0 ? below * below : 0;
+        count += below > 0;
     }
-    const double spread = fmax(MAD_DEVIATION * find_median(scratch, s->count), sqrt(below / fmax(count, 1)));
+    const double spread = fmax(usual, sqrt(squares / fmax(count, 1)));
     for (uint32_t i = 0; i < s->count; i++)
         odd[i] |= spread > 0 && s->value[i] - middle[s->good[i].group] > deviations * spread;
 }
@@ -181,7 +186,7 @@ static enum fg_status decide_in(struct sample *logs, struct sample *raw, enum fg
         return fg_fail(message, FG_INPUT,
                        "calibration: %u good pictures that training did not see, but it takes at least %d",
                        unseen, FG_DECISION_LEAST);
-    mark_odd(logs, positive ? ODD_DEVIATIONS : ODD_RAW, scratch, odd);
+    mark_odd(logs, positive ? ODD_LOGARITHM : ODD_SCORE, scratch, odd);
     logs->size.located = raw->size.located = located;
     measure_sample(logs);
     measure_sample(raw);

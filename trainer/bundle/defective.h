@@ -1,8 +1,8 @@
 /* Pictures of known defective parts: what each threshold would find of them. They never set a threshold.
  *
  * Errors: FG_INPUT for a folder without pictures and for a picture that cannot be judged, FG_ENVIRONMENT for
- * memory; messages name the folder or the picture. Owner: who judges closes, after a failure too. Thread: one
- * at a time on one desk. NULL: only a message may be. */
+ * memory, FG_DEVICE_LOST for the device; messages name the folder or the picture. Owner: who judges closes,
+ * after a failure too. Thread: one at a time on one desk. NULL: only a message may be. */
 #ifndef FG_TRAINER_BUNDLE_DEFECTIVE_H
 #define FG_TRAINER_BUNDLE_DEFECTIVE_H
 

@@ -55,6 +55,8 @@ enum fg_status fg_folded_load(struct fg_folded *folded, const struct fg_bundle *
         status = fg_bundle_load(bundle, i, values, scratch, message);
     }
     free(scratch);
+    if (status != FG_OK)
+        fg_folded_close(folded);
     return status;
 }
 

@@ -2,8 +2,8 @@
  *
  * Every batch norm is inside the convolution before it, in float32.
  *
- * Errors: FG_ENVIRONMENT without memory. Owner: who opens closes. Thread: any, after opening. NULL: only a
- * message may be. */
+ * Errors: FG_ENVIRONMENT without memory, and what a function says. Owner: who opens closes. Thread: any,
+ * after opening. NULL: only a message may be. */
 #ifndef FG_TRAINER_BUNDLE_FOLDED_H
 #define FG_TRAINER_BUNDLE_FOLDED_H
 
@@ -20,7 +20,7 @@ struct fg_folded {
  * does no harm. */
 FG_MUST_USE enum fg_status fg_folded_open(struct fg_folded *folded, const struct fg_weights *weights,
                                           struct fg_message *message);
-/* Loads a bundle's, with its errors. */
+/* Loads those that a bundle holds. Errors: those of fg_bundle_load too. After a failure as above. */
 FG_MUST_USE enum fg_status fg_folded_load(struct fg_folded *folded, const struct fg_bundle *bundle,
                                           struct fg_message *message);
 void fg_folded_close(struct fg_folded *folded);

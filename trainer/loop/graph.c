@@ -189,6 +189,12 @@ static enum fg_status open_graph(struct fg_graph *graph, struct fg_forward *forw
     return FG_OK;
 }
 
+/* Says whether a program of that many pictures has a node. The teacher's part behind the last used level is
+ * there for the scene, which training does not measure. */
+static bool has_node(const struct fg_network *network, const struct fg_node *node, uint32_t pictures) {
+    return node->module != FG_TEACHER || (pictures && node->out[0] <= network->teacher[network->levels - 1]);
+}
+
 enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights *weights,
                                  const struct fg_recipe *recipe, const struct fg_backend *backend,
                                  uint32_t pictures, int32_t batch, struct fg_message *message) {
@@ -201,7 +207,7 @@ enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights
     add_targets(graph, &b.forward);
     for (uint32_t n = 0; n < network->nodes; n++) {
         const struct fg_node *node = &network->node[n];
-        if (node->module == FG_TEACHER && !pictures)
+        if (!has_node(network, node, pictures))
             continue;
         if (node->module == FG_TEACHER)
             fg_forward_node(&b.forward, node);
@@ -227,7 +233,7 @@ enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_netwo
     add_targets(graph, &forward);
     for (uint32_t n = 0; n < network->nodes; n++) {
         const struct fg_node *node = &network->node[n];
-        if (node->module == FG_TEACHER && !pictures)
+        if (!has_node(network, node, pictures))
             continue;
         fg_forward_node(&forward, node);
         const int32_t l = fg_forward_level(network, node);
@@ -254,7 +260,7 @@ enum fg_status fg_graph_teacher(struct fg_graph *graph, const struct fg_network 
     if (status != FG_OK)
         return status;
     for (uint32_t n = 0; n < network->nodes; n++)
-        if (network->node[n].module == FG_TEACHER)
+        if (network->node[n].module == FG_TEACHER && has_node(network, &network->node[n], pictures))
             fg_forward_node(&forward, &network->node[n]);
     for (uint32_t l = 0; l < network->levels; l++) {
         graph->target[l] = forward.value[network->teacher[l]];

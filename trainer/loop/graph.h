@@ -1,6 +1,7 @@
 /* The programs of training, each for one batch size: a step of the trainer (teacher folded; the other modules
  * forward, loss, backward), a validation (everything folded, no masks, loss), the teacher alone, and Adam's
- * step. A step and a validation of no pictures take the teacher's features, which the teacher's program makes.
+ * step. A step and a validation of no pictures take the teacher's features, which the teacher's program
+ * makes.
  *
  * Errors: FG_ENVIRONMENT for memory, FG_USAGE for what the backend cannot do. Owner: who makes a graph closes
  * it, after a failure too. Thread: one at a time. NULL: only a message may be. */

@@ -30,12 +30,13 @@ static enum fg_status take_segments(struct fg_replica *r, size_t trained, struct
         enum fg_store store;
         size_t bytes;
         const char *what;
-    } segments[] = {{FG_SEGMENT_FROZEN, FG_STORE_DEVICE, largest[FG_SEGMENT_FROZEN], "folded weights"},
-                    {FG_SEGMENT_ACTIVATIONS, FG_STORE_DEVICE, largest[FG_SEGMENT_ACTIVATIONS], "activations"},
-                    {FG_SEGMENT_WORKSPACE, FG_STORE_DEVICE, largest[FG_SEGMENT_WORKSPACE], "workspace"},
-                    {FG_SEGMENT_IO, FG_STORE_HOST, largest[FG_SEGMENT_IO], "draws and losses"},
-                    {FG_SEGMENT_GRADIENTS, FG_STORE_DEVICE, trained, "gradients"},
-                    {FG_SEGMENT_MOMENTS, FG_STORE_DEVICE, 2 * trained, "moments"}};
+    } segments[] = {
+        {FG_SEGMENT_FROZEN, FG_STORE_DEVICE, largest[FG_SEGMENT_FROZEN], "folded weights"},
+        {FG_SEGMENT_ACTIVATIONS, FG_STORE_DEVICE, largest[FG_SEGMENT_ACTIVATIONS], "activations"},
+        {FG_SEGMENT_WORKSPACE, FG_STORE_DEVICE, largest[FG_SEGMENT_WORKSPACE], "workspace"},
+        {FG_SEGMENT_IO, FG_STORE_HOST, largest[FG_SEGMENT_IO], "draws, losses and the teacher's features"},
+        {FG_SEGMENT_GRADIENTS, FG_STORE_DEVICE, trained, "gradients"},
+        {FG_SEGMENT_MOMENTS, FG_STORE_DEVICE, 2 * trained, "moments"}};
     for (size_t i = 0; i < sizeof segments / sizeof *segments && status == FG_OK; i++)
         status = take_memory(r, segments[i].store, segments[i].bytes, segments[i].what,
                              &r->memory.segment[segments[i].segment], message);

@@ -3,9 +3,9 @@
 
 #include "kernels/cpu/conv/conv.h"
 
-/* A row of the product is a patch, and lies in runs: one tap's channels are a run, or where these are few, all
- * taps of a kernel row. A run in the picture is read there. One outside is a run of zeros, which all share; one
- * that crosses the edge is copied. */
+/* A row of the product is a patch, and lies in runs: one tap's channels are a run, or, where these are few
+ * and no group lies between, all taps of a kernel row. A run in the picture is read there. One outside is a
+ * run of zeros, which all share; one that crosses the edge is copied. */
 #define FEW_CHANNELS ((size_t)16)
 
 /* How a forward is shared out. The longer side of the product is split: rows into blocks, or, where the
@@ -83,7 +83,8 @@ struct search {
 };
 
 /* Looks for one run of each patch of output positions [ox, end) of a line. row is the picture's row that they
- * see, from the group's first channel on; first is the picture's column where the run of position 0 begins. */
+ * see, from the group's first channel on; first is the picture's column where the run of position 0
+ * begins. */
 static void find_runs(struct search *f, const float *row, ptrdiff_t first, size_t ox, size_t end) {
     const struct fg_conv_shape *s = f->shape;
     const ptrdiff_t taps = (ptrdiff_t)count_taps(s), stride = (ptrdiff_t)s->stride, c = (ptrdiff_t)s->c,

@@ -1,5 +1,5 @@
-/* Patches of a convolution's input, gathered into rows: a factor of the product that gives the gradient of its
- * weights. */
+/* Patches of a convolution's input, gathered into rows: a factor of the product that gives the gradient of
+ * its weights. */
 #include <string.h>
 
 #include "kernels/cpu/conv/conv.h"

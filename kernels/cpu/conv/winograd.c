@@ -5,9 +5,9 @@
 #include "kernels/cpu/conv/conv.h"
 #include "kernels/cpu/conv/winograd_tile.h"
 
-/* A block has enough tiles that its products are not mostly spent on reading weights: at least 32, and one for
- * eight channels. Measured with 512 KiB of second-level cache, blocks that fit into it gain nothing, because
- * they read the weights more often. */
+/* A block has enough tiles that its products are not mostly spent on reading weights: at least 32, and one
+ * for eight channels. Measured with 512 KiB of second-level cache, blocks that fit into it gain nothing,
+ * because they read the weights more often. */
 #define BLOCK_TILES ((size_t)32)
 #define CHANNELS_PER_TILE ((size_t)8)
 

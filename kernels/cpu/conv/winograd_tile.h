@@ -1,5 +1,5 @@
-/* The small transformations of Winograd's F(4x4, 3x3), for LANES channels at a time. B^T, G and A^T are those of
- * Lavin and Gray (interpolation points 0, 1, -1, 2, -2).
+/* The small transformations of Winograd's F(4x4, 3x3), for LANES channels at a time. B^T, G and A^T are those
+ * of Lavin and Gray (interpolation points 0, 1, -1, 2, -2).
  *
  * count is LANES, or at the end of the channels what is left of them. Lines are given as arrays of vectors,
  * because a vector as an argument has another binary interface for each instruction set.

@@ -60,7 +60,8 @@ static void pack_rows(const float *restrict a, size_t stride, size_t rows, size_
 }
 
 /* Rows of A against one panel of B, both of one block's depth. Weights come from far: their first tile brings
- * the next panel's block nearer, or behind the last panel what lies there, which may be the next product's. */
+ * the next panel's block nearer, or behind the last panel what lies there, which may be the next
+ * product's. */
 struct strip {
     const struct fg_gemm_set *set;
     size_t rows, height, columns; /* height: of its tiles, all but the last one */

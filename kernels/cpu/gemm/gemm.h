@@ -18,8 +18,8 @@
 #define FG_GEMM_BLOCK_ROWS ((size_t)126)
 
 /* C[rows][columns] = relu?(A B + bias + residual), or C + A B. Where A is read in runs, equal parts of the
- * depth, a row's runs may lie anywhere. Where rows of C are pixels of a picture that is written with gaps, they
- * come in lines: those of a line are c_stride floats apart, and lines c_line. */
+ * depth, a row's runs may lie anywhere. Where rows of C are pixels of a picture that is written with gaps,
+ * they come in lines: those of a line are c_stride floats apart, and lines c_line. */
 struct fg_gemm {
     size_t rows, columns, depth;
     const float *a; /* element (r, k) at r a_stride + k; transposed: at k a_stride + r; NULL: in runs */

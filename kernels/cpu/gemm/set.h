@@ -23,9 +23,9 @@ struct fg_gemm_tile {
     size_t c_stride;
 };
 
-/* Multiplies rows of A by a packed block of B [runs * depth][columns]. Of each of the runs in which a row lies
- * it takes depth floats, beginning with number from. Meanwhile the block that lies ahead floats behind b comes
- * into the cache; 0: none does. */
+/* Multiplies rows of A by a packed block of B [runs * depth][columns]. Of each of the runs in which a row
+ * lies it takes depth floats, beginning with number from. Meanwhile the block that lies ahead floats behind b
+ * comes into the cache; 0: none does. */
 typedef void fg_gemm_in_runs(size_t runs, size_t depth, const float *const *a, size_t a_stride, size_t from,
                              const float *b, size_t ahead, const struct fg_gemm_tile *tile);
 

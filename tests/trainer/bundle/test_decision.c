@@ -177,6 +177,18 @@ static void test_narrow_middle(void **state) {
     assert_true(odd[8] && calibration.odd == 1);
 }
 
+/* One good score that lies far below the others does not hide a defective part. */
+static void test_low_score(void **state) {
+    (void)state;
+    const uint32_t count = draw_good(FG_TAIL_LOG_NORMAL, 5, 46);
+    decide(count, 0.001f);
+    assert_false(odd[7]);
+    good[6].score /= 8;
+    good[7].score = 1;
+    decide(count, 0.001f);
+    assert_true(odd[7]);
+}
+
 /* A picture that was odd before does not count, whatever its score is now. */
 static void test_marked_pictures(void **state) {
     (void)state;
@@ -276,6 +288,7 @@ int main(void) {
         cmocka_unit_test(test_odd_pictures),
         cmocka_unit_test(test_odd_local_scores),
         cmocka_unit_test(test_narrow_middle),
+        cmocka_unit_test(test_low_score),
         cmocka_unit_test(test_marked_pictures),
         cmocka_unit_test(test_negative_scores),
         cmocka_unit_test(test_refused),
