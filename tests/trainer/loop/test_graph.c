@@ -234,11 +234,33 @@ static void test_features_are_given(void **state) {
     check_given(spec);
 }
 
+/* Says whether a program reads a folded parameter. */
+static bool reads(const struct fg_graph *graph, const char *name) {
+    const struct fg_tensor *weight = graph->frozen[fg_network_find(&network, name)];
+    bool found = false;
+    for (uint32_t i = 0; i < graph->program->steps; i++)
+        found = found || graph->program->step[i].param[0] == weight;
+    return found;
+}
+
+/* The scene takes all of the teacher; training leaves out what lies behind the last used level. */
+static void test_teacher_as_far_as_used(void **state) {
+    (void)state;
+    struct fg_network_spec spec = full(FG_RESNET18);
+    spec.levels = 1;
+    struct fixture f;
+    build(&f, spec, &(struct fg_recipe){.mask_rate = 0.4f}, BATCH);
+    assert_true(reads(&f.graph, "teacher.layer1.1.conv2.weight"));
+    assert_false(reads(&f.graph, "teacher.layer2.0.conv1.weight"));
+    tear_down(&f);
+}
+
 int main(void) {
     if (fg_cpu_open(2, 1, &backend, &message) != FG_OK)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_teacher_as_far_as_used),
         cmocka_unit_test(test_gradients_of_switches),
         cmocka_unit_test(test_features_are_given),
     };
