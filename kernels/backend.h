@@ -67,6 +67,7 @@ struct fg_backend {
     const char *name; /* "cpu", "cuda", "reference" */
     const char *version;
     enum fg_dtype compute; /* type of weights of convolutions and of values between steps, when judging */
+    bool quantised;        /* it computes int8 convolutions; false: their weights become of type compute */
     struct fg_device device;
     struct fg_prepare_times times;  /* what the last program took; zero where a backend does none of it */
     const struct fg_kernel *kernel; /* [FG_OPERATORS] */

@@ -10,8 +10,8 @@
  *   operator     in                    param                  out
  *   RESIZE       frame {n,h,w,1|3}     -                      picture u8 {n,H,W,3}
  *   NORMALISE    pictures u8 {N,H,W,3}, draw?  -              {n,H,W,3}
- *   CONV         x, residual?          weight, bias?          relu?(conv(x) + bias + residual)
- *   DECONV       x                     weight, bias?          relu?(2x2 stride 2 transposed conv + bias)
+ *   CONV         x, residual?          weight, bias?, scale?  relu?(conv(x) + bias + residual)
+ *   DECONV       x                     weight, bias?, scale?  relu?(2x2 stride 2 transposed conv + bias)
  *   BATCH_NORM   x, residual?          gamma, beta, mean, var relu?(bn(x) + residual), statistics {1,1,2,c}
  *   MAX_POOL     x                     -                      3x3, stride 2, padding 1
  *   CONCAT       a, b?, c?             -                      along channels
@@ -35,7 +35,11 @@
  * between runs, up to the h and w that it was planned with: workspace answers for every format, region and
  * rotation. NORMALISE: (v / 255 - mean) / deviation with ImageNet's constants (runtime/network/network.h,
  * section 1); with a draw, image i is of picture draw.image[i], which must be below N; without one N is n.
- * CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores mean and 1/sqrt(var +
+ * CONV pads kernel/2 zeros. A CONV or DECONV has scale {1, 1, 1, output channels} where its weight is i8, and
+ * only forward. Its x is quantised: u8, or float32 that it quantises first, element = x / scale rounded to
+ * the nearest (half to even) + zero, at least 0, at most 255. It sums (x - zero) weight as integers; output =
+ * relu?(sum * (x's scale * scale of the channel) + bias + residual), each operation in float32. residual is
+ * float32 or u8, and so is the output, which is then quantised by the same rule. BATCH_NORM uses the batch's statistics (eps 1e-5), stores mean and 1/sqrt(var +
  * eps) in its second output and moves the running mean and (unbiased) variance by momentum 0.1. SRU, CRU,
  * SIMAM: runtime/network/network.h, section 3. SRU's group norm has 16 groups, eps 1e-5. MASK: draw is the
  * u8 tensor of a struct fg_draw; runtime/network/network.h, sections 5 and 7, philox.h. MOMENTS: over the

@@ -5,6 +5,9 @@
  * w = kernel, c = input channels / groups}; a transposed one's is {n = input channels, h, w, c = output
  * channels}: in both the stored PyTorch shape (d0, d1, kh, kw) becomes {d0, kh, kw, d1}.
  *
+ * A value between steps can be quantised: v of 0 to 255 stands for scale (v - zero). Where such a tensor is
+ * u8, these are its elements. Where it is float32, they are what int8 convolutions make of it.
+ *
  * Errors: none; who makes a tensor has bounded its extents. Owner: the caller binds segments to memory and
  * owns it. Thread: any. NULL: a segment that a program does not need; nothing else. */
 #ifndef FG_KERNELS_TENSOR_H
@@ -35,6 +38,8 @@ struct fg_tensor {
     int32_t n, h, w, c; /* each 1 or more */
     enum fg_segment segment;
     size_t offset; /* bytes from the segment's start, a multiple of FG_ALIGNMENT (but in FG_SEGMENT_FRAME) */
+    float scale;   /* of a quantised value, above 0; 0: it is not quantised */
+    int32_t zero;  /* the element that stands for 0: 0 to 255 */
 };
 
 struct fg_memory {

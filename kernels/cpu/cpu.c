@@ -321,6 +321,7 @@ static void set_up_backend(struct fg_cpu *cpu, uint32_t threads, uint32_t lanes)
     cpu->base = (struct fg_backend){.name = "cpu",
                                     .version = cpu->version,
                                     .compute = FG_F32,
+                                    .quantised = true,
                                     .device = {.threads = threads, .lanes = lanes, .host_memory = true},
                                     .kernel = cpu->kernel,
                                     .reserve = cpu_reserve,

@@ -348,3 +348,7 @@ const uint8_t *fg_bundle_key_id(const struct fg_bundle *bundle) {
     static const uint8_t unsigned_id[sizeof bundle->key_id];
     return memcmp(bundle->key_id, unsigned_id, sizeof unsigned_id) != 0 ? bundle->key_id : NULL;
 }
+
+const struct fg_reading *fg_bundle_readings(const struct fg_bundle *bundle) {
+    return bundle->reading;
+}

@@ -11,7 +11,7 @@
 #ifndef FG_RUNTIME_BUNDLE_BUNDLE_H
 #define FG_RUNTIME_BUNDLE_BUNDLE_H
 
-#include "runtime/network/network.h"
+#include "runtime/network/reading.h"
 
 #define FG_TEXT_SIZE 128
 #define FG_HASH_SIZE 32 /* BLAKE2b-256 */
@@ -89,8 +89,12 @@ struct fg_bundle_header {
 };
 
 struct fg_bundle_tensor {
-    uint32_t param;             /* index in the network's list */
-    enum fg_dtype dtype;        /* as stored: FG_F16, or FG_F32 where float16 cannot hold it */
+    uint32_t param; /* index in the network's list */
+    /* As stored: FG_F16; FG_F32 where float16 cannot hold it; FG_I8 (runtime/network/network.h, section
+     * 12). */
+    enum fg_dtype dtype;
+    const float *scale;         /* FG_I8: {output channels}, what a channel's weights are multiplied by */
+    struct fg_reading reading;  /* FG_I8: how it reads its input */
     uint64_t offset, stored;    /* where its stream begins in the file, and the stream's bytes */
     uint8_t hash[FG_HASH_SIZE]; /* the stream's BLAKE2b-256 */
 };
@@ -116,6 +120,9 @@ const uint8_t *fg_bundle_key_id(const struct fg_bundle *bundle);
 /* Gives the bytes of scratch that one call of fg_bundle_load, fg_bundle_send or fg_bundle_self_test needs. */
 size_t fg_bundle_scratch(void);
 
+/* Gives how int8 convolutions read their input, by the parameter of the weight, {FG_NETWORK_PARAMS}. */
+const struct fg_reading *fg_bundle_readings(const struct fg_bundle *bundle);
+
 /* Checks tensor i's hash and length, and inflates it to float32 in NHWC order; values: {fg_param_tensor}.
  * Takes no memory but scratch, so several threads may load different tensors at once. */
 FG_MUST_USE enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float *values,
@@ -123,7 +130,7 @@ FG_MUST_USE enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32
 
 /* The function that gets a tensor's values, block after block. */
 struct fg_bundle_sink {
-    enum fg_dtype dtype; /* the values' type: FG_F32 or FG_F16 */
+    enum fg_dtype dtype; /* the values' type: FG_F32, FG_F16, or FG_I8 of a tensor that is stored so */
     /* Takes the next count values; at is the position of the first one in the tensor. */
     FG_MUST_USE enum fg_status (*put)(void *argument, size_t at, size_t count, const void *values,
                                       struct fg_message *message);
@@ -162,13 +169,21 @@ FG_MUST_USE enum fg_status fg_bundle_scene(const struct fg_bundle *bundle, float
 FG_MUST_USE enum fg_status fg_bundle_places(const struct fg_bundle *bundle, float *mean, float *scale,
                                             void *scratch, struct fg_message *message);
 
+/* A convolution's weights of 8 bits (runtime/network/network.h, section 12). */
+struct fg_quantised {
+    int8_t *weight; /* {fg_param_tensor}, -127 to 127; NULL: it stays float */
+    float *scale;   /* {output channels} */
+    struct fg_reading reading;
+};
+
 /* Makes an uncalibrated bundle in memory, under a header whose calibration and score do not count yet.
- * values: each folded parameter's {fg_param_tensor} in float32, by parameter index; others are not read. An
+ * values: each folded parameter's {fg_param_tensor} in float32, by parameter index; others are not read.
+ * quantised: {FG_NETWORK_PARAMS}, what takes the place of values; NULL: all stay float. An
  * engine opens it as any other bundle, from the very streams that fg_bundle_write then puts into a file.
  * path: where that will be; messages name it, nothing is written there. */
 FG_MUST_USE enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *header,
-                                          const float *const *values, struct fg_bundle **bundle,
-                                          struct fg_message *message);
+                                          const float *const *values, const struct fg_quantised *quantised,
+                                          struct fg_bundle **bundle, struct fg_message *message);
 
 /* What a calibrated bundle can be checked by: its self-test, and the pictures that its threshold was found
  * with. All is borrowed. */

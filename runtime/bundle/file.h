@@ -29,6 +29,7 @@ struct fg_bundle {
     struct fg_network network;
     struct fg_bundle_tensor tensor[FG_NETWORK_PARAMS]; /* in the order of the file */
     uint32_t tensors;
+    struct fg_reading reading[FG_NETWORK_PARAMS];   /* of the inputs of int8 weights, by parameter */
     struct fg_bundle_tensor evidence[FG_EVIDENCES]; /* param is not used; stored is 0 where there is none */
 };
 

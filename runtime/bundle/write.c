@@ -208,8 +208,9 @@ static enum fg_status put_tensors(struct writer *w, const struct fg_network *net
 }
 
 enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *header,
-                              const float *const *values, struct fg_bundle **bundle,
-                              struct fg_message *message) {
+                              const float *const *values, const struct fg_quantised *quantised,
+                              struct fg_bundle **bundle, struct fg_message *message) {
+    (void)quantised;
     struct writer *w = open_writer(path, message);
     if (!w)
         return FG_ENVIRONMENT;

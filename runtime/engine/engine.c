@@ -51,10 +51,11 @@ static size_t measure_scene(const struct fg_engine *engine) {
     return engine->header.scene_limit > 0 ? fg_size_align(engine->network.descriptors * sizeof(float)) : 0;
 }
 
-static enum fg_status make_plan(struct fg_engine *engine, struct fg_message *message) {
+static enum fg_status make_plan(struct fg_engine *engine, const struct fg_reading *reading,
+                                struct fg_message *message) {
     const int32_t height = engine->network.spec.height, width = engine->network.spec.width;
-    enum fg_status status = fg_inference_open(&engine->inference, &engine->network, engine->backend, 1,
-                                              engine->max_height, engine->max_width, message);
+    enum fg_status status = fg_inference_open(&engine->inference, &engine->network, reading, engine->backend,
+                                              1, engine->max_height, engine->max_width, message);
     if (status != FG_OK)
         return status;
     fg_plan_key(engine->inference.plan, engine->checksum);
@@ -93,7 +94,7 @@ static enum fg_status make_engine(const struct fg_bundle *bundle, struct fg_back
     /* The engine judges the self-test's picture as a frame, so it has room for one. */
     e->max_width = max_frame_width > e->network.spec.width ? max_frame_width : e->network.spec.width;
     e->max_height = max_frame_height > e->network.spec.height ? max_frame_height : e->network.spec.height;
-    enum fg_status status = make_plan(e, message);
+    enum fg_status status = make_plan(e, fg_bundle_readings(bundle), message);
     if (status != FG_OK) {
         fg_engine_close(e);
         return status;
@@ -151,11 +152,16 @@ static void *load_tensors(void *argument) {
         if (i >= fg_bundle_tensors(loading->bundle))
             break;
         const struct fg_engine *engine = loading->engine;
-        const struct fg_tensor *t = engine->inference.frozen[fg_bundle_tensor(loading->bundle, i)->param];
+        const struct fg_bundle_tensor *stored = fg_bundle_tensor(loading->bundle, i);
+        const struct fg_tensor *t = engine->inference.frozen[stored->param],
+                               *scale = engine->inference.scale[stored->param];
         struct destination to = {engine->backend, fg_tensor_data(t, &engine->memory),
                                  fg_dtype_size(t->dtype)};
         const struct fg_bundle_sink sink = {t->dtype, put_values, &to, &loader->read_ns};
         loader->status = fg_bundle_send(loading->bundle, i, &sink, loader->scratch, &loader->message);
+        if (loader->status == FG_OK && scale)
+            loader->status = engine->backend->upload(engine->backend, fg_tensor_data(scale, &engine->memory),
+                                                     stored->scale, fg_tensor_bytes(scale), &loader->message);
         if (loader->status != FG_OK)
             atomic_store(&loading->failed, true);
     }

@@ -4,9 +4,27 @@
 #include <assert.h>
 #include <string.h>
 
-void fg_forward_begin(struct fg_forward *forward, struct fg_plan *plan, const struct fg_network *network,
-                      int32_t batch, enum fg_dtype dtype) {
+/* Adds a value's tensor, with how int8 convolutions read it. */
+static const struct fg_tensor *add_value(struct fg_forward *forward, int32_t value) {
+    const struct fg_value *v = &forward->network->value[value];
+    const struct fg_read_value *read = &forward->read[value];
+    return fg_plan_tensor_at(forward->plan, &(struct fg_tensor){.dtype = read->kept ? FG_U8 : forward->dtype,
+                                                                .n = forward->batch,
+                                                                .h = v->h,
+                                                                .w = v->w,
+                                                                .c = v->c,
+                                                                .segment = FG_SEGMENT_ACTIVATIONS,
+                                                                .scale = read->reading.scale,
+                                                                .zero = read->reading.zero});
+}
+
+enum fg_status fg_forward_begin(struct fg_forward *forward, struct fg_plan *plan,
+                                const struct fg_network *network, int32_t batch, enum fg_dtype dtype,
+                                const struct fg_reading *reading, struct fg_message *message) {
     memset(forward, 0, sizeof *forward);
+    const enum fg_status status = fg_network_read(network, reading, forward->read, message);
+    if (status != FG_OK)
+        return status;
     forward->dtype = dtype;
     forward->plan = plan;
     forward->network = network;
@@ -15,10 +33,17 @@ void fg_forward_begin(struct fg_forward *forward, struct fg_plan *plan, const st
         if (!fg_param_folded(&network->param[i]))
             continue;
         const struct fg_tensor t = fg_param_tensor(&network->param[i]);
-        forward->frozen[i] =
-            fg_plan_tensor(plan, FG_SEGMENT_FROZEN, network->param[i].kind == FG_PARAM_CONV ? dtype : FG_F32,
-                           t.n, t.h, t.w, t.c);
+        const bool int8 = reading && reading[i].scale > 0;
+        forward->frozen[i] = fg_plan_tensor(plan, FG_SEGMENT_FROZEN,
+                                            int8                                      ? FG_I8
+                                            : network->param[i].kind == FG_PARAM_CONV ? dtype
+                                                                                      : FG_F32,
+                                            t.n, t.h, t.w, t.c);
+        if (int8)
+            forward->scale[i] = fg_plan_tensor(plan, FG_SEGMENT_FROZEN, FG_F32, 1, 1, 1,
+                                               fg_param_channels(&network->param[i]));
     }
+    return FG_OK;
 }
 
 void fg_forward_picture(struct fg_forward *forward, const struct fg_tensor *picture,
@@ -45,19 +70,17 @@ void fg_forward_node(struct fg_forward *forward, const struct fg_node *node) {
             step.in[i] = forward->value[node->in[i]];
     if (node->residual >= 0)
         step.in[1] = forward->value[node->residual];
-    if (node->weight >= 0)
+    if (node->weight >= 0) {
         step.param[0] = forward->frozen[node->weight];
+        step.param[2] = forward->scale[node->weight];
+    }
     if (node->bias >= 0)
         step.param[1] = forward->frozen[node->bias];
     if (node->bn >= 0)
         step.param[1] = forward->frozen[node->bn + 1];
-    for (int i = 0; i < FG_MAX_OUT; i++) {
-        if (node->out[i] < 0)
-            continue;
-        const struct fg_value *v = &network->value[node->out[i]];
-        step.out[i] = forward->value[node->out[i]] = fg_plan_tensor(
-            forward->plan, FG_SEGMENT_ACTIVATIONS, forward->dtype, forward->batch, v->h, v->w, v->c);
-    }
+    for (int i = 0; i < FG_MAX_OUT; i++)
+        if (node->out[i] >= 0)
+            step.out[i] = forward->value[node->out[i]] = add_value(forward, node->out[i]);
     fg_plan_step(forward->plan, &step, node->branch);
 }
 

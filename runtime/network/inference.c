@@ -19,8 +19,9 @@ static void add_moments(struct fg_inference *inference, const struct fg_network 
 }
 
 enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg_network *network,
-                                 const struct fg_backend *backend, int32_t batch, int32_t max_frame_height,
-                                 int32_t max_frame_width, struct fg_message *message) {
+                                 const struct fg_reading *reading, const struct fg_backend *backend,
+                                 int32_t batch, int32_t max_frame_height, int32_t max_frame_width,
+                                 struct fg_message *message) {
     const int32_t height = network->spec.height, width = network->spec.width;
     memset(inference, 0, sizeof *inference);
     enum fg_status status =
@@ -29,8 +30,14 @@ enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg
         return status;
     struct fg_plan *plan = inference->plan;
     struct fg_forward forward;
-    fg_forward_begin(&forward, plan, network, batch, backend->compute);
+    status = fg_forward_begin(&forward, plan, network, batch, backend->compute,
+                              backend->quantised ? reading : NULL, message);
+    if (status != FG_OK) {
+        fg_inference_close(inference);
+        return status;
+    }
     memcpy(inference->frozen, forward.frozen, sizeof inference->frozen);
+    memcpy(inference->scale, forward.scale, sizeof inference->scale);
 
     const size_t pitch = fg_size_align((size_t)max_frame_width * 3);
     inference->frame =

@@ -1,9 +1,9 @@
 /* The program that judges a frame, or a batch of frames that lie one behind the other: RESIZE, NORMALISE, the
  * folded network, a COSINE behind each F_G, ANOMALY_MAP.
  *
- * Errors: FG_ENVIRONMENT for memory, FG_USAGE for a network that the backend does not support. Owner: who
- * opens it closes it; the network must outlive it. Thread: one at a time. NULL: no argument may be, but for a
- * message. */
+ * Errors: FG_ENVIRONMENT for memory, FG_USAGE for a network that the backend does not support, FG_INPUT for
+ * readings that the network cannot have. Owner: who opens it closes it; the network must outlive it. Thread:
+ * one at a time. NULL: readings and a message may be. */
 #ifndef FG_RUNTIME_NETWORK_INFERENCE_H
 #define FG_RUNTIME_NETWORK_INFERENCE_H
 
@@ -15,6 +15,7 @@ struct fg_inference {
     const struct fg_program *program;
     struct fg_plan_report report;
     const struct fg_tensor *frozen[FG_NETWORK_PARAMS]; /* folded parameters; NULL where a network has none */
+    const struct fg_tensor *scale[FG_NETWORK_PARAMS];  /* scales of int8 weights; NULL where there is none */
     const struct fg_tensor *frame;                     /* u8 in FG_SEGMENT_FRAME */
     size_t frame_bytes;        /* what the largest frame has, rows padded to whole FG_ALIGNMENT */
     struct fg_step *resize;    /* the step whose format, pitch, region and rotation change with the frame */
@@ -24,8 +25,10 @@ struct fg_inference {
     const struct fg_tensor *moments[FG_NETWORK_LEVELS];
 };
 
-/* Plans on all lanes of the backend, for frames up to the given size. The network must outlive it. */
+/* Plans on all lanes of the backend, for frames up to the given size. The network must outlive it. reading: as
+ * fg_forward_begin takes it; it does not count on a backend that has no int8 convolutions. */
 FG_MUST_USE enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg_network *network,
+                                             const struct fg_reading *reading,
                                              const struct fg_backend *backend, int32_t batch,
                                              int32_t max_frame_height, int32_t max_frame_width,
                                              struct fg_message *message);

@@ -44,6 +44,10 @@ struct fg_tensor fg_param_tensor(const struct fg_param *param) {
     return t;
 }
 
+int32_t fg_param_channels(const struct fg_param *param) {
+    return param->shape[param->transposed];
+}
+
 bool fg_param_folded(const struct fg_param *param) {
     return param->kind != FG_PARAM_BN_WEIGHT && param->kind != FG_PARAM_BN_MEAN &&
            param->kind != FG_PARAM_BN_VAR;

@@ -105,6 +105,12 @@
  *    exp(mean + 5 deviations of ln d) of good pictures, each measured with mu and s of the other four of
  *    five folds. A frame beyond the limit is not like training's.
  *
+ * 12. int8. A folded convolution can have weights of 8 bits: w = scale of its output channel times -127 to
+ *    127. Its input is then quantised (kernels/tensor.h): a number of 0 to 255 stands for scale (number -
+ *    zero). All that reads a value as int8 shares one scale and zero. A value that only int8 convolutions
+ *    read, as input or residual, is kept as such numbers; any other value stays float32, and so do the first
+ *    convolution, the scene, statistics, gates, attention, cosines and the map. Sums are int32 and exact.
+ *
  * A convolution node carries its batch norm, residual and ReLU. Folded (inference, the frozen teacher) it is
  * one CONV step with a bias; unfolded (training) it is CONV and BATCH_NORM.
  *
@@ -272,6 +278,9 @@ bool fg_param_folded(const struct fg_param *param);
 
 /* Finds the index of the parameter with this name; -1: there is none. */
 int32_t fg_network_find(const struct fg_network *network, const char *name);
+
+/* Gives the output channels of a convolution's weight. */
+int32_t fg_param_channels(const struct fg_param *param);
 
 /* Gives the multiply-adds of one forward pass of one picture. */
 double fg_network_cost(const struct fg_network *network);

@@ -40,7 +40,7 @@ static void make_network(void) {
 static size_t place(struct fg_tensor frozen[FG_NETWORK_PARAMS],
                     const struct fg_tensor *pointer[FG_NETWORK_PARAMS], struct fg_backend *cpu) {
     struct fg_inference inference;
-    ok(fg_inference_open(&inference, &network, cpu, 1, FG_JUDGED_HEIGHT, FG_JUDGED_WIDTH, &why));
+    ok(fg_inference_open(&inference, &network, NULL, cpu, 1, FG_JUDGED_HEIGHT, FG_JUDGED_WIDTH, &why));
     for (uint32_t p = 0; p < FG_NETWORK_PARAMS; p++) {
         pointer[p] = inference.frozen[p] ? &frozen[p] : NULL;
         if (inference.frozen[p])
@@ -126,7 +126,7 @@ void fg_judged_write(const char *path, int32_t changed, float value) {
                                                      .name = "test",
                                                      .program = "test"}};
     struct fg_bundle *made;
-    ok(fg_bundle_make(path, &header, values, &made, &why));
+    ok(fg_bundle_make(path, &header, values, NULL, &made, &why));
     calibrate(made, path, cpu, &header, grey, changed < 0);
     fg_bundle_close(made);
     cpu->release(cpu, folded);

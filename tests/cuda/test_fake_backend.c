@@ -166,7 +166,13 @@ static void test_memory_is_ready(void **state) {
         float picture[64], result[128];
         for (int i = 0; i < 64; i++)
             picture[i] = (float)i;
-        struct fg_tensor x = {FG_F32, 1, 4, 4, 4, FG_SEGMENT_ACTIVATIONS, 0}, zero = x, y = x;
+        struct fg_tensor x = {.dtype = FG_F32,
+                              .n = 1,
+                              .h = 4,
+                              .w = 4,
+                              .c = 4,
+                              .segment = FG_SEGMENT_ACTIVATIONS},
+                         zero = x, y = x;
         zero.offset = 1024;
         y.c = 8;
         y.offset = 2048;
@@ -194,8 +200,13 @@ static void test_one_copy(void **state) {
     ok(cuda->reserve(cuda, FG_STORE_DEVICE, 4096, &block, &message));
     ok(cuda->reserve(cuda, FG_STORE_DEVICE, (size_t)1 << 20, &scratch, &message));
     ok(cuda->reserve(cuda, FG_STORE_HOST, 4096, &frame, &message));
-    const struct fg_tensor x = {FG_U8, 1, 8, 8, 3, FG_SEGMENT_FRAME, 0},
-                           y = {FG_U8, 1, 4, 4, 3, FG_SEGMENT_ACTIVATIONS, 0};
+    const struct fg_tensor x = {.dtype = FG_U8, .n = 1, .h = 8, .w = 8, .c = 3, .segment = FG_SEGMENT_FRAME},
+                           y = {.dtype = FG_U8,
+                                .n = 1,
+                                .h = 4,
+                                .w = 4,
+                                .c = 3,
+                                .segment = FG_SEGMENT_ACTIVATIONS};
     struct fg_step step[2];
     for (int i = 0; i < 2; i++)
         step[i] = (struct fg_step){.op = FG_RESIZE, .pitch = 24, .format = FG_RGB8, .in = {&x}, .out = {&y}};

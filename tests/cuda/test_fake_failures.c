@@ -105,11 +105,40 @@ static struct outcome convolve(void) {
     if (o.status != FG_OK)
         return o;
     o.opened = true;
-    const struct fg_tensor x = {FG_F32, 1, 4, 4, 4, FG_SEGMENT_ACTIVATIONS, 0},
-                           w = {FG_F32, 4, 3, 3, 4, FG_SEGMENT_ACTIVATIONS, 1024},
-                           b = {FG_F32, 1, 1, 1, 4, FG_SEGMENT_ACTIVATIONS, 2048},
-                           y = {FG_F32, 1, 4, 4, 4, FG_SEGMENT_ACTIVATIONS, 2304},
-                           z = {FG_F32, 1, 4, 4, 4, FG_SEGMENT_ACTIVATIONS, 3328};
+    const struct fg_tensor x = {.dtype = FG_F32,
+                                .n = 1,
+                                .h = 4,
+                                .w = 4,
+                                .c = 4,
+                                .segment = FG_SEGMENT_ACTIVATIONS},
+                           w = {.dtype = FG_F32,
+                                .n = 4,
+                                .h = 3,
+                                .w = 3,
+                                .c = 4,
+                                .segment = FG_SEGMENT_ACTIVATIONS,
+                                .offset = 1024},
+                           b = {.dtype = FG_F32,
+                                .n = 1,
+                                .h = 1,
+                                .w = 1,
+                                .c = 4,
+                                .segment = FG_SEGMENT_ACTIVATIONS,
+                                .offset = 2048},
+                           y = {.dtype = FG_F32,
+                                .n = 1,
+                                .h = 4,
+                                .w = 4,
+                                .c = 4,
+                                .segment = FG_SEGMENT_ACTIVATIONS,
+                                .offset = 2304},
+                           z = {.dtype = FG_F32,
+                                .n = 1,
+                                .h = 4,
+                                .w = 4,
+                                .c = 4,
+                                .segment = FG_SEGMENT_ACTIVATIONS,
+                                .offset = 3328};
     float values[4352 / sizeof(float)] = {0};
     for (size_t i = 0; i < 2304 / sizeof(float); i++)
         values[i] = (float)(i * i % 17) / 16 - 0.5f;

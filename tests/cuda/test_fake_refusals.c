@@ -268,8 +268,8 @@ static void test_descriptors(void **state) {
 /* A plan of a convolution that needs workspace, and what it is not run with. */
 static void test_execution(void **state) {
     (void)state;
-    const struct fg_tensor x = {FG_F16, 1, 4, 4, 8, FG_SEGMENT_IO, 0},
-                           w = {FG_F16, 8, 3, 3, 8, FG_SEGMENT_IO, 0};
+    const struct fg_tensor x = {.dtype = FG_F16, .n = 1, .h = 4, .w = 4, .c = 8, .segment = FG_SEGMENT_IO},
+                           w = {.dtype = FG_F16, .n = 8, .h = 3, .w = 3, .c = 8, .segment = FG_SEGMENT_IO};
     struct fg_step step = {.op = FG_CONV, .stride = 1, .groups = 1, .in = {&x}, .param = {&w}, .out = {&x}};
     struct fg_cudnn_target target = {NULL, NULL};
     struct fg_cudnn_graph graph;

@@ -156,7 +156,7 @@ static void add_backbone(enum fg_backbone backbone, const struct fg_backend *bac
                                          .levels = 7};
     ok(fg_network_init(&network, &spec, &message));
     for (int32_t batch = 1; batch <= BATCH; batch += BATCH - 1) {
-        ok(fg_inference_open(&inference, &network, backend, batch, SIDE, SIDE, &message));
+        ok(fg_inference_open(&inference, &network, NULL, backend, batch, SIDE, SIDE, &message));
         add_graphs(inference.program, JUDGING);
         fg_inference_close(&inference);
     }

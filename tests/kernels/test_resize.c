@@ -43,8 +43,9 @@ static uint8_t *make(size_t bytes) {
 static uint8_t *resized(struct fg_backend *backend, uint8_t *frame, struct size s, int32_t h, int32_t w) {
     const int32_t n = s.more + 1;
     uint8_t *out = make((size_t)(n * h * w) * 3);
-    struct fg_tensor in = {FG_U8, n, s.h, s.w, 3, FG_SEGMENT_FRAME, 0};
-    const struct fg_tensor picture = {FG_U8, n, h, w, 3, FG_SEGMENT_IO, 0};
+    struct fg_tensor in = {.dtype = FG_U8, .n = n, .h = s.h, .w = s.w, .c = 3, .segment = FG_SEGMENT_FRAME};
+    const struct fg_tensor picture = {
+        .dtype = FG_U8, .n = n, .h = h, .w = w, .c = 3, .segment = FG_SEGMENT_IO};
     struct fg_step step = {
         .op = FG_RESIZE, .pitch = pitch_of(s), .format = FG_RGB8, .in = {&in}, .out = {&picture}};
     const struct fg_kernel *kernel = &backend->kernel[FG_RESIZE];
@@ -246,8 +247,8 @@ static void regions_and_rotations_that_there_are_not(void **state) {
         {{0, 0, 0, 0}, 45, false}, {{0, 0, 0, 0}, 360, false},         {{0, 0, 0, 0}, -90, false},
         {{0, 0, 0, 0}, 180, true}, {{2, 2, 2, INT32_MAX}, 180, false}, {{0, 6, 1, 1}, 0, false},
     };
-    const struct fg_tensor in = {FG_U8, 1, 6, 8, 3, FG_SEGMENT_FRAME, 0},
-                           out = {FG_U8, 1, 8, 8, 3, FG_SEGMENT_IO, 0};
+    const struct fg_tensor in = {.dtype = FG_U8, .n = 1, .h = 6, .w = 8, .c = 3, .segment = FG_SEGMENT_FRAME},
+                           out = {.dtype = FG_U8, .n = 1, .h = 8, .w = 8, .c = 3, .segment = FG_SEGMENT_IO};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct fg_step step = {.op = FG_RESIZE,
                                      .pitch = 24,
@@ -405,8 +406,14 @@ static void sizes_that_a_format_cannot_have(void **state) {
         {FG_GREY8, 1, 1, 1, true},  {FG_GREY8, 1, 1, 3, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct fg_tensor in = {FG_U8, 1, cases[i].h, cases[i].w, cases[i].c, FG_SEGMENT_FRAME, 0},
-                               out = {FG_U8, 1, 8, 8, 3, FG_SEGMENT_IO, 0};
+        const struct fg_tensor in = {.dtype = FG_U8,
+                                     .n = 1,
+                                     .h = cases[i].h,
+                                     .w = cases[i].w,
+                                     .c = cases[i].c,
+                                     .segment = FG_SEGMENT_FRAME},
+                               out = {
+                                   .dtype = FG_U8, .n = 1, .h = 8, .w = 8, .c = 3, .segment = FG_SEGMENT_IO};
         const struct fg_step step = {
             .op = FG_RESIZE, .pitch = 64, .format = cases[i].format, .in = {&in}, .out = {&out}};
         assert_int_equal(backends[0]->kernel[FG_RESIZE].supports(backends[0], &step), cases[i].supported);

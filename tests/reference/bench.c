@@ -52,9 +52,16 @@ static const struct fg_tensor *add(struct fg_bench *bench, enum fg_dtype dtype, 
     assert_true(bench->tensors < FG_BENCH_TENSORS);
     struct fg_tensor *narrow = &bench->narrow[bench->tensors], *wide = &bench->wide[bench->tensors];
     bench->tensors++;
-    *narrow = (struct fg_tensor){dtype, n, h, w, c, FG_SEGMENT_ACTIVATIONS, bench->narrow_bytes};
-    *wide = (struct fg_tensor){
-        dtype == FG_U8 ? dtype : FG_F64, n, h, w, c, FG_SEGMENT_ACTIVATIONS, bench->wide_bytes};
+    *narrow = (struct fg_tensor){.dtype = dtype,
+                                 .n = n,
+                                 .h = h,
+                                 .w = w,
+                                 .c = c,
+                                 .segment = FG_SEGMENT_ACTIVATIONS,
+                                 .offset = bench->narrow_bytes};
+    *wide = *narrow;
+    wide->dtype = dtype == FG_U8 ? dtype : FG_F64;
+    wide->offset = bench->wide_bytes;
     bench->narrow_bytes += fg_size_align(fg_tensor_bytes(narrow) + FG_ALIGNMENT);
     bench->wide_bytes += fg_size_align(fg_tensor_bytes(wide) + FG_ALIGNMENT);
     assert_true(bench->narrow_bytes <= FG_BENCH_BYTES && bench->wide_bytes <= 2 * FG_BENCH_BYTES);

@@ -42,7 +42,7 @@ enum fg_status fg_trial_open(struct fg_trial *trial, struct fg_backend *backend,
     memset(trial, 0, sizeof *trial);
     trial->backend = backend;
     enum fg_status status =
-        fg_inference_open(&trial->inference, network, backend, batch, height, width, message);
+        fg_inference_open(&trial->inference, network, NULL, backend, batch, height, width, message);
     if (status == FG_OK)
         status = take_memory(trial, message);
     for (uint32_t i = 0; i < network->params && status == FG_OK; i++)

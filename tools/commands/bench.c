@@ -123,7 +123,8 @@ static void print_rates(const struct bench *b) {
 static enum fg_status print_floor(const struct bench *b, const struct fg_network *network, int32_t batch,
                                   double median_ms, struct fg_message *message) {
     struct fg_inference inference;
-    enum fg_status status = fg_inference_open(&inference, network, b->backend, batch, SIDE, SIDE, message);
+    enum fg_status status =
+        fg_inference_open(&inference, network, NULL, b->backend, batch, SIDE, SIDE, message);
     if (status != FG_OK)
         return status;
     const double ms = 1000 * fg_floor_seconds(inference.program, &b->rates);

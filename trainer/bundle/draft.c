@@ -14,7 +14,7 @@ static enum fg_status make_bundle(const char *path, const struct fg_weights *wei
     enum fg_status status = fg_folded_open(&folded, weights, message);
     if (status != FG_OK)
         return fg_fail_in(message, status, path);
-    status = fg_bundle_make(path, header, folded.value, bundle, message);
+    status = fg_bundle_make(path, header, folded.value, NULL, bundle, message);
     fg_folded_close(&folded);
     return status;
 }

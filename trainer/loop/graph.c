@@ -178,7 +178,9 @@ static enum fg_status open_graph(struct fg_graph *graph, struct fg_forward *forw
     enum fg_status status = fg_plan_open(tensors, steps, 1, &graph->plan, message);
     if (status != FG_OK)
         return status;
-    fg_forward_begin(forward, graph->plan, network, batch, FG_F32);
+    status = fg_forward_begin(forward, graph->plan, network, batch, FG_F32, NULL, message);
+    if (status != FG_OK)
+        return status;
     memcpy(graph->frozen, forward->frozen, sizeof graph->frozen);
     graph->draw = fg_plan_tensor(graph->plan, FG_SEGMENT_IO, FG_U8, 1, 1, 1, (int32_t)sizeof(struct fg_draw));
     if (!pictures)

@@ -74,9 +74,14 @@ static void test_threads(void **state) {
                       oc = groups * pick(1, 70);
         const enum fg_segment place = r % 3 ? FG_SEGMENT_FROZEN : FG_SEGMENT_TRAINED;
         const struct fg_tensor
-            x = {FG_F32, n, h, w, c, FG_SEGMENT_IO, 0},
-            weight = {FG_F32, oc, kernel, kernel, c / groups, place, 0},
-            out = {FG_F32, n, (h - 1) / stride + 1, (w - 1) / stride + 1, oc, FG_SEGMENT_ACTIVATIONS, 0};
+            x = {.dtype = FG_F32, .n = n, .h = h, .w = w, .c = c, .segment = FG_SEGMENT_IO},
+            weight = {.dtype = FG_F32, .n = oc, .h = kernel, .w = kernel, .c = c / groups, .segment = place},
+            out = {.dtype = FG_F32,
+                   .n = n,
+                   .h = (h - 1) / stride + 1,
+                   .w = (w - 1) / stride + 1,
+                   .c = oc,
+                   .segment = FG_SEGMENT_ACTIVATIONS};
         const struct fg_step step = {.op = FG_CONV,
                                      .stride = stride,
                                      .groups = groups,

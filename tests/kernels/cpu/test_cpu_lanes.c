@@ -28,7 +28,8 @@ struct chain {
 
 static void place(struct fg_tensor *t, int32_t n, int32_t h, int32_t w, int32_t c, enum fg_segment segment,
                   size_t *top) {
-    *t = (struct fg_tensor){FG_F32, n, h, w, c, segment, *top};
+    *t = (struct fg_tensor){
+        .dtype = FG_F32, .n = n, .h = h, .w = w, .c = c, .segment = segment, .offset = *top};
     *top += fg_size_align(fg_tensor_bytes(t));
 }
 

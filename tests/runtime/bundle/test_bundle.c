@@ -65,7 +65,7 @@ static const float *const *written(void) {
 /* A bundle in memory. */
 static struct fg_bundle *make_bundle(const struct fg_bundle_header *h, const float *const *from) {
     struct fg_bundle *bundle = NULL;
-    if (fg_bundle_make("made.fgb", h, from, &bundle, &message) != FG_OK)
+    if (fg_bundle_make("made.fgb", h, from, NULL, &bundle, &message) != FG_OK)
         fail_msg("%s", message.text);
     return bundle;
 }
@@ -275,7 +275,7 @@ static void test_made_in_memory(void **state) {
     (void)state;
     unlink(path);
     struct fg_bundle *made = NULL;
-    assert_int_equal(fg_bundle_make(path, &header, written(), &made, &message), FG_OK);
+    assert_int_equal(fg_bundle_make(path, &header, written(), NULL, &made, &message), FG_OK);
     assert_int_equal(access(path, F_OK), -1);
     assert_false(fg_bundle_header(made)->calibrated);
     assert_string_equal(fg_bundle_path(made), path);
@@ -663,7 +663,7 @@ static void test_hostile_fields(void **state) {
     struct fg_bundle *bundle = make_bundle(&header, written()), *none = NULL;
     assert_int_equal(fg_bundle_write(bundle, other, &bad, &evidence, &message), FG_USAGE);
     assert_non_null(strstr(message.text, "calibration.threshold: not a finite number"));
-    assert_int_equal(fg_bundle_make(other, &bad, written(), &none, &message), FG_USAGE);
+    assert_int_equal(fg_bundle_make(other, &bad, written(), NULL, &none, &message), FG_USAGE);
     assert_non_null(strstr(message.text, "calibration.threshold: not a finite number"));
     fg_bundle_close(bundle);
 }

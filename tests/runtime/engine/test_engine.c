@@ -77,7 +77,7 @@ static void write_bundle(float scale, float self_test_error, float share, struct
     struct fg_folded folded;
     struct fg_bundle *made;
     ok(fg_folded_open(&folded, &weights, &message));
-    ok(fg_bundle_make(raw, &header, folded.value, &made, &message));
+    ok(fg_bundle_make(raw, &header, folded.value, NULL, &made, &message));
     ok(fg_bundle_write(made, raw, &header, NULL, &message));
     fg_bundle_close(made);
     fg_folded_close(&folded);

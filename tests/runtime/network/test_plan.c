@@ -144,8 +144,8 @@ static void test_random_orders(void **state) {
             struct fg_backend *backend;
             ok(fg_cpu_open(1, lanes[k], &backend, &message));
             struct fg_inference inference;
-            ok(fg_inference_open(&inference, &network, backend, 1, network.spec.height, network.spec.width,
-                                 &message));
+            ok(fg_inference_open(&inference, &network, NULL, backend, 1, network.spec.height,
+                                 network.spec.width, &message));
             struct fg_memory memory = take_memory(inference.program);
             fill_weights(&memory, inference.program);
             const int32_t height = network.spec.height, width = network.spec.width;
@@ -231,7 +231,7 @@ static void test_height(void **state) {
     for (int backbone = 0; backbone < FG_BACKBONES; backbone++) {
         build_network((enum fg_backbone)backbone, 64, 256, 256);
         struct fg_inference inference;
-        ok(fg_inference_open(&inference, &network, backend, 1, network.spec.height, network.spec.width,
+        ok(fg_inference_open(&inference, &network, NULL, backend, 1, network.spec.height, network.spec.width,
                              &message));
         compare_height("inference", (enum fg_backbone)backbone, &inference.report);
         fg_inference_close(&inference);

@@ -41,7 +41,7 @@ static void test_load_gives_what_a_bundle_holds(void **state) {
     struct fg_bundle *bundle;
     ok(fg_network_init(&network, &header.spec, &message));
     fold_drawn(&network, &made);
-    ok(fg_bundle_make("made.fgb", &header, made.value, &bundle, &message));
+    ok(fg_bundle_make("made.fgb", &header, made.value, NULL, &bundle, &message));
     ok(fg_folded_load(&loaded, bundle, &message));
     for (uint32_t p = 0; p < network.params; p++) {
         const struct fg_tensor t = fg_param_tensor(&network.param[p]);

@@ -102,8 +102,10 @@ static void fill(float *values, size_t count, uint32_t seed, float low, float hi
 static void convolve(const struct fg_node *node, const struct fg_tensor *weight, const struct fg_tensor *bias,
                      void *frozen, float *x, float *y) {
     const struct fg_value *in = &network.value[node->in[0]], *out = &network.value[node->out[0]];
-    struct fg_tensor tx = {FG_F32, 1, in->h, in->w, in->c, FG_SEGMENT_ACTIVATIONS, 0};
-    struct fg_tensor ty = {FG_F32, 1, out->h, out->w, out->c, FG_SEGMENT_IO, 0};
+    struct fg_tensor tx = {
+        .dtype = FG_F32, .n = 1, .h = in->h, .w = in->w, .c = in->c, .segment = FG_SEGMENT_ACTIVATIONS};
+    struct fg_tensor ty = {
+        .dtype = FG_F32, .n = 1, .h = out->h, .w = out->w, .c = out->c, .segment = FG_SEGMENT_IO};
     struct fg_step step = {.op = node->op,
                            .stride = node->stride,
                            .groups = node->groups,
@@ -163,7 +165,7 @@ static void test_fold(void **state) {
     struct fg_plan *plan;
     struct fg_forward forward;
     ok(fg_plan_open(FG_FORWARD_TENSORS, 1, 1, &plan, &message));
-    fg_forward_begin(&forward, plan, &network, 1, FG_F32);
+    ok(fg_forward_begin(&forward, plan, &network, 1, FG_F32, NULL, &message));
     size_t bytes = 0;
     for (uint32_t i = 0; i < network.params; i++)
         if (forward.frozen[i])
