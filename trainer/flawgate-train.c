@@ -15,6 +15,7 @@
 #include "runtime/engine/device.h"
 #include "runtime/weights/safetensors.h"
 #include "trainer/bundle/defective.h"
+#include "trainer/bundle/quantise.h"
 #include "trainer/bundle/score.h"
 #include "trainer/data/dataset.h"
 #include "trainer/evaluate/evaluate.h"
@@ -32,6 +33,7 @@ struct run {
     struct fg_network network;
     struct fg_dataset data;
     struct fg_weights weights;
+    struct fg_int8 int8; /* what is quantised: nothing, the teacher, all */
     struct fg_trainer *trainer;
     struct fg_report report;
     struct fg_progress progress;
@@ -137,6 +139,51 @@ static enum fg_status open_weights(struct run *run, struct fg_message *message) 
         values[i] = fg_weights_values(&run->weights, i);
     return fg_safetensors_load(run->teacher, FG_SAFETENSORS_TEACHER, &run->network, values, &run->report,
                                message);
+}
+
+/* Chooses pictures that say what values are like: some that training sees, and none that the line's camera
+ * cannot give. */
+static uint32_t choose_pictures(const struct run *run, const uint8_t *picture[FG_QUANTISE_PICTURES]) {
+    const struct fg_dataset *data = &run->data;
+    const uint32_t most = data->trains < FG_QUANTISE_PICTURES ? data->trains : FG_QUANTISE_PICTURES;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < most; i++) {
+        const uint32_t at = data->train[(size_t)i * data->trains / most];
+        if (!data->deviates[at])
+            picture[count++] = data->pixels + at * fg_dataset_picture_bytes(data);
+    }
+    return count;
+}
+
+static enum fg_status quantise(struct run *run, const struct fg_folded *folded, bool teacher,
+                               struct fg_message *message) {
+    const uint8_t *picture[FG_QUANTISE_PICTURES];
+    begin_progress(run, teacher ? "quantising the teacher: picture" : "quantising: picture");
+    const struct fg_quantising quantising = {.network = &run->network,
+                                             .folded = folded,
+                                             .backend = run->cpu ? run->cpu : run->group[0],
+                                             .picture = picture,
+                                             .pictures = choose_pictures(run, picture),
+                                             .teacher = teacher,
+                                             .progress = fg_progress_count,
+                                             .argument = &run->progress};
+    const enum fg_status status = fg_int8_make(&run->int8, &quantising, message);
+    fg_progress_clear(&run->progress);
+    return status;
+}
+
+/* Makes the teacher int8 before the student learns from it, so that the student imitates what the line
+ * computes. A GPU has no int8 convolutions: there all is quantised after training. */
+static enum fg_status quantise_teacher(struct run *run, struct fg_message *message) {
+    struct fg_folded folded;
+    enum fg_status status = fg_folded_open(&folded, &run->weights, message);
+    if (status != FG_OK)
+        return status;
+    status = quantise(run, &folded, true, message);
+    fg_folded_close(&folded);
+    if (status == FG_OK)
+        run->options.training.teacher = run->int8.param;
+    return status;
 }
 
 static enum fg_status open_trainer(struct run *run, struct fg_message *message) {
@@ -371,15 +418,34 @@ static void show_bundle(struct run *run, const struct fg_bundle_header *header, 
     printf("}\n");
 }
 
+/* Opens a draft of the best epoch's weights, quantised where that is wished. */
+static enum fg_status open_draft(struct run *run, struct fg_draft *draft, struct fg_message *message) {
+    const struct fg_bundle_header header = make_header(run);
+    const char *out = run->options.out;
+    const struct fg_weights *best = fg_trainer_best(run->trainer);
+    if (!run->options.int8)
+        return fg_draft_open(draft, out, best, &header, run->group[0], message);
+    struct fg_folded folded;
+    enum fg_status status = fg_folded_open(&folded, best, message);
+    if (status != FG_OK)
+        return status;
+    status = quantise(run, &folded, false, message);
+    if (status == FG_OK) {
+        print_remark(run, "%u of %u convolutions are int8; the map differs by %.1f %% of its mean",
+                     run->int8.quantised, run->int8.convolutions, 100 * (double)run->int8.error);
+        status = fg_draft_open_folded(draft, out, &folded, run->int8.param, &header, run->group[0], message);
+    }
+    fg_folded_close(&folded);
+    return status;
+}
+
 /* Makes the bundle of the best epoch's weights; its file is written once, when all is known. */
 static enum fg_status finish_bundle(struct run *run, struct fg_message *message) {
-    struct fg_draft draft;
+    struct fg_draft draft = {.picture = NULL};
     struct fg_calibrated found;
     struct fg_defective defective = {.score = NULL};
     char sentence[512];
-    const struct fg_bundle_header header = make_header(run);
-    enum fg_status status = fg_draft_open(&draft, run->options.out, fg_trainer_best(run->trainer), &header,
-                                          run->group[0], message);
+    enum fg_status status = open_draft(run, &draft, message);
     if (status == FG_OK)
         status = calibrate_draft(run, &draft, &found, message);
     if (status == FG_OK) {
@@ -469,6 +535,8 @@ static enum fg_status run_training(struct run *run, struct fg_message *message) 
         status = open_data(run, message);
     if (status == FG_OK)
         status = open_weights(run, message);
+    if (status == FG_OK && run->options.int8 && run->group[0]->quantised)
+        status = quantise_teacher(run, message);
     if (status == FG_OK)
         status = open_trainer(run, message);
     if (status != FG_OK)
@@ -497,6 +565,7 @@ int main(int argc, char **argv) {
     free(run->report.text);
     fg_trainer_close(run->trainer);
     fg_weights_close(&run->weights);
+    fg_int8_close(&run->int8);
     fg_dataset_close(&run->data);
     fg_safetensors_close(run->teacher);
     for (int i = 0; i < FG_MAX_DEVICES; i++)

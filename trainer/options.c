@@ -58,6 +58,9 @@ static const struct fg_option OPTIONS[] = {
      .help = "share of good parts that the threshold may reject"},
     {"defective", FG_OPTION_PATH, AT(defective), .size = FG_TRAIN_PATH, .value = "DIR",
      .help = "says what thresholds find of the defective parts in DIR, which do not set it"},
+    {"precision", FG_OPTION_CHOICE, AT(precision), "float", .words = "float|int8", .value = "KIND",
+     .help = "of the weights that the line judges with; int8 is several times faster on a CPU with VNNI or "
+             "dot-product instructions"},
     {"resume", FG_OPTION_BOOL, AT(resume), .help = "goes on from NAME.state"},
     FG_JSON_OPTION(AT(json)),
     FG_QUIET_OPTION(AT(quiet)),
@@ -114,6 +117,7 @@ enum fg_status fg_train_options_read(int argc, char **argv, struct fg_train_opti
     o->simam = !(o->without & WITHOUT_SIMAM);
     o->fmm = !(o->without & WITHOUT_FMM);
     o->soft_gate = o->gate;
+    o->int8 = o->precision;
     const bool paper = o->recipe;
     o->training.recipe.global_loss = o->loss == NOT_GIVEN ? !paper : o->loss;
     if ((uint32_t)o->score == NOT_GIVEN)

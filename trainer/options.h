@@ -25,8 +25,9 @@ struct fg_train_options {
     float false_rejects;
     char defective[FG_TRAIN_PATH]; /* a folder of pictures of defective parts; empty: none are known */
     enum fg_score_form score;      /* or FG_SCORE_AUTO */
+    bool int8;                     /* the line judges with int8 convolutions */
     bool resume, json, quiet;
-    uint32_t without, loss, gate, recipe; /* the words that were given, as option.h stores them */
+    uint32_t without, loss, gate, recipe, precision; /* the words that were given, as option.h stores them */
 };
 
 /* What --help prints. */

@@ -235,7 +235,7 @@ static float *train(struct fg_backend *backend) {
     const struct fg_recipe recipe = {.mask_rate = 0.4f};
     struct fg_graph graph;
     struct fg_memory memory = {{NULL}};
-    ok(fg_graph_training(&graph, &weights, &recipe, backend, TRAINING_BATCH, TRAINING_BATCH, &message));
+    ok(fg_graph_training(&graph, &weights, &recipe, backend, NULL, TRAINING_BATCH, TRAINING_BATCH, &message));
     for (int r = 0; r < FG_SEGMENTS; r++) {
         size_t bytes = graph.program->bytes[r];
         if (r == FG_SEGMENT_GRADIENTS)

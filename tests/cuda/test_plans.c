@@ -162,11 +162,11 @@ static void add_backbone(enum fg_backbone backbone, const struct fg_backend *bac
     }
     struct fg_weights weights;
     ok(fg_weights_open(&weights, &network, &message));
-    ok(fg_graph_training(&graph, &weights, &recipe, backend, BATCH, BATCH, &message));
+    ok(fg_graph_training(&graph, &weights, &recipe, backend, NULL, BATCH, BATCH, &message));
     add_graphs(graph.program, TRAINING);
     fg_graph_close(&graph);
     for (int32_t batch = 1; batch <= BATCH; batch += BATCH - 1) {
-        ok(fg_graph_validation(&graph, &network, &recipe, backend, BATCH, batch, &message));
+        ok(fg_graph_validation(&graph, &network, &recipe, backend, NULL, BATCH, batch, &message));
         add_graphs(graph.program, TRAINING);
         fg_graph_close(&graph);
     }

@@ -103,7 +103,7 @@ static enum fg_status prepare_training(struct teach *t) {
         return status;
     fg_weights_draw(&t->weights, SEED, true);
     const struct fg_recipe recipe = {.mask_rate = 0};
-    status = fg_graph_training(&t->graph, &t->weights, &recipe, t->backend, BATCH, BATCH, message);
+    status = fg_graph_training(&t->graph, &t->weights, &recipe, t->backend, NULL, BATCH, BATCH, message);
     if (status == FG_OK)
         status = fg_graph_adam(&t->adam, &t->weights, t->backend, &t->schedule, message);
     if (status != FG_OK)

@@ -5,27 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "trainer/bundle/folded.h"
-
-static enum fg_status make_bundle(const char *path, const struct fg_weights *weights,
-                                  const struct fg_bundle_header *header, struct fg_bundle **bundle,
-                                  struct fg_message *message) {
+enum fg_status fg_draft_open(struct fg_draft *draft, const char *path, const struct fg_weights *weights,
+                             const struct fg_bundle_header *header, struct fg_backend *backend,
+                             struct fg_message *message) {
     struct fg_folded folded;
+    memset(draft, 0, sizeof *draft);
     enum fg_status status = fg_folded_open(&folded, weights, message);
     if (status != FG_OK)
         return fg_fail_in(message, status, path);
-    status = fg_bundle_make(path, header, folded.value, NULL, bundle, message);
+    status = fg_draft_open_folded(draft, path, &folded, NULL, header, backend, message);
     fg_folded_close(&folded);
     return status;
 }
 
-enum fg_status fg_draft_open(struct fg_draft *draft, const char *path, const struct fg_weights *weights,
-                             const struct fg_bundle_header *header, struct fg_backend *backend,
-                             struct fg_message *message) {
+enum fg_status fg_draft_open_folded(struct fg_draft *draft, const char *path, const struct fg_folded *folded,
+                                    const struct fg_quantised *quantised,
+                                    const struct fg_bundle_header *header, struct fg_backend *backend,
+                                    struct fg_message *message) {
     struct fg_bundle *bundle = NULL;
     memset(draft, 0, sizeof *draft);
     draft->header = *header;
-    enum fg_status status = make_bundle(path, weights, header, &bundle, message);
+    enum fg_status status = fg_bundle_make(path, header, folded->value, quantised, &bundle, message);
     return status == FG_OK ? fg_desk_take(&draft->desk, bundle, backend, false, message) : status;
 }
 

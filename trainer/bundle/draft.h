@@ -10,7 +10,7 @@
 #define FG_TRAINER_BUNDLE_DRAFT_H
 
 #include "runtime/engine/desk.h"
-#include "trainer/loop/weights.h"
+#include "trainer/bundle/folded.h"
 
 struct fg_draft {
     struct fg_desk desk;            /* judges with the weights that will be written */
@@ -30,6 +30,14 @@ FG_MUST_USE enum fg_status fg_draft_open(struct fg_draft *draft, const char *pat
                                          const struct fg_weights *weights,
                                          const struct fg_bundle_header *header, struct fg_backend *backend,
                                          struct fg_message *message);
+
+/* The same of folded weights, with convolutions as int8 in their place: quantised {FG_NETWORK_PARAMS}; NULL:
+ * none is. */
+FG_MUST_USE enum fg_status fg_draft_open_folded(struct fg_draft *draft, const char *path,
+                                                const struct fg_folded *folded,
+                                                const struct fg_quantised *quantised,
+                                                const struct fg_bundle_header *header,
+                                                struct fg_backend *backend, struct fg_message *message);
 
 /* Opens a bundle that is a file already, calibrated or not, so that it can be calibrated anew. */
 FG_MUST_USE enum fg_status fg_draft_open_file(struct fg_draft *draft, const char *path,

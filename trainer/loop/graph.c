@@ -171,17 +171,19 @@ static void emit_backward(struct builder *b, const struct record *r) {
 }
 
 static enum fg_status open_graph(struct fg_graph *graph, struct fg_forward *forward,
-                                 const struct fg_network *network, uint32_t tensors, uint32_t steps,
-                                 uint32_t pictures, int32_t batch, struct fg_message *message) {
+                                 const struct fg_network *network, const struct fg_reading *reading,
+                                 uint32_t tensors, uint32_t steps, uint32_t pictures, int32_t batch,
+                                 struct fg_message *message) {
     memset(graph, 0, sizeof *graph);
     graph->batch = batch;
     enum fg_status status = fg_plan_open(tensors, steps, 1, &graph->plan, message);
     if (status != FG_OK)
         return status;
-    status = fg_forward_begin(forward, graph->plan, network, batch, FG_F32, NULL, message);
+    status = fg_forward_begin(forward, graph->plan, network, batch, FG_F32, reading, message);
     if (status != FG_OK)
         return status;
     memcpy(graph->frozen, forward->frozen, sizeof graph->frozen);
+    memcpy(graph->scale, forward->scale, sizeof graph->scale);
     graph->draw = fg_plan_tensor(graph->plan, FG_SEGMENT_IO, FG_U8, 1, 1, 1, (int32_t)sizeof(struct fg_draw));
     if (!pictures)
         return FG_OK;
@@ -199,11 +201,12 @@ static bool has_node(const struct fg_network *network, const struct fg_node *nod
 
 enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights *weights,
                                  const struct fg_recipe *recipe, const struct fg_backend *backend,
-                                 uint32_t pictures, int32_t batch, struct fg_message *message) {
+                                 const struct fg_reading *reading, uint32_t pictures, int32_t batch,
+                                 struct fg_message *message) {
     const struct fg_network *network = weights->network;
     struct builder b = {.graph = graph, .weights = weights, .recipe = recipe, .values = network->values};
-    enum fg_status status =
-        open_graph(graph, &b.forward, network, TRAINING_TENSORS, TRAINING_STEPS, pictures, batch, message);
+    enum fg_status status = open_graph(graph, &b.forward, network, reading, TRAINING_TENSORS, TRAINING_STEPS,
+                                       pictures, batch, message);
     if (status != FG_OK)
         return status;
     add_targets(graph, &b.forward);
@@ -226,10 +229,11 @@ enum fg_status fg_graph_training(struct fg_graph *graph, const struct fg_weights
 
 enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_network *network,
                                    const struct fg_recipe *recipe, const struct fg_backend *backend,
-                                   uint32_t pictures, int32_t batch, struct fg_message *message) {
+                                   const struct fg_reading *reading, uint32_t pictures, int32_t batch,
+                                   struct fg_message *message) {
     struct fg_forward forward;
-    enum fg_status status =
-        open_graph(graph, &forward, network, FG_FORWARD_TENSORS, FG_FORWARD_STEPS, pictures, batch, message);
+    enum fg_status status = open_graph(graph, &forward, network, reading, FG_FORWARD_TENSORS,
+                                       FG_FORWARD_STEPS, pictures, batch, message);
     if (status != FG_OK)
         return status;
     add_targets(graph, &forward);
@@ -254,11 +258,11 @@ enum fg_status fg_graph_validation(struct fg_graph *graph, const struct fg_netwo
 }
 
 enum fg_status fg_graph_teacher(struct fg_graph *graph, const struct fg_network *network,
-                                const struct fg_backend *backend, uint32_t pictures,
-                                struct fg_message *message) {
+                                const struct fg_backend *backend, const struct fg_reading *reading,
+                                uint32_t pictures, struct fg_message *message) {
     struct fg_forward forward;
-    enum fg_status status =
-        open_graph(graph, &forward, network, FG_FORWARD_TENSORS, FG_FORWARD_STEPS, pictures, 1, message);
+    enum fg_status status = open_graph(graph, &forward, network, reading, FG_FORWARD_TENSORS,
+                                       FG_FORWARD_STEPS, pictures, 1, message);
     if (status != FG_OK)
         return status;
     for (uint32_t n = 0; n < network->nodes; n++)

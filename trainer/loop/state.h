@@ -20,7 +20,7 @@ struct fg_state {
     char magic[8]; /* "FGSTATE1" */
     uint64_t seed, step;
     uint32_t backbone, height, width, base, levels;
-    uint32_t switches; /* bits FG_STATE_SCCONV to FG_STATE_FINISHED */
+    uint32_t switches; /* bits FG_STATE_SCCONV to FG_STATE_INT8 */
     uint32_t epochs, patience, batch, limit;
     float learning_rate, l2, mask_rate;
     float loss, best_loss, reference_loss;
@@ -35,6 +35,7 @@ enum {
     FG_STATE_SOFT_GATE = 8,
     FG_STATE_GLOBAL_LOSS = 16,
     FG_STATE_FINISHED = 32,
+    FG_STATE_INT8 = 64, /* the teacher that was learned from */
 };
 
 /* Gives the network that was trained. */

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "kernels/philox.h"
-#include "runtime/bundle/bundle.h"
 #include "trainer/loop/features.h"
 #include "trainer/loop/state.h"
 
@@ -59,22 +58,25 @@ static enum fg_status make_graphs(struct fg_trainer *t, struct fg_message *messa
     const struct fg_recipe *recipe = &t->training.recipe;
     const struct fg_backend *backend = t->replica[0].backend;
     const uint32_t pictures = backend->device.host_memory ? 0 : t->pictures.count;
+    struct fg_reading reading[FG_NETWORK_PARAMS] = {{0}};
+    for (int i = 0; i < FG_NETWORK_PARAMS && t->training.teacher; i++)
+        reading[i] = t->training.teacher[i].reading;
     enum fg_status status = FG_OK;
     if (trains >= batch)
-        status = fg_graph_training(&t->graph[FG_TRAIN], &t->weights, recipe, backend, pictures,
+        status = fg_graph_training(&t->graph[FG_TRAIN], &t->weights, recipe, backend, reading, pictures,
                                    (int32_t)share, message);
     if (status == FG_OK && rest)
-        status = fg_graph_training(&t->graph[FG_TRAIN_REST], &t->weights, recipe, backend, pictures,
+        status = fg_graph_training(&t->graph[FG_TRAIN_REST], &t->weights, recipe, backend, reading, pictures,
                                    (int32_t)rest, message);
     if (status == FG_OK && held_outs >= batch)
-        status = fg_graph_validation(&t->graph[FG_VALIDATE], t->weights.network, recipe, backend, pictures,
-                                     (int32_t)batch, message);
+        status = fg_graph_validation(&t->graph[FG_VALIDATE], t->weights.network, recipe, backend, reading,
+                                     pictures, (int32_t)batch, message);
     if (status == FG_OK && held_rest)
         status = fg_graph_validation(&t->graph[FG_VALIDATE_REST], t->weights.network, recipe, backend,
-                                     pictures, (int32_t)held_rest, message);
+                                     reading, pictures, (int32_t)held_rest, message);
     if (status == FG_OK && !pictures)
-        status =
-            fg_graph_teacher(&t->graph[FG_TEACH], t->weights.network, backend, t->pictures.count, message);
+        status = fg_graph_teacher(&t->graph[FG_TEACH], t->weights.network, backend, reading,
+                                  t->pictures.count, message);
     if (status == FG_OK)
         status = fg_graph_adam(&t->graph[FG_UPDATE], &t->weights, backend, &t->schedule, message);
     return status;
@@ -127,10 +129,24 @@ static enum fg_status push_frozen(const struct fg_trainer *t, uint32_t replica, 
     return fg_replica_push(r, FG_SEGMENT_FROZEN, t->frozen, validated, message);
 }
 
+/* Copies the teacher's int8 weights to their places. */
+static void put_int8(const struct fg_trainer *t) {
+    const struct fg_graph *graph = find_validation(t);
+    const struct fg_memory memory = {.segment = {[FG_SEGMENT_FROZEN] = t->frozen}};
+    for (uint32_t i = 0; i < t->weights.network->params; i++)
+        if (graph->scale[i]) {
+            memcpy(fg_tensor_data(graph->frozen[i], &memory), t->training.teacher[i].weight,
+                   fg_tensor_bytes(graph->frozen[i]));
+            memcpy(fg_tensor_data(graph->scale[i], &memory), t->training.teacher[i].scale,
+                   fg_tensor_bytes(graph->scale[i]));
+        }
+}
+
 /* Folds and prepares the teacher, once for every replica. */
 static enum fg_status start_replicas(struct fg_trainer *t, struct fg_message *message) {
     enum fg_status status = FG_OK;
     fg_weights_fold(&t->weights, find_validation(t)->frozen, FG_TEACHER, t->frozen);
+    put_int8(t);
     for (uint32_t i = 0; i < t->replicas && status == FG_OK; i++) {
         const struct fg_replica *r = &t->replica[i];
         status = fg_replica_push(r, FG_SEGMENT_TRAINED, t->weights.block, t->weights.moving, message);
@@ -404,7 +420,7 @@ static struct fg_state make_state(const struct fg_trainer *t, const uint8_t *dat
     s.switches = (spec->scconv ? FG_STATE_SCCONV : 0u) | (spec->simam ? FG_STATE_SIMAM : 0u) |
                  (spec->fmm ? FG_STATE_FMM : 0u) | (spec->soft_gate ? FG_STATE_SOFT_GATE : 0u) |
                  (training->recipe.global_loss ? FG_STATE_GLOBAL_LOSS : 0u) |
-                 (c->finished ? FG_STATE_FINISHED : 0u);
+                 (training->teacher ? FG_STATE_INT8 : 0u) | (c->finished ? FG_STATE_FINISHED : 0u);
     memcpy(s.data_hash, data_hash, sizeof s.data_hash);
     return s;
 }
@@ -434,7 +450,7 @@ static const char *find_difference(const struct fg_state *stored, const struct f
     if (stored->levels != own->levels)
         return "--levels";
     if ((stored->switches ^ own->switches) & ~(uint32_t)FG_STATE_FINISHED)
-        return "--without, --gate or --loss";
+        return "--without, --gate, --loss or --precision";
     if (stored->seed != own->seed)
         return "--seed";
     if (stored->batch != own->batch)

@@ -8,6 +8,7 @@
 #ifndef FG_TRAINER_LOOP_TRAIN_H
 #define FG_TRAINER_LOOP_TRAIN_H
 
+#include "runtime/bundle/bundle.h"
 #include "trainer/loop/graph.h"
 
 #define FG_TRAINING_WORKSPACE_MIB 256 /* MiB of workspace for training on a GPU's one lane */
@@ -30,6 +31,9 @@ struct fg_training {
     struct fg_recipe recipe;
     uint64_t seed;
     uint32_t cache_mib; /* most MiB of kept features (trainer/loop/features.h); no bit depends on it */
+    /* {FG_NETWORK_PARAMS}, borrowed: the teacher's int8 weights, for a backend that computes them; NULL: the
+     * teacher is float. */
+    const struct fg_quantised *teacher;
 };
 
 struct fg_training fg_training_defaults(void);

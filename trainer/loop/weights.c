@@ -105,7 +105,8 @@ static void fold_conv(const struct fg_weights *weights, const struct fg_fold *fo
     const float *weight = fg_weights_values(weights, w), *gamma = fg_weights_values(weights, bn),
                 *beta = fg_weights_values(weights, bn + 1), *mean = fg_weights_values(weights, bn + 2),
                 *var = fg_weights_values(weights, bn + 3);
-    float *folded = fg_tensor_data(frozen[w], memory), *bias = fg_tensor_data(frozen[bn + 1], memory);
+    float *folded = frozen[w]->dtype == FG_F32 ? fg_tensor_data(frozen[w], memory) : NULL,
+          *bias = fg_tensor_data(frozen[bn + 1], memory);
     const bool transposed = weights->network->param[w].transposed;
     const size_t count = fg_tensor_count(t), channels = (size_t)(transposed ? t->c : t->n),
                  row = count / (size_t)t->n;
@@ -113,7 +114,7 @@ static void fold_conv(const struct fg_weights *weights, const struct fg_fold *fo
         const double scale = gamma[k] / sqrt(var[k] + FG_EPSILON);
         bias[k] = (float)(beta[k] - mean[k] * scale);
         const size_t first = transposed ? k : k * row, step = transposed ? channels : 1;
-        for (size_t i = 0; i < count / channels; i++)
+        for (size_t i = 0; folded && i < count / channels; i++)
             folded[first + i * step] = (float)(weight[first + i * step] * scale);
     }
 }
@@ -123,7 +124,8 @@ void fg_weights_fold(const struct fg_weights *weights, const struct fg_tensor *c
     const struct fg_network *network = weights->network;
     struct fg_memory memory = {.segment = {[FG_SEGMENT_FROZEN] = segment}};
     for (uint32_t i = 0; i < network->params; i++)
-        if (frozen[i] && (module < 0 || network->param[i].module == (enum fg_module)module))
+        if (frozen[i] && frozen[i]->dtype == FG_F32 &&
+            (module < 0 || network->param[i].module == (enum fg_module)module))
             memcpy(fg_tensor_data(frozen[i], &memory), fg_weights_values(weights, i),
                    fg_tensor_bytes(frozen[i]));
     for (uint32_t i = 0; i < network->folds; i++)

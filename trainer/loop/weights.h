@@ -32,8 +32,8 @@ float *fg_weights_values(const struct fg_weights *weights, uint32_t param);
 void fg_weights_draw(struct fg_weights *weights, uint64_t seed, bool teacher);
 
 /* Folds every batch norm into its convolution and writes the folded parameters to segment, which is a
- * FG_SEGMENT_FROZEN. frozen: tensors by parameter index; NULL where folding takes the parameter up. module:
- * the module to fold; -1: all. */
+ * FG_SEGMENT_FROZEN. frozen: tensors by parameter index; NULL where folding takes the parameter up. Those of
+ * int8 weights stay as they are. module: the module to fold; -1: all. */
 void fg_weights_fold(const struct fg_weights *weights, const struct fg_tensor *const *frozen, int module,
                      void *segment);
 

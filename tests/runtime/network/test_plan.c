@@ -191,7 +191,7 @@ static void test_training_reuse(void **state) {
         ok(fg_weights_open(&weights, &network, &message));
         fg_weights_draw(&weights, 3, true);
         struct fg_graph graph;
-        ok(fg_graph_training(&graph, &weights, &(struct fg_recipe){.mask_rate = 0.4f}, backend, 3, 3,
+        ok(fg_graph_training(&graph, &weights, &(struct fg_recipe){.mask_rate = 0.4f}, backend, NULL, 3, 3,
                              &message));
         struct fg_memory memory = take_memory(graph.program);
         memcpy(memory.segment[FG_SEGMENT_TRAINED], weights.block, graph.program->bytes[FG_SEGMENT_TRAINED]);
@@ -238,7 +238,7 @@ static void test_height(void **state) {
         struct fg_weights weights;
         ok(fg_weights_open(&weights, &network, &message));
         struct fg_graph graph;
-        ok(fg_graph_training(&graph, &weights, &(struct fg_recipe){.mask_rate = 0.4f}, backend, 16, 16,
+        ok(fg_graph_training(&graph, &weights, &(struct fg_recipe){.mask_rate = 0.4f}, backend, NULL, 16, 16,
                              &message));
         compare_height("training, batch 16", (enum fg_backbone)backbone, &graph.report);
         fg_graph_close(&graph);

@@ -48,7 +48,7 @@ static void build(struct fixture *f, struct fg_network_spec spec, const struct f
     ok(fg_network_init(&network, &spec, &message));
     ok(fg_weights_open(&f->weights, &network, &message));
     fg_weights_draw(&f->weights, 11, true);
-    ok(fg_graph_training(&f->graph, &f->weights, recipe, backend, pictures, BATCH, &message));
+    ok(fg_graph_training(&f->graph, &f->weights, recipe, backend, NULL, pictures, BATCH, &message));
     take_memory(f->graph.program, &f->memory);
     free(f->memory.segment[FG_SEGMENT_GRADIENTS]);
     /* Gradients of parameters that no used level needs stay zero. */
@@ -179,7 +179,7 @@ static void test_gradients_of_switches(void **state) {
 static void give_features(const struct fixture *whole, struct fixture *given) {
     struct fg_graph teacher;
     struct fg_memory memory;
-    ok(fg_graph_teacher(&teacher, &network, backend, BATCH, &message));
+    ok(fg_graph_teacher(&teacher, &network, backend, NULL, BATCH, &message));
     take_memory(teacher.program, &memory);
     for (int r = FG_SEGMENT_FROZEN; r < FG_SEGMENTS; r++)
         if (r == FG_SEGMENT_FROZEN || r == FG_SEGMENT_PICTURES)
