@@ -141,20 +141,6 @@ static enum fg_status open_weights(struct run *run, struct fg_message *message) 
                                message);
 }
 
-/* Chooses pictures that say what values are like: some that training sees, and none that the line's camera
- * cannot give. */
-static uint32_t choose_pictures(const struct run *run, const uint8_t *picture[FG_QUANTISE_PICTURES]) {
-    const struct fg_dataset *data = &run->data;
-    const uint32_t most = data->trains < FG_QUANTISE_PICTURES ? data->trains : FG_QUANTISE_PICTURES;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < most; i++) {
-        const uint32_t at = data->train[(size_t)i * data->trains / most];
-        if (!data->deviates[at])
-            picture[count++] = data->pixels + at * fg_dataset_picture_bytes(data);
-    }
-    return count;
-}
-
 static enum fg_status quantise(struct run *run, const struct fg_folded *folded, bool teacher,
                                struct fg_message *message) {
     const uint8_t *picture[FG_QUANTISE_PICTURES];
@@ -163,7 +149,8 @@ static enum fg_status quantise(struct run *run, const struct fg_folded *folded, 
                                              .folded = folded,
                                              .backend = run->cpu ? run->cpu : run->group[0],
                                              .picture = picture,
-                                             .pictures = choose_pictures(run, picture),
+                                             .pictures =
+                                                 fg_dataset_choose(&run->data, FG_QUANTISE_PICTURES, picture),
                                              .teacher = teacher,
                                              .progress = fg_progress_count,
                                              .argument = &run->progress};

@@ -1,4 +1,5 @@
-/* flawgate bundle show|verify|export: looks into a bundle, reads all of it, takes its weights out. */
+/* flawgate bundle show|verify|export|quantise: looks into a bundle, reads all of it, takes its weights out,
+ * makes them int8. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,21 +9,28 @@
 #include "runtime/bundle/bundle.h"
 #include "tools/commands/bundle_command.h"
 #include "tools/commands/tool.h"
+#include "trainer/bundle/draft.h"
 
 struct bundle {
     struct fg_common common;
 };
 
-static const struct fg_option OPTIONS[] = {FG_OUTPUT_OPTIONS(struct bundle)};
+static const struct fg_option OPTIONS[] = {FG_OUTPUT_OPTIONS(struct bundle),
+                                           FG_THREADS_OPTION(offsetof(struct bundle, common.threads))};
 static const struct fg_usage USAGE = {
     .name = "flawgate bundle",
-    .takes = "show|verify|export FILE [OUT.safetensors]",
+    .takes = "show|verify|export|quantise FILE [OUT.safetensors|DIR]",
     .least = 2,
     .most = 3,
-    .about = "flawgate bundle show NAME.fgb      what it was made from, and for what\n"
-             "flawgate bundle verify NAME.fgb    reads every byte\n"
-             "flawgate bundle export NAME.fgb|NAME.state OUT.safetensors\n"
-             "                                   writes the weights under PyTorch's names\n",
+    .about =
+        "flawgate bundle show NAME.fgb      what it was made from, and for what\n"
+        "flawgate bundle verify NAME.fgb    reads every byte\n"
+        "flawgate bundle export NAME.fgb|NAME.state OUT.safetensors\n"
+        "                                   writes the weights under PyTorch's names\n"
+        "flawgate bundle quantise NAME.fgb DIR\n"
+        "                                   makes its convolutions int8, for a CPU; DIR has the pictures\n"
+        "                                   it was trained on. NAME.fgb" FG_BACKUP_ENDING
+        " keeps the old one\n",
     .options = FG_OPTIONS(OPTIONS),
     .no = "verify found that the bundle is not intact",
 };
@@ -79,7 +87,7 @@ static enum fg_status verify_bundle(const char *path, bool json, bool *intact, s
 }
 
 int fg_tool_bundle(int argc, char **argv) {
-    struct bundle b = {.common = {.json = false}};
+    struct bundle b = {.common = {.device = FG_COMPUTE_CPU}};
     struct fg_message message;
     bool over, intact = true;
     enum fg_status status = fg_usage_read(&USAGE, &argc, argv, &b, &over, &message);
@@ -94,7 +102,10 @@ int fg_tool_bundle(int argc, char **argv) {
         status = verify_bundle(file, b.common.json, &intact, &message);
     else if (!strcmp(what, "export") && out)
         status = fg_bundle_export(file, out, &b.common, &message);
+    else if (!strcmp(what, "quantise") && out)
+        status = fg_bundle_quantise(file, out, &b.common, &message);
     else
-        status = fg_fail(&message, FG_USAGE, "show and verify take one file, export takes two");
+        status = fg_fail(&message, FG_USAGE,
+                         "show and verify take one file, export takes two, quantise a file and a folder");
     return status != FG_OK ? fg_usage_fail(&USAGE, status, &message) : intact ? 0 : 1;
 }

@@ -1,14 +1,11 @@
 /* flawgate calibrate NAME.fgb DIR: sets the threshold anew from good parts of the line, without training. */
 #include <stdio.h>
 
-#include "runtime/base/file.h"
 #include "runtime/base/json.h"
 #include "tools/commands/common.h"
 #include "tools/commands/tool.h"
 #include "trainer/bundle/defective.h"
 #include "trainer/data/files.h"
-
-#define BACKUP_ENDING ".bak"
 
 struct calibrate {
     struct fg_common common;
@@ -42,7 +39,7 @@ static const struct fg_usage USAGE = {
     .about =
         "Sets a bundle's threshold anew from DIR, a folder of pictures of good parts that training did not\n"
         "see. Pictures that training saw are known by their contents and do not count. The bundle is\n"
-        "rewritten in place; NAME.fgb" BACKUP_ENDING " keeps the old one.\n",
+        "rewritten in place; NAME.fgb" FG_BACKUP_ENDING " keeps the old one.\n",
     .options = FG_OPTIONS(OPTIONS),
     .computes = true,
 };
@@ -73,17 +70,6 @@ static enum fg_status check_pictures(const struct calibrate *c, struct fg_messag
     return FG_OK;
 }
 
-static enum fg_status write_bundle(const struct calibrate *c, const struct fg_draft *draft,
-                                   const char *bundle, struct fg_message *message) {
-    char backup[4096];
-    if (c->dry_run)
-        return FG_OK;
-    if ((size_t)snprintf(backup, sizeof backup, "%s" BACKUP_ENDING, bundle) >= sizeof backup)
-        return fg_fail(message, FG_USAGE, "%.100s...: the path is too long", bundle);
-    const enum fg_status status = fg_file_copy(bundle, backup, message);
-    return status == FG_OK ? fg_draft_write(draft, bundle, message) : status;
-}
-
 static enum fg_status calibrate_bundle(struct calibrate *c, struct fg_draft *draft, const char *bundle,
                                        const struct fg_paths *paths, struct fg_message *message) {
     struct fg_progress progress;
@@ -104,7 +90,7 @@ static enum fg_status calibrate_bundle(struct calibrate *c, struct fg_draft *dra
         status = check_pictures(c, message);
     if (status == FG_OK && *c->defective)
         status = fg_defective_judge(&c->defects, &draft->desk, c->defective, message);
-    return status == FG_OK ? write_bundle(c, draft, bundle, message) : status;
+    return status == FG_OK && !c->dry_run ? fg_draft_replace(draft, bundle, message) : status;
 }
 
 static enum fg_status open_and_calibrate(struct calibrate *c, const char *bundle, const char *folder,

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/file.h"
+
 enum fg_status fg_draft_open(struct fg_draft *draft, const char *path, const struct fg_weights *weights,
                              const struct fg_bundle_header *header, struct fg_backend *backend,
                              struct fg_message *message) {
@@ -63,6 +65,14 @@ enum fg_status fg_draft_write(const struct fg_draft *draft, const char *path, st
     const struct fg_evidence evidence = list_evidence(draft);
     return fg_bundle_write(draft->desk.bundle, path, &draft->header, draft->picture ? &evidence : NULL,
                            message);
+}
+
+enum fg_status fg_draft_replace(const struct fg_draft *draft, const char *path, struct fg_message *message) {
+    char backup[4096];
+    if ((size_t)snprintf(backup, sizeof backup, "%s" FG_BACKUP_ENDING, path) >= sizeof backup)
+        return fg_fail(message, FG_USAGE, "%.100s...: the path is too long", path);
+    const enum fg_status status = fg_file_copy(path, backup, message);
+    return status == FG_OK ? fg_draft_write(draft, path, message) : status;
 }
 
 void fg_draft_close(struct fg_draft *draft) {

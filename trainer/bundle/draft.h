@@ -12,6 +12,8 @@
 #include "runtime/engine/desk.h"
 #include "trainer/bundle/folded.h"
 
+#define FG_BACKUP_ENDING ".bak"
+
 struct fg_draft {
     struct fg_desk desk;            /* judges with the weights that will be written */
     struct fg_bundle_header header; /* the header that will be written */
@@ -50,6 +52,10 @@ FG_MUST_USE enum fg_status fg_draft_reload(struct fg_draft *draft, struct fg_mes
  * own. */
 FG_MUST_USE enum fg_status fg_draft_write(const struct fg_draft *draft, const char *path,
                                           struct fg_message *message);
+
+/* Writes the bundle in place of the one at path, which PATH.bak keeps. */
+FG_MUST_USE enum fg_status fg_draft_replace(const struct fg_draft *draft, const char *path,
+                                            struct fg_message *message);
 
 void fg_draft_close(struct fg_draft *draft);
 

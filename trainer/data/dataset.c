@@ -309,3 +309,14 @@ void fg_dataset_close(struct fg_dataset *dataset) {
     free(dataset->held_out);
     memset(dataset, 0, sizeof *dataset);
 }
+
+uint32_t fg_dataset_choose(const struct fg_dataset *dataset, uint32_t most, const uint8_t **picture) {
+    uint32_t usual = 0, count = 0;
+    for (uint32_t i = 0; i < dataset->trains; i++)
+        usual += !dataset->deviates[dataset->train[i]];
+    const uint32_t wanted = usual < most ? usual : most;
+    for (uint32_t i = 0, seen = 0; i < dataset->trains; i++)
+        if (!dataset->deviates[dataset->train[i]] && (uint64_t)seen++ * wanted / usual == count)
+            picture[count++] = dataset->pixels + dataset->train[i] * fg_dataset_picture_bytes(dataset);
+    return count;
+}

@@ -57,6 +57,10 @@ FG_MUST_USE enum fg_status fg_dataset_open(struct fg_dataset *dataset, const cha
                                            struct fg_message *message);
 void fg_dataset_close(struct fg_dataset *dataset);
 
+/* Chooses at most that many of the pictures to train with, evenly, but none that deviates. picture: {most},
+ * each {height, width, 3}. Returns their number, 1 or more. */
+uint32_t fg_dataset_choose(const struct fg_dataset *dataset, uint32_t most, const uint8_t **picture);
+
 /* Chooses, of the sizes (multiples of 32 from 64 to 1024) with 0.85 to 1.0 times 65,536 pixels, the one
  * whose aspect is nearest to width / height = aspect. */
 void fg_dataset_size(double aspect, int32_t *height, int32_t *width);
