@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 
 #include "kernels/cpu/gemm/gemm.h"
+#include "kernels/cpu/gemm/gemm8.h"
 #include "kernels/cpu/team.h"
 #include "runtime/base/clock.h"
 
@@ -336,7 +337,9 @@ static void set_up_backend(struct fg_cpu *cpu, uint32_t threads, uint32_t lanes)
                                     .poll = cpu_poll,
                                     .close = cpu_close};
     name_device(cpu->base.device.name, sizeof cpu->base.device.name);
-    snprintf(cpu->version, sizeof cpu->version, "%s kernels", fg_gemm_set()->name);
+    const char *int8 = fg_gemm8_set()->name;
+    snprintf(cpu->version, sizeof cpu->version, "%s%s%s kernels", fg_gemm_set()->name, *int8 ? " " : "",
+             int8);
     pthread_mutex_init(&cpu->mutex, NULL);
     pthread_cond_init(&cpu->begun, NULL);
     pthread_cond_init(&cpu->advanced, NULL);
