@@ -1,5 +1,6 @@
-/* CONV and DECONV with weights of 8 bits, as kernels/step.h writes their sums. The elements of a float32 input
- * are found in float32, since a double would round to another one now and then; all else is in doubles. */
+/* CONV and DECONV with weights of 8 bits, as kernels/step.h writes their sums. The elements of a float32
+ * input are found in float32, since a double would round to another one now and then; all else is in
+ * doubles. */
 #include <math.h>
 
 #include "tests/reference/operators.h"

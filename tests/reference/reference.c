@@ -20,8 +20,8 @@ static bool has_values(const struct fg_tensor *t, bool int8) {
     return !t || t->dtype == FG_F64 || (int8 && t->dtype == FG_U8 && t->scale > 0);
 }
 
-/* Values are doubles, but for pictures, what MASK draws from, and what is quantised. The shapes are the tests'
- * own. */
+/* Values are doubles, but for pictures, what MASK draws from, and what is quantised. The shapes are the
+ * tests' own. */
 bool fg_reference_supports(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const bool picture = step->op == FG_RESIZE || step->op == FG_NORMALISE,

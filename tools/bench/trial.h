@@ -16,7 +16,8 @@ struct fg_trial {
     struct fg_memory memory;
 };
 
-/* Frames are RGB of the network's size. What is quantised is int8 where the backend computes that. The network must outlive it; folded may end after. */
+/* Frames are RGB of the network's size. What is quantised is int8 where the backend computes that. The
+ * network must outlive it; folded may end after. */
 FG_MUST_USE enum fg_status fg_trial_open(struct fg_trial *trial, struct fg_backend *backend,
                                          const struct fg_network *network, const struct fg_folded *folded,
                                          int32_t batch, struct fg_message *message);

@@ -4,9 +4,9 @@
  * group), columns are output channels. x is {n, h, w, c}, out {n, oh, ow, oc}, a weight {oc, kernel, kernel,
  * c / groups}, all dense NHWC.
  *
- * Errors: FG_OK always, as memory was planned, but for what a function says. Owner: the caller, of all arrays. Thread: the lane's for what
- * takes a backend; any for the rest, on places that no other writes. NULL: an argument may be NULL only where
- * this says so; a message may. */
+ * Errors: FG_OK always, as memory was planned, but for what a function says. Owner: the caller, of all
+ * arrays. Thread: the lane's for what takes a backend; any for the rest, on places that no other writes.
+ * NULL: an argument may be NULL only where this says so; a message may. */
 #ifndef FG_KERNELS_CPU_CONV_CONV_H
 #define FG_KERNELS_CPU_CONV_CONV_H
 
@@ -59,8 +59,8 @@ struct fg_conv_part fg_conv_part(const struct fg_conv_shape *s, const struct fg_
                                  size_t panel, uint32_t task);
 
 /* A row of a product is a patch, and lies in runs: one tap's channels are a run, or, where these are few and
- * no group lies between, all taps of a kernel row. A run in the picture is read there. One outside is a run of
- * zeros, which all share; one that crosses the edge is copied. */
+ * no group lies between, all taps of a kernel row. A run in the picture is read there. One outside is a run
+ * of zeros, which all share; one that crosses the edge is copied. */
 struct fg_conv_values {
     const void *x; /* {n, h, w, c} */
     size_t size;   /* bytes of an element */

@@ -1,5 +1,5 @@
-/* Products of matrices of numbers of 8 bits, row-major: the work of int8 convolutions. One thread computes one
- * product; who calls shares the rows or columns out.
+/* Products of matrices of numbers of 8 bits, row-major: the work of int8 convolutions. One thread computes
+ * one product; who calls shares the rows or columns out.
  *
  * A has elements of 0 to 255 and is read where it lies. B has weights of -127 to 127 and stays, so it is
  * packed once, with what becomes of each column's sums: [panel][depth / 4][tile's columns][4]. Sums are int32
@@ -40,8 +40,8 @@ struct fg_gemm8_b fg_gemm8_find(const void *block, size_t columns, size_t depth,
 void fg_gemm8_pack(const struct fg_gemm8_weights *weights, void *block);
 
 /* C[rows][columns] = relu?((A B + offset) factor + bias + residual). A row of A lies in runs, equal parts of
- * the depth that are multiples of FG_GEMM8_DEPTH and may lie anywhere. Rows of C can come in lines: those of a
- * line are c_stride values apart, and lines c_line. */
+ * the depth that are multiples of FG_GEMM8_DEPTH and may lie anywhere. Rows of C can come in lines: those of
+ * a line are c_stride values apart, and lines c_line. */
 struct fg_gemm8 {
     size_t rows, columns, depth;
     const uint8_t *a;             /* row r at r a_stride, in one run; NULL: in runs */

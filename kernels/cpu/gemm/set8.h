@@ -33,8 +33,8 @@ struct fg_gemm8_tile {
     bool relu; /* below 0 becomes 0; NaN stays */
 };
 
-/* Multiplies rows of A, each in runs of depth elements, by a packed panel of B [runs * depth / 4][columns][4].
- * Run i of row r begins at a[i * a_stride + r]. */
+/* Multiplies rows of A, each in runs of depth elements, by a packed panel of B, [runs * depth / 4] times
+ * [columns][4]. Run i of row r begins at a[i * a_stride + r]. */
 typedef void fg_gemm8_in_runs(size_t runs, size_t depth, const uint8_t *const *a, size_t a_stride,
                               const int8_t *b, const struct fg_gemm8_tile *tile);
 

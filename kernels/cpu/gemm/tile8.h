@@ -1,12 +1,12 @@
 /* The micro-kernels of one instruction set for numbers of 8 bits: tiles of a product, their int32 sums in
- * registers over the whole depth, then what the sums become. A source defines the tile's shape and its product
- * of bytes, includes this, and is compiled with that set's flags.
+ * registers over the whole depth, then what the sums become. A source defines the tile's shape and its
+ * product of bytes, includes this, and is compiled with that set's flags.
  *
  * FG_LANES sums make a vector, FG_VECTORS vectors a row of the tile, FG_ROWS (4, 6, 7 or 14) rows a tile;
  * FG_SET names the set, FG_NAME its instructions. A vector of B has 4 weights of each of its columns, and one
  * of A the same 4 elements in every lane. The source has one of
- *   FG_DOT(sum, a, b)  adds to each lane of sum the product of its 4 elements and 4 weights. With FG_SHIFT 128
- *                      the elements are signed: 128 has been taken from each.
+ *   FG_DOT(sum, a, b)  adds to each lane of sum the product of its 4 elements and 4 weights. With FG_SHIFT
+ *                      128 the elements are signed: 128 has been taken from each.
  *   FG_PAIRS(a, b)     gives for each lane the product of 2 elements and 2 weights of 16 bits.
  *
  * Nothing here is contracted: a product and a sum round twice, so that all sets give the same bits.

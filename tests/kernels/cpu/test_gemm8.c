@@ -1,6 +1,6 @@
-/* Products of numbers of 8 bits against the formula of kernels/step.h, bit by bit: every edge of a tile, every
- * way that A and C can lie, and that nothing but C is written. All sets have the formula's bits, so they have
- * each other's. */
+/* Products of numbers of 8 bits against the formula of kernels/step.h, bit by bit: every edge of a tile,
+ * every way that A and C can lie, and that nothing but C is written. All sets have the formula's bits, so
+ * they have each other's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
