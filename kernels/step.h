@@ -35,11 +35,7 @@
  * between runs, up to the h and w that it was planned with: workspace answers for every format, region and
  * rotation. NORMALISE: (v / 255 - mean) / deviation with ImageNet's constants (runtime/network/network.h,
  * section 1); with a draw, image i is of picture draw.image[i], which must be below N; without one N is n.
- * CONV pads kernel/2 zeros. A CONV or DECONV has scale {1, 1, 1, output channels} where its weight is i8, and
- * only forward. Its x is quantised: u8, or float32 that it quantises first, element = x / scale rounded to
- * the nearest (half to even) + zero, at least 0, at most 255. It sums (x - zero) weight as integers; output =
- * relu?(sum * (x's scale * scale of the channel) + bias + residual), each operation in float32. residual is
- * float32 or u8, and so is the output, which is then quantised by the same rule. BATCH_NORM uses the batch's statistics (eps 1e-5), stores mean and 1/sqrt(var +
+ * CONV pads kernel/2 zeros. BATCH_NORM uses the batch's statistics (eps 1e-5), stores mean and 1/sqrt(var +
  * eps) in its second output and moves the running mean and (unbiased) variance by momentum 0.1. SRU, CRU,
  * SIMAM: runtime/network/network.h, section 3. SRU's group norm has 16 groups, eps 1e-5. MASK: draw is the
  * u8 tensor of a struct fg_draw; runtime/network/network.h, sections 5 and 7, philox.h. MOMENTS: over the
@@ -52,6 +48,14 @@
  * ADAM: schedule is float32 {1,1,1,4}: learning rate, 1/(1 - 0.9^t), 1/(1 - 0.999^t), l2. The gradient is
  * d_param[0], and of the first (decayed) values d_param[0] + 2 l2 theta; theta -= rate * (m * c1) /
  * (sqrt(v * c2) + 1e-8), as PyTorch's Adam.
+ *
+ * A CONV or DECONV has scale {1, 1, 1, output channels} where its weight is i8, which is frozen, and has no
+ * backward then. Its x is quantised: u8, or float32 that it quantises first: element = x / scale, rounded to
+ * the nearest (half to even), + zero, at least 0, at most 255; of NaN it is 0. CONV pads with elements zero.
+ * It sums (x - zero) weight as integers; output = relu?(sum * (x's scale * scale of the channel) + bias +
+ * residual), each operation in float32. residual is float32, or u8 and quantised: then its value is (element
+ * - zero) * scale. The output is float32, or u8 and quantised by the rule above. An element cannot tell that
+ * a value is no number: prepare refuses (FG_INPUT) a scale or bias that is not finite.
  *
  * Backward reads in, param, out and d_out, and writes d_in and d_param where they are given. Bit i of
  * accumulate says that d_in[i] already holds another consumer's gradient, to be added to. d_param is always

@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 
 #include "kernels/cpu/gemm/gemm.h"
+#include "kernels/cpu/gemm/gemm8.h"
 #include "kernels/cpu/team.h"
 #include "runtime/base/clock.h"
 
@@ -92,7 +93,7 @@ static void run_lane(struct fg_cpu *cpu, struct lane *lane) {
 }
 
 /* Has every thread of a lane touch the code and the stack of products before the first run: of those that
- * judge, and of those that train, whose A is transposed; an edge too. */
+ * judge, in float32 and in int8, and of those that train, whose A is transposed; an edge too. */
 static void touch_products(void *argument, uint32_t task, uint32_t thread) {
     (void)argument;
     (void)task;
@@ -113,6 +114,15 @@ static void touch_products(void *argument, uint32_t task, uint32_t thread) {
     product.a_stride = ROWS;
     product.a_transposed = true;
     fg_gemm(&product);
+    fg_gemm8(&(struct fg_gemm8){.rows = ROWS,
+                                .columns = COLUMNS,
+                                .depth = FG_GEMM8_DEPTH,
+                                .a = (const uint8_t *)zeros,
+                                .a_stride = FG_GEMM8_DEPTH,
+                                .b = {(const int8_t *)zeros, (const int32_t *)zeros, zeros, zeros},
+                                .c = c,
+                                .c_form = {.bytes = true, .scale = 1},
+                                .c_stride = COLUMNS});
 }
 
 static void end_lane(struct fg_cpu *cpu) {
@@ -336,7 +346,9 @@ static void set_up_backend(struct fg_cpu *cpu, uint32_t threads, uint32_t lanes)
                                     .poll = cpu_poll,
                                     .close = cpu_close};
     name_device(cpu->base.device.name, sizeof cpu->base.device.name);
-    snprintf(cpu->version, sizeof cpu->version, "%s kernels", fg_gemm_set()->name);
+    const char *int8 = fg_gemm8_set()->name;
+    snprintf(cpu->version, sizeof cpu->version, "%s%s%s kernels", fg_gemm_set()->name, *int8 ? " " : "",
+             int8);
     pthread_mutex_init(&cpu->mutex, NULL);
     pthread_cond_init(&cpu->begun, NULL);
     pthread_cond_init(&cpu->advanced, NULL);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "kernels/cpu/gemm/set.h"
+#include "kernels/cpu/gemm/set8.h"
 #include "kernels/cpu/team.h"
 #include "runtime/base/clock.h"
 
@@ -43,6 +43,12 @@ static void saturate(void *argument, uint32_t task, uint32_t thread) {
     struct fg_peak *p = argument;
     (void)task;
     p->result[thread][0] = fg_gemm_set()->saturate(ROUNDS);
+}
+
+static void saturate_int8(void *argument, uint32_t task, uint32_t thread) {
+    struct fg_peak *p = argument;
+    (void)task;
+    p->result[thread][0] = fg_gemm8_set()->saturate(ROUNDS);
 }
 
 static double run_seconds(struct fg_peak *p, fg_cpu_task *task) {
@@ -86,6 +92,12 @@ void fg_peak_close(struct fg_peak *peak) {
 double fg_peak_multiply_adds(struct fg_peak *peak) {
     const struct fg_gemm_set *set = fg_gemm_set();
     return (double)(peak->threads * set->rows * set->columns * ROUNDS) / run_seconds(peak, saturate);
+}
+
+double fg_peak_int8_multiply_adds(struct fg_peak *peak) {
+    const struct fg_gemm8_set *set = fg_gemm8_set();
+    return (double)(peak->threads * set->rows * set->columns * FG_GEMM8_DEPTH * ROUNDS) /
+           run_seconds(peak, saturate_int8);
 }
 
 double fg_peak_bytes(struct fg_peak *peak) {

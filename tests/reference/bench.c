@@ -46,6 +46,11 @@ int32_t fg_bench_pick(struct fg_bench *bench, int32_t low, int32_t high) {
     return low + (int32_t)(r.word[0] % (uint32_t)(high - low + 1));
 }
 
+/* Whether a type's values are whole numbers, the same on both backends. */
+static bool is_whole(enum fg_dtype dtype) {
+    return dtype == FG_U8 || dtype == FG_I8;
+}
+
 /* All segments but scratch are one block. */
 static const struct fg_tensor *add(struct fg_bench *bench, enum fg_dtype dtype, int32_t n, int32_t h,
                                    int32_t w, int32_t c) {
@@ -60,7 +65,7 @@ static const struct fg_tensor *add(struct fg_bench *bench, enum fg_dtype dtype, 
                                  .segment = FG_SEGMENT_ACTIVATIONS,
                                  .offset = bench->narrow_bytes};
     *wide = *narrow;
-    wide->dtype = dtype == FG_U8 ? dtype : FG_F64;
+    wide->dtype = is_whole(dtype) ? dtype : FG_F64;
     wide->offset = bench->wide_bytes;
     bench->narrow_bytes += fg_size_align(fg_tensor_bytes(narrow) + FG_ALIGNMENT);
     bench->wide_bytes += fg_size_align(fg_tensor_bytes(wide) + FG_ALIGNMENT);
@@ -88,6 +93,24 @@ const struct fg_tensor *fg_bench_bytes(struct fg_bench *bench, int32_t n, int32_
     const struct fg_tensor *t = add(bench, FG_U8, n, h, w, c);
     memset(fg_bench_narrow(bench, t), 0, fg_tensor_bytes(t));
     return t;
+}
+
+const struct fg_tensor *fg_bench_whole(struct fg_bench *bench, enum fg_dtype dtype, int32_t n, int32_t h,
+                                       int32_t w, int32_t c, int32_t low, int32_t high) {
+    const struct fg_tensor *t = add(bench, dtype, n, h, w, c);
+    uint8_t *value = fg_bench_narrow(bench, t);
+    for (size_t i = 0; i < fg_tensor_count(t); i++) {
+        value[i] = (uint8_t)fg_bench_pick(bench, low, high);
+    }
+    return t;
+}
+
+void fg_bench_quantise(struct fg_bench *bench, const struct fg_tensor *tensor, float scale, int32_t zero) {
+    struct fg_tensor *both[] = {&bench->narrow[tensor - bench->narrow], &bench->wide[tensor - bench->narrow]};
+    for (int i = 0; i < 2; i++) {
+        both[i]->scale = scale;
+        both[i]->zero = zero;
+    }
 }
 
 const struct fg_tensor *fg_bench_half(struct fg_bench *bench, const struct fg_tensor *tensor) {
@@ -135,7 +158,7 @@ void fg_bench_widen(const struct fg_bench *bench) {
     for (uint32_t t = 0; t < bench->tensors; t++) {
         const struct fg_tensor *tensor = &bench->narrow[t];
         double *to = fg_bench_wide(bench, tensor);
-        if (tensor->dtype == FG_U8) {
+        if (is_whole(tensor->dtype)) {
             memcpy(to, fg_bench_narrow(bench, tensor), fg_tensor_bytes(tensor));
             continue;
         }

@@ -40,6 +40,12 @@ const struct fg_tensor *fg_bench_empty(struct fg_bench *bench, int32_t n, int32_
 /* Makes a tensor of bytes, all zero, for a picture or a struct fg_draw. */
 const struct fg_tensor *fg_bench_bytes(struct fg_bench *bench, int32_t n, int32_t h, int32_t w, int32_t c);
 
+/* Makes a tensor of u8 or i8: uniform whole numbers in [low, high]. */
+const struct fg_tensor *fg_bench_whole(struct fg_bench *bench, enum fg_dtype dtype, int32_t n, int32_t h,
+                                       int32_t w, int32_t c, int32_t low, int32_t high);
+/* Says how a tensor of u8 or float32 is quantised. */
+void fg_bench_quantise(struct fg_bench *bench, const struct fg_tensor *tensor, float scale, int32_t zero);
+
 /* Rounds a float32 tensor's values to float16, and gives a new tensor that has them so; or one to be written.
  */
 const struct fg_tensor *fg_bench_half(struct fg_bench *bench, const struct fg_tensor *tensor);

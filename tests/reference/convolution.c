@@ -14,6 +14,8 @@ static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_s
                                    const struct fg_memory *memory, struct fg_message *message) {
     (void)backend;
     (void)message;
+    if (step->param[0]->dtype == FG_I8)
+        return fg_reference_int8(step, memory);
     const struct array x = array_of(step->in[0], memory), residual = array_of(step->in[1], memory),
                        weight = array_of(step->param[0], memory), bias = array_of(step->param[1], memory),
                        out = array_of(step->out[0], memory);
@@ -76,6 +78,8 @@ static enum fg_status deconv_forward(struct fg_backend *backend, const struct fg
                                      const struct fg_memory *memory, struct fg_message *message) {
     (void)backend;
     (void)message;
+    if (step->param[0]->dtype == FG_I8)
+        return fg_reference_int8(step, memory);
     const struct array x = array_of(step->in[0], memory), weight = array_of(step->param[0], memory),
                        bias = array_of(step->param[1], memory), out = array_of(step->out[0], memory);
     for (int32_t n = 0; n < out.n; n++)

@@ -13,6 +13,9 @@
 FG_OPERATOR_TABLE(FG_REFERENCE_KERNEL)
 #undef FG_REFERENCE_KERNEL
 
+/* CONV and DECONV with weights of 8 bits. */
+enum fg_status fg_reference_int8(const struct fg_step *step, const struct fg_memory *memory);
+
 bool fg_reference_supports(const struct fg_backend *backend, const struct fg_step *step);
 
 /* A tensor's values; value is NULL for an absent tensor. */

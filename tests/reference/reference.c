@@ -15,16 +15,25 @@ struct reference {
 #define KERNEL(constant, name) [FG_##constant] = &fg_reference_##name,
 static const struct fg_kernel *const kernels[FG_OPERATORS] = {FG_OPERATOR_TABLE(KERNEL)};
 
-/* Values are doubles, but for pictures and what MASK draws from. The shapes are the tests' own. */
+/* Whether a tensor has doubles, or where int8 convolutions are, quantised bytes. */
+static bool has_values(const struct fg_tensor *t, bool int8) {
+    return !t || t->dtype == FG_F64 || (int8 && t->dtype == FG_U8 && t->scale > 0);
+}
+
+/* Values are doubles, but for pictures, what MASK draws from, and what is quantised. The shapes are the
+ * tests' own. */
 bool fg_reference_supports(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
-    const bool picture = step->op == FG_RESIZE || step->op == FG_NORMALISE;
-    bool right = !step->in[0] || step->in[0]->dtype == (picture ? FG_U8 : FG_F64);
-    for (int i = 0; i < FG_MAX_PARAM; i++) {
-        right = right && (!step->param[i] || step->param[i]->dtype == FG_F64);
+    const bool picture = step->op == FG_RESIZE || step->op == FG_NORMALISE,
+               int8 = step->param[0] && step->param[0]->dtype == FG_I8;
+    bool right = picture ? !step->in[0] || step->in[0]->dtype == FG_U8
+                         : has_values(step->in[0], int8) && (!int8 || has_values(step->in[1], int8));
+    for (int i = int8; i < FG_MAX_PARAM; i++) {
+        right = right && has_values(step->param[i], false);
     }
     for (int i = 0; i < FG_MAX_OUT; i++) {
-        right = right && (!step->out[i] || step->out[i]->dtype == (step->op == FG_RESIZE ? FG_U8 : FG_F64));
+        right = right && (step->op == FG_RESIZE ? !step->out[i] || step->out[i]->dtype == FG_U8
+                                                : has_values(step->out[i], int8));
     }
     return right;
 }
@@ -123,6 +132,7 @@ enum fg_status fg_reference_open(struct fg_backend **backend, struct fg_message 
         .name = "reference",
         .version = "1",
         .compute = FG_F64,
+        .quantised = true,
         .device = {.name = "one thread, doubles", .threads = 1, .lanes = FG_MAX_LANES, .host_memory = true},
         .kernel = reference->kernel,
         .reserve = reference_reserve,

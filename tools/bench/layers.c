@@ -47,6 +47,7 @@ static enum fg_status time_steps(struct meter *m, struct fg_message *message) {
 
 static enum fg_status time_round(struct meter *m, struct fg_message *message) {
     keep_higher(&m->layers->multiply_adds, fg_peak_multiply_adds(m->peak));
+    keep_higher(&m->layers->int8_multiply_adds, fg_peak_int8_multiply_adds(m->peak));
     const int64_t begin = fg_clock_ns();
     enum fg_status status = fg_trial_run(m->trial, message);
     keep_shorter(&m->layers->whole_ms, begin);
@@ -119,6 +120,7 @@ static void gather_layers(const struct meter *m) {
             layer->way = way.name;
             layer->done = way.multiply_adds;
         }
+        layer->int8 = is_convolution(step) && step->param[0]->dtype == FG_I8;
         layer->steps++;
         layer->ms += m->step_ms[s];
         layer->multiply_adds += fg_floor_multiply_adds(step);

@@ -14,6 +14,7 @@ struct fg_layer {
     char name[FG_LAYER_NAME];  /* "teacher.layer1.0.conv1"; of another operator "cosine" */
     char shape[FG_LAYER_NAME]; /* of a convolution "3x3/2 64 to 128, 32x32"; else empty */
     const char *way;           /* how the backend computes it; empty where there is one way only */
+    bool int8;                 /* a convolution of 8 bits: its peak is another one */
     uint32_t steps;            /* number of steps: 1, or all of the operator's */
     double ms;                 /* sum of its steps' */
     double multiply_adds;      /* of the convolution's definition; 0: it is none */
@@ -25,9 +26,10 @@ struct fg_layers {
     struct fg_layer *layer; /* [layers], in the program's order; owned */
     uint32_t layers;
     uint32_t rounds;
-    double whole_ms;      /* of the program as it is run to judge */
-    double multiply_adds; /* a second, in registers: the peak */
-    double bytes;         /* a second, of STREAM's triad */
+    double whole_ms;           /* of the program as it is run to judge */
+    double multiply_adds;      /* a second, in registers: the peak in float32 */
+    double int8_multiply_adds; /* the peak in int8 */
+    double bytes;              /* a second, of STREAM's triad */
 };
 
 /* Runs the processor's peak, the program as a whole, and its steps one by one in turn, until the budget is

@@ -24,6 +24,29 @@ enum fg_status fg_trial_weight(struct fg_trial *trial, uint32_t param, const flo
     return status;
 }
 
+/* Puts a convolution's weights of 8 bits and their scales. */
+static enum fg_status put_int8(struct fg_trial *trial, uint32_t param, const struct fg_quantised *quantised,
+                               struct fg_message *message) {
+    const struct fg_tensor *t = trial->inference.frozen[param], *scale = trial->inference.scale[param];
+    struct fg_backend *backend = trial->backend;
+    enum fg_status status = backend->upload(backend, fg_tensor_data(t, &trial->memory), quantised->weight,
+                                            fg_tensor_bytes(t), message);
+    return status == FG_OK ? backend->upload(backend, fg_tensor_data(scale, &trial->memory), quantised->scale,
+                                             fg_tensor_bytes(scale), message)
+                           : status;
+}
+
+static enum fg_status put_weights(struct fg_trial *trial, const struct fg_network *network,
+                                  const struct fg_folded *folded, struct fg_message *message) {
+    enum fg_status status = FG_OK;
+    for (uint32_t i = 0; i < network->params && status == FG_OK; i++)
+        if (trial->inference.scale[i])
+            status = put_int8(trial, i, &folded->quantised[i], message);
+        else if (trial->inference.frozen[i])
+            status = fg_trial_weight(trial, i, folded->value[i], message);
+    return status;
+}
+
 static enum fg_status take_memory(struct fg_trial *j, struct fg_message *message) {
     enum fg_status status = FG_OK;
     for (int r = 0; r < FG_SEGMENTS && status == FG_OK; r++) {
@@ -39,15 +62,17 @@ enum fg_status fg_trial_open(struct fg_trial *trial, struct fg_backend *backend,
                              const struct fg_network *network, const struct fg_folded *folded, int32_t batch,
                              struct fg_message *message) {
     const int32_t height = network->spec.height, width = network->spec.width;
+    struct fg_reading reading[FG_NETWORK_PARAMS];
+    for (uint32_t i = 0; i < network->params; i++)
+        reading[i] = folded->quantised[i].reading;
     memset(trial, 0, sizeof *trial);
     trial->backend = backend;
     enum fg_status status =
-        fg_inference_open(&trial->inference, network, NULL, backend, batch, height, width, message);
+        fg_inference_open(&trial->inference, network, reading, backend, batch, height, width, message);
     if (status == FG_OK)
         status = take_memory(trial, message);
-    for (uint32_t i = 0; i < network->params && status == FG_OK; i++)
-        if (trial->inference.frozen[i])
-            status = fg_trial_weight(trial, i, folded->value[i], message);
+    if (status == FG_OK)
+        status = put_weights(trial, network, folded, message);
     if (status != FG_OK)
         return status;
     uint8_t *pixels = trial->memory.segment[FG_SEGMENT_FRAME];

@@ -16,14 +16,16 @@ struct fg_trial {
     struct fg_memory memory;
 };
 
-/* Frames are RGB of the network's size. The network must outlive it; folded may end after. */
+/* Frames are RGB of the network's size. What is quantised is int8 where the backend computes that. The
+ * network must outlive it; folded may end after. */
 FG_MUST_USE enum fg_status fg_trial_open(struct fg_trial *trial, struct fg_backend *backend,
                                          const struct fg_network *network, const struct fg_folded *folded,
                                          int32_t batch, struct fg_message *message);
 /* Is to be called after a failed open too. */
 void fg_trial_close(struct fg_trial *trial);
 
-/* Puts other values, float32 and as many as the folded parameter has, in place of a parameter's. */
+/* Puts other values, float32 and as many as the folded parameter has, in place of a parameter's
+ * that is not int8. */
 FG_MUST_USE enum fg_status fg_trial_weight(struct fg_trial *trial, uint32_t param, const float *values,
                                            struct fg_message *message);
 

@@ -32,7 +32,7 @@ static double find_rate(double count, double ms) {
 }
 
 static double find_peak_share(const struct fg_layers *layers, const struct fg_layer *layer) {
-    return 1e3 * layer->done / layer->ms / layers->multiply_adds;
+    return 1e3 * layer->done / layer->ms / (layer->int8 ? layers->int8_multiply_adds : layers->multiply_adds);
 }
 
 static double find_triad_share(const struct fg_layers *layers, const struct fg_layer *layer) {
@@ -65,7 +65,7 @@ static void print_line(const struct table *t, const struct fg_layer *layer, cons
 static void print_ways(const struct table *t) {
     const struct fg_layers *l = t->layers;
     for (uint32_t i = 0; i < l->layers; i++) {
-        struct fg_layer sum = {.way = l->layer[i].way};
+        struct fg_layer sum = {.way = l->layer[i].way, .int8 = l->layer[i].int8};
         uint32_t first = l->layers;
         for (uint32_t k = 0; k < l->layers; k++) {
             if (strcmp(l->layer[k].way, sum.way) != 0)
@@ -100,18 +100,20 @@ static void print_whole(const struct table *t) {
     for (uint32_t i = 0; i < l->layers; i++)
         if (l->layer[i].done > 0 && find_peak_share(l, &l->layer[i]) * 100 < GOOD_PERCENT)
             add_layer(&slow, &l->layer[i]);
-    printf(
-        t->json
-            ? "{\"of\": \"layers\", \"threads\": %u, \"rounds\": %u, \"sum_ms\": %.4f, "
-              "\"whole_ms\": %.4f, \"multiply_adds\": %.0f, \"peak_multiply_adds_per_second\": %.4g, "
-              "\"triad_bytes_per_second\": %.4g, \"slow\": %u, \"slow_percent\": %d, "
-              "\"slow_share\": %.4f}\n"
-            : "threads: %u; shortest of %u rounds: all layers %.2f ms, as a whole %.2f ms, %.0f MMAC; the "
-              "peak is %.1f GMAC/s in float32, the triad %.1f GB/s; %u convolutions are below %d %% of the "
-              "peak and take %.0f %% of the time\n",
-        t->threads, l->rounds, t->sum.ms, l->whole_ms, t->sum.multiply_adds / (t->json ? 1 : 1e6),
-        l->multiply_adds / (t->json ? 1 : 1e9), l->bytes / (t->json ? 1 : 1e9), slow.steps, GOOD_PERCENT,
-        slow.ms / t->sum.ms * (t->json ? 1 : 100));
+    printf(t->json
+               ? "{\"of\": \"layers\", \"threads\": %u, \"rounds\": %u, \"sum_ms\": %.4f, "
+                 "\"whole_ms\": %.4f, \"multiply_adds\": %.0f, \"peak_multiply_adds_per_second\": %.4g, "
+                 "\"peak_int8_multiply_adds_per_second\": %.4g, \"triad_bytes_per_second\": %.4g, \"slow\": "
+                 "%u, \"slow_percent\": %d, "
+                 "\"slow_share\": %.4f}\n"
+               : "threads: %u; shortest of %u rounds: all layers %.2f ms, as a whole %.2f ms, %.0f MMAC; the "
+                 "peak is %.1f GMAC/s in float32 and %.1f in int8, the triad %.1f GB/s; %u convolutions are "
+                 "below %d %% of the "
+                 "peak and take %.0f %% of the time\n",
+           t->threads, l->rounds, t->sum.ms, l->whole_ms, t->sum.multiply_adds / (t->json ? 1 : 1e6),
+           l->multiply_adds / (t->json ? 1 : 1e9), l->int8_multiply_adds / (t->json ? 1 : 1e9),
+           l->bytes / (t->json ? 1 : 1e9), slow.steps, GOOD_PERCENT,
+           slow.ms / t->sum.ms * (t->json ? 1 : 100));
     fflush(stdout);
 }
 

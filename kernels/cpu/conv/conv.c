@@ -37,8 +37,11 @@ static bool uses_winograd(const struct fg_step *step, const struct fg_conv_shape
 }
 
 static bool has_shape(const struct fg_tensor *t, size_t n, size_t h, size_t w, size_t c) {
-    return t->dtype == FG_F32 && (size_t)t->n == n && (size_t)t->h == h && (size_t)t->w == w &&
-           (size_t)t->c == c;
+    return (size_t)t->n == n && (size_t)t->h == h && (size_t)t->w == w && (size_t)t->c == c;
+}
+
+static bool is_float(const struct fg_tensor *t) {
+    return !t || t->dtype == FG_F32;
 }
 
 static bool conv_supports(const struct fg_backend *backend, const struct fg_step *step) {
@@ -50,10 +53,15 @@ static bool conv_supports(const struct fg_backend *backend, const struct fg_step
         return false;
     }
     struct fg_conv_shape s = fg_conv_shape(step);
-    return x->dtype == FG_F32 && has_shape(weight, s.oc, s.kernel, s.kernel, s.gc) &&
-           has_shape(out, s.n, s.oh, s.ow, s.oc) &&
-           (!step->in[1] || has_shape(step->in[1], s.n, s.oh, s.ow, s.oc)) &&
-           (!step->param[1] || has_shape(step->param[1], 1, 1, 1, s.oc));
+    const bool fits = has_shape(weight, s.oc, s.kernel, s.kernel, s.gc) &&
+                      has_shape(out, s.n, s.oh, s.ow, s.oc) &&
+                      (!step->in[1] || has_shape(step->in[1], s.n, s.oh, s.ow, s.oc)) &&
+                      (!step->param[1] || has_shape(step->param[1], 1, 1, 1, s.oc));
+    if (fg_conv_int8(step)) {
+        return fits && fg_int8_supports(step);
+    }
+    return fits && is_float(x) && is_float(weight) && is_float(out) && is_float(step->in[1]) &&
+           is_float(step->param[1]);
 }
 
 /* Asked before the step says how much was prepared. */
@@ -67,13 +75,18 @@ static size_t conv_prepared(const struct fg_backend *backend, const struct fg_st
     if (!can_prepare(step)) {
         return 0;
     }
+    if (fg_conv_int8(step)) {
+        return fg_int8_prepared(step);
+    }
     return fg_conv_winograd(&s, true) ? fg_winograd_weight_bytes(&s, FG_FORWARD) : fg_direct_weight_bytes(&s);
 }
 
 static enum fg_status conv_prepare(struct fg_backend *backend, const struct fg_step *step,
                                    const struct fg_memory *memory, struct fg_message *message) {
     (void)backend;
-    (void)message;
+    if (fg_conv_int8(step)) {
+        return fg_int8_prepare(step, memory, message);
+    }
     struct fg_conv_shape s = fg_conv_shape(step);
     const float *weight = fg_cpu_values(step->param[0], memory);
     float *to = (float *)((char *)memory->segment[FG_SEGMENT_PREPARED] + step->prepared);
@@ -89,6 +102,9 @@ static size_t conv_workspace(const struct fg_backend *backend, const struct fg_s
     if (step->pass == FG_BACKWARD) {
         return fg_conv_backward_workspace(backend, step);
     }
+    if (fg_conv_int8(step)) {
+        return fg_int8_workspace(backend, step);
+    }
     struct fg_conv_shape s = fg_conv_shape(step);
     bool prepared = can_prepare(step);
     if (!fg_conv_winograd(&s, prepared)) {
@@ -103,6 +119,10 @@ static size_t conv_workspace(const struct fg_backend *backend, const struct fg_s
 static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_step *step,
                                    const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
+    if (fg_conv_int8(step)) {
+        fg_int8_forward(backend, step, memory);
+        return FG_OK;
+    }
     struct fg_conv_shape s = fg_conv_shape(step);
     if (!uses_winograd(step, &s)) {
         fg_direct_forward(backend, step, memory);
@@ -136,6 +156,8 @@ static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_s
 static struct fg_way conv_way(const struct fg_backend *backend, const struct fg_step *step) {
     (void)backend;
     const struct fg_conv_shape s = fg_conv_shape(step);
+    if (fg_conv_int8(step))
+        return (struct fg_way){"int8", (double)(s.rows * s.depth * s.oc)};
     if (uses_winograd(step, &s))
         return (struct fg_way){"winograd", (double)(FG_WINOGRAD_POINTS * s.n * fg_winograd_across(s.h) *
                                                     fg_winograd_across(s.w) * s.gc * s.oc)};

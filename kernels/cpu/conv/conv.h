@@ -4,9 +4,9 @@
  * group), columns are output channels. x is {n, h, w, c}, out {n, oh, ow, oc}, a weight {oc, kernel, kernel,
  * c / groups}, all dense NHWC.
  *
- * Errors: FG_OK always, as memory was planned. Owner: the caller, of all arrays. Thread: the lane's for what
- * takes a backend; any for the rest, on places that no other writes. NULL: an argument may be NULL only where
- * this says so; a message may. */
+ * Errors: FG_OK always, as memory was planned, but for what a function says. Owner: the caller, of all
+ * arrays. Thread: the lane's for what takes a backend; any for the rest, on places that no other writes.
+ * NULL: an argument may be NULL only where this says so; a message may. */
 #ifndef FG_KERNELS_CPU_CONV_CONV_H
 #define FG_KERNELS_CPU_CONV_CONV_H
 
@@ -29,8 +29,8 @@ static inline bool fg_conv_pointwise(const struct fg_conv_shape *s) {
 }
 
 /* The columns of one group that one of pieces gets: whole panels of a packed factor. */
-static inline struct fg_cpu_range fg_conv_columns(size_t columns, uint32_t pieces, uint32_t piece) {
-    const size_t panel = fg_gemm_panel();
+static inline struct fg_cpu_range fg_conv_columns(size_t columns, size_t panel, uint32_t pieces,
+                                                  uint32_t piece) {
     const struct fg_cpu_range panels = fg_cpu_share((columns + panel - 1) / panel, pieces, piece);
     const size_t begin = panels.begin * panel, end = panels.end * panel;
     return (struct fg_cpu_range){begin < columns ? begin : columns, end < columns ? end : columns};
@@ -41,6 +41,43 @@ static inline struct fg_cpu_range fg_conv_columns(size_t columns, uint32_t piece
 void fg_conv_gather(const struct fg_conv_shape *s, const float *x, size_t group, size_t r0, size_t r1,
                     size_t k0, size_t k1, float *patches);
 
+/* How a product is shared out. Its longer side is split: rows into blocks, or, where the picture is small and
+ * the weights are many, columns. */
+struct fg_conv_split {
+    bool by_columns;
+    size_t block;   /* rows of a block */
+    uint32_t tasks; /* blocks, or slices of a group's columns */
+};
+
+/* A task's part of every group. */
+struct fg_conv_part {
+    struct fg_cpu_range rows, columns; /* either can be empty */
+};
+
+struct fg_conv_split fg_conv_split(const struct fg_backend *backend, const struct fg_conv_shape *s);
+struct fg_conv_part fg_conv_part(const struct fg_conv_shape *s, const struct fg_conv_split *split,
+                                 size_t panel, uint32_t task);
+
+/* A row of a product is a patch, and lies in runs: one tap's channels are a run, or, where these are few and
+ * no group lies between, all taps of a kernel row. A run in the picture is read there. One outside is a run
+ * of zeros, which all share; one that crosses the edge is copied. */
+struct fg_conv_values {
+    const void *x; /* {n, h, w, c} */
+    size_t size;   /* bytes of an element */
+    uint8_t zero;  /* each byte of an element that is zero */
+};
+
+/* Runs of a patch, and elements of a run. */
+size_t fg_conv_runs(const struct fg_conv_shape *s);
+size_t fg_conv_run(const struct fg_conv_shape *s);
+
+/* Finds the runs of rows [rows.begin, rows.end) of the given group's patches: run i of row r is number
+ * i * (rows.end - rows.begin) + r - rows.begin. scratch: fg_conv_runs_bytes of that many rows, for elements
+ * of that size; the answer lies there. */
+size_t fg_conv_runs_bytes(const struct fg_conv_shape *s, size_t rows, size_t size);
+const void *const *fg_conv_find_runs(const struct fg_conv_shape *s, const struct fg_conv_values *values,
+                                     size_t group, struct fg_cpu_range rows, void *scratch);
+
 /* Forward by one product that reads the input where it lies. Weights are packed for each group: for all at
  * once where they are frozen, else by the pass. */
 size_t fg_direct_weight_bytes(const struct fg_conv_shape *s);
@@ -48,6 +85,20 @@ void fg_direct_weights(const struct fg_conv_shape *s, const float *weight, float
 size_t fg_direct_workspace(const struct fg_backend *backend, const struct fg_conv_shape *s, bool prepared);
 void fg_direct_forward(struct fg_backend *backend, const struct fg_step *step,
                        const struct fg_memory *memory);
+
+/* Forward of either kind of convolution with weights of 8 bits, which are frozen and have been prepared.
+ * FG_INPUT from prepare for a scale or bias with which the output would not be a number. */
+bool fg_int8_supports(const struct fg_step *step);
+size_t fg_int8_workspace(const struct fg_backend *backend, const struct fg_step *step);
+size_t fg_int8_prepared(const struct fg_step *step);
+FG_MUST_USE enum fg_status fg_int8_prepare(const struct fg_step *step, const struct fg_memory *memory,
+                                           struct fg_message *message);
+void fg_int8_forward(struct fg_backend *backend, const struct fg_step *step, const struct fg_memory *memory);
+
+/* Whether a step is that. */
+static inline bool fg_conv_int8(const struct fg_step *step) {
+    return step->param[0]->dtype == FG_I8;
+}
 
 /* All gradients that the step asks for. */
 size_t fg_conv_backward_workspace(const struct fg_backend *backend, const struct fg_step *step);

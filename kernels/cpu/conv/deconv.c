@@ -42,10 +42,15 @@ static bool deconv_supports(const struct fg_backend *backend, const struct fg_st
     (void)backend;
     const struct fg_tensor *x = step->in[0], *weight = step->param[0], *bias = step->param[1],
                            *out = step->out[0];
-    return x && weight && out && x->dtype == FG_F32 && weight->dtype == FG_F32 && out->dtype == FG_F32 &&
-           weight->n == x->c && weight->h == 2 && weight->w == 2 && weight->c == out->c && out->n == x->n &&
-           out->h == 2 * x->h && out->w == 2 * x->w &&
-           (!bias || (bias->dtype == FG_F32 && fg_tensor_count(bias) == (size_t)out->c));
+    if (!x || !weight || !out || weight->n != x->c || weight->h != 2 || weight->w != 2 ||
+        weight->c != out->c || out->n != x->n || out->h != 2 * x->h || out->w != 2 * x->w ||
+        (bias && (bias->dtype != FG_F32 || fg_tensor_count(bias) != (size_t)out->c))) {
+        return false;
+    }
+    if (fg_conv_int8(step)) {
+        return !step->in[1] && fg_int8_supports(step);
+    }
+    return x->dtype == FG_F32 && weight->dtype == FG_F32 && out->dtype == FG_F32;
 }
 
 /* Floats of a packed half of the weight, and of all that is packed. */
@@ -64,12 +69,18 @@ static bool can_prepare(const struct fg_step *step) {
 }
 
 static size_t deconv_prepared(const struct fg_backend *backend, const struct fg_step *step) {
+    if (fg_conv_int8(step)) {
+        return fg_int8_prepared(step);
+    }
     struct deconv d = find_shape(backend, step);
     return can_prepare(step) ? count_packed(&d) * sizeof(float) : 0;
 }
 
 /* Forward: the packed weight. Backward: the gradient as the product's rows. */
 static size_t deconv_workspace(const struct fg_backend *backend, const struct fg_step *step) {
+    if (fg_conv_int8(step)) {
+        return fg_int8_workspace(backend, step);
+    }
     struct deconv d = find_shape(backend, step);
     if (step->pass == FG_BACKWARD) {
         return d.rows * d.columns * sizeof(float);
@@ -81,7 +92,7 @@ static size_t deconv_workspace(const struct fg_backend *backend, const struct fg
 static void pack_share(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct deconv *d = argument;
-    const struct fg_cpu_range columns = fg_conv_columns(2 * d->oc, d->tasks, task);
+    const struct fg_cpu_range columns = fg_conv_columns(2 * d->oc, fg_gemm_panel(), d->tasks, task);
     for (size_t dy = 0; dy < 2; dy++) {
         fg_gemm_pack(d->weight + dy * 2 * d->oc, d->columns, false, 2 * d->oc, d->c, columns.begin,
                      columns.end, d->packed + dy * count_half(d));
@@ -93,7 +104,9 @@ static void pack_share(void *argument, uint32_t task, uint32_t thread) {
 
 static enum fg_status deconv_prepare(struct fg_backend *backend, const struct fg_step *step,
                                      const struct fg_memory *memory, struct fg_message *message) {
-    (void)message;
+    if (fg_conv_int8(step)) {
+        return fg_int8_prepare(step, memory, message);
+    }
     struct deconv d = find_shape(backend, step);
     d.weight = fg_cpu_values(step->param[0], memory);
     d.bias = fg_cpu_values(step->param[1], memory);
@@ -110,7 +123,7 @@ static void multiply_share(void *argument, uint32_t task, uint32_t thread) {
     const bool by_columns = 2 * d->oc > d->rows;
     const struct fg_cpu_range lines =
                                   fg_cpu_share(d->n * d->h, by_columns ? 1 : d->tasks, by_columns ? 0 : task),
-                              columns = fg_conv_columns(2 * d->oc, by_columns ? d->tasks : 1,
+                              columns = fg_conv_columns(2 * d->oc, fg_gemm_panel(), by_columns ? d->tasks : 1,
                                                         by_columns ? task : 0);
     if (lines.begin == lines.end || columns.begin == columns.end) {
         return;
@@ -137,6 +150,10 @@ static void multiply_share(void *argument, uint32_t task, uint32_t thread) {
 static enum fg_status deconv_forward(struct fg_backend *backend, const struct fg_step *step,
                                      const struct fg_memory *memory, struct fg_message *message) {
     (void)message;
+    if (fg_conv_int8(step)) {
+        fg_int8_forward(backend, step, memory);
+        return FG_OK;
+    }
     struct deconv d = find_shape(backend, step);
     d.x = fg_cpu_values(step->in[0], memory);
     d.weight = fg_cpu_values(step->param[0], memory);
@@ -154,7 +171,7 @@ static enum fg_status deconv_forward(struct fg_backend *backend, const struct fg
 
 static struct fg_way deconv_way(const struct fg_backend *backend, const struct fg_step *step) {
     const struct deconv d = find_shape(backend, step);
-    return (struct fg_way){"transposed", (double)(d.rows * d.c * d.columns)};
+    return (struct fg_way){fg_conv_int8(step) ? "int8" : "transposed", (double)(d.rows * d.c * d.columns)};
 }
 
 /* Row r of the product holds, for dy = 0 and 1, two neighbouring output pixels. Gives where the first one

@@ -1,30 +1,5 @@
 /* CONV by one product of the input, read where it lies, and the weights. */
-#include <string.h>
-
 #include "kernels/cpu/conv/conv.h"
-
-/* A row of the product is a patch, and lies in runs: one tap's channels are a run, or, where these are few
- * and no group lies between, all taps of a kernel row. A run in the picture is read there. One outside is a
- * run of zeros, which all share; one that crosses the edge is copied. */
-#define FEW_CHANNELS ((size_t)16)
-
-/* How a forward is shared out. The longer side of the product is split: rows into blocks, or, where the
- * picture is small and the weights are many, columns. */
-struct split {
-    bool by_columns;
-    size_t block;   /* rows of a block */
-    uint32_t tasks; /* blocks, or slices of a group's columns */
-};
-
-static struct split split_product(const struct fg_backend *backend, const struct fg_conv_shape *s) {
-    const uint32_t threads = fg_cpu_threads(backend);
-    if (s->goc > s->rows)
-        return (struct split){.by_columns = true, .block = s->rows, .tasks = threads};
-    size_t tasks = (s->rows + FG_GEMM_BLOCK_ROWS - 1) / FG_GEMM_BLOCK_ROWS;
-    tasks = (tasks + threads - 1) / threads * threads;
-    tasks = tasks > s->rows ? s->rows : tasks;
-    return (struct split){.block = (s->rows + tasks - 1) / tasks, .tasks = (uint32_t)tasks};
-}
 
 /* Floats of one group's packed weights. */
 static size_t count_matrix(const struct fg_conv_shape *s) {
@@ -38,7 +13,7 @@ size_t fg_direct_weight_bytes(const struct fg_conv_shape *s) {
 /* Packs one of pieces of the columns of every group. */
 static void pack_weights(const struct fg_conv_shape *s, const float *weight, uint32_t pieces, uint32_t piece,
                          float *packed) {
-    const struct fg_cpu_range columns = fg_conv_columns(s->goc, pieces, piece);
+    const struct fg_cpu_range columns = fg_conv_columns(s->goc, fg_gemm_panel(), pieces, piece);
     for (size_t g = 0; g < s->groups; g++)
         fg_gemm_pack(weight + g * s->goc * s->depth, s->depth, true, s->goc, s->depth, columns.begin,
                      columns.end, packed + g * count_matrix(s));
@@ -48,90 +23,15 @@ void fg_direct_weights(const struct fg_conv_shape *s, const float *weight, float
     pack_weights(s, weight, 1, 0, packed);
 }
 
-/* Taps of a run. */
-static size_t count_taps(const struct fg_conv_shape *s) {
-    return s->groups == 1 && s->gc < FEW_CHANNELS ? s->kernel : 1;
-}
-
-/* Runs of a patch. */
-static size_t count_runs(const struct fg_conv_shape *s) {
-    return s->kernel * s->kernel / count_taps(s);
-}
-
-/* What a thread has of the workspace, in bytes: where the runs of a block begin; then the zeros and the
- * copies. */
-static size_t count_places(const struct fg_conv_shape *s, size_t block) {
-    return fg_size_align(count_runs(s) * block * sizeof(float *));
-}
-
-static size_t count_scratch(const struct fg_conv_shape *s, size_t block) {
-    const size_t copies = count_taps(s) > 1 ? block * s->kernel : 0;
-    return count_places(s, block) + fg_size_align((1 + copies) * count_taps(s) * s->gc * sizeof(float));
-}
-
 size_t fg_direct_workspace(const struct fg_backend *backend, const struct fg_conv_shape *s, bool prepared) {
     const size_t weights = prepared ? 0 : fg_size_align(fg_direct_weight_bytes(s));
-    return weights + fg_cpu_threads(backend) * count_scratch(s, split_product(backend, s).block);
-}
-
-/* The runs of one block's patches while they are looked for. */
-struct search {
-    const struct fg_conv_shape *shape;
-    const float **place; /* of the next run */
-    const float *zeros;  /* a run of them */
-    float *copy;         /* of the next run that crosses the edge */
-};
-
-/* Looks for one run of each patch of output positions [ox, end) of a line. row is the picture's row that they
- * see, from the group's first channel on; first is the picture's column where the run of position 0
- * begins. */
-static void find_runs(struct search *f, const float *row, ptrdiff_t first, size_t ox, size_t end) {
-    const struct fg_conv_shape *s = f->shape;
-    const ptrdiff_t taps = (ptrdiff_t)count_taps(s), stride = (ptrdiff_t)s->stride, c = (ptrdiff_t)s->c,
-                    w = (ptrdiff_t)s->w, inside = (w - taps - first) / stride + 1;
-    for (ptrdiff_t o = (ptrdiff_t)ox; o < (ptrdiff_t)end;) {
-        const ptrdiff_t x = o * stride + first;
-        if (x >= 0 && x + taps <= w) {
-            const ptrdiff_t last = inside < (ptrdiff_t)end ? inside : (ptrdiff_t)end;
-            const float *from = row + x * c;
-            for (; o < last; o++, from += stride * c)
-                *f->place++ = from;
-            continue;
-        }
-        if (x + taps <= 0 || x >= w) {
-            *f->place++ = f->zeros;
-        } else {
-            *f->place++ = f->copy;
-            for (ptrdiff_t i = x * c; i < (x + taps) * c; i++)
-                *f->copy++ = i >= 0 && i < w * c ? row[i] : 0.0f;
-        }
-        o++;
-    }
-}
-
-/* Looks for the runs of rows [r0, r1) of one group's patches. */
-static void find_patches(struct search *f, const float *x, size_t group, size_t r0, size_t r1) {
-    const struct fg_conv_shape *s = f->shape;
-    const size_t pad = s->kernel / 2, taps = count_taps(s);
-    for (size_t tap = 0; tap < s->kernel * s->kernel; tap += taps) {
-        for (size_t r = r0, end; r < r1; r = end) {
-            const size_t line = r / s->ow, ox = r % s->ow;
-            const size_t y = line % s->oh * s->stride + tap / s->kernel - pad;
-            end = r - ox + s->ow < r1 ? r - ox + s->ow : r1;
-            if (y < s->h) { /* unsigned: before the first is beyond the last */
-                find_runs(f, x + (line / s->oh * s->h + y) * s->w * s->c + group * s->gc,
-                          (ptrdiff_t)(tap % s->kernel) - (ptrdiff_t)pad, ox, ox + end - r);
-            } else {
-                for (size_t i = r; i < end; i++)
-                    *f->place++ = f->zeros;
-            }
-        }
-    }
+    return weights +
+           fg_cpu_threads(backend) * fg_conv_runs_bytes(s, fg_conv_split(backend, s).block, sizeof(float));
 }
 
 struct direct {
     struct fg_conv_shape shape;
-    struct split split;
+    struct fg_conv_split split;
     const float *x;        /* {n, h, w, c} */
     const float *weight;   /* {oc, kernel, kernel, gc} */
     float *packed;         /* of each group */
@@ -149,45 +49,30 @@ static void pack_piece(void *argument, uint32_t task, uint32_t thread) {
     pack_weights(&d->shape, d->weight, d->pieces, task, d->packed);
 }
 
-/* Rows [r0, r1) by columns [c0, c1) of each group; c0 is a panel's first. */
-static void multiply_part(const struct direct *d, size_t r0, size_t r1, size_t c0, size_t c1,
-                          uint32_t thread) {
+static void multiply_part(void *argument, uint32_t task, uint32_t thread) {
+    const struct direct *d = argument;
     const struct fg_conv_shape *s = &d->shape;
-    char *scratch = d->scratch + thread * count_scratch(s, d->split.block);
-    float *zeros = (float *)(scratch + count_places(s, d->split.block));
-    const size_t run = count_taps(s) * s->gc;
-    memset(zeros, 0, run * sizeof *zeros);
-    for (size_t g = 0; g < s->groups; g++) {
-        const size_t column = g * s->goc + c0, at = r0 * s->oc + column;
-        struct search search = {s, (const float **)scratch, zeros, zeros + run};
-        find_patches(&search, d->x, g, r0, r1);
-        fg_gemm(&(struct fg_gemm){.rows = r1 - r0,
-                                  .columns = c1 - c0,
-                                  .depth = s->depth,
-                                  .a_runs = (const float *const *)scratch,
-                                  .runs = count_runs(s),
-                                  .a_stride = r1 - r0,
-                                  .b = d->packed + g * count_matrix(s) + c0 * s->depth,
-                                  .b_packed = true,
-                                  .bias = d->bias ? d->bias + column : NULL,
-                                  .residual = d->residual ? d->residual + at : NULL,
-                                  .relu = d->relu,
-                                  .c = d->out + at,
-                                  .c_stride = s->oc});
+    const struct fg_conv_part part = fg_conv_part(s, &d->split, fg_gemm_panel(), task);
+    const struct fg_conv_values values = {.x = d->x, .size = sizeof *d->x};
+    const size_t rows = part.rows.end - part.rows.begin, columns = part.columns.end - part.columns.begin;
+    char *scratch = d->scratch + thread * fg_conv_runs_bytes(s, d->split.block, sizeof *d->x);
+    for (size_t g = 0; g < s->groups && rows > 0 && columns > 0; g++) {
+        const size_t column = g * s->goc + part.columns.begin, at = part.rows.begin * s->oc + column;
+        fg_gemm(&(struct fg_gemm){
+            .rows = rows,
+            .columns = columns,
+            .depth = s->depth,
+            .a_runs = (const float *const *)fg_conv_find_runs(s, &values, g, part.rows, scratch),
+            .runs = fg_conv_runs(s),
+            .a_stride = rows,
+            .b = d->packed + g * count_matrix(s) + part.columns.begin * s->depth,
+            .b_packed = true,
+            .bias = d->bias ? d->bias + column : NULL,
+            .residual = d->residual ? d->residual + at : NULL,
+            .relu = d->relu,
+            .c = d->out + at,
+            .c_stride = s->oc});
     }
-}
-
-static void multiply_rows(void *argument, uint32_t task, uint32_t thread) {
-    const struct direct *d = argument;
-    const struct fg_cpu_range rows = fg_cpu_share(d->shape.rows, d->split.tasks, task);
-    multiply_part(d, rows.begin, rows.end, 0, d->shape.goc, thread);
-}
-
-static void multiply_columns(void *argument, uint32_t task, uint32_t thread) {
-    const struct direct *d = argument;
-    const struct fg_cpu_range columns = fg_conv_columns(d->shape.goc, d->split.tasks, task);
-    if (columns.begin < columns.end)
-        multiply_part(d, 0, d->shape.rows, columns.begin, columns.end, thread);
 }
 
 void fg_direct_forward(struct fg_backend *backend, const struct fg_step *step,
@@ -201,7 +86,7 @@ void fg_direct_forward(struct fg_backend *backend, const struct fg_step *step,
                        .scratch = (char *)fg_cpu_workspace(step, memory),
                        .relu = step->relu,
                        .pieces = fg_cpu_threads(backend)};
-    d.split = split_product(backend, &d.shape);
+    d.split = fg_conv_split(backend, &d.shape);
     if (step->prepared_bytes > 0) {
         d.packed = (float *)((char *)memory->segment[FG_SEGMENT_PREPARED] + step->prepared);
     } else {
@@ -209,5 +94,5 @@ void fg_direct_forward(struct fg_backend *backend, const struct fg_step *step,
         d.scratch += fg_size_align(fg_direct_weight_bytes(&d.shape));
         fg_cpu_parallel(backend, step, d.pieces, pack_piece, &d);
     }
-    fg_cpu_parallel(backend, step, d.split.tasks, d.split.by_columns ? multiply_columns : multiply_rows, &d);
+    fg_cpu_parallel(backend, step, d.split.tasks, multiply_part, &d);
 }

@@ -156,7 +156,7 @@ static struct split split_tiles(const struct fg_backend *backend, const struct f
 static size_t find_widest_slice(const struct fg_winograd *r, uint32_t pieces) {
     size_t widest = 0;
     for (uint32_t p = 0; p < pieces; p++) {
-        const struct fg_cpu_range columns = fg_conv_columns(r->dst_c / r->groups, pieces, p);
+        const struct fg_cpu_range columns = fg_conv_columns(r->dst_c / r->groups, fg_gemm_panel(), pieces, p);
         widest = max(widest, columns.end - columns.begin);
     }
     return r->groups * widest;
@@ -209,7 +209,8 @@ static void convolve_columns(void *argument, uint32_t task, uint32_t thread) {
     (void)thread;
     const struct task *t = argument;
     const struct fg_winograd *r = t->run;
-    struct fg_cpu_range columns = fg_conv_columns(r->dst_c / r->groups, t->split.tasks, task);
+    struct fg_cpu_range columns =
+        fg_conv_columns(r->dst_c / r->groups, fg_gemm_panel(), t->split.tasks, task);
     const size_t tiles = t->split.tiles, v_stride = fg_winograd_stride(tiles, r->src_c);
     const size_t m_stride = fg_winograd_stride(tiles, find_widest_slice(r, t->split.tasks));
     float *m = t->values + FG_WINOGRAD_POINTS * (v_stride + task * m_stride);

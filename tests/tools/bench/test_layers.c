@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/bench/layers.h"
@@ -34,8 +35,33 @@ static void make_network(enum fg_backbone backbone) {
     ok(fg_network_init(&network, &spec, &message));
 }
 
+/* Has every convolution that can be int8 be so, with any weights. */
+static void quantise(struct fg_folded *folded) {
+    for (uint32_t n = 0; n < network.nodes; n++) {
+        if (!fg_node_can_be_int8(&network, &network.node[n]))
+            continue;
+        const int32_t weight = network.node[n].weight;
+        const struct fg_tensor t = fg_param_tensor(&network.param[weight]);
+        const size_t channels = (size_t)fg_param_channels(&network.param[weight]);
+        struct fg_quantised *to = &folded->quantised[weight];
+        *to = (struct fg_quantised){.weight = malloc(fg_tensor_count(&t)),
+                                    .scale = calloc(channels, sizeof *to->scale),
+                                    .reading = {.scale = 0.1f, .zero = 128}};
+        assert_true(to->weight && to->scale);
+        for (size_t i = 0; i < fg_tensor_count(&t); i++)
+            to->weight[i] = (int8_t)(i % 255 - 127);
+    }
+}
+
+static void free_quantised(struct fg_folded *folded) {
+    for (uint32_t i = 0; i < network.params; i++) {
+        free(folded->quantised[i].weight);
+        free(folded->quantised[i].scale);
+    }
+}
+
 /* Measures the network, with random weights, for the fewest rounds. */
-static void measure(uint32_t threads, struct fg_layers *layers) {
+static void measure(uint32_t threads, bool int8, struct fg_layers *layers) {
     struct fg_backend *backend;
     struct fg_weights weights = {0};
     struct fg_folded folded;
@@ -44,9 +70,13 @@ static void measure(uint32_t threads, struct fg_layers *layers) {
     ok(fg_weights_open(&weights, &network, &message));
     fg_weights_draw(&weights, 0, true);
     ok(fg_folded_open(&folded, &weights, &message));
+    if (int8)
+        quantise(&folded);
     ok(fg_trial_open(&trial, backend, &network, &folded, 1, &message));
     ok(fg_layers_measure(&trial, &network, 0, layers, &message));
     fg_trial_close(&trial);
+    if (int8)
+        free_quantised(&folded);
     fg_folded_close(&folded);
     fg_weights_close(&weights);
     backend->close(backend);
@@ -95,7 +125,7 @@ static void test_layers_are_the_network(void **state) {
     for (int backbone = 0; backbone < FG_BACKBONES; backbone++) {
         struct fg_layers layers;
         make_network((enum fg_backbone)backbone);
-        measure(1 + (uint32_t)backbone % 2, &layers);
+        measure(1 + (uint32_t)backbone % 2, false, &layers);
         check_sums(&layers);
         static const char *const names[] = {"teacher.conv1",
                                             "teacher.layer2.0.downsample.0",
@@ -113,7 +143,27 @@ static void test_layers_are_the_network(void **state) {
     }
 }
 
+static void test_int8_layers(void **state) {
+    (void)state;
+    struct fg_layers layers;
+    make_network(FG_RESNET18);
+    measure(2, true, &layers);
+    check_sums(&layers);
+    assert_true(isfinite(layers.int8_multiply_adds) && layers.int8_multiply_adds > 0);
+    uint32_t int8 = 0, expected = 0;
+    for (uint32_t i = 0; i < layers.layers; i++) {
+        assert_int_equal(layers.layer[i].int8, !strcmp(layers.layer[i].way, "int8"));
+        int8 += layers.layer[i].int8;
+    }
+    for (uint32_t n = 0; n < network.nodes; n++)
+        expected += fg_node_can_be_int8(&network, &network.node[n]);
+    assert_int_equal(int8, expected);
+    assert_true(expected > 20);
+    fg_layers_free(&layers);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layers_are_the_network)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layers_are_the_network),
+                                       cmocka_unit_test(test_int8_layers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
