@@ -347,17 +347,17 @@ static bool loads(const struct fg_bundle *bundle, uint64_t byte, float *loaded, 
     for (uint32_t i = 0; i < bundle->tensors; i++)
         if (byte - bundle->tensor[i].offset < bundle->tensor[i].stored)
             return fg_bundle_load(bundle, i, loaded, scratch, &message) == FG_OK;
-    if (byte - bundle->evidence[FG_EVIDENCE_GOOD].offset < bundle->evidence[FG_EVIDENCE_GOOD].stored)
+    if (byte - bundle->annex[FG_ANNEX_GOOD].offset < bundle->annex[FG_ANNEX_GOOD].stored)
         return fg_bundle_good(bundle, (struct fg_good[GOOD]){{.score = 0}}, scratch, &message) == FG_OK;
     float mean[SCENE], scale[SCENE];
-    for (int i = FG_EVIDENCE_SCENE_MEAN; i <= FG_EVIDENCE_SCENE_SCALE; i++)
-        if (byte - bundle->evidence[i].offset < bundle->evidence[i].stored)
+    for (int i = FG_ANNEX_SCENE_MEAN; i <= FG_ANNEX_SCENE_SCALE; i++)
+        if (byte - bundle->annex[i].offset < bundle->annex[i].stored)
             return fg_bundle_scene(bundle, mean, scale, scratch, &message) == FG_OK;
-    for (int i = FG_EVIDENCE_PLACE_MEAN; i <= FG_EVIDENCE_PLACE_SCALE; i++)
-        if (byte - bundle->evidence[i].offset < bundle->evidence[i].stored)
+    for (int i = FG_ANNEX_PLACE_MEAN; i <= FG_ANNEX_PLACE_SCALE; i++)
+        if (byte - bundle->annex[i].offset < bundle->annex[i].stored)
             return fg_bundle_places(bundle, loaded, loaded, scratch, &message) == FG_OK;
     const bool input =
-        byte - bundle->evidence[FG_EVIDENCE_INPUT].offset < bundle->evidence[FG_EVIDENCE_INPUT].stored;
+        byte - bundle->annex[FG_ANNEX_INPUT].offset < bundle->annex[FG_ANNEX_INPUT].stored;
     return fg_bundle_self_test(bundle, input ? (uint8_t *)loaded : NULL, input ? NULL : loaded, scratch,
                                &message) == FG_OK;
 }
