@@ -218,7 +218,8 @@ FG_MUST_USE enum fg_status fg_bundle_copy(const struct fg_bundle *bundle,
 
 /* What reading all of a bundle has shown, fact by fact. */
 struct fg_bundle_facts {
-    bool header;       /* format, header and list of tensors are right; false: nothing else is known */
+    /* Format, header, list of tensors and what int8 weights need are right; false: nothing else is known. */
+    bool header;
     uint32_t streams;  /* streams of weights, of what int8 weights need, and of evidence */
     uint32_t damaged;  /* streams with a wrong checksum, compression or length */
     uint32_t infinite; /* streams with a value that is not finite, so that no part can pass */

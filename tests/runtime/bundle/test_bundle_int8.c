@@ -398,6 +398,10 @@ static void test_hostile_streams(void **state) {
             snprintf(because, sizeof because, "%s is damaged: its stream ", stream[i].name);
             expect_refused(f, because);
         }
+    struct fg_bundle_facts facts;
+    assert_int_equal(fg_bundle_verify(other, &facts, &message), FG_INPUT);
+    assert_false(facts.header);
+    assert_non_null(strstr(message.text, FG_BUNDLE_INPUT_ZERO " is damaged"));
     free(scales);
 }
 
