@@ -42,20 +42,20 @@ struct fg_bundle {
 
 /* Gives the name of an annex, and the tensor that it must hold under a header of the bundle's network; n is
  * 0 where there is no such entry. */
-const char *fg_annex_name(enum fg_annex entry);
+const char *fg_annex_name(enum fg_annex annex);
 struct fg_tensor fg_annex_tensor(const struct fg_bundle *bundle, const struct fg_bundle_header *header,
-                                 enum fg_annex entry);
+                                 enum fg_annex annex);
 
 /* Opens and checks the bundle that a descriptor holds, and takes the descriptor over, which a failure
  * closes. path names it in messages. */
 FG_MUST_USE enum fg_status fg_bundle_take(int descriptor, const char *path, struct fg_bundle **bundle,
                                           struct fg_message *message);
 
-/* Reads the annexes of int8 weights and checks them: all tensors get their scale and reading. */
+/* Reads the annexes of int8 weights and checks them: each int8 tensor gets its scale and reading. */
 FG_MUST_USE enum fg_status fg_bundle_load_int8(struct fg_bundle *bundle, struct fg_message *message);
 
-/* Reads an annex that the bundle has. values: {fg_annex_tensor}, bytes or, for any floats, float32; NULL: they
- * are not wanted. */
+/* Reads an annex that the bundle has. values: {fg_annex_tensor}, bytes or, where it is of floats, float32;
+ * NULL: they are not wanted. */
 FG_MUST_USE enum fg_status fg_annex_read(const struct fg_bundle *bundle, enum fg_annex annex, void *values,
                                          void *scratch, struct fg_message *message);
 

@@ -127,7 +127,7 @@ static void unshuffle_float(const unsigned char *block, size_t count, float *val
             fg_bits_float(b0[i] | (uint32_t)b1[i] << 8 | (uint32_t)b2[i] << 16 | (uint32_t)b3[i] << 24);
 }
 
-/* Refuses what two's complement has and an int8 weight has not: its products would not fit where theirs do. */
+/* Refuses -128, which a byte can have and an int8 weight cannot. */
 static enum fg_status check_int8(const struct loader *l, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (l->block[i] == 0x80)

@@ -263,6 +263,7 @@ static enum fg_status put_tensors(struct writer *w, const struct fg_network *net
             status = put_param(w, &network->param[i], values[i], quantised ? quantised[i].weight : NULL);
     return status == FG_OK && channels ? put_int8(w, network, quantised, channels) : status;
 }
+
 enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *header,
                               const float *const *values, const struct fg_quantised *quantised,
                               struct fg_bundle **bundle, struct fg_message *message) {

@@ -277,7 +277,7 @@ static void forge_values(struct forge *f, const char *name, const void *plain, s
     forge_stream(f, find_entry(f, name), packed, length);
 }
 
-/* Puts one float into the scales of all inputs, or of all channels, and lays them out as a stream has them. */
+/* Puts one float among the scales of all inputs or channels, laid out as a stream has them. */
 static void forge_scale(struct forge *f, const char *name, const float *scales, size_t number, size_t at,
                         float scale) {
     static unsigned char plain[4096 * 4];

@@ -158,7 +158,7 @@ static void test_without_masks(void **state) {
     expect_kept(FG_BOTTLENECK, "bottleneck.down1a bottleneck.fuse bottleneck.oce.0.conv1 "
                                "bottleneck.oce.0.conv2 bottleneck.oce.1.conv1 bottleneck.oce.1.conv2");
 
-    /* A level that is not used is not compared: the next stage alone reads it. The scene reads the teacher. */
+    /* No cosine reads a level that is not used: the next stage alone does. The scene reads the teacher. */
     build(64, false, false, 1);
     read_all();
     find_values();
