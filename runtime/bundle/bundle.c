@@ -163,19 +163,22 @@ static enum fg_status build_network(const struct opening *o) {
     return status == FG_OK ? FG_OK : fg_fail_in(o->message, status, bundle->path);
 }
 
-const char *fg_evidence_name(enum fg_evidence_entry entry) {
-    static const char *const NAMES[FG_EVIDENCES] = {[FG_EVIDENCE_INPUT] = FG_BUNDLE_INPUT,
-                                                    [FG_EVIDENCE_MAP] = FG_BUNDLE_MAP,
-                                                    [FG_EVIDENCE_SCENE_MEAN] = FG_BUNDLE_SCENE_MEAN,
-                                                    [FG_EVIDENCE_SCENE_SCALE] = FG_BUNDLE_SCENE_SCALE,
-                                                    [FG_EVIDENCE_PLACE_MEAN] = FG_BUNDLE_PLACE_MEAN,
-                                                    [FG_EVIDENCE_PLACE_SCALE] = FG_BUNDLE_PLACE_SCALE,
-                                                    [FG_EVIDENCE_GOOD] = FG_BUNDLE_GOOD};
-    return NAMES[entry];
+const char *fg_annex_name(enum fg_annex annex) {
+    static const char *const NAMES[FG_ANNEXES] = {[FG_ANNEX_WEIGHT_SCALE] = FG_BUNDLE_WEIGHT_SCALE,
+                                                  [FG_ANNEX_INPUT_SCALE] = FG_BUNDLE_INPUT_SCALE,
+                                                  [FG_ANNEX_INPUT_ZERO] = FG_BUNDLE_INPUT_ZERO,
+                                                  [FG_ANNEX_INPUT] = FG_BUNDLE_INPUT,
+                                                  [FG_ANNEX_MAP] = FG_BUNDLE_MAP,
+                                                  [FG_ANNEX_SCENE_MEAN] = FG_BUNDLE_SCENE_MEAN,
+                                                  [FG_ANNEX_SCENE_SCALE] = FG_BUNDLE_SCENE_SCALE,
+                                                  [FG_ANNEX_PLACE_MEAN] = FG_BUNDLE_PLACE_MEAN,
+                                                  [FG_ANNEX_PLACE_SCALE] = FG_BUNDLE_PLACE_SCALE,
+                                                  [FG_ANNEX_GOOD] = FG_BUNDLE_GOOD};
+    return NAMES[annex];
 }
 
-struct fg_tensor fg_evidence_tensor(const struct fg_bundle *bundle, const struct fg_bundle_header *header,
-                                    enum fg_evidence_entry entry) {
+struct fg_tensor fg_annex_tensor(const struct fg_bundle *bundle, const struct fg_bundle_header *header,
+                                 enum fg_annex annex) {
     const struct fg_network_spec *spec = &header->spec;
     const struct fg_tensor scene = {.dtype = FG_F32,
                                     .n = header->scene_limit > 0,
@@ -184,32 +187,56 @@ struct fg_tensor fg_evidence_tensor(const struct fg_bundle *bundle, const struct
                                     .c = (int32_t)bundle->network.descriptors};
     const struct fg_tensor place = {
         .dtype = FG_F16, .n = fg_score_is_local(spec->score), .h = spec->height, .w = spec->width, .c = 1};
-    const int32_t good = (int32_t)(header->calibration.pictures + header->calibration.odd);
-    const struct fg_tensor tensor[FG_EVIDENCES] = {
-        [FG_EVIDENCE_INPUT] = {.dtype = FG_U8, .n = 1, .h = spec->height, .w = spec->width, .c = 3},
-        [FG_EVIDENCE_MAP] = {.dtype = FG_F32, .n = 1, .h = spec->height, .w = spec->width, .c = 1},
-        [FG_EVIDENCE_SCENE_MEAN] = scene,
-        [FG_EVIDENCE_SCENE_SCALE] = scene,
-        [FG_EVIDENCE_PLACE_MEAN] = place,
-        [FG_EVIDENCE_PLACE_SCALE] = place,
-        [FG_EVIDENCE_GOOD] = {.dtype = FG_U8, .n = good > 0, .h = 1, .w = good, .c = FG_BUNDLE_GOOD_BYTES}};
-    return header->calibrated ? tensor[entry] : (struct fg_tensor){.n = 0};
+    const int32_t good = (int32_t)(header->calibration.pictures + header->calibration.odd),
+                  quantised = (int32_t)bundle->quantised, channels = (int32_t)bundle->channels;
+    const struct fg_tensor tensor[FG_ANNEXES] = {
+        [FG_ANNEX_WEIGHT_SCALE] = {.dtype = FG_F32, .n = quantised > 0, .h = 1, .w = 1, .c = channels},
+        [FG_ANNEX_INPUT_SCALE] = {.dtype = FG_F32, .n = quantised > 0, .h = 1, .w = 1, .c = quantised},
+        [FG_ANNEX_INPUT_ZERO] = {.dtype = FG_U8, .n = quantised > 0, .h = 1, .w = 1, .c = quantised},
+        [FG_ANNEX_INPUT] = {.dtype = FG_U8, .n = 1, .h = spec->height, .w = spec->width, .c = 3},
+        [FG_ANNEX_MAP] = {.dtype = FG_F32, .n = 1, .h = spec->height, .w = spec->width, .c = 1},
+        [FG_ANNEX_SCENE_MEAN] = scene,
+        [FG_ANNEX_SCENE_SCALE] = scene,
+        [FG_ANNEX_PLACE_MEAN] = place,
+        [FG_ANNEX_PLACE_SCALE] = place,
+        [FG_ANNEX_GOOD] = {.dtype = FG_U8, .n = good > 0, .h = 1, .w = good, .c = FG_BUNDLE_GOOD_BYTES}};
+    return annex < FG_ANNEX_EVIDENCE || header->calibrated ? tensor[annex] : (struct fg_tensor){.n = 0};
 }
 
-/* Finds the entry of evidence of a name, which this bundle may have; -1: none. */
-static int32_t find_evidence(const struct opening *o, const char *name) {
-    for (int32_t i = 0; i < FG_EVIDENCES; i++)
-        if (!strcmp(name, fg_evidence_name((enum fg_evidence_entry)i)) &&
-            fg_evidence_tensor(o->bundle, &o->bundle->header, (enum fg_evidence_entry)i).n)
+/* Finds the annex of a name, which this bundle may have; -1: none. */
+static int32_t find_annex(const struct opening *o, const char *name) {
+    for (int32_t i = 0; i < FG_ANNEXES; i++)
+        if (!strcmp(name, fg_annex_name((enum fg_annex)i)) &&
+            fg_annex_tensor(o->bundle, &o->bundle->header, (enum fg_annex)i).n)
             return i;
     return -1;
 }
 
-/* Finds the type that an element type of the file stands for; false when the tensor cannot have it. */
-static bool find_dtype(uint32_t element, bool parameter, enum fg_dtype *dtype) {
-    *dtype = element == FG_BUNDLE_BYTE ? FG_U8 : element == FG_BUNDLE_FLOAT16 ? FG_F16 : FG_F32;
+/* Finds the type that an element type of the file stands for; false when the tensor, of this parameter or
+ * with NULL of an annex, cannot have it. */
+static bool find_dtype(uint32_t element, const struct fg_param *param, enum fg_dtype *dtype) {
+    *dtype = element == FG_BUNDLE_BYTE      ? FG_U8
+             : element == FG_BUNDLE_INT8    ? FG_I8
+             : element == FG_BUNDLE_FLOAT16 ? FG_F16
+                                            : FG_F32;
     return element == FG_BUNDLE_FLOAT32 || element == FG_BUNDLE_FLOAT16 ||
-           (!parameter && element == FG_BUNDLE_BYTE);
+           (!param && element == FG_BUNDLE_BYTE) ||
+           (param && param->kind == FG_PARAM_CONV && element == FG_BUNDLE_INT8);
+}
+
+/* Counts the int8 weights that the table has, because other entries are as long as their number. */
+static void count_int8(const struct opening *o) {
+    struct fg_bundle *bundle = o->bundle;
+    for (uint32_t i = 0; i < o->entries; i++) {
+        const unsigned char *e = find_entry(o, i);
+        const int32_t param = fg_network_find(&bundle->network, (const char *)e);
+        enum fg_dtype dtype;
+        if (param < 0 || !find_dtype(fg_get_u32(e + 80), &bundle->network.param[param], &dtype) ||
+            dtype != FG_I8)
+            continue;
+        bundle->quantised++;
+        bundle->channels += (uint32_t)fg_param_channels(&bundle->network.param[param]);
+    }
 }
 
 /* Takes one entry of the table over, or reports why it is not the network's. */
@@ -217,24 +244,22 @@ static void take_entry(const struct opening *o, const unsigned char *e, bool *fo
                        struct fg_report *report) {
     struct fg_bundle *bundle = o->bundle;
     const char *name = (const char *)e;
-    const int32_t param = fg_network_find(&bundle->network, name), evidence = find_evidence(o, name);
-    if (evidence < 0 && (param < 0 || !fg_param_folded(&bundle->network.param[param]))) {
+    const int32_t param = fg_network_find(&bundle->network, name), annex = find_annex(o, name);
+    if (annex < 0 && (param < 0 || !fg_param_folded(&bundle->network.param[param]))) {
         fg_report_add(report, "%s is extra", name);
         return;
     }
-    found[param >= 0 ? param : FG_NETWORK_PARAMS + evidence] = true;
-    struct fg_tensor t = param >= 0
-                             ? fg_param_tensor(&bundle->network.param[param])
-                             : fg_evidence_tensor(bundle, &bundle->header, (enum fg_evidence_entry)evidence);
+    found[param >= 0 ? param : FG_NETWORK_PARAMS + annex] = true;
+    struct fg_tensor t = param >= 0 ? fg_param_tensor(&bundle->network.param[param])
+                                    : fg_annex_tensor(bundle, &bundle->header, (enum fg_annex)annex);
     const uint32_t n = fg_get_u32(e + 64), h = fg_get_u32(e + 68), w = fg_get_u32(e + 72),
                    c = fg_get_u32(e + 76);
     if (n != (uint32_t)t.n || h != (uint32_t)t.h || w != (uint32_t)t.w || c != (uint32_t)t.c) {
         fg_report_add(report, "%s is %ux%ux%ux%u, not %dx%dx%dx%d", name, n, h, w, c, t.n, t.h, t.w, t.c);
         return;
     }
-    struct fg_bundle_tensor *tensor =
-        param >= 0 ? &bundle->tensor[bundle->tensors++] : &bundle->evidence[evidence];
-    if (!find_dtype(fg_get_u32(e + 80), param >= 0, &tensor->dtype) ||
+    struct fg_bundle_tensor *tensor = param >= 0 ? &bundle->tensor[bundle->tensors++] : &bundle->annex[annex];
+    if (!find_dtype(fg_get_u32(e + 80), param >= 0 ? &bundle->network.param[param] : NULL, &tensor->dtype) ||
         (param < 0 && tensor->dtype != t.dtype)) {
         fg_report_add(report, "%s is of element type %u", name, fg_get_u32(e + 80));
         return;
@@ -245,21 +270,22 @@ static void take_entry(const struct opening *o, const unsigned char *e, bool *fo
     memcpy(tensor->hash, e + 100, sizeof tensor->hash);
 }
 
-/* Checks that the table has the network's folded parameters and a calibrated bundle's evidence, and no
- * more. */
+/* Checks that the table has the network's folded parameters, what int8 weights need and a calibrated bundle's
+ * evidence, and no more. */
 static enum fg_status match_tensors(const struct opening *o) {
     const struct fg_network *network = &o->bundle->network;
-    bool found[FG_NETWORK_PARAMS + FG_EVIDENCES] = {false};
+    bool found[FG_NETWORK_PARAMS + FG_ANNEXES] = {false};
     struct fg_report report = {0};
+    count_int8(o);
     for (uint32_t i = 0; i < o->entries; i++)
         take_entry(o, find_entry(o, i), found, &report);
     for (uint32_t i = 0; i < network->params; i++)
         if (fg_param_folded(&network->param[i]) && !found[i])
             fg_report_add(&report, "%s is missing", network->param[i].name);
-    for (int i = 0; i < FG_EVIDENCES; i++)
-        if (fg_evidence_tensor(o->bundle, &o->bundle->header, (enum fg_evidence_entry)i).n &&
+    for (int i = 0; i < FG_ANNEXES; i++)
+        if (fg_annex_tensor(o->bundle, &o->bundle->header, (enum fg_annex)i).n &&
             !found[FG_NETWORK_PARAMS + i])
-            fg_report_add(&report, "%s is missing", fg_evidence_name((enum fg_evidence_entry)i));
+            fg_report_add(&report, "%s is missing", fg_annex_name((enum fg_annex)i));
     enum fg_status status = FG_OK;
     if (report.lines) {
         char what[256];
@@ -297,6 +323,8 @@ enum fg_status fg_bundle_take(int descriptor, const char *path, struct fg_bundle
         status = build_network(&o);
     if (status == FG_OK)
         status = match_tensors(&o);
+    if (status == FG_OK)
+        status = fg_bundle_load_int8(o.bundle, message);
     free(o.bytes);
     if (status == FG_OK)
         *bundle = o.bundle;
@@ -317,6 +345,7 @@ void fg_bundle_close(struct fg_bundle *bundle) {
     if (!bundle)
         return;
     close(bundle->descriptor);
+    free(bundle->scale);
     free(bundle);
 }
 

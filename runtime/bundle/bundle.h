@@ -89,19 +89,20 @@ struct fg_bundle_header {
 };
 
 struct fg_bundle_tensor {
-    uint32_t param; /* index in the network's list */
-    /* As stored: FG_F16; FG_F32 where float16 cannot hold it; FG_I8 (runtime/network/network.h, section
-     * 12). */
-    enum fg_dtype dtype;
-    const float *scale;         /* FG_I8: {output channels}, what a channel's weights are multiplied by */
-    struct fg_reading reading;  /* FG_I8: how it reads its input */
+    uint32_t param;      /* index in the network's list */
+    enum fg_dtype dtype; /* as stored: FG_F16, FG_F32 where float16 cannot hold it, or FG_I8 */
+    /* Of FG_I8 (runtime/network/network.h, section 12): {output channels}, what a channel's weights are
+     * multiplied by; and how the convolution reads its input. */
+    const float *scale;
+    struct fg_reading reading;
     uint64_t offset, stored;    /* where its stream begins in the file, and the stream's bytes */
     uint8_t hash[FG_HASH_SIZE]; /* the stream's BLAKE2b-256 */
 };
 
 struct fg_bundle;
 
-/* Opens a bundle and checks header and table. The streams' hashes are checked when they are loaded. */
+/* Opens a bundle and checks header and table, and what int8 weights need. The other streams' hashes are
+ * checked when they are loaded. */
 FG_MUST_USE enum fg_status fg_bundle_open(const char *path, struct fg_bundle **bundle,
                                           struct fg_message *message);
 /* Closes a bundle; does nothing with NULL. */
@@ -123,8 +124,9 @@ size_t fg_bundle_scratch(void);
 /* Gives how int8 convolutions read their input, by the parameter of the weight, {FG_NETWORK_PARAMS}. */
 const struct fg_reading *fg_bundle_readings(const struct fg_bundle *bundle);
 
-/* Checks tensor i's hash and length, and inflates it to float32 in NHWC order; values: {fg_param_tensor}.
- * Takes no memory but scratch, so several threads may load different tensors at once. */
+/* Checks tensor i's hash and length, and inflates it to float32 in NHWC order; values: {fg_param_tensor}. An
+ * int8 weight is multiplied by its channel's scale; one of -128 is FG_INPUT. Takes no memory but scratch, so
+ * several threads may load different tensors at once. */
 FG_MUST_USE enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float *values,
                                           void *scratch, struct fg_message *message);
 
@@ -138,8 +140,9 @@ struct fg_bundle_sink {
     int64_t *read_ns; /* grows by the time that reading and checking took; NULL: it is not wanted */
 };
 
-/* Does what fg_bundle_load does, into a sink. FG_INPUT also for a value that is too large for the sink's
- * float16. */
+/* Does what fg_bundle_load does, into a sink; one for FG_I8 gets int8 weights as they are stored. FG_INPUT
+ * also for a value that is too large for the sink's float16; FG_USAGE for FG_I8 of a tensor that is not
+ * stored so. */
 FG_MUST_USE enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32_t i,
                                           const struct fg_bundle_sink *sink, void *scratch,
                                           struct fg_message *message);
@@ -178,9 +181,10 @@ struct fg_quantised {
 
 /* Makes an uncalibrated bundle in memory, under a header whose calibration and score do not count yet.
  * values: each folded parameter's {fg_param_tensor} in float32, by parameter index; others are not read.
- * quantised: {FG_NETWORK_PARAMS}, what takes the place of values; NULL: all stay float. An
- * engine opens it as any other bundle, from the very streams that fg_bundle_write then puts into a file.
- * path: where that will be; messages name it, nothing is written there. */
+ * quantised: {FG_NETWORK_PARAMS}, what takes the place of values; NULL: all stay float. An engine opens it as
+ * any other bundle, from the very streams that fg_bundle_write then puts into a file. path: where that will
+ * be; messages name it, nothing is written there. FG_USAGE for weights, scales or readings that could not be
+ * read again. */
 FG_MUST_USE enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *header,
                                           const float *const *values, const struct fg_quantised *quantised,
                                           struct fg_bundle **bundle, struct fg_message *message);
@@ -214,8 +218,9 @@ FG_MUST_USE enum fg_status fg_bundle_copy(const struct fg_bundle *bundle,
 
 /* What reading all of a bundle has shown, fact by fact. */
 struct fg_bundle_facts {
-    bool header;       /* format, header and list of tensors are right; false: nothing else is known */
-    uint32_t streams;  /* streams of weights and self-test */
+    /* Format, header, list of tensors and what int8 weights need are right; false: nothing else is known. */
+    bool header;
+    uint32_t streams;  /* streams of weights, of what int8 weights need, and of evidence */
     uint32_t damaged;  /* streams with a wrong checksum, compression or length */
     uint32_t infinite; /* streams with a value that is not finite, so that no part can pass */
     bool calibrated;

@@ -9,7 +9,7 @@
  *       4   4  u32 version of this layout: 1
  *       8   8  u64 size of the file
  *      16   4  u32 bytes of the fields, at most 65536
- *      20   4  u32 entries of the table, at most 775
+ *      20   4  u32 entries of the table, at most 778
  *      24   8  key id: which key has signed; zeros when unsigned
  *      32  64  Ed25519 signature over BLAKE2b-256 of bytes 0 to 23, fields and table; zeros when unsigned
  *      96  32  BLAKE2b-256 (no key) over bytes 0 to 95, fields and table
@@ -27,16 +27,25 @@
  *      64  16  u32 extents n, h, w, c, each 1 or more; channels c are innermost. A convolution's weight is
  *              {output channels, kernel, kernel, input channels / groups}, a transposed one's
  *              {input channels, 2, 2, output channels}, a vector {1, 1, 1, channels}
- *      80   4  u32 element type: 1 float32, 2 float16, 3 u8
+ *      80   4  u32 element type: 1 float32, 2 float16, 3 u8, 4 int8 (two's complement)
  *      84   8  u64 offset of the stream in the file: where the one before ends, the first behind the table
  *      92   8  u64 bytes of the stream, at least 1
  *     100  32  BLAKE2b-256 (no key) over the stream
  *
  * Entries are the network's folded parameters under their names (runtime/network/network.h; a batch norm's
  * bias is what is left of it; its weight, mean and variance are in the convolution before it), all and no
- * other, in any order; and, in a calibrated bundle, "self_test.input" (u8 {1, height, width, 3}),
- * "self_test.map" (float32 {1, height, width, 1}) and, unless that is empty, "good.pictures" (u8 {1, 1,
- * calibration.pictures + calibration.odd, 32}), for each picture that the threshold was found with
+ * other, in any order. They are float32 or float16; a convolution's weight may be int8, of -127 to 127, where
+ * section 12 of that file lets it. Where a number of K weights is int8, the table also has, each in the order
+ * in which these weights stand in it,
+ *
+ *   "int8.weight_scale"  float32 {1, 1, 1, output channels of all of them}: what the weights of an output
+ *                        channel are multiplied by; finite, above 0
+ *   "int8.input_scale"   float32 {1, 1, 1, K}: the scale of each one's input; finite, above 0
+ *   "int8.input_zero"    u8 {1, 1, 1, K}: the number that stands for 0 in each one's input
+ *
+ * A calibrated bundle's table also has "self_test.input" (u8 {1, height, width, 3}), "self_test.map" (float32
+ * {1, height, width, 1}) and, unless that is empty, "good.pictures" (u8 {1, 1, calibration.pictures +
+ * calibration.odd, 32}), for each picture that the threshold was found with
  *
  *       0   4  its score, float32
  *       4   1  its group (enum fg_good_group)
@@ -68,9 +77,12 @@
 #define FG_BUNDLE_ENTRY 132
 
 #define FG_BUNDLE_FIELD_BYTES 65536
-#define FG_BUNDLE_ENTRIES (FG_NETWORK_PARAMS + 7)
+#define FG_BUNDLE_ENTRIES (FG_NETWORK_PARAMS + 10)
 #define FG_BUNDLE_BLOCK 8192 /* values of a block */
 
+#define FG_BUNDLE_WEIGHT_SCALE "int8.weight_scale"
+#define FG_BUNDLE_INPUT_SCALE "int8.input_scale"
+#define FG_BUNDLE_INPUT_ZERO "int8.input_zero"
 #define FG_BUNDLE_INPUT "self_test.input"
 #define FG_BUNDLE_MAP "self_test.map"
 #define FG_BUNDLE_SCENE_MEAN "scene.mean"
@@ -94,7 +106,7 @@ enum fg_bundle_type {
  * that does not know the field. */
 #define FG_BUNDLE_MUST_UNLESS_0 2
 
-enum fg_bundle_element { FG_BUNDLE_FLOAT32 = 1, FG_BUNDLE_FLOAT16, FG_BUNDLE_BYTE };
+enum fg_bundle_element { FG_BUNDLE_FLOAT32 = 1, FG_BUNDLE_FLOAT16, FG_BUNDLE_BYTE, FG_BUNDLE_INT8 };
 
 /* All fields of version 1: FIELD(id, type, flags, member of struct fg_bundle_header, largest value or 0 for
  * the type's own). Those with FG_BUNDLE_MUST are present; others may be absent, as in a bundle of an older

@@ -22,6 +22,7 @@ struct loader {
     const char *name;
     struct fg_message *message;
     const struct fg_bundle_sink *sink;
+    size_t each, channels; /* of int8 weights: each values of a channel follow one another, then the next's */
     unsigned char *pool, *chunk, *block;
     void *values;
     size_t pool_used;
@@ -126,12 +127,36 @@ static void unshuffle_float(const unsigned char *block, size_t count, float *val
             fg_bits_float(b0[i] | (uint32_t)b1[i] << 8 | (uint32_t)b2[i] << 16 | (uint32_t)b3[i] << 24);
 }
 
-/* Gives the block's count values in the sink's type. They are in values, or in the block itself where they
- * had to be narrowed. */
-static enum fg_status convert_values(struct loader *l, size_t count, const void **converted) {
+/* Refuses -128, which a byte can have and an int8 weight cannot. */
+static enum fg_status check_int8(const struct loader *l, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (l->block[i] == 0x80)
+            return fail_damaged(l, "it has a weight of -128");
+    return FG_OK;
+}
+
+/* Multiplies int8 weights, the first of which is at a place of the tensor, by the scale of their channel. */
+static void multiply_int8(const struct loader *l, size_t at, size_t count, float *values) {
+    const int8_t *block = (const int8_t *)l->block;
+    for (size_t i = 0; i < count;) {
+        const float scale = l->tensor->scale[(at + i) / l->each % l->channels];
+        const size_t left = l->each - (at + i) % l->each, end = left < count - i ? i + left : count;
+        for (; i < end; i++)
+            values[i] = (float)block[i] * scale;
+    }
+}
+
+/* Gives the block's count values, the first of which is at a place of the tensor, in the sink's type. They
+ * are in values, or in the block itself where they are its bytes or had to be narrowed. */
+static enum fg_status convert_values(struct loader *l, size_t at, size_t count, const void **converted) {
     float *values = l->values;
     *converted = l->values;
-    if (l->sink->dtype == FG_U8) {
+    if (l->tensor->dtype == FG_I8) {
+        const enum fg_status status = check_int8(l, count);
+        if (status != FG_OK)
+            return status;
+    }
+    if (fg_dtype_size(l->sink->dtype) == 1) {
         *converted = l->block;
         return FG_OK;
     }
@@ -143,6 +168,8 @@ static enum fg_status convert_values(struct loader *l, size_t count, const void 
     }
     if (l->tensor->dtype == FG_F16)
         unshuffle_half(l->block, count, values);
+    else if (l->tensor->dtype == FG_I8)
+        multiply_int8(l, at, count, values);
     else
         unshuffle_float(l->block, count, values);
     if (l->sink->dtype == FG_F32)
@@ -168,7 +195,7 @@ static enum fg_status inflate_values(struct loader *l, size_t count) {
         if (status != FG_OK)
             return status;
         const void *values;
-        status = convert_values(l, n, &values);
+        status = convert_values(l, done, n, &values);
         if (status == FG_OK)
             status = l->sink->put(l->sink->argument, done, n, values, l->message);
         if (status != FG_OK)
@@ -181,15 +208,19 @@ static enum fg_status inflate_values(struct loader *l, size_t count) {
     return status;
 }
 
+/* Sends a tensor's stream, which has the shape t; transposed: t is a transposed convolution's weight. */
 static enum fg_status send_tensor(const struct fg_bundle *bundle, const struct fg_bundle_tensor *tensor,
-                                  const char *name, size_t count, const struct fg_bundle_sink *sink,
-                                  void *scratch, struct fg_message *message) {
+                                  const char *name, const struct fg_tensor *t, bool transposed,
+                                  const struct fg_bundle_sink *sink, void *scratch,
+                                  struct fg_message *message) {
     unsigned char *memory = scratch;
     struct loader l = {.bundle = bundle,
                        .tensor = tensor,
                        .name = name,
                        .message = message,
                        .sink = sink,
+                       .each = transposed ? 1 : fg_tensor_count(t) / (size_t)t->n,
+                       .channels = (size_t)(transposed ? t->c : t->n),
                        .pool = memory,
                        .chunk = memory + INFLATE_BYTES,
                        .block = memory + INFLATE_BYTES + CHUNK_BYTES,
@@ -204,7 +235,7 @@ static enum fg_status send_tensor(const struct fg_bundle *bundle, const struct f
     if (inflateInit(&l.z) != Z_OK)
         return fg_fail(message, FG_ENVIRONMENT, "%.250s: zlib does not start: %s", bundle->path,
                        l.z.msg ? l.z.msg : "no memory");
-    status = inflate_values(&l, count);
+    status = inflate_values(&l, fg_tensor_count(t));
     inflateEnd(&l.z);
     return status;
 }
@@ -214,7 +245,10 @@ enum fg_status fg_bundle_send(const struct fg_bundle *bundle, uint32_t i, const 
     const struct fg_bundle_tensor *tensor = &bundle->tensor[i];
     const struct fg_param *param = &bundle->network.param[tensor->param];
     const struct fg_tensor t = fg_param_tensor(param);
-    return send_tensor(bundle, tensor, param->name, fg_tensor_count(&t), sink, scratch, message);
+    if (sink->dtype == FG_I8 && tensor->dtype != FG_I8)
+        return fg_fail(message, FG_USAGE, "%.250s: %s is wanted as int8, but it is stored as float",
+                       bundle->path, param->name);
+    return send_tensor(bundle, tensor, param->name, &t, param->transposed, sink, scratch, message);
 }
 
 static enum fg_status put_floats(void *argument, size_t at, size_t count, const void *values,
@@ -238,25 +272,27 @@ enum fg_status fg_bundle_load(const struct fg_bundle *bundle, uint32_t i, float 
                           scratch, message);
 }
 
-/* Sends an entry to a sink; one without an argument is not wanted. */
-static enum fg_status send_evidence(const struct fg_bundle *bundle, enum fg_evidence_entry entry,
-                                    const struct fg_bundle_sink *sink, void *scratch,
-                                    struct fg_message *message) {
-    if (!sink->argument)
-        return FG_OK;
-    const struct fg_tensor t = fg_evidence_tensor(bundle, &bundle->header, entry);
-    return send_tensor(bundle, &bundle->evidence[entry], fg_evidence_name(entry), fg_tensor_count(&t), sink,
-                       scratch, message);
+static enum fg_status send_annex(const struct fg_bundle *bundle, enum fg_annex annex,
+                                 const struct fg_bundle_sink *sink, void *scratch,
+                                 struct fg_message *message) {
+    const struct fg_tensor t = fg_annex_tensor(bundle, &bundle->header, annex);
+    return send_tensor(bundle, &bundle->annex[annex], fg_annex_name(annex), &t, false, sink, scratch,
+                       message);
+}
+
+enum fg_status fg_annex_read(const struct fg_bundle *bundle, enum fg_annex annex, void *values, void *scratch,
+                             struct fg_message *message) {
+    const bool bytes = bundle->annex[annex].dtype == FG_U8;
+    const struct fg_bundle_sink sink = {bytes ? FG_U8 : FG_F32, bytes ? put_bytes : put_floats, values, NULL};
+    return values ? send_annex(bundle, annex, &sink, scratch, message) : FG_OK;
 }
 
 enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map, void *scratch,
                                    struct fg_message *message) {
-    const struct fg_bundle_sink input_sink = {FG_U8, put_bytes, input, NULL},
-                                map_sink = {FG_F32, put_floats, map, NULL};
     if (!bundle->header.calibrated)
         return fg_fail(message, FG_INPUT, "%.300s: not calibrated: it has no self-test", bundle->path);
-    enum fg_status status = send_evidence(bundle, FG_EVIDENCE_INPUT, &input_sink, scratch, message);
-    return status == FG_OK ? send_evidence(bundle, FG_EVIDENCE_MAP, &map_sink, scratch, message) : status;
+    enum fg_status status = fg_annex_read(bundle, FG_ANNEX_INPUT, input, scratch, message);
+    return status == FG_OK ? fg_annex_read(bundle, FG_ANNEX_MAP, map, scratch, message) : status;
 }
 
 /* Where good pictures go. */
@@ -290,9 +326,9 @@ enum fg_status fg_bundle_good(const struct fg_bundle *bundle, struct fg_good *go
                               struct fg_message *message) {
     struct good_sink to = {bundle->path, good};
     const struct fg_bundle_sink sink = {FG_U8, put_good, &to, NULL};
-    if (!fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_GOOD).n)
+    if (!fg_annex_tensor(bundle, &bundle->header, FG_ANNEX_GOOD).n)
         return FG_OK;
-    return send_evidence(bundle, FG_EVIDENCE_GOOD, &sink, scratch, message);
+    return send_annex(bundle, FG_ANNEX_GOOD, &sink, scratch, message);
 }
 
 enum fg_good_group fg_bundle_unseen(const struct fg_good *good, uint32_t count) {
@@ -303,27 +339,25 @@ enum fg_good_group fg_bundle_unseen(const struct fg_good *good, uint32_t count) 
 }
 
 /* Reads two entries of evidence as floats; each may be NULL. */
-static enum fg_status read_pair(const struct fg_bundle *bundle, enum fg_evidence_entry first, float *mean,
+static enum fg_status read_pair(const struct fg_bundle *bundle, enum fg_annex first, float *mean,
                                 float *scale, void *scratch, struct fg_message *message) {
-    const struct fg_bundle_sink mean_sink = {FG_F32, put_floats, mean, NULL},
-                                scale_sink = {FG_F32, put_floats, scale, NULL};
-    enum fg_status status = send_evidence(bundle, first, &mean_sink, scratch, message);
-    return status == FG_OK ? send_evidence(bundle, first + 1, &scale_sink, scratch, message) : status;
+    enum fg_status status = fg_annex_read(bundle, first, mean, scratch, message);
+    return status == FG_OK ? fg_annex_read(bundle, first + 1, scale, scratch, message) : status;
 }
 
 enum fg_status fg_bundle_scene(const struct fg_bundle *bundle, float *mean, float *scale, void *scratch,
                                struct fg_message *message) {
-    if (!fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_SCENE_MEAN).n)
+    if (!fg_annex_tensor(bundle, &bundle->header, FG_ANNEX_SCENE_MEAN).n)
         return fg_fail(message, FG_INPUT, "%.300s: it does not know the scene", bundle->path);
-    return read_pair(bundle, FG_EVIDENCE_SCENE_MEAN, mean, scale, scratch, message);
+    return read_pair(bundle, FG_ANNEX_SCENE_MEAN, mean, scale, scratch, message);
 }
 
 enum fg_status fg_bundle_places(const struct fg_bundle *bundle, float *mean, float *scale, void *scratch,
                                 struct fg_message *message) {
-    const struct fg_tensor t = fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_PLACE_SCALE);
+    const struct fg_tensor t = fg_annex_tensor(bundle, &bundle->header, FG_ANNEX_PLACE_SCALE);
     if (!t.n)
         return fg_fail(message, FG_INPUT, "%.300s: its score is not local", bundle->path);
-    const enum fg_status status = read_pair(bundle, FG_EVIDENCE_PLACE_MEAN, mean, scale, scratch, message);
+    const enum fg_status status = read_pair(bundle, FG_ANNEX_PLACE_MEAN, mean, scale, scratch, message);
     for (size_t i = 0; status == FG_OK && i < fg_tensor_count(&t); i++)
         if ((mean && !isfinite(mean[i])) || (scale && !(scale[i] > 0 && isfinite(scale[i]))))
             return fg_fail(message, FG_INPUT,

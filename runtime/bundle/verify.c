@@ -50,12 +50,14 @@ enum fg_status fg_bundle_verify(const char *path, struct fg_bundle_facts *facts,
     float *values =
         malloc(find_largest_tensor(bundle) * sizeof *values); /* has room for the picture's bytes too */
     struct fg_good *good =
-        malloc((size_t)fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_GOOD).w * sizeof *good + 1);
+        malloc((size_t)fg_annex_tensor(bundle, &bundle->header, FG_ANNEX_GOOD).w * sizeof *good + 1);
     void *scratch = malloc(fg_bundle_scratch());
     if (!values || !good || !scratch) {
         status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to read it", path);
         goto out;
     }
+    for (int i = 0; i < FG_ANNEX_EVIDENCE; i++) /* opening has read these */
+        facts->streams += (uint32_t)fg_annex_tensor(bundle, &bundle->header, (enum fg_annex)i).n;
     struct fg_message why;
     for (uint32_t i = 0; i < bundle->tensors; i++) {
         const struct fg_tensor t = fg_param_tensor(&bundle->network.param[bundle->tensor[i].param]);
@@ -63,17 +65,17 @@ enum fg_status fg_bundle_verify(const char *path, struct fg_bundle_facts *facts,
         count_stream(facts, loaded, &why, values, fg_tensor_count(&t), &status, message);
     }
     if (bundle->header.calibrated) {
-        const struct fg_tensor map = fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_MAP);
+        const struct fg_tensor map = fg_annex_tensor(bundle, &bundle->header, FG_ANNEX_MAP);
         enum fg_status loaded = fg_bundle_self_test(bundle, (uint8_t *)values, NULL, scratch, &why);
         count_stream(facts, loaded, &why, values, 0, &status, message);
         loaded = fg_bundle_self_test(bundle, NULL, values, scratch, &why);
         count_stream(facts, loaded, &why, values, fg_tensor_count(&map), &status, message);
-        if (fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_GOOD).n) {
+        if (fg_annex_tensor(bundle, &bundle->header, FG_ANNEX_GOOD).n) {
             loaded = fg_bundle_good(bundle, good, scratch, &why);
             count_stream(facts, loaded, &why, values, 0, &status, message);
         }
-        const struct fg_tensor scene = fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_SCENE_MEAN),
-                               place = fg_evidence_tensor(bundle, &bundle->header, FG_EVIDENCE_PLACE_MEAN);
+        const struct fg_tensor scene = fg_annex_tensor(bundle, &bundle->header, FG_ANNEX_SCENE_MEAN),
+                               place = fg_annex_tensor(bundle, &bundle->header, FG_ANNEX_PLACE_MEAN);
         for (int scale = 0; scale < 2 && scene.n; scale++) {
             loaded = fg_bundle_scene(bundle, scale ? NULL : values, scale ? values : NULL, scratch, &why);
             count_stream(facts, loaded, &why, values, fg_tensor_count(&scene), &status, message);

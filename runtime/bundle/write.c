@@ -58,6 +58,7 @@ static void put_entry(struct writer *w, const char *name, const struct fg_tensor
     fg_put_u32(e + 72, (uint32_t)t->w);
     fg_put_u32(e + 76, (uint32_t)t->c);
     fg_put_u32(e + 80, dtype == FG_U8    ? FG_BUNDLE_BYTE
+                       : dtype == FG_I8  ? FG_BUNDLE_INT8
                        : dtype == FG_F16 ? FG_BUNDLE_FLOAT16
                                          : FG_BUNDLE_FLOAT32);
     fg_put_u64(e + 84, w->offset);
@@ -68,7 +69,7 @@ static void put_entry(struct writer *w, const char *name, const struct fg_tensor
 
 static void shuffle_values(const void *values, size_t first, size_t count, enum fg_dtype dtype,
                            unsigned char *block) {
-    if (dtype == FG_U8) {
+    if (fg_dtype_size(dtype) == 1) {
         memcpy(block, (const uint8_t *)values + first, count);
         return;
     }
@@ -85,7 +86,7 @@ static void shuffle_values(const void *values, size_t first, size_t count, enum 
         }
 }
 
-/* Deflates values (floats, or bytes for u8) as one stream and enters it in the table. */
+/* Deflates values (floats, or bytes for u8 and int8) as one stream and enters it in the table. */
 static enum fg_status put_stream(struct writer *w, const char *name, const struct fg_tensor *t,
                                  enum fg_dtype dtype, const void *values) {
     const size_t count = fg_tensor_count(t), width = fg_dtype_size(dtype);
@@ -140,18 +141,18 @@ static enum fg_status put_evidence(struct writer *w, const struct fg_bundle *bun
     if (!good)
         return fg_fail(w->message, FG_ENVIRONMENT, "no memory for the scores of %zu pictures", count);
     encode_good(evidence->good, count, good);
-    const void *const values[FG_EVIDENCES] = {[FG_EVIDENCE_INPUT] = evidence->input,
-                                              [FG_EVIDENCE_MAP] = evidence->map,
-                                              [FG_EVIDENCE_SCENE_MEAN] = evidence->scene_mean,
-                                              [FG_EVIDENCE_SCENE_SCALE] = evidence->scene_scale,
-                                              [FG_EVIDENCE_PLACE_MEAN] = evidence->place_mean,
-                                              [FG_EVIDENCE_PLACE_SCALE] = evidence->place_scale,
-                                              [FG_EVIDENCE_GOOD] = good};
+    const void *const values[FG_ANNEXES] = {[FG_ANNEX_INPUT] = evidence->input,
+                                            [FG_ANNEX_MAP] = evidence->map,
+                                            [FG_ANNEX_SCENE_MEAN] = evidence->scene_mean,
+                                            [FG_ANNEX_SCENE_SCALE] = evidence->scene_scale,
+                                            [FG_ANNEX_PLACE_MEAN] = evidence->place_mean,
+                                            [FG_ANNEX_PLACE_SCALE] = evidence->place_scale,
+                                            [FG_ANNEX_GOOD] = good};
     enum fg_status status = FG_OK;
-    for (int i = 0; i < FG_EVIDENCES && status == FG_OK; i++) {
-        const struct fg_tensor t = fg_evidence_tensor(bundle, header, (enum fg_evidence_entry)i);
+    for (int i = FG_ANNEX_EVIDENCE; i < FG_ANNEXES && status == FG_OK; i++) {
+        const struct fg_tensor t = fg_annex_tensor(bundle, header, (enum fg_annex)i);
         if (t.n)
-            status = put_stream(w, fg_evidence_name((enum fg_evidence_entry)i), &t, t.dtype, values[i]);
+            status = put_stream(w, fg_annex_name((enum fg_annex)i), &t, t.dtype, values[i]);
     }
     free(good);
     return status;
@@ -194,23 +195,78 @@ static struct writer *open_writer(const char *path, struct fg_message *message) 
     return NULL;
 }
 
-static enum fg_status put_tensors(struct writer *w, const struct fg_network *network,
-                                  const float *const *values) {
+/* Deflates a parameter: as int8 where it has weights of 8 bits, else as the narrowest float that holds it. */
+static enum fg_status put_param(struct writer *w, const struct fg_param *param, const float *values,
+                                const int8_t *weight) {
+    const struct fg_tensor t = fg_param_tensor(param);
+    const size_t count = fg_tensor_count(&t);
+    if (!weight)
+        return put_stream(w, param->name, &t, fg_half_holds(values, count) ? FG_F16 : FG_F32, values);
+    if (memchr(weight, INT8_MIN, count))
+        return fg_fail(w->message, FG_USAGE, "%s has a weight of -128; -127 is the least", param->name);
+    return put_stream(w, param->name, &t, FG_I8, weight);
+}
+
+/* Gives the output channels of all int8 weights; 0: there is none. */
+static size_t count_channels(const struct fg_network *network, const struct fg_quantised *quantised) {
+    size_t count = 0;
+    for (uint32_t i = 0; i < network->params && quantised; i++)
+        if (quantised[i].weight)
+            count += (size_t)fg_param_channels(&network->param[i]);
+    return count;
+}
+
+static enum fg_status put_annex(struct writer *w, enum fg_annex annex, enum fg_dtype dtype, size_t count,
+                                const void *values) {
+    const struct fg_tensor t = {.n = 1, .h = 1, .w = 1, .c = (int32_t)count};
+    return put_stream(w, fg_annex_name(annex), &t, dtype, values);
+}
+
+/* Deflates what int8 weights need, in their order. */
+static enum fg_status put_int8(struct writer *w, const struct fg_network *network,
+                               const struct fg_quantised *quantised, size_t channels) {
+    float *scale = malloc(channels * sizeof *scale), input_scale[FG_NETWORK_PARAMS];
+    uint8_t input_zero[FG_NETWORK_PARAMS];
+    size_t count = 0, at = 0;
     enum fg_status status = FG_OK;
-    for (uint32_t i = 0; i < network->params && status == FG_OK; i++) {
-        if (!fg_param_folded(&network->param[i]))
+    if (!scale)
+        return fg_fail(w->message, FG_ENVIRONMENT, "no memory for the scales of int8 weights");
+    for (uint32_t i = 0; i < network->params; i++) {
+        const struct fg_param *param = &network->param[i];
+        const struct fg_quantised *q = &quantised[i];
+        if (!q->weight)
             continue;
-        const struct fg_tensor t = fg_param_tensor(&network->param[i]);
-        const enum fg_dtype dtype = fg_half_holds(values[i], fg_tensor_count(&t)) ? FG_F16 : FG_F32;
-        status = put_stream(w, network->param[i].name, &t, dtype, values[i]);
+        if (q->reading.zero < 0 || q->reading.zero > UINT8_MAX)
+            status = fg_fail(w->message, FG_USAGE, "%s: the zero of its input is %d, but must be 0 to 255",
+                             param->name, (int)q->reading.zero);
+        input_scale[count] = q->reading.scale;
+        input_zero[count++] = (uint8_t)q->reading.zero;
+        memcpy(scale + at, q->scale, (size_t)fg_param_channels(param) * sizeof *scale);
+        at += (size_t)fg_param_channels(param);
     }
+    if (status == FG_OK)
+        status = put_annex(w, FG_ANNEX_WEIGHT_SCALE, FG_F32, channels, scale);
+    if (status == FG_OK)
+        status = put_annex(w, FG_ANNEX_INPUT_SCALE, FG_F32, count, input_scale);
+    if (status == FG_OK)
+        status = put_annex(w, FG_ANNEX_INPUT_ZERO, FG_U8, count, input_zero);
+    free(scale);
     return status;
+}
+
+static enum fg_status put_tensors(struct writer *w, const struct fg_network *network,
+                                  const float *const *values, const struct fg_quantised *quantised) {
+    const size_t channels = count_channels(network, quantised);
+    enum fg_status status = FG_OK;
+    for (uint32_t i = 0; i < network->params && status == FG_OK; i++)
+        if (fg_param_folded(&network->param[i]))
+            status = put_param(w, &network->param[i], values[i], quantised ? quantised[i].weight : NULL);
+    return status == FG_OK && channels ? put_int8(w, network, quantised, channels) : status;
 }
 
 enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *header,
                               const float *const *values, const struct fg_quantised *quantised,
                               struct fg_bundle **bundle, struct fg_message *message) {
-    (void)quantised;
     struct writer *w = open_writer(path, message);
     if (!w)
         return FG_ENVIRONMENT;
@@ -224,18 +280,21 @@ enum fg_status fg_bundle_make(const char *path, const struct fg_bundle_header *h
     if (status == FG_OK)
         status = fg_network_init(network, &uncalibrated.spec, message);
     if (status == FG_OK) {
-        uint32_t entries = 0;
+        uint32_t entries = count_channels(network, quantised) ? FG_ANNEX_EVIDENCE : 0;
         for (uint32_t i = 0; i < network->params; i++)
             entries += fg_param_folded(&network->param[i]);
         status = begin_file(w, path, true, &uncalibrated, entries);
     }
     if (status == FG_OK)
-        status = put_tensors(w, network, values);
+        status = put_tensors(w, network, values, quantised);
     if (status == FG_OK)
         status = put_head(w);
     if (status == FG_OK) {
         w->open = false;
         status = fg_bundle_take(w->file.descriptor, path, bundle, message);
+        /* The reader's rules are the only ones: what it refuses the caller should not have given. */
+        if (status == FG_INPUT)
+            status = FG_USAGE;
     }
     free(network);
     close_writer(w);
@@ -279,21 +338,22 @@ static enum fg_status copy_tensors(struct writer *w, const struct fg_bundle *bun
     return status;
 }
 
-static enum fg_status copy_evidence(struct writer *w, const struct fg_bundle *bundle) {
+/* Copies the annexes from first on, but not end, that the bundle has. */
+static enum fg_status copy_annexes(struct writer *w, const struct fg_bundle *bundle, enum fg_annex first,
+                                   enum fg_annex end) {
     enum fg_status status = FG_OK;
-    for (int i = 0; i < FG_EVIDENCES && status == FG_OK; i++) {
-        const struct fg_tensor t = fg_evidence_tensor(bundle, &bundle->header, (enum fg_evidence_entry)i);
+    for (int i = first; i < (int)end && status == FG_OK; i++) {
+        const struct fg_tensor t = fg_annex_tensor(bundle, &bundle->header, (enum fg_annex)i);
         if (t.n)
-            status =
-                copy_stream(w, bundle, &bundle->evidence[i], fg_evidence_name((enum fg_evidence_entry)i), &t);
+            status = copy_stream(w, bundle, &bundle->annex[i], fg_annex_name((enum fg_annex)i), &t);
     }
     return status;
 }
 
-static uint32_t count_evidence(const struct fg_bundle *bundle, const struct fg_bundle_header *header) {
+static uint32_t count_annexes(const struct fg_bundle *bundle, const struct fg_bundle_header *header) {
     uint32_t count = 0;
-    for (int i = 0; i < FG_EVIDENCES; i++)
-        count += (uint32_t)fg_evidence_tensor(bundle, header, (enum fg_evidence_entry)i).n;
+    for (int i = 0; i < FG_ANNEXES; i++)
+        count += (uint32_t)fg_annex_tensor(bundle, header, (enum fg_annex)i).n;
     return count;
 }
 
@@ -302,13 +362,16 @@ static enum fg_status put_bundle(struct writer *w, const struct fg_bundle *bundl
                                  bool in_memory, const struct fg_bundle_header *header,
                                  const struct fg_evidence *evidence) {
     assert(evidence || !header->calibrated ||
-           count_evidence(bundle, header) == count_evidence(bundle, &bundle->header));
+           count_annexes(bundle, header) == count_annexes(bundle, &bundle->header));
     enum fg_status status =
-        begin_file(w, path, in_memory, header, bundle->tensors + count_evidence(bundle, header));
+        begin_file(w, path, in_memory, header, bundle->tensors + count_annexes(bundle, header));
     if (status == FG_OK)
         status = copy_tensors(w, bundle);
+    if (status == FG_OK)
+        status = copy_annexes(w, bundle, 0, FG_ANNEX_EVIDENCE);
     if (status == FG_OK && header->calibrated)
-        status = evidence ? put_evidence(w, bundle, header, evidence) : copy_evidence(w, bundle);
+        status = evidence ? put_evidence(w, bundle, header, evidence)
+                          : copy_annexes(w, bundle, FG_ANNEX_EVIDENCE, FG_ANNEXES);
     return status == FG_OK ? put_head(w) : status;
 }
 

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "runtime/base/json.h"
@@ -79,6 +80,44 @@ static void print_provenance(const struct fg_provenance *p) {
     putchar('\n');
 }
 
+/* Whether a node is a convolution; int8: whether it is an int8 one. */
+static bool is_convolution(const struct fg_bundle *bundle, const struct fg_node *node, bool int8) {
+    return (node->op == FG_CONV || node->op == FG_DECONV) &&
+           (fg_bundle_readings(bundle)[node->weight].scale > 0) == int8;
+}
+
+static uint32_t count_convolutions(const struct fg_bundle *bundle, bool int8) {
+    const struct fg_network *network = fg_bundle_network(bundle);
+    uint32_t count = 0;
+    for (uint32_t n = 0; n < network->nodes; n++)
+        count += is_convolution(bundle, &network->node[n], int8);
+    return count;
+}
+
+/* Prints the names of the float convolutions, which are their weights' less ".weight". */
+static void print_float_names(const struct fg_bundle *bundle, const char *quote, const char *between) {
+    const struct fg_network *network = fg_bundle_network(bundle);
+    uint32_t count = 0;
+    for (uint32_t n = 0; n < network->nodes; n++) {
+        if (!is_convolution(bundle, &network->node[n], false))
+            continue;
+        const char *weight = network->param[network->node[n].weight].name;
+        const size_t length = strlen(weight) - strlen(".weight");
+        printf("%s%s%.*s%s", count++ ? between : "", quote, (int)length, weight, quote);
+    }
+}
+
+static void print_precision(const struct fg_bundle *bundle) {
+    const uint32_t int8 = count_convolutions(bundle, true), all = int8 + count_convolutions(bundle, false);
+    if (int8) {
+        printf("precision    int8: %u of %u convolutions; float: ", int8, all);
+        print_float_names(bundle, "", ", ");
+        putchar('\n');
+    } else {
+        printf("precision    float: all %u convolutions\n", all);
+    }
+}
+
 static void print_tensors(const struct fg_bundle *bundle) {
     uint64_t values = 0, stored = 0;
     uint32_t wide = 0;
@@ -99,6 +138,7 @@ static void print_text(const struct fg_bundle *bundle) {
     printf("bundle       %s \"%s\", checksum %08x\n", fg_bundle_path(bundle), header->provenance.name,
            fg_bundle_checksum(bundle));
     print_network(&header->spec);
+    print_precision(bundle);
     print_contract(&header->contract);
     char sentence[512] = "none: it has no threshold and no self-test; run flawgate calibrate on it";
     if (header->calibrated)
@@ -141,6 +181,14 @@ static void print_json_text(const char *key, const char *value) {
 
 static void print_json_switch(const char *key, bool value) {
     printf("\"%s\":%s,", key, value ? "true" : "false");
+}
+
+static void print_json_precision(const struct fg_bundle *bundle) {
+    const uint32_t int8 = count_convolutions(bundle, true);
+    print_json_text("precision", int8 ? "int8" : "float");
+    printf("\"convolutions\":%u,\"float_convolutions\":[", int8 + count_convolutions(bundle, false));
+    print_float_names(bundle, "\"", ",");
+    printf("],");
 }
 
 static void print_json_calibration(const struct fg_bundle_header *header) {
@@ -191,7 +239,9 @@ static void print_json_tensors(const struct fg_bundle *bundle) {
         printf("%s{", i ? "," : "");
         print_json_text("name", name_tensor(bundle, i));
         printf("\"values\":%zu,\"stored\":%" PRIu64 ",\"type\":\"%s\"}", count_values(bundle, i), t->stored,
-               t->dtype == FG_F16 ? "float16" : "float32");
+               t->dtype == FG_I8    ? "int8"
+               : t->dtype == FG_F16 ? "float16"
+                                    : "float32");
     }
     printf("]");
 }
@@ -214,6 +264,7 @@ static void print_json(const struct fg_bundle *bundle) {
     print_json_text("format", header->contract.format);
     printf("\"width\":%d,\"height\":%d,\"channels\":%d},", header->contract.width, header->contract.height,
            header->contract.channels);
+    print_json_precision(bundle);
     print_json_switch("calibrated", header->calibrated);
     print_json_calibration(header);
     print_json_provenance(&header->provenance);

@@ -1,156 +1,17 @@
 /* The bundle at its boundary: what is written comes back, and nothing damaged or hostile is taken. The bundle
  * is that of a network with 1/16 of the channels. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-
-#include <cmocka.h>
+#include "tests/runtime/bundle/small_bundle.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
-#include <sodium.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
-#include "kernels/philox.h"
-#include "runtime/base/bytes.h"
 #include "runtime/base/half.h"
-#include "runtime/bundle/file.h"
 
-#define SIDE 64
 #define DRAWN_PLACES 10000
-#define PIXELS ((size_t)SIDE * SIDE)
-
-static char folder[64], path[128], other[128];
-static struct fg_network network;
-static struct fg_bundle_header header;
-static float *values[FG_NETWORK_PARAMS];
-#define SCENE 56 /* values of the descriptor of a network of base 4 */
-#define GOOD 300 /* pictures: more than a block of a stream holds */
-static uint8_t picture[PIXELS * 3];
-static float map[PIXELS];
-static struct fg_good good[GOOD];
-static float scene[2][SCENE];  /* mean and scale */
-static float place[2][PIXELS]; /* mean and scale */
-static const struct fg_evidence evidence = {.input = picture,
-                                            .map = map,
-                                            .good = good,
-                                            .scene_mean = scene[0],
-                                            .scene_scale = scene[1],
-                                            .place_mean = place[0],
-                                            .place_scale = place[1]};
-static struct fg_message message;
-
-static size_t count_of(uint32_t param) {
-    const struct fg_tensor t = fg_param_tensor(&network.param[param]);
-    return fg_tensor_count(&t);
-}
-
-static float draw(uint32_t tensor, uint32_t i) {
-    return 0.2f * (fg_philox_uniform(fg_philox(7, i, tensor, 0, 0).word[0]) - 0.5f);
-}
-
-static const float *const *written(void) {
-    return (const float *const *)values;
-}
-
-/* A bundle in memory. */
-static struct fg_bundle *make_bundle(const struct fg_bundle_header *h, const float *const *from) {
-    struct fg_bundle *bundle = NULL;
-    if (fg_bundle_make("made.fgb", h, from, NULL, &bundle, &message) != FG_OK)
-        fail_msg("%s", message.text);
-    return bundle;
-}
-
-static void write_bundle(const char *to) {
-    struct fg_bundle *bundle = make_bundle(&header, written());
-    if (fg_bundle_write(bundle, to, &header, &evidence, &message) != FG_OK)
-        fail_msg("%s", message.text);
-    fg_bundle_close(bundle);
-}
-
-static struct fg_bundle *open_bundle(const char *from) {
-    struct fg_bundle *bundle = NULL;
-    if (fg_bundle_open(from, &bundle, &message) != FG_OK)
-        fail_msg("%s", message.text);
-    return bundle;
-}
-
-static int set_up(void **state) {
-    (void)state;
-    /* In memory where there is such a folder: the tests write each byte of a file. */
-    snprintf(folder, sizeof folder, "%s/flawgate-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(path, sizeof path, "%s/part.fgb", folder);
-    snprintf(other, sizeof other, "%s/other.fgb", folder);
-    header = (struct fg_bundle_header){
-        .spec = {.backbone = FG_RESNET18,
-                 .height = SIDE,
-                 .width = SIDE,
-                 .base = 4,
-                 .scconv = true,
-                 .simam = true,
-                 .fmm = true,
-                 .levels = 7,
-                 .score = FG_SCORE_PRODUCT_LOCAL},
-        .contract = {.width = 900, .height = 700, .channels = 3, .format = "rgb8"},
-        .calibrated = true,
-        .calibration =
-            {.threshold = 1.5f, .family = FG_TAIL_GUMBEL, .location = -0.25f, .pictures = GOOD - 1, .odd = 1},
-        .provenance = {.seed = UINT64_MAX - 1, .epochs = 3, .learning_rate = 1e-3f, .global_loss = true},
-        .compatible = "press 4",
-        .security_counter = UINT32_MAX,
-        .scene_limit = 2.5f,
-        .self_test_score = 1.25f};
-    snprintf(header.provenance.program, FG_TEXT_SIZE, "flawgate-train test");
-    memset(header.provenance.name, 'n', FG_NAME_SIZE - 1);
-    header.provenance.data_hash[31] = 0xee;
-    header.provenance.pro = 0.5f;
-    if (fg_network_init(&network, &header.spec, &message) != FG_OK)
-        return -1;
-    for (uint32_t i = 0; i < network.params; i++) {
-        if (!fg_param_folded(&network.param[i]))
-            continue;
-        values[i] = malloc(count_of(i) * sizeof(float));
-        for (size_t k = 0; k < count_of(i); k++)
-            values[i][k] = draw(i, (uint32_t)k);
-    }
-    for (int i = 0; i < GOOD; i++)
-        good[i] = (struct fg_good){
-            .group = (enum fg_good_group)(i % 3), .score = 0.5f - (float)i, .hash = {(uint8_t)i, 7}};
-    if (network.descriptors != SCENE)
-        return -1;
-    for (int i = 0; i < SCENE; i++) {
-        scene[0][i] = (float)i - 20;
-        scene[1][i] = 0.5f + (float)i;
-    }
-    for (size_t i = 0; i < sizeof picture; i++)
-        picture[i] = (uint8_t)(i / 7);
-    for (size_t i = 0; i < PIXELS; i++) {
-        map[i] = (float)i * 1e-4f;
-        place[0][i] = (float)(i % 1024) / 1024; /* float16 holds these */
-        place[1][i] = (float)(1 + i % 7) / 64;
-    }
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    for (uint32_t i = 0; i < network.params; i++)
-        free(values[i]);
-    unlink(path);
-    unlink(other);
-    return rmdir(folder); /* so a file left behind fails the group */
-}
 
 /* The nearest of all halves, found by looking at the neighbours in value. */
 static void test_half(void **state) {
@@ -331,33 +192,21 @@ static void test_float32_exceptions(void **state) {
     free(scratch);
 }
 
-static bool opens(const char *from) {
-    struct fg_bundle *bundle = NULL;
-    message.text[0] = 0;
-    enum fg_status status = fg_bundle_open(from, &bundle, &message);
-    if (status == FG_OK)
-        fg_bundle_close(bundle);
-    else if (status != FG_INPUT || !message.text[0])
-        fail_msg("status %d: %s", status, message.text);
-    return status == FG_OK;
-}
-
 /* Loads the stream that byte belongs to, of a bundle opened before the byte was changed. */
 static bool loads(const struct fg_bundle *bundle, uint64_t byte, float *loaded, void *scratch) {
     for (uint32_t i = 0; i < bundle->tensors; i++)
         if (byte - bundle->tensor[i].offset < bundle->tensor[i].stored)
             return fg_bundle_load(bundle, i, loaded, scratch, &message) == FG_OK;
-    if (byte - bundle->evidence[FG_EVIDENCE_GOOD].offset < bundle->evidence[FG_EVIDENCE_GOOD].stored)
+    if (byte - bundle->annex[FG_ANNEX_GOOD].offset < bundle->annex[FG_ANNEX_GOOD].stored)
         return fg_bundle_good(bundle, (struct fg_good[GOOD]){{.score = 0}}, scratch, &message) == FG_OK;
     float mean[SCENE], scale[SCENE];
-    for (int i = FG_EVIDENCE_SCENE_MEAN; i <= FG_EVIDENCE_SCENE_SCALE; i++)
-        if (byte - bundle->evidence[i].offset < bundle->evidence[i].stored)
+    for (int i = FG_ANNEX_SCENE_MEAN; i <= FG_ANNEX_SCENE_SCALE; i++)
+        if (byte - bundle->annex[i].offset < bundle->annex[i].stored)
             return fg_bundle_scene(bundle, mean, scale, scratch, &message) == FG_OK;
-    for (int i = FG_EVIDENCE_PLACE_MEAN; i <= FG_EVIDENCE_PLACE_SCALE; i++)
-        if (byte - bundle->evidence[i].offset < bundle->evidence[i].stored)
+    for (int i = FG_ANNEX_PLACE_MEAN; i <= FG_ANNEX_PLACE_SCALE; i++)
+        if (byte - bundle->annex[i].offset < bundle->annex[i].stored)
             return fg_bundle_places(bundle, loaded, loaded, scratch, &message) == FG_OK;
-    const bool input =
-        byte - bundle->evidence[FG_EVIDENCE_INPUT].offset < bundle->evidence[FG_EVIDENCE_INPUT].stored;
+    const bool input = byte - bundle->annex[FG_ANNEX_INPUT].offset < bundle->annex[FG_ANNEX_INPUT].stored;
     return fg_bundle_self_test(bundle, input ? (uint8_t *)loaded : NULL, input ? NULL : loaded, scratch,
                                &message) == FG_OK;
 }
@@ -465,84 +314,6 @@ static void test_full_size(void **state) {
     free(large_map);
     free(large_picture);
     fg_bundle_close(bundle);
-}
-
-/* A bundle in memory, to be changed and sealed again: no checksum gives a hostile file away. */
-struct forge {
-    unsigned char *bytes;
-    size_t size;
-};
-
-static uint32_t fields_of(const struct forge *f) {
-    return fg_get_u32(f->bytes + 16);
-}
-
-static unsigned char *entry_of(const struct forge *f, uint32_t i) {
-    return f->bytes + FG_BUNDLE_HEAD + fields_of(f) + (size_t)i * FG_BUNDLE_ENTRY;
-}
-
-static uint32_t entries_of(const struct forge *f) {
-    return fg_get_u32(f->bytes + 20);
-}
-
-static struct forge forge_begin(void) {
-    write_bundle(path);
-    FILE *file = fopen(path, "rb");
-    struct stat info;
-    assert_int_equal(fstat(fileno(file), &info), 0);
-    struct forge f = {.size = (size_t)info.st_size, .bytes = malloc((size_t)info.st_size + 65536)};
-    assert_int_equal(fread(f.bytes, f.size, 1, file), 1);
-    fclose(file);
-    return f;
-}
-
-/* Puts bytes in at a place of the fields. */
-static void forge_insert(struct forge *f, size_t at, const void *bytes, size_t size) {
-    memmove(f->bytes + at + size, f->bytes + at, f->size - at);
-    memcpy(f->bytes + at, bytes, size);
-    fg_put_u32(f->bytes + 16, fields_of(f) + (uint32_t)size);
-    f->size += size;
-    fg_put_u64(f->bytes + 8, f->size);
-    for (uint32_t i = 0; i < entries_of(f); i++)
-        fg_put_u64(entry_of(f, i) + 84, fg_get_u64(entry_of(f, i) + 84) + size);
-}
-
-static void forge_cut(struct forge *f, size_t at, size_t size) {
-    memmove(f->bytes + at, f->bytes + at + size, f->size - at - size);
-    fg_put_u32(f->bytes + 16, fields_of(f) - (uint32_t)size);
-    f->size -= size;
-    fg_put_u64(f->bytes + 8, f->size);
-    for (uint32_t i = 0; i < entries_of(f); i++)
-        fg_put_u64(entry_of(f, i) + 84, fg_get_u64(entry_of(f, i) + 84) - size);
-}
-
-/* Replaces the last stream, the self-test's map, by these bytes. */
-static void forge_last(struct forge *f, const void *bytes, size_t size) {
-    unsigned char *e = entry_of(f, entries_of(f) - 1);
-    const size_t at = (size_t)fg_get_u64(e + 84);
-    memcpy(f->bytes + at, bytes, size);
-    f->size = at + size;
-    fg_put_u64(f->bytes + 8, f->size);
-    fg_put_u64(e + 92, size);
-    crypto_generichash(e + 100, FG_HASH_SIZE, bytes, size, NULL, 0);
-}
-
-static void forge_end(struct forge *f, const char *to) {
-    const size_t head = FG_BUNDLE_HEAD + (size_t)fields_of(f) + (size_t)entries_of(f) * FG_BUNDLE_ENTRY;
-    if (head <= f->size)
-        fg_bundle_hash(f->bytes, head, f->bytes + FG_BUNDLE_HEAD_HASH);
-    FILE *file = fopen(to, "wb");
-    assert_int_equal(fwrite(f->bytes, f->size, 1, file), 1);
-    assert_int_equal(fclose(file), 0);
-    free(f->bytes);
-}
-
-static void expect_refused(struct forge f, const char *because) {
-    forge_end(&f, other);
-    if (opens(other))
-        fail_msg("taken, but: %s", because);
-    if (!strstr(message.text, because))
-        fail_msg("refused, not because \"%s\" but: %s", because, message.text);
 }
 
 static void test_hostile_table(void **state) {
@@ -698,7 +469,7 @@ static void test_hostile_streams(void **state) {
         if (k == NOT_ZLIB)
             memset(packed, 0xff, size);
         struct forge f = forge_begin();
-        forge_last(&f, packed, k == TRAILING ? size + 1 : k == CUT ? size - 1 : size);
+        forge_stream(&f, entries_of(&f) - 1, packed, k == TRAILING ? size + 1 : k == CUT ? size - 1 : size);
         forge_end(&f, other);
         struct fg_bundle *bundle = open_bundle(other);
         enum fg_status status = fg_bundle_self_test(bundle, NULL, loaded, scratch, &message);

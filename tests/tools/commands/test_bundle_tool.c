@@ -160,6 +160,67 @@ static void test_export_bundle(void **state) {
     drop(values);
 }
 
+/* show names the convolutions that are not int8, and export writes what int8 weights stand for. */
+static void test_int8(void **state) {
+    (void)state;
+    static struct fg_quantised quantised[FG_NETWORK_PARAMS];
+    struct fg_bundle *bundle = NULL;
+    struct fg_folded folded;
+    uint32_t convolutions = 0, int8 = 0;
+    assert_int_equal(fg_folded_open(&folded, &weights, &message), FG_OK);
+    for (uint32_t n = 0; n < network.nodes; n++) {
+        const struct fg_node *node = &network.node[n];
+        convolutions += node->op == FG_CONV || node->op == FG_DECONV;
+        if (!fg_node_can_be_int8(&network, node) ||
+            !strcmp(network.param[node->weight].name, "fmm.0.gen2.weight"))
+            continue;
+        const size_t channels = (size_t)fg_param_channels(&network.param[node->weight]);
+        const struct fg_tensor t = fg_param_tensor(&network.param[node->weight]);
+        struct fg_quantised *q = &quantised[node->weight];
+        *q = (struct fg_quantised){
+            malloc(fg_tensor_count(&t)), malloc(channels * sizeof *q->scale), {0.25f, 3}};
+        for (size_t c = 0; c < channels; c++)
+            q->scale[c] = 0.5f;
+        memset(q->weight, -3, fg_tensor_count(&t));
+        int8++;
+    }
+    const struct fg_bundle_header header = {.spec = network.spec,
+                                            .contract = {.channels = 3, .format = "rgb8"}};
+    assert_int_equal(fg_bundle_make("b.fgb", &header, folded.value, quantised, &bundle, &message), FG_OK);
+    assert_int_equal(fg_bundle_write(bundle, in_folder("b.fgb"), &header, NULL, &message), FG_OK);
+    fg_bundle_close(bundle);
+    fg_folded_close(&folded);
+    for (int i = 0; i < FG_NETWORK_PARAMS; i++) {
+        free(quantised[i].weight);
+        free(quantised[i].scale);
+    }
+
+    char line[256];
+    assert_int_equal(run("show", in_folder("b.fgb"), NULL), 0);
+    snprintf(line, sizeof line,
+             "int8: %u of %u convolutions; float: teacher.conv1, bottleneck.scconv.gwc, fmm.0.gen2\n", int8,
+             convolutions);
+    assert_true(printed(line));
+    assert_int_equal(run("show", in_folder("b.fgb"), "--json"), 0);
+    snprintf(line, sizeof line,
+             "\"precision\":\"int8\",\"convolutions\":%u,\"float_convolutions\":[\"teacher.conv1\","
+             "\"bottleneck.scconv.gwc\",\"fmm.0.gen2\"],",
+             convolutions);
+    assert_true(printed(line) && printed("\"type\":\"int8\""));
+    assert_int_equal(run("show", in_folder("a.fgb"), NULL), 0);
+    snprintf(line, sizeof line, "float: all %u convolutions\n", convolutions);
+    assert_true(printed(line));
+    assert_int_equal(run("verify", in_folder("b.fgb"), NULL), 0);
+
+    assert_int_equal(run("export", in_folder("b.fgb"), in_folder("a.safetensors")), 0);
+    float *values[FG_NETWORK_PARAMS] = {NULL};
+    load_exported(values);
+    const uint32_t param = (uint32_t)fg_network_find(&network, "fmm.2.gen2.weight");
+    for (size_t k = 0; k < fg_tensor_count(&weights.param[param]); k++)
+        assert_true(values[param][k] == -1.5f);
+    drop(values);
+}
+
 /* The best epoch's weights, not the last one's; the teacher is in both. */
 static void test_export_state(void **state) {
     (void)state;
@@ -191,6 +252,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_show_and_verify),
         cmocka_unit_test(test_export_bundle),
+        cmocka_unit_test(test_int8),
         cmocka_unit_test(test_export_state),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
