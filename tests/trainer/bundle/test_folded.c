@@ -87,7 +87,7 @@ static void test_load_gives_int8(void **state) {
     assert_memory_equal(back->weight, one->weight, count);
     assert_memory_equal(back->scale, one->scale, channels * sizeof *one->scale);
     assert_true(back->reading.scale == one->reading.scale && back->reading.zero == one->reading.zero);
-    const size_t each = (size_t)(t.h * t.w * t.c); /* weights of a channel */
+    const size_t each = (size_t)t.h * (size_t)t.w * (size_t)t.c; /* weights of a channel */
     for (size_t c = 0; c < channels; c++)
         for (size_t i = c * each; i < (c + 1) * each; i++)
             assert_true(loaded.value[param][i] == (float)one->weight[i] * one->scale[c]);
