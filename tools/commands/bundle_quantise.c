@@ -43,9 +43,8 @@ static enum fg_status open_bundle(struct quantise *q, struct fg_message *message
                        "%.300s: does not know the good pictures that its threshold was found with; run "
                        "flawgate calibrate on it first",
                        q->path);
-    for (uint32_t i = 0; i < fg_bundle_tensors(q->bundle); i++)
-        if (fg_bundle_tensor(q->bundle, i)->dtype == FG_I8)
-            return fg_fail(message, FG_INPUT, "%.300s: is int8 already", q->path);
+    if (fg_bundle_is_int8(q->bundle))
+        return fg_fail(message, FG_INPUT, "%.300s: is int8 already", q->path);
     void *scratch = malloc(fg_bundle_scratch());
     q->known = calloc((size_t)c->pictures + c->odd, sizeof *q->known);
     status = scratch && q->known ? fg_bundle_good(q->bundle, q->known, scratch, message)
