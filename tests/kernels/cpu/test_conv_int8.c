@@ -15,7 +15,7 @@
 
 #define ROUNDS 400
 #define BACKENDS 3
-#define CHOICE(LIST) LIST[fg_bench_pick(&bench, 0, (int32_t)(sizeof LIST / sizeof *LIST) - 1)]
+#define CHOICE(LIST) (LIST)[fg_bench_pick(&bench, 0, (int32_t)(sizeof(LIST) / sizeof *(LIST)) - 1)]
 
 enum kind { ABSENT, FLOAT, BYTES };
 
@@ -31,8 +31,6 @@ struct trial {
 
 /* A tensor of either kind, quantised so that its values are about -2 to 2. */
 static const struct fg_tensor *draw(enum kind kind, int32_t n, int32_t h, int32_t w, int32_t c) {
-    if (kind == ABSENT)
-        return NULL;
     const struct fg_tensor *t = kind == FLOAT ? fg_bench_values(&bench, n, h, w, c, -2, 2)
                                               : fg_bench_whole(&bench, FG_U8, n, h, w, c, 0, 255);
     fg_bench_quantise(&bench, t, fg_bench_draw(&bench, 0.005f, 0.02f), CHOICE(zeros));
@@ -57,7 +55,8 @@ static struct trial make(struct fg_step step, const struct fg_tensor *weight, in
     fg_bench_freeze(&bench, weight);
     step.relu = fg_bench_pick(&bench, 0, 1);
     step.in[0] = draw(in, n, h, w, c);
-    step.in[1] = draw(residual, n, oh, ow, channels);
+    if (residual != ABSENT)
+        step.in[1] = draw(residual, n, oh, ow, channels);
     step.param[0] = weight;
     step.param[1] = fg_bench_pick(&bench, 0, 3) ? draw_row(channels, -1, 1) : NULL;
     step.param[2] = draw_row(channels, size / 4, size);

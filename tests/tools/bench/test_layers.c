@@ -7,7 +7,6 @@
 #include <cmocka.h>
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tools/bench/layers.h"
@@ -35,28 +34,21 @@ static void make_network(enum fg_backbone backbone) {
     ok(fg_network_init(&network, &spec, &message));
 }
 
-/* Has every convolution that can be int8 be so, with any weights. */
+/* Has every convolution that can be int8 be so, all with the same weights. */
 static void quantise(struct fg_folded *folded) {
+    static int8_t weight[1 << 20];
+    static float scale[1 << 10];
+    for (size_t i = 0; i < sizeof weight; i++)
+        weight[i] = (int8_t)(i % 255 - 127);
     for (uint32_t n = 0; n < network.nodes; n++) {
         if (!fg_node_can_be_int8(&network, &network.node[n]))
             continue;
-        const int32_t weight = network.node[n].weight;
-        const struct fg_tensor t = fg_param_tensor(&network.param[weight]);
-        const size_t channels = (size_t)fg_param_channels(&network.param[weight]);
-        struct fg_quantised *to = &folded->quantised[weight];
-        *to = (struct fg_quantised){.weight = malloc(fg_tensor_count(&t)),
-                                    .scale = calloc(channels, sizeof *to->scale),
-                                    .reading = {.scale = 0.1f, .zero = 128}};
-        assert_true(to->weight && to->scale);
-        for (size_t i = 0; i < fg_tensor_count(&t); i++)
-            to->weight[i] = (int8_t)(i % 255 - 127);
-    }
-}
-
-static void free_quantised(struct fg_folded *folded) {
-    for (uint32_t i = 0; i < network.params; i++) {
-        free(folded->quantised[i].weight);
-        free(folded->quantised[i].scale);
+        const struct fg_param *param = &network.param[network.node[n].weight];
+        const struct fg_tensor t = fg_param_tensor(param);
+        assert_true(fg_tensor_count(&t) <= sizeof weight);
+        assert_true((size_t)fg_param_channels(param) <= sizeof scale / sizeof *scale);
+        folded->quantised[param - network.param] =
+            (struct fg_quantised){.weight = weight, .scale = scale, .reading = {.scale = 0.1f, .zero = 128}};
     }
 }
 
@@ -75,8 +67,6 @@ static void measure(uint32_t threads, bool int8, struct fg_layers *layers) {
     ok(fg_trial_open(&trial, backend, &network, &folded, 1, &message));
     ok(fg_layers_measure(&trial, &network, 0, layers, &message));
     fg_trial_close(&trial);
-    if (int8)
-        free_quantised(&folded);
     fg_folded_close(&folded);
     fg_weights_close(&weights);
     backend->close(backend);
