@@ -378,6 +378,10 @@ const uint8_t *fg_bundle_key_id(const struct fg_bundle *bundle) {
     return memcmp(bundle->key_id, unsigned_id, sizeof unsigned_id) != 0 ? bundle->key_id : NULL;
 }
 
+bool fg_bundle_is_int8(const struct fg_bundle *bundle) {
+    return bundle->quantised > 0;
+}
+
 const struct fg_reading *fg_bundle_readings(const struct fg_bundle *bundle) {
     return bundle->reading;
 }

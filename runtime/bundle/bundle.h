@@ -121,6 +121,8 @@ const uint8_t *fg_bundle_key_id(const struct fg_bundle *bundle);
 /* Gives the bytes of scratch that one call of fg_bundle_load, fg_bundle_send or fg_bundle_self_test needs. */
 size_t fg_bundle_scratch(void);
 
+/* Says whether any weight is int8. */
+bool fg_bundle_is_int8(const struct fg_bundle *bundle);
 /* Gives how int8 convolutions read their input, by the parameter of the weight, {FG_NETWORK_PARAMS}. */
 const struct fg_reading *fg_bundle_readings(const struct fg_bundle *bundle);
 

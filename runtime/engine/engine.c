@@ -16,6 +16,7 @@
 #define MAX_LOADERS 16
 #define SELF_TEST_SCORE 0.01f /* shares of the map's largest value that what was made elsewhere may differ */
 #define SELF_TEST_MAP 0.02f
+#define SELF_TEST_INT8 5.0f /* times as much where int8 made it and this device computes in float */
 
 struct fg_engine {
     struct fg_bundle_header header;
@@ -34,6 +35,7 @@ struct fg_engine {
     float *scene_mean;    /* {descriptors}; NULL: the bundle does not know the scene */
     float *scene_scale;   /* {descriptors} */
     void *search;         /* fg_defect_scratch */
+    float lenience;       /* what the self-test's allowances are multiplied by */
     float unit;           /* the mean scale of places: what 1 of a local score is on the map; else 1 */
     struct fg_frame seen; /* what was submitted last; its pixels may be gone */
     int64_t submitted_ns;
@@ -91,6 +93,7 @@ static enum fg_status make_engine(const struct fg_bundle *bundle, struct fg_back
     e->checksum = fg_bundle_checksum(bundle);
     e->network = *fg_bundle_network(bundle);
     e->backend = backend;
+    e->lenience = fg_bundle_is_int8(bundle) && !backend->quantised ? SELF_TEST_INT8 : 1;
     /* The engine judges the self-test's picture as a frame, so it has room for one. */
     e->max_width = max_frame_width > e->network.spec.width ? max_frame_width : e->network.spec.width;
     e->max_height = max_frame_height > e->network.spec.height ? max_frame_height : e->network.spec.height;
@@ -499,15 +502,16 @@ enum fg_status fg_engine_self_test(struct fg_engine *engine, struct fg_message *
         largest = fmaxf(largest, fabsf(engine->test_map[i]));
         difference = fmaxf(difference, d);
     }
-    const float allowed = SELF_TEST_SCORE * largest / engine->unit;
-    if (finite && fabsf(judgement.score - expected) <= allowed && difference <= SELF_TEST_MAP * largest)
+    const float least = engine->lenience * largest, allowed = SELF_TEST_SCORE * least / engine->unit,
+                allowed_map = SELF_TEST_MAP * least;
+    if (finite && fabsf(judgement.score - expected) <= allowed && difference <= allowed_map)
         return FG_OK;
     return fg_fail(
         message, FG_INPUT,
         "self-test failed on backend %s: score %g, expected %g within %g; largest difference of the "
         "map %g, allowed %g; the bundle or this machine's arithmetic is damaged",
         engine->backend->name, (double)judgement.score, (double)expected, (double)allowed, (double)difference,
-        (double)(0.02f * largest));
+        (double)allowed_map);
 }
 
 void fg_engine_descriptor(const struct fg_engine *engine, float *descriptor) {

@@ -18,7 +18,9 @@ struct quantise {
     struct fg_bundle *bundle; /* as it is */
     struct fg_dataset data;
     struct fg_good *known;     /* the pictures that the bundle knows */
-    enum fg_good_group *group; /* {data.files.count} */
+    const char **picture;      /* {pictures}: files that can set the threshold */
+    enum fg_good_group *group; /* {pictures} */
+    uint32_t pictures;
     struct fg_folded folded;
     struct fg_int8 int8;
     struct fg_draft draft; /* as it will be */
@@ -43,9 +45,8 @@ static enum fg_status open_bundle(struct quantise *q, struct fg_message *message
                        "%.300s: does not know the good pictures that its threshold was found with; run "
                        "flawgate calibrate on it first",
                        q->path);
-    for (uint32_t i = 0; i < fg_bundle_tensors(q->bundle); i++)
-        if (fg_bundle_tensor(q->bundle, i)->dtype == FG_I8)
-            return fg_fail(message, FG_INPUT, "%.300s: is int8 already", q->path);
+    if (fg_bundle_is_int8(q->bundle))
+        return fg_fail(message, FG_INPUT, "%.300s: is int8 already", q->path);
     void *scratch = malloc(fg_bundle_scratch());
     q->known = calloc((size_t)c->pictures + c->odd, sizeof *q->known);
     status = scratch && q->known ? fg_bundle_good(q->bundle, q->known, scratch, message)
@@ -66,24 +67,30 @@ static enum fg_status open_data(struct quantise *q, struct fg_message *message) 
     return status;
 }
 
-/* Gives each picture the group that it has in the bundle. */
+/* Lists the pictures that can set the threshold, each with the group that it has in the bundle. One that the
+ * line's camera cannot give does not, as in training. */
 static enum fg_status find_groups(struct quantise *q, struct fg_message *message) {
     const struct fg_calibration *c = &fg_bundle_header(q->bundle)->calibration;
     uint32_t trained = 0, unseen = 0;
     q->group = calloc(q->data.files.count, sizeof *q->group);
-    if (!q->group)
+    q->picture = calloc(q->data.files.count, sizeof *q->picture);
+    if (!q->group || !q->picture)
         return fg_fail(message, FG_ENVIRONMENT, "no memory to quantise %.300s", q->path);
     for (uint32_t i = 0; i < q->data.files.count; i++) {
         uint8_t hash[FG_HASH_SIZE];
+        if (q->data.deviates[i])
+            continue;
         const enum fg_status status = fg_file_hash(q->data.files.path[i], hash, message);
         if (status != FG_OK)
             return status;
-        q->group[i] = FG_GOOD_ADDED;
+        enum fg_good_group group = FG_GOOD_ADDED;
         for (uint32_t k = 0; k < c->pictures + c->odd; k++)
             if (!memcmp(q->known[k].hash, hash, sizeof q->known[k].hash))
-                q->group[i] = q->known[k].group;
-        trained += q->group[i] == FG_GOOD_TRAINING;
-        unseen += q->group[i] != FG_GOOD_TRAINING;
+                group = q->known[k].group;
+        trained += group == FG_GOOD_TRAINING;
+        unseen += group != FG_GOOD_TRAINING;
+        q->picture[q->pictures] = q->data.files.path[i];
+        q->group[q->pictures++] = group;
     }
     if (trained >= FG_DATASET_LEAST && unseen >= FG_HELD_OUT_LEAST)
         return FG_OK;
@@ -122,9 +129,9 @@ static enum fg_status calibrate_draft(struct quantise *q, struct fg_message *mes
     const struct fg_bundle_header *header = fg_bundle_header(q->bundle);
     begin_progress(q, "judging picture");
     return fg_calibrate_draft(&q->draft,
-                              &(struct fg_calibrating){.path = (const char *const *)q->data.files.path,
+                              &(struct fg_calibrating){.path = q->picture,
                                                        .group = q->group,
-                                                       .count = q->data.files.count,
+                                                       .count = q->pictures,
                                                        .false_rejects = header->calibration.false_rejects,
                                                        .score = header->spec.score,
                                                        .remarks = &q->remarks,
@@ -211,6 +218,7 @@ enum fg_status fg_bundle_quantise(const char *path, const char *folder, struct f
     fg_int8_close(&q->int8);
     fg_folded_close(&q->folded);
     free(q->group);
+    free(q->picture);
     fg_dataset_close(&q->data);
     free(q->known);
     fg_bundle_close(q->bundle);

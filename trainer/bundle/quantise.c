@@ -31,6 +31,7 @@ struct candidate {
 struct search {
     const struct fg_quantising *q;
     struct fg_int8 *int8;
+    struct fg_read_value before[FG_NETWORK_VALUES]; /* by what is quantised already */
     struct range range[FG_NETWORK_VALUES];
     struct candidate candidate[FG_NETWORK_NODES];
     uint32_t candidates;
@@ -170,12 +171,16 @@ static enum fg_status look_at_values(struct search *s, struct fg_probe *probe, s
     return status;
 }
 
+/* Says how candidates read their inputs. What the teacher reads already is read as it does. */
 static void set_readings(struct search *s, bool narrow) {
     for (uint32_t i = 0; i < s->candidates; i++) {
+        struct fg_reading *reading = &s->candidate[i].quantised.reading;
+        *reading = s->before[s->candidate[i].node->in[0]].reading;
+        if (reading->scale > 0)
+            continue;
         const struct range *r = &s->range[s->candidate[i].node->in[0]];
         const float low = narrow ? r->low : r->least, high = narrow ? r->high : r->most,
                     scale = (high - low) / 255;
-        struct fg_reading *reading = &s->candidate[i].quantised.reading;
         *reading = (struct fg_reading){.scale = scale > FLT_MIN ? scale : 1};
         reading->zero = (int32_t)lrintf(-low / reading->scale);
     }
@@ -274,7 +279,12 @@ static enum fg_status leave_worst(struct search *s, double *error, struct fg_mes
 }
 
 static enum fg_status quantise(struct search *s, struct fg_message *message) {
-    enum fg_status status = list_candidates(s, message);
+    struct fg_reading reading[FG_NETWORK_PARAMS];
+    for (int i = 0; i < FG_NETWORK_PARAMS; i++)
+        reading[i] = s->int8->param[i].reading;
+    enum fg_status status = fg_network_read(s->q->network, reading, s->before, message);
+    if (status == FG_OK)
+        status = list_candidates(s, message);
     struct fg_probe *probe = NULL;
     s->outputs = count_outputs(s->q);
     s->runs = 4 * s->q->pictures;

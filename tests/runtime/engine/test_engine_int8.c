@@ -1,5 +1,5 @@
-/* An engine with an int8 bundle on a backend that has no int8 convolutions: it judges with the weights that
- * the int8 ones stand for. */
+/* An engine with an int8 bundle, on a backend that has int8 convolutions and on one that has none and judges
+ * with the weights that the int8 ones stand for. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "runtime/engine/desk.h"
-#include "trainer/bundle/folded.h"
+#include "trainer/bundle/quantise.h"
 
 #define SIDE 64
 
@@ -68,10 +68,12 @@ static float judge(const struct fg_quantised *q, struct fg_backend *backend, con
     return judgement.score;
 }
 
-static void test_backend_without_int8(void **state) {
+static struct fg_folded folded;
+static struct fg_backend *backend;
+static uint8_t picture[SIDE * SIDE * 3];
+
+static int set_up(void **state) {
     (void)state;
-    static uint8_t picture[SIDE * SIDE * 3];
-    static float map[2][SIDE * SIDE];
     const struct fg_network_spec spec = {.backbone = FG_RESNET18,
                                          .height = SIDE,
                                          .width = SIDE,
@@ -81,23 +83,23 @@ static void test_backend_without_int8(void **state) {
                                          .fmm = true,
                                          .levels = 7};
     struct fg_weights weights;
-    struct fg_folded folded;
-    struct fg_backend *backend;
     for (size_t i = 0; i < sizeof picture; i++)
         picture[i] = (uint8_t)(i * i / 13);
     ok(fg_network_init(&network, &spec, &message));
     ok(fg_weights_open(&weights, &network, &message));
     fg_weights_draw(&weights, 2, true);
     ok(fg_folded_open(&folded, &weights, &message));
+    fg_weights_close(&weights);
     ok(fg_cpu_open(1, 1, &backend, &message));
-    backend->quantised = false;
     memcpy(values, folded.value, sizeof values);
     for (uint32_t n = 0; n < network.nodes; n++)
         if (fg_node_can_be_int8(&network, &network.node[n]))
             quantise((uint32_t)network.node[n].weight, folded.value[network.node[n].weight]);
-    const float score = judge(quantised, backend, picture, map[0]);
-    assert_true(score == judge(NULL, backend, picture, map[1]) && score > 0);
-    assert_memory_equal(map[0], map[1], sizeof map[0]);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
     for (int i = 0; i < FG_NETWORK_PARAMS; i++) {
         free(quantised[i].weight);
         free(quantised[i].scale);
@@ -105,12 +107,80 @@ static void test_backend_without_int8(void **state) {
     }
     backend->close(backend);
     fg_folded_close(&folded);
-    fg_weights_close(&weights);
+    return 0;
+}
+
+static void test_backend_without_int8(void **state) {
+    (void)state;
+    static float map[2][SIDE * SIDE];
+    backend->quantised = false;
+    const float score = judge(quantised, backend, picture, map[0]);
+    assert_true(score == judge(NULL, backend, picture, map[1]) && score > 0);
+    assert_memory_equal(map[0], map[1], sizeof map[0]);
+    backend->quantised = true;
+}
+
+static void test_backend_with_int8(void **state) {
+    (void)state;
+    static float map[2][SIDE * SIDE];
+    const float as_int8 = judge(quantised, backend, picture, map[0]),
+                as_float = judge(NULL, backend, picture, map[1]);
+    assert_true(as_int8 != as_float);
+    assert_true(fabsf(as_int8 - as_float) < 0.1f * as_float);
+}
+
+/* Opens a bundle with a self-test whose score and map are those of int8, times a factor. */
+static enum fg_status open_tested(const struct fg_quantised *q, float factor) {
+    static float map[SIDE * SIDE];
+    const struct fg_good good[2] = {{.score = 1}, {.score = 2}};
+    struct fg_bundle_header header = {.spec = network.spec, .contract = {.channels = 3, .format = "rgb8"}};
+    struct fg_bundle *raw, *tested;
+    struct fg_desk desk;
+    const bool computes = backend->quantised;
+    backend->quantised = true;
+    const float score = judge(q, backend, picture, map);
+    backend->quantised = computes;
+    for (size_t i = 0; i < SIDE * SIDE; i++)
+        map[i] *= factor;
+    ok(fg_bundle_make("made.fgb", &header, values, q, &raw, &message));
+    header.calibrated = true;
+    header.calibration = (struct fg_calibration){.threshold = 1, .doubtful = 1, .pictures = 2, .unseen = 2};
+    header.self_test_score = score * factor;
+    ok(fg_bundle_copy(raw, &header, &(struct fg_evidence){.input = picture, .map = map, .good = good},
+                      &tested, &message));
+    fg_bundle_close(raw);
+    const enum fg_status status = fg_desk_take(&desk, tested, backend, true, &message);
+    if (status == FG_OK)
+        fg_desk_close(&desk);
+    return status;
+}
+
+/* What int8 made must come back nearly; a device without int8 may differ by what int8 leaves out. */
+static void test_self_test(void **state) {
+    (void)state;
+    const uint8_t *pictures[] = {picture};
+    struct fg_int8 int8 = {.error = 0};
+    memcpy(values, folded.value, sizeof values);
+    ok(fg_int8_make(
+        &int8,
+        &(struct fg_quantising){
+            .network = &network, .folded = &folded, .backend = backend, .picture = pictures, .pictures = 1},
+        &message));
+    ok(open_tested(int8.param, 1));
+    assert_int_equal(open_tested(int8.param, 1.03f), FG_INPUT);
+    backend->quantised = false;
+    ok(open_tested(int8.param, 1));
+    ok(open_tested(int8.param, 1.03f));
+    assert_int_equal(open_tested(int8.param, 1.25f), FG_INPUT);
+    backend->quantised = true;
+    fg_int8_close(&int8);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_backend_without_int8),
+        cmocka_unit_test(test_backend_with_int8),
+        cmocka_unit_test(test_self_test),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }
