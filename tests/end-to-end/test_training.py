@@ -220,6 +220,48 @@ class Training(unittest.TestCase):
         shown = lines(run("flawgate", "bundle", "show", self.folder / "unjudged.fgb", "--json").stdout)[0]
         self.assertEqual(shown["provenance"]["test_pictures"], 0)
 
+    def test_int8(self):
+        """A bundle becomes int8 by the pictures that it was trained on; training can make one at once, in pieces too."""
+        self.assertEqual(self.train("q.fgb", "--epochs", "4").returncode, 0)
+        bundle = self.folder / "q.fgb"
+        before = bundle.read_bytes()
+        others = self.folder / "others"
+        others.mkdir()
+        for i in range(12):
+            good_part(others / f"{i:03}.png", 60 + i)
+        refused = run("flawgate", "bundle", "quantise", bundle, others)
+        self.assertEqual(refused.returncode, 3)
+        self.assertIn("has 0 pictures that", refused.stderr)
+        self.assertEqual(bundle.read_bytes(), before)
+        done = run("flawgate", "bundle", "quantise", bundle, self.parts)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("53 of 54 convolutions are int8", done.stdout)
+        self.assertEqual((self.folder / "q.fgb.bak").read_bytes(), before)
+        self.assertLess(bundle.stat().st_size, 0.6 * len(before))
+        shown = lines(run("flawgate", "bundle", "show", bundle, "--json").stdout)[0]
+        self.assertEqual((shown["precision"], shown["float_convolutions"]), ("int8", ["teacher.conv1"]))
+        self.assertEqual(run("flawgate", "bundle", "verify", bundle).returncode, 0)
+        again = run("flawgate", "bundle", "quantise", bundle, self.parts)
+        self.assertEqual(again.returncode, 3)
+        self.assertIn("is int8 already", again.stderr)
+        # Its scores are those of before, nearly.
+        pictures = sorted(self.parts.iterdir())[:4]
+        scores = [[j["score"] for j in lines(run("flawgate", "infer", b, *pictures, "--json").stdout)]
+                  for b in (self.folder / "q.fgb.bak", bundle)]
+        for one, other in zip(*scores):
+            self.assertAlmostEqual(other / one, 1, delta=0.1)
+        # Training in one piece, and in two, gives the same int8 weights; a float training is another one.
+        for name, pieces in ("one.fgb", [4]), ("two.fgb", [2, 4]):
+            for epochs in pieces:
+                resume = ["--resume"] if epochs > pieces[0] else []
+                done = self.train(name, "--epochs", str(epochs), "--precision", "int8", *resume)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn("convolutions are int8", done.stderr)
+        self.assertEqual(self.export("one.fgb"), self.export("two.fgb"))
+        refused = self.train("two.fgb", "--epochs", "5", "--resume")
+        self.assertEqual(refused.returncode, 3)
+        self.assertIn("--precision", refused.stderr)
+
     def test_too_few(self):
         for count in 0, 7:
             parts = self.folder / f"only-{count}"

@@ -140,24 +140,28 @@ static enum fg_status calibrate_draft(struct quantise *q, struct fg_message *mes
                               &q->found, message);
 }
 
-static enum fg_status evaluate_draft(struct quantise *q, struct fg_message *message) {
+/* Enters how well the new bundle does on the folder's test pictures. Those that are wrong do not stop it. */
+static void evaluate_draft(struct quantise *q) {
     struct fg_evaluation evaluation;
     struct fg_figures figures;
+    struct fg_message why;
     if (!fg_test_set_exists(q->folder))
-        return FG_OK;
+        return;
     begin_progress(q, "evaluating on picture");
     enum fg_status status =
         fg_evaluate(&evaluation, &q->draft.desk, q->folder, q->draft.header.calibration.threshold,
-                    fg_progress_count, &q->progress, message);
+                    fg_progress_count, &q->progress, &why);
     if (status == FG_OK)
-        status = fg_metrics_figures(evaluation.metrics, 0, &figures, message);
+        status = fg_metrics_figures(evaluation.metrics, 0, &figures, &why);
+    fg_progress_clear(&q->progress);
     if (status == FG_OK) {
         fg_evaluation_enter(&figures, &q->draft.header.provenance);
         fg_evaluation_sentence(&figures, q->figures, sizeof q->figures);
         fg_evaluation_verdicts(&evaluation, q->verdicts, sizeof q->verdicts);
+    } else {
+        fprintf(stderr, "The test pictures were not judged: %s\n", why.text);
     }
     fg_evaluation_close(&evaluation);
-    return status;
 }
 
 static void print_text(const struct quantise *q) {
@@ -203,10 +207,10 @@ enum fg_status fg_bundle_quantise(const char *path, const char *folder, struct f
         status = make_draft(q, message);
     if (status == FG_OK)
         status = calibrate_draft(q, message);
-    if (status == FG_OK)
-        status = evaluate_draft(q, message);
-    if (status == FG_OK)
+    if (status == FG_OK) {
+        evaluate_draft(q);
         status = fg_draft_replace(&q->draft, path, message);
+    }
     fg_progress_clear(&q->progress);
     fputs(q->remarks.text ? q->remarks.text : "", stderr);
     if (status == FG_OK && common->json)
