@@ -138,13 +138,29 @@ struct loading {
 struct destination {
     struct fg_backend *backend;
     char *data;
-    size_t size; /* bytes of a value */
+    enum fg_dtype dtype;
+    bool int8; /* int8 convolutions read what the values make, and their numbers cannot carry a NaN on */
+    const char *path, *name; /* of bundle and tensor, for messages */
 };
+
+static bool are_finite(const float *values, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return false;
+    return true;
+}
 
 static enum fg_status put_values(void *argument, size_t at, size_t count, const void *values,
                                  struct fg_message *message) {
     const struct destination *to = argument;
-    return to->backend->upload(to->backend, to->data + at * to->size, values, count * to->size, message);
+    const size_t size = fg_dtype_size(to->dtype);
+    if (to->int8 && to->dtype == FG_F32 && !are_finite(values, count))
+        return fg_fail(
+            message, FG_INPUT,
+            "%.250s: %s is not all finite, which int8 would hide; copy the bundle again, or train it "
+            "again",
+            to->path, to->name);
+    return to->backend->upload(to->backend, to->data + at * size, values, count * size, message);
 }
 
 static void *load_tensors(void *argument) {
@@ -158,8 +174,12 @@ static void *load_tensors(void *argument) {
         const struct fg_bundle_tensor *stored = fg_bundle_tensor(loading->bundle, i);
         const struct fg_tensor *t = engine->inference.frozen[stored->param],
                                *scale = engine->inference.scale[stored->param];
-        struct destination to = {engine->backend, fg_tensor_data(t, &engine->memory),
-                                 fg_dtype_size(t->dtype)};
+        struct destination to = {engine->backend,
+                                 fg_tensor_data(t, &engine->memory),
+                                 t->dtype,
+                                 fg_bundle_is_int8(loading->bundle),
+                                 fg_bundle_path(loading->bundle),
+                                 engine->network.param[stored->param].name};
         const struct fg_bundle_sink sink = {t->dtype, put_values, &to, &loader->read_ns};
         loader->status = fg_bundle_send(loading->bundle, i, &sink, loader->scratch, &loader->message);
         if (loader->status == FG_OK && scale)

@@ -1,9 +1,9 @@
 /* From the network's nodes to steps of a plan, folded: every batch norm is inside the convolution before it.
  * What the engine serves, what the trainer validates with, and the frozen teacher of training.
  *
- * Errors: those of readings; a plan without room says so when it is finished. Owner: the caller, of the struct; plan
- * and network must outlive it. Thread: the plan's. NULL: what a function says; a draw and a message
- * may be. */
+ * Errors: those of readings; a plan without room says so when it is finished. Owner: the caller, of the
+ * struct; plan and network must outlive it. Thread: the plan's. NULL: what a function says; a draw and a
+ * message may be. */
 #ifndef FG_RUNTIME_NETWORK_FORWARD_H
 #define FG_RUNTIME_NETWORK_FORWARD_H
 

@@ -25,8 +25,8 @@ struct fg_inference {
     const struct fg_tensor *moments[FG_NETWORK_LEVELS];
 };
 
-/* Plans on all lanes of the backend, for frames up to the given size. The network must outlive it. reading: as
- * fg_forward_begin takes it; it does not count on a backend that has no int8 convolutions. */
+/* Plans on all lanes of the backend, for frames up to the given size. The network must outlive it. reading:
+ * as fg_forward_begin takes it; it does not count on a backend that has no int8 convolutions. */
 FG_MUST_USE enum fg_status fg_inference_open(struct fg_inference *inference, const struct fg_network *network,
                                              const struct fg_reading *reading,
                                              const struct fg_backend *backend, int32_t batch,

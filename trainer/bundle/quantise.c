@@ -13,8 +13,8 @@
 #define LEFT_OUT 0.0001  /* share of numbers that the narrower range leaves out at each end */
 #define ALONE_PICTURES 2 /* pictures that say how much a convolution alone disturbs */
 
-/* What a value is on good pictures: from least to most, 0 among them, and from low to high without the numbers
- * that are left out at the ends. */
+/* What a value is on good pictures: from least to most, 0 among them, and from low to high without the
+ * numbers that are left out at the ends. */
 struct range {
     float least, most, low, high;
     uint32_t *histogram; /* {BINS} from least to most; NULL: no convolution to quantise reads the value */

@@ -7,7 +7,8 @@
  * features. Where it is above FG_QUANTISE_MOST, the convolutions that cause most of it stay float, one after
  * the other, until it is not.
  *
- * Errors: FG_ENVIRONMENT for memory. Owner: who makes it closes it. Thread: one at a time on one backend. NULL: a message, and what a member says. */
+ * Errors: FG_ENVIRONMENT for memory. Owner: who makes it closes it. Thread: one at a time on one backend.
+ * NULL: a message, and what a member says. */
 #ifndef FG_TRAINER_BUNDLE_QUANTISE_H
 #define FG_TRAINER_BUNDLE_QUANTISE_H
 

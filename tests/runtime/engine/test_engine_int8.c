@@ -129,6 +129,26 @@ static void test_backend_with_int8(void **state) {
     assert_true(fabsf(as_int8 - as_float) < 0.1f * as_float);
 }
 
+/* An int8 number cannot carry a NaN to the score, so a bundle with one does not load. */
+static void test_nan_does_not_load(void **state) {
+    (void)state;
+    static const char *const names[] = {"teacher.conv1.weight", "teacher.bn1.bias",
+                                        "student.layer1.1.bn2.bias"};
+    const struct fg_bundle_header header = {.spec = network.spec,
+                                            .contract = {.channels = 3, .format = "rgb8"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        float *value = (float *)(uintptr_t)values[fg_network_find(&network, names[i])], kept = *value;
+        struct fg_bundle *bundle;
+        struct fg_desk desk;
+        *value = NAN;
+        ok(fg_bundle_make("made.fgb", &header, values, quantised, &bundle, &message));
+        assert_int_equal(fg_desk_take(&desk, bundle, backend, false, &message), FG_INPUT);
+        assert_non_null(strstr(message.text, "finite"));
+        assert_non_null(strstr(message.text, "made.fgb"));
+        *value = kept;
+    }
+}
+
 /* Opens a bundle with a self-test whose score and map are those of int8, times a factor. */
 static enum fg_status open_tested(const struct fg_quantised *q, float factor) {
     static float map[SIDE * SIDE];
@@ -180,6 +200,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_backend_without_int8),
         cmocka_unit_test(test_backend_with_int8),
+        cmocka_unit_test(test_nan_does_not_load),
         cmocka_unit_test(test_self_test),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
