@@ -1,7 +1,6 @@
 /* Runs a kernel's blocks one after the other, its threads as fibers. */
 #include <cuda_runtime.h>
 
-#include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
 #include <sys/mman.h>
@@ -22,12 +21,21 @@
 
 namespace {
 
+/* A place to jump to. These are the compiler's own jumps, and it is not told that going there never comes back:
+ * before each call that it knows does not, the address sanitizer cleans the stack, and here the stack is only
+ * left for a while. */
+typedef void *jump[5];
+
+__attribute__((noipa, no_sanitize_address)) void go(jump &to) {
+    __builtin_longjmp(to, 1);
+}
+
 enum state { READY, AT_BARRIER, AT_EXCHANGE, ENDED };
 
 struct stack;
 
 struct fiber {
-    jmp_buf self; /* where it has left */
+    jump self; /* where it has left */
     struct fg_emulator::place place;
     enum state state;
     uint64_t value;      /* given to and got from the warp */
@@ -39,14 +47,14 @@ struct fiber {
 struct stack {
     char *memory;
     bool started;
-    jmp_buf idle;
+    jump idle;
     void *fake_stack;
 };
 
 struct fiber fibers[MOST_THREADS];
 struct stack stacks[MOST_THREADS], *idle[MOST_THREADS];
 unsigned idles;
-jmp_buf scheduler;
+jump scheduler;
 const void *scheduler_stack;
 size_t scheduler_stack_size;
 struct fiber *running;
@@ -71,9 +79,9 @@ uint32_t draw() {
 
 /* Stacks are changed by jumps, which unlike swapcontext ask nothing of the kernel; only where a stack is
  * entered for the first time that cannot be. */
-[[noreturn]] void leave(struct stack *stack) {
+void leave(struct stack *stack) {
     __sanitizer_start_switch_fiber(&stack->fake_stack, scheduler_stack, scheduler_stack_size);
-    _longjmp(scheduler, 1);
+    go(scheduler);
 }
 
 /* Ends a switch to a stack. */
@@ -85,7 +93,7 @@ void arrive(struct stack *stack) {
 void wait(enum state state) {
     struct fiber *self = running;
     self->state = state;
-    if (!_setjmp(self->self))
+    if (!__builtin_setjmp(self->self))
         leave(self->stack);
     arrive(self->stack);
 }
@@ -116,7 +124,7 @@ void begin() {
             continue;
         }
         idle[idles++] = stack;
-        if (!_setjmp(stack->idle))
+        if (!__builtin_setjmp(stack->idle))
             leave(stack);
         arrive(stack);
     }
@@ -147,14 +155,14 @@ void enter(struct fiber *fiber) {
     if (!begun)
         fiber->stack = idle[--idles];
     struct stack *stack = fiber->stack;
-    if (!_setjmp(scheduler)) {
+    if (!__builtin_setjmp(scheduler)) {
         if (!stack->memory)
             prepare(stack);
         __sanitizer_start_switch_fiber(&fake_stack, stack->memory, STACK);
         if (begun)
-            _longjmp(fiber->self, 1);
+            go(fiber->self);
         if (stack->started)
-            _longjmp(stack->idle, 1);
+            go(stack->idle);
         start(stack);
     }
     __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
