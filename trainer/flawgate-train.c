@@ -405,7 +405,8 @@ static void show_bundle(struct run *run, const struct fg_bundle_header *header, 
     printf("}\n");
 }
 
-/* Opens a draft of the best epoch's weights, quantised where that is wished. */
+/* Opens a draft of the best epoch's weights, quantised where that is wished. A GPU has no int8 convolutions: the
+ * threshold must come from the CPU, as on the line. */
 static enum fg_status open_draft(struct run *run, struct fg_draft *draft, struct fg_message *message) {
     const struct fg_bundle_header header = make_header(run);
     const char *out = run->options.out;
@@ -420,7 +421,8 @@ static enum fg_status open_draft(struct run *run, struct fg_draft *draft, struct
     if (status == FG_OK) {
         print_remark(run, "%u of %u convolutions are int8; the map differs by %.1f %% of its mean",
                      run->int8.quantised, run->int8.convolutions, 100 * (double)run->int8.error);
-        status = fg_draft_open_folded(draft, out, &folded, run->int8.param, &header, run->group[0], message);
+        status = fg_draft_open_folded(draft, out, &folded, run->int8.param, &header,
+                                      run->cpu ? run->cpu : run->group[0], message);
     }
     fg_folded_close(&folded);
     return status;

@@ -58,7 +58,7 @@ static const struct fg_option OPTIONS[] = {
      .help = "share of good parts that the threshold may reject"},
     {"defective", FG_OPTION_PATH, AT(defective), .size = FG_TRAIN_PATH, .value = "DIR",
      .help = "says what thresholds find of the defective parts in DIR, which do not set it"},
-    {"precision", FG_OPTION_CHOICE, AT(precision), "float", .words = "float|int8", .value = "KIND",
+    {"precision", FG_OPTION_CHOICE, AT(precision), "float16", .words = "float16|int8", .value = "KIND",
      .help = "of the weights that the line judges with; int8 is for a CPU with VNNI or dot-product "
              "instructions"},
     {"resume", FG_OPTION_BOOL, AT(resume), .help = "goes on from NAME.state"},

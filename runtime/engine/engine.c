@@ -177,7 +177,7 @@ static void *load_tensors(void *argument) {
         struct destination to = {engine->backend,
                                  fg_tensor_data(t, &engine->memory),
                                  t->dtype,
-                                 fg_bundle_is_int8(loading->bundle),
+                                 fg_bundle_is_int8(loading->bundle) && engine->backend->quantised,
                                  fg_bundle_path(loading->bundle),
                                  engine->network.param[stored->param].name};
         const struct fg_bundle_sink sink = {t->dtype, put_values, &to, &loader->read_ns};

@@ -502,7 +502,7 @@ double fg_network_cost(const struct fg_network *network) {
     double sum = 0;
     for (uint32_t i = 0; i < network->nodes; i++) {
         const struct fg_node *node = &network->node[i];
-        if (node->op != FG_CONV && node->op != FG_DECONV)
+        if (!fg_node_is_convolution(node))
             continue;
         /* Every stored weight meets each position once: of the output, or of a transposed convolution's
          * input. */

@@ -4,12 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-static bool is_convolution(const struct fg_node *node) {
-    return node->op == FG_CONV || node->op == FG_DECONV;
-}
-
 bool fg_node_can_be_int8(const struct fg_network *network, const struct fg_node *node) {
-    return is_convolution(node) && node->in[0] != network->input &&
+    return fg_node_is_convolution(node) && node->in[0] != network->input &&
            network->value[node->in[0]].c / node->groups % 4 == 0;
 }
 
@@ -47,7 +43,7 @@ static enum fg_status check_readings(const struct fg_network *network, const str
 static enum fg_status enter_node(const struct fg_network *network, const struct fg_node *node,
                                  const struct fg_reading *reading, struct fg_read_value *value,
                                  struct fg_message *message) {
-    const bool int8 = is_convolution(node) && reading[node->weight].scale > 0;
+    const bool int8 = fg_node_is_convolution(node) && reading[node->weight].scale > 0;
     for (int i = 0; i < FG_MAX_IN && !int8; i++)
         if (node->in[i] >= 0)
             value[find_source(network, node->in[i])].kept = false;
@@ -73,7 +69,7 @@ enum fg_status fg_network_read(const struct fg_network *network, const struct fg
     enum fg_status status = check_readings(network, reading, message);
     for (uint32_t n = 0; n < network->nodes; n++) {
         const struct fg_node *node = &network->node[n];
-        if (is_convolution(node))
+        if (fg_node_is_convolution(node))
             value[node->out[0]].kept = reading[node->weight].scale > 0;
     }
     for (uint32_t n = 0; n < network->nodes && status == FG_OK; n++)

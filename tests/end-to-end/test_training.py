@@ -231,12 +231,12 @@ class Training(unittest.TestCase):
             good_part(others / f"{i:03}.png", 60 + i)
         refused = run("flawgate", "bundle", "quantise", bundle, others)
         self.assertEqual(refused.returncode, 3)
-        self.assertIn("has 0 pictures that", refused.stderr)
+        self.assertIn("lacks 20 of the 20 pictures", refused.stderr)
         self.assertEqual(bundle.read_bytes(), before)
         done = run("flawgate", "bundle", "quantise", bundle, self.parts)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("53 of 54 convolutions are int8", done.stdout)
-        self.assertEqual((self.folder / "q.fgb.bak").read_bytes(), before)
+        self.assertEqual((self.folder / "q.fgb.float").read_bytes(), before)
         self.assertLess(bundle.stat().st_size, 0.6 * len(before))
         shown = lines(run("flawgate", "bundle", "show", bundle, "--json").stdout)[0]
         self.assertEqual((shown["precision"], shown["float_convolutions"]), ("int8", ["teacher.conv1"]))
@@ -247,7 +247,7 @@ class Training(unittest.TestCase):
         # Its scores are those of before, nearly.
         pictures = sorted(self.parts.iterdir())[:4]
         scores = [[j["score"] for j in lines(run("flawgate", "infer", b, *pictures, "--json").stdout)]
-                  for b in (self.folder / "q.fgb.bak", bundle)]
+                  for b in (self.folder / "q.fgb.float", bundle)]
         for one, other in zip(*scores):
             self.assertAlmostEqual(other / one, 1, delta=0.1)
         # Training in one piece, and in two, gives the same int8 weights; a float training is another one.

@@ -29,8 +29,8 @@ static const struct fg_usage USAGE = {
         "                                   writes the weights under PyTorch's names\n"
         "flawgate bundle quantise NAME.fgb DIR\n"
         "                                   makes its convolutions int8, for a CPU; DIR has the pictures\n"
-        "                                   it was trained on. NAME.fgb" FG_BACKUP_ENDING
-        " keeps the old one\n",
+        "                                   that its threshold was found with. NAME.fgb" FG_FLOAT_ENDING "\n"
+        "                                   keeps the float one\n",
     .options = FG_OPTIONS(OPTIONS),
     .no = "verify found that the bundle is not intact",
 };

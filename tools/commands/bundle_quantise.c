@@ -18,7 +18,7 @@ struct quantise {
     struct fg_bundle *bundle; /* as it is */
     struct fg_dataset data;
     struct fg_good *known;     /* the pictures that the bundle knows */
-    const char **picture;      /* {pictures}: files that can set the threshold */
+    const char **picture;      /* {pictures}: files that the threshold is found with */
     enum fg_good_group *group; /* {pictures} */
     uint32_t pictures;
     struct fg_folded folded;
@@ -67,38 +67,53 @@ static enum fg_status open_data(struct quantise *q, struct fg_message *message) 
     return status;
 }
 
-/* Lists the pictures that can set the threshold, each with the group that it has in the bundle. One that the
- * line's camera cannot give does not, as in training. */
-static enum fg_status find_groups(struct quantise *q, struct fg_message *message) {
+/* Finds the place of a picture among those that the bundle knows; the number of these: it does not know it. */
+static uint32_t find_known(const struct quantise *q, uint32_t knows, const uint8_t hash[FG_HASH_SIZE]) {
+    uint32_t k = 0;
+    while (k < knows && memcmp(q->known[k].hash, hash, sizeof q->known[k].hash) != 0)
+        k++;
+    return k;
+}
+
+/* Lists the pictures that the threshold was found with, each with its group. All must be there, or the new
+ * threshold would say something else than the old one; others do not count. */
+static enum fg_status list_pictures(struct quantise *q, struct fg_message *message) {
     const struct fg_calibration *c = &fg_bundle_header(q->bundle)->calibration;
-    uint32_t trained = 0, unseen = 0;
-    q->group = calloc(q->data.files.count, sizeof *q->group);
-    q->picture = calloc(q->data.files.count, sizeof *q->picture);
+    const uint32_t knows = c->pictures + c->odd;
+    uint32_t others = 0;
+    q->group = calloc(knows, sizeof *q->group);
+    q->picture = calloc(knows, sizeof *q->picture);
     if (!q->group || !q->picture)
         return fg_fail(message, FG_ENVIRONMENT, "no memory to quantise %.300s", q->path);
     for (uint32_t i = 0; i < q->data.files.count; i++) {
         uint8_t hash[FG_HASH_SIZE];
-        if (q->data.deviates[i])
-            continue;
         const enum fg_status status = fg_file_hash(q->data.files.path[i], hash, message);
         if (status != FG_OK)
             return status;
-        enum fg_good_group group = FG_GOOD_ADDED;
-        for (uint32_t k = 0; k < c->pictures + c->odd; k++)
-            if (!memcmp(q->known[k].hash, hash, sizeof q->known[k].hash))
-                group = q->known[k].group;
-        trained += group == FG_GOOD_TRAINING;
-        unseen += group != FG_GOOD_TRAINING;
-        q->picture[q->pictures] = q->data.files.path[i];
-        q->group[q->pictures++] = group;
+        const uint32_t k = find_known(q, knows, hash);
+        if (k == knows || q->picture[k])
+            others++;
+        else
+            q->picture[k] = q->data.files.path[i];
     }
-    if (trained >= FG_DATASET_LEAST && unseen >= FG_HELD_OUT_LEAST)
-        return FG_OK;
-    return fg_fail(
-        message, FG_INPUT,
-        "%.250s: has %u pictures that %.250s was trained on and %u others, but it takes %d and %d; "
-        "give the folder that it was trained on",
-        q->folder, trained, q->path, unseen, FG_DATASET_LEAST, FG_HELD_OUT_LEAST);
+    for (uint32_t k = 0; k < knows; k++)
+        if (q->picture[k]) {
+            q->group[q->pictures] = q->known[k].group;
+            q->picture[q->pictures++] = q->picture[k];
+        }
+    if (q->pictures < knows)
+        return fg_fail(
+            message, FG_INPUT,
+            "%.120s lacks %u of the %u pictures that the threshold of %.120s was found with; put all "
+            "of them into one folder",
+            q->folder, knows - q->pictures, knows, q->path);
+    if (others)
+        fg_report_add(&q->remarks, "%u pictures do not count: the threshold was not found with them.",
+                      others);
+    if (c->expected <= 0)
+        fg_report_add(&q->remarks, "The old threshold %.4f was set by hand; it is found anew.",
+                      (double)c->threshold);
+    return FG_OK;
 }
 
 static enum fg_status make_draft(struct quantise *q, struct fg_message *message) {
@@ -202,14 +217,14 @@ enum fg_status fg_bundle_quantise(const char *path, const char *folder, struct f
     if (status == FG_OK)
         status = open_data(q, message);
     if (status == FG_OK)
-        status = find_groups(q, message);
+        status = list_pictures(q, message);
     if (status == FG_OK)
         status = make_draft(q, message);
     if (status == FG_OK)
         status = calibrate_draft(q, message);
     if (status == FG_OK) {
         evaluate_draft(q);
-        status = fg_draft_replace(&q->draft, path, message);
+        status = fg_draft_replace(&q->draft, path, FG_FLOAT_ENDING, message);
     }
     fg_progress_clear(&q->progress);
     fputs(q->remarks.text ? q->remarks.text : "", stderr);

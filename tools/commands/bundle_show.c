@@ -82,8 +82,7 @@ static void print_provenance(const struct fg_provenance *p) {
 
 /* Whether a node is a convolution; int8: whether it is an int8 one. */
 static bool is_convolution(const struct fg_bundle *bundle, const struct fg_node *node, bool int8) {
-    return (node->op == FG_CONV || node->op == FG_DECONV) &&
-           (fg_bundle_readings(bundle)[node->weight].scale > 0) == int8;
+    return fg_node_is_convolution(node) && (fg_bundle_readings(bundle)[node->weight].scale > 0) == int8;
 }
 
 static uint32_t count_convolutions(const struct fg_bundle *bundle, bool int8) {

@@ -90,7 +90,20 @@ static enum fg_status calibrate_bundle(struct calibrate *c, struct fg_draft *dra
         status = check_pictures(c, message);
     if (status == FG_OK && *c->defective)
         status = fg_defective_judge(&c->defects, &draft->desk, c->defective, message);
-    return status == FG_OK && !c->dry_run ? fg_draft_replace(draft, bundle, message) : status;
+    return status == FG_OK && !c->dry_run ? fg_draft_replace(draft, bundle, FG_BACKUP_ENDING, message)
+                                          : status;
+}
+
+/* Takes the CPU for an int8 bundle: on the line it is there that int8 is computed, and a GPU's scores differ. */
+static enum fg_status choose_device(struct calibrate *c, const char *path, struct fg_message *message) {
+    struct fg_bundle *bundle;
+    const enum fg_status status = fg_bundle_open(path, &bundle, message);
+    if (status != FG_OK)
+        return status;
+    if (fg_bundle_is_int8(bundle) && c->common.device == FG_COMPUTE_AUTO)
+        c->common.device = FG_COMPUTE_CPU;
+    fg_bundle_close(bundle);
+    return FG_OK;
 }
 
 static enum fg_status open_and_calibrate(struct calibrate *c, const char *bundle, const char *folder,
@@ -101,6 +114,8 @@ static enum fg_status open_and_calibrate(struct calibrate *c, const char *bundle
     enum fg_status status = fg_paths_list(&paths, folder, message);
     if (status == FG_OK && !paths.count)
         status = fg_fail(message, FG_INPUT, "%.300s: no pictures in it", folder);
+    if (status == FG_OK)
+        status = choose_device(c, bundle, message);
     if (status == FG_OK)
         status = fg_common_device(&c->common, 0, 0, &backend, message);
     if (status == FG_OK)

@@ -67,9 +67,10 @@ enum fg_status fg_draft_write(const struct fg_draft *draft, const char *path, st
                            message);
 }
 
-enum fg_status fg_draft_replace(const struct fg_draft *draft, const char *path, struct fg_message *message) {
+enum fg_status fg_draft_replace(const struct fg_draft *draft, const char *path, const char *ending,
+                                struct fg_message *message) {
     char backup[4096];
-    if ((size_t)snprintf(backup, sizeof backup, "%s" FG_BACKUP_ENDING, path) >= sizeof backup)
+    if ((size_t)snprintf(backup, sizeof backup, "%s%s", path, ending) >= sizeof backup)
         return fg_fail(message, FG_USAGE, "%.100s...: the path is too long", path);
     const enum fg_status status = fg_file_copy(path, backup, message);
     return status == FG_OK ? fg_draft_write(draft, path, message) : status;

@@ -12,7 +12,8 @@
 #include "runtime/engine/desk.h"
 #include "trainer/bundle/folded.h"
 
-#define FG_BACKUP_ENDING ".bak"
+#define FG_BACKUP_ENDING ".bak"  /* of a bundle before it was calibrated */
+#define FG_FLOAT_ENDING ".float" /* of a bundle before it became int8 */
 
 struct fg_draft {
     struct fg_desk desk;            /* judges with the weights that will be written */
@@ -53,9 +54,9 @@ FG_MUST_USE enum fg_status fg_draft_reload(struct fg_draft *draft, struct fg_mes
 FG_MUST_USE enum fg_status fg_draft_write(const struct fg_draft *draft, const char *path,
                                           struct fg_message *message);
 
-/* Writes the bundle in place of the one at path, which PATH.bak keeps. */
+/* Writes the bundle in place of the one at path, which a file with the ending behind its name keeps. */
 FG_MUST_USE enum fg_status fg_draft_replace(const struct fg_draft *draft, const char *path,
-                                            struct fg_message *message);
+                                            const char *ending, struct fg_message *message);
 
 void fg_draft_close(struct fg_draft *draft);
 

@@ -17,9 +17,8 @@ struct fg_probe {
     struct fg_memory memory;
 };
 
-/* Plans all nodes. What masks make is what they read, so no value is planned twice. */
 static enum fg_status make_program(struct fg_probe *probe, const struct fg_network *network,
-                                   const struct fg_reading *reading, struct fg_message *message) {
+                                   const struct fg_reading *reading, bool keeps, struct fg_message *message) {
     const int32_t height = network->spec.height, width = network->spec.width;
     struct fg_forward *forward = &probe->forward;
     enum fg_status status = fg_plan_open(FG_FORWARD_TENSORS, FG_FORWARD_STEPS, probe->backend->device.lanes,
@@ -34,7 +33,7 @@ static enum fg_status make_program(struct fg_probe *probe, const struct fg_netwo
     for (uint32_t n = 0; n < network->nodes; n++) {
         const struct fg_node *node = &network->node[n];
         fg_forward_node(forward, node);
-        if (node->op == FG_CONV || node->op == FG_DECONV)
+        if (keeps && fg_node_is_convolution(node))
             fg_plan_keep(probe->plan, forward->value[node->in[0]]);
         const int32_t l = fg_forward_level(network, node);
         if (l < 0)
@@ -69,7 +68,7 @@ static void put_weights(struct fg_probe *probe, const struct fg_folded *folded,
 }
 
 enum fg_status fg_probe_open(const struct fg_network *network, const struct fg_folded *folded,
-                             const struct fg_quantised *quantised, struct fg_backend *backend,
+                             const struct fg_quantised *quantised, bool keeps, struct fg_backend *backend,
                              struct fg_probe **probe, struct fg_message *message) {
     assert(backend->device.host_memory);
     struct fg_probe *p = calloc(1, sizeof *p);
@@ -80,7 +79,7 @@ enum fg_status fg_probe_open(const struct fg_network *network, const struct fg_f
     for (uint32_t i = 0; i < network->params && quantised; i++)
         if (quantised[i].weight)
             reading[i] = quantised[i].reading;
-    enum fg_status status = make_program(p, network, reading, message);
+    enum fg_status status = make_program(p, network, reading, keeps, message);
     for (int s = 0; s < FG_SEGMENTS && status == FG_OK; s++)
         if (p->program->bytes[s])
             status = backend->reserve(backend, FG_STORE_DEVICE, p->program->bytes[s], &p->memory.segment[s],

@@ -12,10 +12,11 @@
 struct fg_probe;
 
 /* Opens one on a backend whose device is the host's memory. quantised: {FG_NETWORK_PARAMS}; NULL: all stays
- * float. */
+ * float. keeps: what convolutions read can be looked at. */
 FG_MUST_USE enum fg_status fg_probe_open(const struct fg_network *network, const struct fg_folded *folded,
-                                         const struct fg_quantised *quantised, struct fg_backend *backend,
-                                         struct fg_probe **probe, struct fg_message *message);
+                                         const struct fg_quantised *quantised, bool keeps,
+                                         struct fg_backend *backend, struct fg_probe **probe,
+                                         struct fg_message *message);
 /* Closes a probe; does nothing with NULL. */
 void fg_probe_close(struct fg_probe *probe);
 
@@ -23,8 +24,8 @@ void fg_probe_close(struct fg_probe *probe);
 FG_MUST_USE enum fg_status fg_probe_run(struct fg_probe *probe, const uint8_t *picture,
                                         struct fg_message *message);
 
-/* Gives the last picture's value of the network {h, w, c}: one of the teacher's features, or what a
- * convolution reads; NULL: it is kept as int8 numbers. */
+/* Gives the last picture's value of the network {h, w, c}: one of the teacher's features or, where these are
+ * kept, what a convolution reads; NULL: it is kept as int8 numbers. */
 const float *fg_probe_value(const struct fg_probe *probe, int32_t value);
 /* Gives the last picture's map {height, width}: the sum of levels. */
 const float *fg_probe_map(const struct fg_probe *probe);

@@ -75,6 +75,13 @@ static enum fg_status run_picture(struct search *s, struct fg_probe *probe, uint
     return status;
 }
 
+static bool are_finite(const float *values, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return false;
+    return true;
+}
+
 /* Makes a weight's numbers and scales. A channel's weights lie side by side, or apart where the convolution
  * is transposed. */
 static void quantise_weight(const struct fg_param *param, const float *value, struct fg_quantised *to) {
@@ -99,11 +106,11 @@ static enum fg_status list_candidates(struct search *s, struct fg_message *messa
     s->int8->convolutions = 0;
     for (uint32_t n = 0; n < network->nodes; n++) {
         const struct fg_node *node = &network->node[n];
-        if (node->op != FG_CONV && node->op != FG_DECONV)
+        if (!fg_node_is_convolution(node))
             continue;
         s->int8->convolutions++;
         if (!fg_node_can_be_int8(network, node) || s->int8->param[node->weight].weight ||
-            (s->q->teacher && node->module != FG_TEACHER))
+            (node->module == FG_TEACHER ? s->int8->teacher : s->q->teacher))
             continue;
         const struct fg_param *param = &network->param[node->weight];
         const struct fg_tensor t = fg_param_tensor(param);
@@ -116,6 +123,8 @@ static enum fg_status list_candidates(struct search *s, struct fg_message *messa
             r->histogram = calloc(BINS, sizeof *r->histogram);
         if (!c->quantised.weight || !c->quantised.scale || !r->histogram)
             return fg_fail(message, FG_ENVIRONMENT, "no memory to quantise %s", param->name);
+        if (!are_finite(s->q->folded->value[node->weight], fg_tensor_count(&t)))
+            return fg_fail(message, FG_INPUT, "%s is not all finite, so it cannot become int8", param->name);
         quantise_weight(param, s->q->folded->value[node->weight], &c->quantised);
     }
     return FG_OK;
@@ -160,10 +169,16 @@ static enum fg_status look_at_values(struct search *s, struct fg_probe *probe, s
             status = run_picture(s, probe, i, message);
             if (pass == 0 && status == FG_OK)
                 copy_outputs(s, probe, s->wanted + i * s->outputs);
-            for (uint32_t v = 0; v < network->values && status == FG_OK; v++)
-                if (s->range[v].histogram)
-                    (pass ? count_numbers : find_extremes)(&s->range[v], fg_probe_value(probe, (int32_t)v),
-                                                           count_value(network, (int32_t)v));
+            for (uint32_t v = 0; v < network->values && status == FG_OK; v++) {
+                if (!s->range[v].histogram)
+                    continue;
+                const float *value = fg_probe_value(probe, (int32_t)v);
+                const size_t count = count_value(network, (int32_t)v);
+                if (!are_finite(value, count))
+                    return fg_fail(message, FG_INPUT,
+                                   "the network makes values that are not finite, so it cannot become int8");
+                (pass ? count_numbers : find_extremes)(&s->range[v], value, count);
+            }
         }
     for (uint32_t v = 0; v < network->values && status == FG_OK; v++)
         if (s->range[v].histogram)
@@ -186,22 +201,35 @@ static void set_readings(struct search *s, bool narrow) {
     }
 }
 
-/* Gives the squares of what differs from what was wanted, in units of what was wanted: of its mean for a map,
- * which is never far from 0, of its own square for features. */
-static double compare_outputs(const struct search *s, const float *got, const float *wanted) {
+/* Gives the squares of what differs, in units of what was wanted: of the mean's square for a map, which is
+ * never far from 0, of its own squares for a feature. */
+static double compare_numbers(const float *got, const float *wanted, size_t count, bool map) {
     double error = 0, sum = 0, squares = 0;
-    for (size_t i = 0; i < s->outputs; i++) {
+    for (size_t i = 0; i < count; i++) {
         const double away = (double)got[i] - (double)wanted[i];
         error += away * away;
         sum += (double)wanted[i];
         squares += (double)wanted[i] * (double)wanted[i];
     }
-    const double count = (double)s->outputs;
-    return s->q->teacher ? error / fmax(squares, DBL_MIN)
-                         : error / count / fmax(sum / count * (sum / count), DBL_MIN);
+    return error / fmax(map ? sum * sum / (double)count : squares, DBL_MIN);
 }
 
-/* Finds the error of those candidates that are used, over so many pictures. */
+/* Compares the map, or the feature that differs most: each has its own cosines. */
+static double compare_outputs(const struct search *s, const float *got, const float *wanted) {
+    const struct fg_network *network = s->q->network;
+    if (!s->q->teacher)
+        return compare_numbers(got, wanted, s->outputs, true);
+    double most = 0;
+    for (int i = 0; i < FG_NETWORK_LEVELS; i++) {
+        const size_t count = count_value(network, network->feature[i]);
+        most = fmax(most, compare_numbers(got, wanted, count, false));
+        got += count;
+        wanted += count;
+    }
+    return most;
+}
+
+/* Finds the error of those candidates that are used, over the first pictures. */
 static enum fg_status find_error(struct search *s, uint32_t pictures, double *error,
                                  struct fg_message *message) {
     struct fg_quantised quantised[FG_NETWORK_PARAMS];
@@ -211,7 +239,7 @@ static enum fg_status find_error(struct search *s, uint32_t pictures, double *er
             quantised[s->candidate[i].node->weight] = s->candidate[i].quantised;
     struct fg_probe *probe = NULL;
     enum fg_status status =
-        fg_probe_open(s->q->network, s->q->folded, quantised, s->q->backend, &probe, message);
+        fg_probe_open(s->q->network, s->q->folded, quantised, false, s->q->backend, &probe, message);
     float *got = malloc(s->outputs * sizeof *got);
     if (status == FG_OK && !got)
         status = fg_fail(message, FG_ENVIRONMENT, "no memory to quantise the network");
@@ -224,6 +252,8 @@ static enum fg_status find_error(struct search *s, uint32_t pictures, double *er
         }
     }
     *error = sqrt(sum / pictures);
+    if (status == FG_OK && !isfinite(*error))
+        status = fg_fail(message, FG_INPUT, "the network's map is not finite, so it cannot become int8");
     free(got);
     fg_probe_close(probe);
     return status;
@@ -290,9 +320,11 @@ static enum fg_status quantise(struct search *s, struct fg_message *message) {
     s->runs = 4 * s->q->pictures;
     s->wanted = malloc(s->q->pictures * s->outputs * sizeof *s->wanted);
     if (status == FG_OK && !s->wanted)
-        status = fg_fail(message, FG_ENVIRONMENT, "no memory to quantise the network");
+        status = fg_fail(message, FG_ENVIRONMENT, "no memory to quantise the network: %zu MiB",
+                         s->q->pictures * s->outputs * sizeof *s->wanted >> 20);
     if (status == FG_OK)
-        status = fg_probe_open(s->q->network, s->q->folded, s->int8->param, s->q->backend, &probe, message);
+        status =
+            fg_probe_open(s->q->network, s->q->folded, s->int8->param, true, s->q->backend, &probe, message);
     if (status == FG_OK)
         status = look_at_values(s, probe, message);
     fg_probe_close(probe);
@@ -329,6 +361,7 @@ enum fg_status fg_int8_make(struct fg_int8 *int8, const struct fg_quantising *qu
             free_quantised(&c->quantised);
         }
     }
+    int8->teacher |= quantising->teacher;
     for (int v = 0; v < FG_NETWORK_VALUES; v++)
         free(s->range[v].histogram);
     free(s->wanted);

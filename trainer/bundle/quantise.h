@@ -7,7 +7,7 @@
  * features. Where it is above FG_QUANTISE_MOST, the convolutions that cause most of it stay float, one after
  * the other, until it is not.
  *
- * Errors: FG_ENVIRONMENT for memory. Owner: who makes it closes it. Thread: one at a time on one backend.
+ * Errors: FG_ENVIRONMENT for memory, FG_INPUT for weights or values that are not finite. Owner: who makes it closes it. Thread: one at a time on one backend.
  * NULL: a message, and what a member says. */
 #ifndef FG_TRAINER_BUNDLE_QUANTISE_H
 #define FG_TRAINER_BUNDLE_QUANTISE_H
@@ -33,6 +33,8 @@ struct fg_quantising {
 struct fg_int8 {
     struct fg_quantised param[FG_NETWORK_PARAMS]; /* owned; by the weight's parameter */
     uint32_t convolutions, quantised;             /* convolutions that judge, and those of them as int8 */
+    bool
+        teacher; /* the teacher is done: what it has as float stays so, because the student learned from it */
     float error; /* root mean square of the map's error, in units of the map's mean */
 };
 

@@ -98,7 +98,7 @@ static void emit_node(struct builder *b, const struct fg_node *node) {
         b->of[node->out[i]] = b->forward.value[node->out[i]] =
             fg_plan_tensor(b->graph->plan, FG_SEGMENT_ACTIVATIONS, FG_F32, b->graph->batch, v->h, v->w, v->c);
     }
-    if (node->op == FG_CONV || node->op == FG_DECONV) {
+    if (fg_node_is_convolution(node)) {
         emit_conv(b, node);
         return;
     }

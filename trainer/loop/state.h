@@ -35,7 +35,7 @@ enum {
     FG_STATE_SOFT_GATE = 8,
     FG_STATE_GLOBAL_LOSS = 16,
     FG_STATE_FINISHED = 32,
-    FG_STATE_INT8 = 64, /* the teacher that was learned from */
+    FG_STATE_INT8 = 64, /* the teacher was int8 */
 };
 
 /* Gives the network that was trained. */

@@ -449,8 +449,11 @@ static const char *find_difference(const struct fg_state *stored, const struct f
         return "--size";
     if (stored->levels != own->levels)
         return "--levels";
-    if ((stored->switches ^ own->switches) & ~(uint32_t)FG_STATE_FINISHED)
-        return "--without, --gate, --loss or --precision";
+    const uint32_t differs = stored->switches ^ own->switches;
+    if (differs & FG_STATE_INT8)
+        return "--precision (or with a GPU, where the teacher is not int8, instead of a CPU)";
+    if (differs & ~(uint32_t)FG_STATE_FINISHED)
+        return "--without, --gate or --loss";
     if (stored->seed != own->seed)
         return "--seed";
     if (stored->batch != own->batch)

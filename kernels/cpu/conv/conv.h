@@ -67,9 +67,8 @@ struct fg_conv_values {
     uint8_t zero;  /* each byte of an element that is zero */
 };
 
-/* Runs of a patch, and elements of a run. */
+/* Runs of a patch. */
 size_t fg_conv_runs(const struct fg_conv_shape *s);
-size_t fg_conv_run(const struct fg_conv_shape *s);
 
 /* Finds the runs of rows [rows.begin, rows.end) of the given group's patches: run i of row r is number
  * i * (rows.end - rows.begin) + r - rows.begin. scratch: fg_conv_runs_bytes of that many rows, for elements

@@ -32,7 +32,8 @@ size_t fg_conv_runs(const struct fg_conv_shape *s) {
     return s->kernel * s->kernel / count_taps(s);
 }
 
-size_t fg_conv_run(const struct fg_conv_shape *s) {
+/* Elements of a run. */
+static size_t count_run(const struct fg_conv_shape *s) {
     return count_taps(s) * s->gc;
 }
 
@@ -43,7 +44,7 @@ static size_t count_places(const struct fg_conv_shape *s, size_t rows) {
 
 size_t fg_conv_runs_bytes(const struct fg_conv_shape *s, size_t rows, size_t size) {
     const size_t copies = count_taps(s) > 1 ? rows * s->kernel : 0;
-    return count_places(s, rows) + fg_size_align((1 + copies) * fg_conv_run(s) * size);
+    return count_places(s, rows) + fg_size_align((1 + copies) * count_run(s) * size);
 }
 
 /* The runs of patches while they are looked for. All that is counted from a pixel's start is bytes. */
@@ -91,7 +92,7 @@ static void find_in_line(struct search *f, const char *row, ptrdiff_t first, siz
 
 const void *const *fg_conv_find_runs(const struct fg_conv_shape *s, const struct fg_conv_values *values,
                                      size_t group, struct fg_cpu_range rows, void *scratch) {
-    const size_t pad = s->kernel / 2, taps = count_taps(s), run = fg_conv_run(s) * values->size,
+    const size_t pad = s->kernel / 2, taps = count_taps(s), run = count_run(s) * values->size,
                  pixel = s->c * values->size;
     char *zeros = (char *)scratch + count_places(s, rows.end - rows.begin);
     struct search f = {s, (ptrdiff_t)pixel, scratch, zeros, zeros + run, values->zero};

@@ -114,7 +114,7 @@ static void test_readings_cover_what_pictures_have(void **state) {
     const struct fg_quantising quantising = describe(false);
     ok(fg_int8_make(&int8, &quantising, &message));
     struct fg_probe *probe;
-    ok(fg_probe_open(&network, &folded, NULL, backend, &probe, &message));
+    ok(fg_probe_open(&network, &folded, NULL, true, backend, &probe, &message));
     ok(fg_probe_run(probe, picture[0], &message));
     for (uint32_t n = 0; n < network.nodes; n++) {
         const struct fg_node *node = &network.node[n];
