@@ -405,8 +405,8 @@ static void show_bundle(struct run *run, const struct fg_bundle_header *header, 
     printf("}\n");
 }
 
-/* Opens a draft of the best epoch's weights, quantised where that is wished. A GPU has no int8 convolutions: the
- * threshold must come from the CPU, as on the line. */
+/* Opens a draft of the best epoch's weights, quantised where that is wished. A GPU has no int8 convolutions:
+ * the threshold must come from the CPU, as on the line. */
 static enum fg_status open_draft(struct run *run, struct fg_draft *draft, struct fg_message *message) {
     const struct fg_bundle_header header = make_header(run);
     const char *out = run->options.out;

@@ -109,9 +109,9 @@
  *    127. Its input is then quantised (kernels/tensor.h): a number of 0 to 255 stands for scale (number -
  *    zero). All that reads a value as int8 shares one scale and zero. A value that only int8 convolutions
  *    read, as input or residual, is kept as such numbers; any other value stays float32, and so do the first
- *    convolution, the scene, statistics, gates, attention, cosines and the map. Sums are int32 and exact. Such a
- *    number cannot say that a value is not finite, so weights that are not are refused; what lies beyond the
- *    numbers becomes the smallest or the largest.
+ *    convolution, the scene, statistics, gates, attention, cosines and the map. Sums are int32 and exact.
+ *    Such a number cannot say that a value is not finite, so weights that are not are refused; what lies
+ *    beyond the numbers becomes the smallest or the largest.
  *
  * A convolution node carries its batch norm, residual and ReLU. Folded (inference, the frozen teacher) it is
  * one CONV step with a bias; unfolded (training) it is CONV and BATCH_NORM.

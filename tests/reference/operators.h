@@ -14,7 +14,7 @@ FG_OPERATOR_TABLE(FG_REFERENCE_KERNEL)
 #undef FG_REFERENCE_KERNEL
 
 /* CONV and DECONV with weights of 8 bits. */
-enum fg_status fg_reference_int8(const struct fg_step *step, const struct fg_memory *memory);
+FG_MUST_USE enum fg_status fg_reference_int8(const struct fg_step *step, const struct fg_memory *memory);
 
 bool fg_reference_supports(const struct fg_backend *backend, const struct fg_step *step);
 

@@ -15,9 +15,9 @@ FG_MUST_USE enum fg_status fg_bundle_show(const char *path, const struct fg_comm
 FG_MUST_USE enum fg_status fg_bundle_export(const char *path, const char *out, const struct fg_common *common,
                                             struct fg_message *message);
 
-/* Makes the convolutions of a calibrated float bundle int8, finds its threshold anew with the pictures that it
- * was found with, which folder (a category in MVTec layout, or a flat one) must all have, prints what became
- * of it, and replaces it; PATH.float keeps the old one. */
+/* Makes the convolutions of a calibrated float bundle int8, finds its threshold anew with the pictures that
+ * it was found with, which folder (a category in MVTec layout, or a flat one) must all have, prints what
+ * became of it, and replaces it; PATH.float keeps the old one. */
 FG_MUST_USE enum fg_status fg_bundle_quantise(const char *path, const char *folder, struct fg_common *common,
                                               struct fg_message *message);
 

@@ -67,7 +67,7 @@ static enum fg_status open_data(struct quantise *q, struct fg_message *message) 
     return status;
 }
 
-/* Finds the place of a picture among those that the bundle knows; the number of these: it does not know it. */
+/* Finds the place of a picture among those that the bundle knows; their number where it does not know it. */
 static uint32_t find_known(const struct quantise *q, uint32_t knows, const uint8_t hash[FG_HASH_SIZE]) {
     uint32_t k = 0;
     while (k < knows && memcmp(q->known[k].hash, hash, sizeof q->known[k].hash) != 0)

@@ -94,7 +94,7 @@ static enum fg_status calibrate_bundle(struct calibrate *c, struct fg_draft *dra
                                           : status;
 }
 
-/* Takes the CPU for an int8 bundle: on the line it is there that int8 is computed, and a GPU's scores differ. */
+/* Takes the CPU for an int8 bundle: it computes int8, and a GPU's scores differ. */
 static enum fg_status choose_device(struct calibrate *c, const char *path, struct fg_message *message) {
     struct fg_bundle *bundle;
     const enum fg_status status = fg_bundle_open(path, &bundle, message);

@@ -11,6 +11,7 @@
 
 #define BINS 4096        /* of a value's histogram */
 #define LEFT_OUT 0.0001  /* share of numbers that the narrower range leaves out at each end */
+#define HEADROOM 1.25f   /* defects may reach further than what good pictures have */
 #define ALONE_PICTURES 2 /* pictures that say how much a convolution alone disturbs */
 
 /* What a value is on good pictures: from least to most, 0 among them, and from low to high without the
@@ -194,8 +195,8 @@ static void set_readings(struct search *s, bool narrow) {
         if (reading->scale > 0)
             continue;
         const struct range *r = &s->range[s->candidate[i].node->in[0]];
-        const float low = narrow ? r->low : r->least, high = narrow ? r->high : r->most,
-                    scale = (high - low) / 255;
+        const float low = HEADROOM * (narrow ? r->low : r->least),
+                    high = HEADROOM * (narrow ? r->high : r->most), scale = (high - low) / 255;
         *reading = (struct fg_reading){.scale = scale > FLT_MIN ? scale : 1};
         reading->zero = (int32_t)lrintf(-low / reading->scale);
     }

@@ -1,14 +1,15 @@
 /* Quantises a network's convolutions (runtime/network/network.h, section 12): weights by output channel, the
  * values that they read by what these are on good pictures.
  *
- * A channel's largest weight becomes 127 or -127. A value's numbers reach from the smallest to the largest
- * that was seen (0 is among them), or leave out one in 10,000 at each end: whichever makes the smaller error.
+ * A channel's largest weight becomes 127 or -127. A value's numbers reach a quarter further than the smallest
+ * and the largest that were seen (0 is among them), or than what is left without one in 10,000 at each end:
+ * whichever makes the smaller error. What a defect makes beyond that becomes the smallest or largest number.
  * The error is that of what the network is for: of the map or, where only the teacher is quantised, of its
  * features. Where it is above FG_QUANTISE_MOST, the convolutions that cause most of it stay float, one after
  * the other, until it is not.
  *
- * Errors: FG_ENVIRONMENT for memory, FG_INPUT for weights or values that are not finite. Owner: who makes it closes it. Thread: one at a time on one backend.
- * NULL: a message, and what a member says. */
+ * Errors: FG_ENVIRONMENT for memory, FG_INPUT for weights or values that are not finite. Owner: who makes it
+ * closes it. Thread: one at a time on one backend. NULL: a message, and what a member says. */
 #ifndef FG_TRAINER_BUNDLE_QUANTISE_H
 #define FG_TRAINER_BUNDLE_QUANTISE_H
 

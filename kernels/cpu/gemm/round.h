@@ -2,7 +2,7 @@
  * 2^22 on either side that is added to FG_ROUND_FLOAT lies where neighbours are 1 apart, and the bits of the
  * sum are FG_ROUND_BITS plus the whole number.
  *
- * Errors, owner, NULL: there is nothing. Thread: any. */
+ * Errors: none; these are constants. Owner: nobody. Thread: any. NULL: never. */
 #ifndef FG_KERNELS_CPU_GEMM_ROUND_H
 #define FG_KERNELS_CPU_GEMM_ROUND_H
 

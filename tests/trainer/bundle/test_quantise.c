@@ -184,6 +184,13 @@ static void test_what_int8_spoils_stays_float(void **state) {
     ok(fg_int8_make(&as_drawn, &quantising, &message));
     stretch_channel(10000);
     ok(fg_int8_make(&stretched, &quantising, &message));
+    /* The student has learned from it as float, so it stays so. */
+    struct fg_int8 all = stretched;
+    const struct fg_quantising rest = describe(false);
+    const bool float_after_teacher = !stretched.param[spoilt].weight;
+    ok(fg_int8_make(&all, &rest, &message));
+    assert_true(float_after_teacher && !all.param[spoilt].weight && all.quantised > stretched.quantised);
+    stretched = all;
     stretch_channel(1e-4f);
     assert_non_null(as_drawn.param[spoilt].weight);
     assert_null(stretched.param[spoilt].weight);
@@ -191,6 +198,23 @@ static void test_what_int8_spoils_stays_float(void **state) {
     assert_true(stretched.error <= FG_QUANTISE_MOST);
     fg_int8_close(&as_drawn);
     fg_int8_close(&stretched);
+}
+
+static void test_what_is_not_finite_is_refused(void **state) {
+    (void)state;
+    static const char *const names[] = {"teacher.layer1.0.conv1.weight", "teacher.conv1.weight",
+                                        "student.layer1.1.bn2.bias"};
+    const struct fg_quantising quantising = describe(false);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct fg_int8 int8 = {.error = 0};
+        size_t count;
+        float *value = find_values(names[i], &count), kept = *value;
+        *value = NAN;
+        assert_int_equal(fg_int8_make(&int8, &quantising, &message), FG_INPUT);
+        assert_non_null(strstr(message.text, "finite"));
+        *value = kept;
+        fg_int8_close(&int8);
+    }
 }
 
 static void test_a_channel_of_zeros(void **state) {
@@ -220,6 +244,7 @@ int main(void) {
         cmocka_unit_test(test_readings_cover_what_pictures_have),
         cmocka_unit_test(test_teacher_first),
         cmocka_unit_test(test_what_int8_spoils_stays_float),
+        cmocka_unit_test(test_what_is_not_finite_is_refused),
         cmocka_unit_test(test_a_channel_of_zeros),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
