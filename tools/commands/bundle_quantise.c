@@ -19,6 +19,7 @@ struct quantise {
     struct fg_dataset data;
     struct fg_good *known;     /* the pictures that the bundle knows */
     const char **picture;      /* {pictures}: files that the threshold is found with */
+    uint32_t *place;           /* {pictures}: among the files of data */
     enum fg_good_group *group; /* {pictures} */
     uint32_t pictures;
     struct fg_folded folded;
@@ -82,8 +83,9 @@ static enum fg_status list_pictures(struct quantise *q, struct fg_message *messa
     const uint32_t knows = c->pictures + c->odd;
     uint32_t others = 0;
     q->group = calloc(knows, sizeof *q->group);
+    q->place = calloc(knows, sizeof *q->place);
     q->picture = calloc(knows, sizeof *q->picture);
-    if (!q->group || !q->picture)
+    if (!q->group || !q->place || !q->picture)
         return fg_fail(message, FG_ENVIRONMENT, "no memory to quantise %.300s", q->path);
     for (uint32_t i = 0; i < q->data.files.count; i++) {
         uint8_t hash[FG_HASH_SIZE];
@@ -91,14 +93,17 @@ static enum fg_status list_pictures(struct quantise *q, struct fg_message *messa
         if (status != FG_OK)
             return status;
         const uint32_t k = find_known(q, knows, hash);
-        if (k == knows || q->picture[k])
+        if (k == knows || q->picture[k]) {
             others++;
-        else
+        } else {
             q->picture[k] = q->data.files.path[i];
+            q->place[k] = i;
+        }
     }
     for (uint32_t k = 0; k < knows; k++)
         if (q->picture[k]) {
             q->group[q->pictures] = q->known[k].group;
+            q->place[q->pictures] = q->place[k];
             q->picture[q->pictures++] = q->picture[k];
         }
     if (q->pictures < knows)
@@ -118,14 +123,17 @@ static enum fg_status list_pictures(struct quantise *q, struct fg_message *messa
 
 static enum fg_status make_draft(struct quantise *q, struct fg_message *message) {
     const struct fg_network *network = fg_bundle_network(q->bundle);
+    const uint32_t most = q->pictures < FG_QUANTISE_PICTURES ? q->pictures : FG_QUANTISE_PICTURES;
     const uint8_t *picture[FG_QUANTISE_PICTURES];
+    for (uint32_t i = 0; i < most; i++)
+        picture[i] =
+            q->data.pixels + q->place[(size_t)i * q->pictures / most] * fg_dataset_picture_bytes(&q->data);
     begin_progress(q, "quantising: picture");
     const struct fg_quantising quantising = {.network = network,
                                              .folded = &q->folded,
                                              .backend = q->backend,
                                              .picture = picture,
-                                             .pictures =
-                                                 fg_dataset_choose(&q->data, FG_QUANTISE_PICTURES, picture),
+                                             .pictures = most,
                                              .progress = fg_progress_count,
                                              .argument = &q->progress};
     enum fg_status status = fg_int8_make(&q->int8, &quantising, message);
@@ -237,6 +245,7 @@ enum fg_status fg_bundle_quantise(const char *path, const char *folder, struct f
     fg_int8_close(&q->int8);
     fg_folded_close(&q->folded);
     free(q->group);
+    free(q->place);
     free(q->picture);
     fg_dataset_close(&q->data);
     free(q->known);

@@ -34,9 +34,9 @@ struct fg_quantising {
 struct fg_int8 {
     struct fg_quantised param[FG_NETWORK_PARAMS]; /* owned; by the weight's parameter */
     uint32_t convolutions, quantised;             /* convolutions that judge, and those of them as int8 */
-    bool
-        teacher; /* the teacher is done: what it has as float stays so, because the student learned from it */
-    float error; /* root mean square of the map's error, in units of the map's mean */
+    bool teacher; /* it is done: what it has as float stays so, because the student learned from it */
+    float error; /* of the last making: root mean square of the map's error, in units of the map's mean; where
+                   * only the teacher was quantised, of the worst feature's, in units of the feature's own */
 };
 
 /* Quantises all that is not quantised yet: int8 is zeroed, or holds a quantised teacher, which stays as it

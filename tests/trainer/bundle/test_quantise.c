@@ -106,8 +106,8 @@ static void test_first_convolution_and_odd_channels_stay_float(void **state) {
     fg_int8_close(&int8);
 }
 
-/* What a value is read by reaches from the smallest to the largest that pictures have, and what lies at the
- * smallest is 0 behind a ReLU. */
+/* What a value is read by reaches a quarter further than what nearly all numbers of a picture need, because a
+ * defect may need more; behind a ReLU the smallest is 0. */
 static void test_readings_cover_what_pictures_have(void **state) {
     (void)state;
     struct fg_int8 int8 = {.error = 0};
@@ -125,10 +125,10 @@ static void test_readings_cover_what_pictures_have(void **state) {
         const size_t count = (size_t)v->h * (size_t)v->w * (size_t)v->c;
         const float *value = fg_probe_value(probe, node->in[0]);
         const float least = -reading.scale * (float)reading.zero, most = least + 255 * reading.scale;
-        size_t outside = 0;
+        size_t beyond = 0; /* in the last fifth, but for rounding */
         for (size_t i = 0; i < count; i++)
-            outside += value[i] < least - reading.scale || value[i] > most + reading.scale;
-        assert_true(outside * 200 <= count);
+            beyond += value[i] < 0.8f * least - reading.scale || value[i] > 0.8f * most + reading.scale;
+        assert_true(beyond * 1000 <= count);
     }
     fg_probe_close(probe);
     const struct fg_reading relu =
