@@ -22,8 +22,8 @@
 namespace {
 
 /* A place to jump to. These are the compiler's own jumps, and it is not told that going there never comes
- * back: before each call that it knows does not, the address sanitizer cleans the stack, and here the stack is
- * only left for a while. */
+ * back: before each call that it knows does not, the address sanitizer cleans the stack, and here the stack
+ * is only left for a while. */
 typedef void *jump[5];
 
 __attribute__((noipa, no_sanitize_address)) void go(jump &to) {
