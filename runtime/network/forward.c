@@ -48,8 +48,7 @@ enum fg_status fg_forward_begin(struct fg_forward *forward, struct fg_plan *plan
 
 void fg_forward_picture(struct fg_forward *forward, const struct fg_tensor *picture,
                         const struct fg_tensor *draw) {
-    const struct fg_tensor *x = fg_plan_tensor(forward->plan, FG_SEGMENT_ACTIVATIONS, forward->dtype,
-                                               forward->batch, picture->h, picture->w, 3);
+    const struct fg_tensor *x = add_value(forward, forward->network->input);
     forward->value[forward->network->input] = x;
     fg_plan_step(forward->plan, &(struct fg_step){.op = FG_NORMALISE, .in = {picture, draw}, .out = {x}}, 0);
 }

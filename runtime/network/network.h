@@ -108,10 +108,10 @@
  * 12. int8. A folded convolution can have weights of 8 bits: w = scale of its output channel times -127 to
  *    127. Its input is then quantised (kernels/tensor.h): a number of 0 to 255 stands for scale (number -
  *    zero). All that reads a value as int8 shares one scale and zero. A value that only int8 convolutions
- *    read, as input or residual, is kept as such numbers; any other value stays float32, and so do the first
- *    convolution, the scene, statistics, gates, attention, cosines and the map. Sums are int32 and exact.
- *    Such a number cannot say that a value is not finite, so weights that are not are refused; what lies
- *    beyond the numbers becomes the smallest or the largest.
+ *    read, as input or residual, is kept as such numbers; any other value stays float32, and so do the scene,
+ *    statistics, gates, attention, cosines and the map. Of the picture's values, all that a picture can have
+ *    lies within the numbers. Sums are int32 and exact. Such a number cannot say that a value is not finite,
+ *    so weights that are not are refused; what lies beyond the numbers becomes the smallest or the largest.
  *
  * A convolution node carries its batch norm, residual and ReLU. Folded (inference, the frozen teacher) it is
  * one CONV step with a bias; unfolded (training) it is CONV and BATCH_NORM.

@@ -5,8 +5,8 @@
 #include <string.h>
 
 bool fg_node_can_be_int8(const struct fg_network *network, const struct fg_node *node) {
-    return fg_node_is_convolution(node) && node->in[0] != network->input &&
-           network->value[node->in[0]].c / node->groups % 4 == 0;
+    return fg_node_is_convolution(node) &&
+           (node->in[0] == network->input || network->value[node->in[0]].c / node->groups % 4 == 0);
 }
 
 /* The value that a reader of this value reads: masks do nothing when judging. */

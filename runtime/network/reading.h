@@ -20,8 +20,8 @@ struct fg_read_value {
     bool kept; /* only int8 convolutions read it, and one makes it: it is kept as these numbers */
 };
 
-/* Whether a node can be an int8 convolution: one of either kind, but for the first, whose input channels in
- * each group are a multiple of 4. */
+/* Whether a node can be an int8 convolution: one of either kind, whose input channels in each group are a
+ * multiple of 4, or which reads the picture. */
 bool fg_node_can_be_int8(const struct fg_network *network, const struct fg_node *node);
 
 /* Finds how each value is read. reading: how each int8 convolution reads its input, by the parameter of its

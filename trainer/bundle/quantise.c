@@ -9,9 +9,12 @@
 
 #include "trainer/bundle/probe.h"
 
-#define BINS 4096        /* of a value's histogram */
-#define LEFT_OUT 0.0001  /* share of numbers that the narrower range leaves out at each end */
-#define HEADROOM 1.25f   /* defects may reach further than what good pictures have */
+#define BINS 4096       /* of a value's histogram */
+#define LEFT_OUT 0.0001 /* share of numbers that the narrower range leaves out at each end */
+#define HEADROOM 1.25f  /* defects may reach further than what good pictures have */
+/* The least and the most that NORMALISE makes: a defect can have any colour. */
+#define PICTURE_LEAST (-FG_MEAN_RED / FG_DEVIATION_RED)
+#define PICTURE_MOST ((1 - FG_MEAN_BLUE) / FG_DEVIATION_BLUE)
 #define ALONE_PICTURES 2 /* pictures that say how much a convolution alone disturbs */
 
 /* What a value is on good pictures: from least to most, 0 among them, and from low to high without the
@@ -187,18 +190,25 @@ static enum fg_status look_at_values(struct search *s, struct fg_probe *probe, s
     return status;
 }
 
+static struct fg_reading span_range(float low, float high) {
+    const float scale = (high - low) / 255;
+    struct fg_reading reading = {.scale = scale > FLT_MIN ? scale : 1};
+    reading.zero = (int32_t)lrintf(-low / reading.scale);
+    return reading;
+}
+
 /* Says how candidates read their inputs. What the teacher reads already is read as it does. */
 static void set_readings(struct search *s, bool narrow) {
     for (uint32_t i = 0; i < s->candidates; i++) {
         struct fg_reading *reading = &s->candidate[i].quantised.reading;
-        *reading = s->before[s->candidate[i].node->in[0]].reading;
-        if (reading->scale > 0)
-            continue;
-        const struct range *r = &s->range[s->candidate[i].node->in[0]];
-        const float low = HEADROOM * (narrow ? r->low : r->least),
-                    high = HEADROOM * (narrow ? r->high : r->most), scale = (high - low) / 255;
-        *reading = (struct fg_reading){.scale = scale > FLT_MIN ? scale : 1};
-        reading->zero = (int32_t)lrintf(-low / reading->scale);
+        const int32_t value = s->candidate[i].node->in[0];
+        const struct range *r = &s->range[value];
+        *reading = s->before[value].reading;
+        if (value == s->q->network->input)
+            *reading = span_range(PICTURE_LEAST, PICTURE_MOST);
+        else if (reading->scale == 0)
+            *reading =
+                span_range(HEADROOM * (narrow ? r->low : r->least), HEADROOM * (narrow ? r->high : r->most));
     }
 }
 

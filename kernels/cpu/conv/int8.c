@@ -39,6 +39,7 @@ static struct fg_conv_shape find_shape(const struct fg_step *step) {
                               .c = (size_t)x->c,
                               .gc = (size_t)x->c,
                               .goc = 2 * count_channels(step),
+                              .kernel = 1,
                               .groups = 1};
     s.rows = s.n * s.h * s.w;
     s.depth = s.c;
@@ -62,6 +63,11 @@ static bool is_result(const struct fg_tensor *t) {
     return t->dtype == FG_F32 || is_quantised(t);
 }
 
+/* Whether a run can be read with what lies behind it, up to a whole run of a product. */
+static bool is_readable(const struct fg_tensor *x, const struct fg_conv_shape *s) {
+    return s->gc % FG_GEMM8_DEPTH == 0 || x->dtype == FG_F32; /* whose elements have room behind them */
+}
+
 static bool is_frozen_row(const struct fg_tensor *t, size_t count) {
     return t->dtype == FG_F32 && t->segment == FG_SEGMENT_FROZEN && fg_tensor_count(t) == count;
 }
@@ -73,13 +79,23 @@ bool fg_int8_supports(const struct fg_step *step) {
         !is_frozen_row(scale, channels) || (bias && !is_frozen_row(bias, channels)))
         return false;
     const struct fg_conv_shape s = find_shape(step);
-    return s.gc % FG_GEMM8_DEPTH == 0 && s.depth <= FG_GEMM8_MOST_DEPTH && is_quantised(step->in[0]) &&
+    return is_readable(step->in[0], &s) && s.depth <= FG_GEMM8_MOST_DEPTH && is_quantised(step->in[0]) &&
            is_result(step->out[0]) && (!step->in[1] || is_result(step->in[1]));
+}
+
+/* Numbers of a run, before it is filled up. */
+static size_t count_run(const struct fg_conv_shape *s) {
+    return s->depth / fg_conv_runs(s);
+}
+
+/* The depth of a product, whose runs are filled up. */
+static size_t count_depth(const struct fg_conv_shape *s) {
+    return fg_conv_runs(s) * fg_gemm8_run(count_run(s));
 }
 
 /* Bytes of one product's packed weights. */
 static size_t count_packed(const struct fg_conv_shape *s) {
-    return fg_gemm8_bytes(s->goc, s->depth);
+    return fg_gemm8_bytes(s->goc, count_depth(s));
 }
 
 size_t fg_int8_prepared(const struct fg_step *step) {
@@ -108,8 +124,12 @@ enum fg_status fg_int8_prepare(const struct fg_step *step, const struct fg_memor
     char *to = (char *)memory->segment[FG_SEGMENT_PREPARED] + step->prepared;
     const enum fg_status status = check_channels(step, scale, bias, message);
     for (size_t i = 0; i < count_products(step) && status == FG_OK; i++, to += count_packed(&s)) {
-        struct fg_gemm8_weights w = {
-            .columns = s.goc, .depth = s.depth, .a = find_form(step->in[0]), .scale = scale, .bias = bias};
+        struct fg_gemm8_weights w = {.columns = s.goc,
+                                     .runs = fg_conv_runs(&s),
+                                     .run = count_run(&s),
+                                     .a = find_form(step->in[0]),
+                                     .scale = scale,
+                                     .bias = bias};
         if (is_transposed(step)) {
             w.b = weight + i * s.goc;
             w.b_stride = 2 * s.goc;
@@ -127,9 +147,14 @@ enum fg_status fg_int8_prepare(const struct fg_step *step, const struct fg_memor
     return status;
 }
 
-/* Bytes of the workspace that hold the quantised input. */
+/* Bytes of the workspace that hold the quantised input, with room to fill up the last run. */
 static size_t count_elements(const struct fg_step *step) {
-    return step->in[0]->dtype == FG_U8 ? 0 : fg_size_align(fg_tensor_count(step->in[0]));
+    return step->in[0]->dtype == FG_U8 ? 0 : fg_size_align(fg_tensor_count(step->in[0]) + FG_GEMM8_DEPTH);
+}
+
+/* Bytes of a thread's scratch: runs of so many rows, with room to fill up the last copy. */
+static size_t count_scratch(const struct fg_conv_shape *s, size_t rows) {
+    return fg_conv_runs_bytes(s, rows, sizeof(uint8_t)) + fg_size_align(FG_GEMM8_DEPTH);
 }
 
 size_t fg_int8_workspace(const struct fg_backend *backend, const struct fg_step *step) {
@@ -137,8 +162,7 @@ size_t fg_int8_workspace(const struct fg_backend *backend, const struct fg_step 
         return count_elements(step);
     const struct fg_conv_shape s = fg_conv_shape(step);
     return count_elements(step) +
-           fg_cpu_threads(backend) *
-               fg_conv_runs_bytes(&s, fg_conv_split(backend, &s).block, sizeof(uint8_t));
+           fg_cpu_threads(backend) * count_scratch(&s, fg_conv_split(backend, &s).block);
 }
 
 static void quantise_share(void *argument, uint32_t task, uint32_t thread) {
@@ -160,8 +184,8 @@ static struct fg_gemm8 begin_product(const struct int8 *i, size_t product, size_
     const struct fg_step *step = i->step;
     const struct fg_conv_shape *s = &i->shape;
     return (struct fg_gemm8){
-        .depth = s->depth,
-        .b = fg_gemm8_find(i->prepared + product * count_packed(s), s->goc, s->depth, column),
+        .depth = count_depth(s),
+        .b = fg_gemm8_find(i->prepared + product * count_packed(s), s->goc, count_depth(s), column),
         .residual = find_place(step->in[1], i->residual, at),
         .residual_form = step->in[1] ? find_form(step->in[1]) : (struct fg_gemm8_form){.bytes = false},
         .c = find_place(step->out[0], i->out, at),
@@ -176,7 +200,7 @@ static void multiply_part(void *argument, uint32_t task, uint32_t thread) {
     const struct fg_conv_values values = {
         .x = i->elements, .size = sizeof *i->elements, .zero = (uint8_t)i->step->in[0]->zero};
     const size_t rows = part.rows.end - part.rows.begin, columns = part.columns.end - part.columns.begin;
-    char *scratch = i->scratch + thread * fg_conv_runs_bytes(s, i->split.block, values.size);
+    char *scratch = i->scratch + thread * count_scratch(s, i->split.block);
     for (size_t g = 0; g < s->groups && rows > 0 && columns > 0; g++) {
         struct fg_gemm8 product = begin_product(i, g, part.columns.begin,
                                                 part.rows.begin * s->oc + g * s->goc + part.columns.begin);

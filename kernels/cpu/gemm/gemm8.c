@@ -33,19 +33,21 @@ struct fg_gemm8_b fg_gemm8_find(const void *block, size_t columns, size_t depth,
 }
 
 void fg_gemm8_pack(const struct fg_gemm8_weights *w, void *block) {
-    const size_t panel = fg_gemm8_panel(), part = panel * FG_GEMM8_DEPTH;
-    assert(w->depth % FG_GEMM8_DEPTH == 0 && w->depth <= FG_GEMM8_MOST_DEPTH);
-    memset(block, 0, fg_gemm8_bytes(w->columns, w->depth));
-    const struct fg_gemm8_b b = fg_gemm8_find(block, w->columns, w->depth, 0);
+    const size_t panel = fg_gemm8_panel(), part = panel * FG_GEMM8_DEPTH, filled = fg_gemm8_run(w->run),
+                 depth = w->runs * filled;
+    assert(w->runs * w->run <= FG_GEMM8_MOST_DEPTH);
+    memset(block, 0, fg_gemm8_bytes(w->columns, depth));
+    const struct fg_gemm8_b b = fg_gemm8_find(block, w->columns, depth, 0);
     int8_t *weight = (int8_t *)b.weight;
     int32_t *offset = (int32_t *)b.offset;
     float *factor = (float *)b.factor, *bias = (float *)b.bias;
     for (size_t c = 0; c < w->columns; c++) {
-        int8_t *to = weight + c / panel * panel * w->depth + c % panel * FG_GEMM8_DEPTH;
+        int8_t *to = weight + c / panel * panel * depth + c % panel * FG_GEMM8_DEPTH;
         int32_t sum = 0;
-        for (size_t k = 0; k < w->depth; k++) {
+        for (size_t k = 0; k < w->runs * w->run; k++) {
             const int8_t value = w->b[w->b_transposed ? c * w->b_stride + k : k * w->b_stride + c];
-            to[k / FG_GEMM8_DEPTH * part + k % FG_GEMM8_DEPTH] = value;
+            const size_t at = k / w->run * filled + k % w->run;
+            to[at / FG_GEMM8_DEPTH * part + at % FG_GEMM8_DEPTH] = value;
             sum += value;
         }
         offset[c] = (fg_gemm8_set()->shift - w->a.zero) * sum;

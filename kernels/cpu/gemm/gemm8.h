@@ -2,8 +2,9 @@
  * one product; who calls shares the rows or columns out.
  *
  * A has elements of 0 to 255 and is read where it lies. B has weights of -127 to 127 and stays, so it is
- * packed once, with what becomes of each column's sums: [panel][depth / 4][tile's columns][4]. Sums are int32
- * over the whole depth: their bits do not depend on how a product is cut into calls, nor on the set.
+ * packed once, with what becomes of each column's sums: [panel][depth / 4][tile's columns][4]. Each run of the
+ * depth is filled up with weights of 0. Sums are int32 over the whole depth: their bits do not depend on how a
+ * product is cut into calls, nor on the set.
  *
  * Errors: none. Owner: the caller, of all arrays. Thread: any, on a C that no other writes. NULL: what this
  * says. */
@@ -20,10 +21,11 @@ struct fg_gemm8_weights {
     const int8_t *b; /* element (k, c) at k b_stride + c; transposed: at c b_stride + k */
     size_t b_stride;
     bool b_transposed;
-    size_t columns, depth, channels; /* depth: a multiple of FG_GEMM8_DEPTH, at most FG_GEMM8_MOST_DEPTH */
-    const float *scale;              /* [channels]: what a weight stands for */
-    const float *bias;               /* [channels]; NULL: none */
-    struct fg_gemm8_form a;          /* what an element of A stands for */
+    size_t columns, channels;
+    size_t runs, run;       /* the depth, at most FG_GEMM8_MOST_DEPTH: so many runs of so many numbers */
+    const float *scale;     /* [channels]: what a weight stands for */
+    const float *bias;      /* [channels]; NULL: none */
+    struct fg_gemm8_form a; /* what an element of A stands for */
 };
 
 /* A packed B: places in a block. Its arrays end with whole panels. */
@@ -33,6 +35,11 @@ struct fg_gemm8_b {
     const float *factor, *bias; /* [columns] */
 };
 
+/* A run's numbers once it is filled up. What lies behind a run of A is read with it, and counts nothing. */
+static inline size_t fg_gemm8_run(size_t run) {
+    return (run + FG_GEMM8_DEPTH - 1) / FG_GEMM8_DEPTH * FG_GEMM8_DEPTH;
+}
+
 /* Bytes of a packed B, a multiple of FG_ALIGNMENT; where its arrays are, from column first on, which begins a
  * panel; and the packing. block: aligned to FG_ALIGNMENT. */
 size_t fg_gemm8_bytes(size_t columns, size_t depth);
@@ -40,7 +47,7 @@ struct fg_gemm8_b fg_gemm8_find(const void *block, size_t columns, size_t depth,
 void fg_gemm8_pack(const struct fg_gemm8_weights *weights, void *block);
 
 /* C[rows][columns] = relu?((A B + offset) factor + bias + residual). A row of A lies in runs, equal parts of
- * the depth that are multiples of FG_GEMM8_DEPTH and may lie anywhere. Rows of C can come in lines: those of
+ * the depth (of runs that are filled up) that may lie anywhere. Rows of C can come in lines: those of
  * a line are c_stride values apart, and lines c_line. */
 struct fg_gemm8 {
     size_t rows, columns, depth;

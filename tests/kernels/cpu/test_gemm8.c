@@ -75,9 +75,9 @@ static size_t down(const struct fg_gemm8 *p, size_t r) {
 
 static int32_t find_sum(const struct trial *t, size_t r, size_t column) {
     const struct fg_gemm8 *p = &t->p;
+    const size_t run = t->w.run;
     int32_t sum = 0;
-    for (size_t k = 0; k < p->depth; k++) {
-        const size_t run = p->depth / (p->a ? 1 : p->runs);
+    for (size_t k = 0; k < t->w.runs * run; k++) {
         const int element = p->a ? p->a[r * p->a_stride + k] : p->a_runs[k / run * p->a_stride + r][k % run];
         sum += (element - t->w.a.zero) *
                t->w.b[t->w.b_transposed ? column * t->w.b_stride + k : k * t->w.b_stride + column];
@@ -114,7 +114,7 @@ static void hold(struct trial t) {
     memset(c, CANARY, sizeof c);
     t.p.c = c;
     fg_gemm8_pack(&t.w, packed);
-    t.p.b = fg_gemm8_find(packed, t.w.columns, t.w.depth, 0);
+    t.p.b = fg_gemm8_find(packed, t.w.columns, t.p.depth, 0);
     fg_gemm8(&t.p);
     for (size_t r = 0; r < t.p.rows; r++)
         for (size_t k = 0; k < t.p.columns; k++) {
@@ -155,7 +155,8 @@ static struct trial make(size_t rows, size_t columns, size_t depth, unsigned way
                             .b_stride = way & 1 ? depth : columns,
                             .b_transposed = way & 1,
                             .columns = columns,
-                            .depth = depth,
+                            .runs = 1,
+                            .run = depth,
                             .channels = way & 2 && columns % 2 == 0 ? columns / 2 : columns,
                             .scale = scale,
                             .bias = way / 12 ? bias : NULL,
@@ -187,7 +188,11 @@ static void test_forms(void **state) {
 /* Has the product read A in runs that lie anywhere, some of them at one place. */
 static void scatter(struct trial *t, size_t runs) {
     static const uint8_t *place[DEEP * MOST];
-    assert_true(t->p.depth % runs == 0 && runs * t->p.rows <= DEEP * MOST);
+    const size_t depth = t->w.runs * t->w.run;
+    assert_true(depth % runs == 0 && runs * t->p.rows <= DEEP * MOST);
+    t->w.runs = runs;
+    t->w.run = depth / runs;
+    t->p.depth = runs * fg_gemm8_run(t->w.run);
     for (size_t i = 0; i < runs * t->p.rows; i++)
         place[i] = a + draw() % (sizeof a - DEEP);
     t->p.a = NULL;
@@ -200,7 +205,7 @@ static void test_runs(void **state) {
     (void)state;
     static const struct {
         size_t runs, run;
-    } cases[] = {{1, 64}, {9, 64}, {7, 28}, {49, 4}, {1, DEEP}, {2, 300}};
+    } cases[] = {{1, 64}, {9, 64}, {7, 28}, {49, 4}, {1, DEEP}, {2, 300}, {7, 21}, {3, 1}, {9, 2}, {2, 299}};
     unsigned way = 0;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (size_t rows = 1; rows <= MOST; rows += rows < 15 ? 1 : 23) {
@@ -250,7 +255,7 @@ static void test_nan(void **state) {
         t.p.c = c;
         residual[3 * t.p.c_stride + 7] = NAN;
         fg_gemm8_pack(&t.w, packed);
-        t.p.b = fg_gemm8_find(packed, t.w.columns, t.w.depth, 0);
+        t.p.b = fg_gemm8_find(packed, t.w.columns, t.p.depth, 0);
         fg_gemm8(&t.p);
         for (size_t r = 0; r < t.p.rows; r++)
             for (size_t k = 0; k < t.p.columns; k++)

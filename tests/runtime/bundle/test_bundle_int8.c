@@ -144,11 +144,11 @@ static void test_round_trip(void **state) {
 
     struct received none = {NULL, 1, 0};
     void *scratch = malloc(fg_bundle_scratch());
-    assert_int_equal(fg_bundle_send(bundle, find_tensor(bundle, "teacher.conv1.weight"),
+    assert_int_equal(fg_bundle_send(bundle, find_tensor(bundle, "bottleneck.scconv.gwc.weight"),
                                     &(struct fg_bundle_sink){FG_I8, receive, &none, NULL}, scratch, &message),
                      FG_USAGE);
     assert_non_null(
-        strstr(message.text, "teacher.conv1.weight is wanted as int8, but it is stored as float"));
+        strstr(message.text, "bottleneck.scconv.gwc.weight is wanted as int8, but it is stored as float"));
     free(scratch);
     fg_bundle_close(bundle);
 
@@ -330,16 +330,11 @@ static void test_hostile_table(void **state) {
 
     /* An int8 weight more, or less, than the scales and readings are for. */
     f = forge_begin();
-    fg_put_u32(entry_of(&f, find_entry(&f, "teacher.conv1.weight")) + 80, FG_BUNDLE_INT8);
+    fg_put_u32(entry_of(&f, find_entry(&f, "bottleneck.scconv.gwc.weight")) + 80, FG_BUNDLE_INT8);
     expect_refused(f, "3 tensors are not the network's: " FG_BUNDLE_WEIGHT_SCALE " is 1x1x1x");
     f = forge_begin();
     fg_put_u32(entry_of(&f, find_entry(&f, "teacher.layer1.0.conv1.weight")) + 80, FG_BUNDLE_FLOAT16);
     expect_refused(f, "3 tensors are not the network's: " FG_BUNDLE_WEIGHT_SCALE " is 1x1x1x");
-    /* As many, but the first convolution reads the picture, which has three channels. */
-    f = forge_begin();
-    fg_put_u32(entry_of(&f, find_entry(&f, "teacher.conv1.weight")) + 80, FG_BUNDLE_INT8);
-    fg_put_u32(entry_of(&f, find_entry(&f, "teacher.layer1.0.conv1.weight")) + 80, FG_BUNDLE_FLOAT16);
-    expect_refused(f, "teacher.conv1.weight cannot have weights of 8 bits");
     /* As many, but one convolution has two groups, of two channels each. */
     f = forge_begin();
     fg_put_u32(entry_of(&f, find_entry(&f, "bottleneck.scconv.gwc.weight")) + 80, FG_BUNDLE_INT8);
@@ -470,11 +465,17 @@ static void test_unwritable(void **state) {
     expect_unwritable("layer2.0.conv1.weight has a weight of -128");
     q->weight[5] = weight;
 
-    int8_t first[4 * 7 * 7 * 3] = {0};
-    struct fg_quantised *const picture_reader = &all[find("teacher.conv1.weight")];
-    *picture_reader = (struct fg_quantised){first, (float[]){1, 1, 1, 1}, {1, 0}};
-    expect_unwritable("teacher.conv1.weight cannot have weights of 8 bits");
-    *picture_reader = (struct fg_quantised){.weight = NULL};
+    /* Its two groups have two channels each. */
+    const uint32_t grouped = find("bottleneck.scconv.gwc.weight");
+    int8_t *numbers = calloc(count_of(grouped), 1);
+    float *scales = malloc((size_t)fg_param_channels(&network.param[grouped]) * sizeof *scales);
+    for (int32_t c = 0; c < fg_param_channels(&network.param[grouped]); c++)
+        scales[c] = 1;
+    all[grouped] = (struct fg_quantised){numbers, scales, {1, 0}};
+    expect_unwritable("bottleneck.scconv.gwc.weight cannot have weights of 8 bits");
+    all[grouped] = (struct fg_quantised){.weight = NULL};
+    free(numbers);
+    free(scales);
 }
 
 int main(void) {

@@ -132,7 +132,7 @@ static void test_backend_with_int8(void **state) {
 /* An int8 number cannot carry a NaN to the score, so a bundle with one does not load. */
 static void test_nan_does_not_load(void **state) {
     (void)state;
-    static const char *const names[] = {"teacher.conv1.weight", "teacher.bn1.bias",
+    static const char *const names[] = {"bottleneck.scconv.gwc.weight", "teacher.bn1.bias",
                                         "student.layer1.1.bn2.bias"};
     const struct fg_bundle_header header = {.spec = network.spec,
                                             .contract = {.channels = 3, .format = "rgb8"}};

@@ -76,7 +76,7 @@ static void test_weights_are_the_nearest_numbers_of_their_channel(void **state) 
     struct fg_int8 int8 = {.error = 0};
     const struct fg_quantising quantising = describe(false);
     ok(fg_int8_make(&int8, &quantising, &message));
-    assert_true(int8.quantised > 0 && int8.quantised < int8.convolutions);
+    assert_true(int8.quantised > 0 && int8.quantised <= int8.convolutions);
     for (uint32_t p = 0; p < network.params; p++) {
         const struct fg_quantised *q = &int8.param[p];
         if (!q->weight)
@@ -95,12 +95,18 @@ static void test_weights_are_the_nearest_numbers_of_their_channel(void **state) 
     fg_int8_close(&int8);
 }
 
-static void test_first_convolution_and_odd_channels_stay_float(void **state) {
+/* The first convolution reads every picture that there can be, whatever colours the good ones have. */
+static void test_first_convolution_reads_every_picture(void **state) {
     (void)state;
     struct fg_int8 int8 = {.error = 0};
     const struct fg_quantising quantising = describe(false);
     ok(fg_int8_make(&int8, &quantising, &message));
-    assert_null(int8.param[fg_network_find(&network, "teacher.conv1.weight")].weight);
+    const struct fg_quantised *first = &int8.param[fg_network_find(&network, "teacher.conv1.weight")];
+    assert_non_null(first->weight);
+    const float least = -first->reading.scale * (float)first->reading.zero,
+                most = least + 255 * first->reading.scale, rounding = first->reading.scale;
+    assert_true(fabsf(least - (0 - 0.485f) / 0.229f) <= rounding); /* black in red, white in blue */
+    assert_true(fabsf(most - (1 - 0.406f) / 0.225f) <= rounding);
     assert_non_null(int8.param[fg_network_find(&network, "teacher.layer1.0.conv1.weight")].weight);
     assert_non_null(int8.param[fg_network_find(&network, "student.layer1.0.conv1.weight")].weight);
     fg_int8_close(&int8);
@@ -118,7 +124,7 @@ static void test_readings_cover_what_pictures_have(void **state) {
     ok(fg_probe_run(probe, picture[0], &message));
     for (uint32_t n = 0; n < network.nodes; n++) {
         const struct fg_node *node = &network.node[n];
-        if (node->weight < 0 || !int8.param[node->weight].weight)
+        if (node->weight < 0 || !int8.param[node->weight].weight || node->in[0] == network.input)
             continue;
         const struct fg_reading reading = int8.param[node->weight].reading;
         const struct fg_value *v = &network.value[node->in[0]];
@@ -240,7 +246,7 @@ static void test_a_channel_of_zeros(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_weights_are_the_nearest_numbers_of_their_channel),
-        cmocka_unit_test(test_first_convolution_and_odd_channels_stay_float),
+        cmocka_unit_test(test_first_convolution_reads_every_picture),
         cmocka_unit_test(test_readings_cover_what_pictures_have),
         cmocka_unit_test(test_teacher_first),
         cmocka_unit_test(test_what_int8_spoils_stays_float),
