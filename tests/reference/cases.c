@@ -163,14 +163,18 @@ void fg_case_conv(void **state) {
     }
 }
 
-/* Shapes that are worth Winograd's tiles, with prepared weights and without. */
+/* Shapes that are worth Winograd's tiles of either size, with prepared weights and without. */
 void fg_case_large_conv(void **state) {
     (void)state;
     for (uint32_t r = 0; r < ROUNDS / 2; r++) {
         struct fg_backend *backend = begin(FG_CONV, 4 * ROUNDS + r);
-        const int32_t groups = fg_bench_pick(&bench, 1, 2), n = fg_bench_pick(&bench, 1, 2),
-                      h = fg_bench_pick(&bench, 14, 18), w = fg_bench_pick(&bench, 14, 18),
-                      c = groups * fg_bench_pick(&bench, 16, 20), oc = groups * fg_bench_pick(&bench, 16, 20);
+        const bool wide = coin(); /* then Winograd's larger tile is worth it, else the smaller one */
+        const int32_t least = wide ? 14 : 8, channels = wide ? 16 : 36;
+        const int32_t groups = fg_bench_pick(&bench, 1, 2), n = wide ? fg_bench_pick(&bench, 1, 2) : 1,
+                      h = fg_bench_pick(&bench, least, least + 2),
+                      w = fg_bench_pick(&bench, least, least + 2),
+                      c = groups * fg_bench_pick(&bench, channels, channels + 4),
+                      oc = groups * fg_bench_pick(&bench, channels, channels + 4);
         struct fg_step step = {.op = FG_CONV, .stride = 1, .groups = groups, .relu = coin()};
         step.in[0] = values(n, h, w, c);
         step.param[0] = values(oc, 3, 3, c / groups);

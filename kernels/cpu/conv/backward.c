@@ -200,16 +200,20 @@ static size_t max(size_t a, size_t b) {
 static struct layout make_layout(const struct fg_backend *backend, const struct fg_step *step) {
     const struct fg_conv_shape s = fg_conv_shape(step);
     const size_t threads = fg_cpu_threads(backend);
-    struct layout l = {.masked = step->relu ? s.rows * s.oc : 0, .winograd = fg_conv_winograd(&s, false)};
+    struct layout l = {.masked = step->relu ? s.rows * s.oc : 0,
+                       .winograd = fg_conv_winograd(&s, false) == FG_WINOGRAD_GRADIENT_SIDE};
     size_t phases = 0;
     if (step->d_in[0] && l.winograd) {
-        l.weight = fg_winograd_weight_bytes(&s, FG_BACKWARD) / sizeof(float);
-        phases = l.weight +
-                 fg_winograd_workspace(
-                     backend,
-                     &(struct fg_winograd){
-                         .n = s.n, .h = s.h, .w = s.w, .src_c = s.oc, .dst_c = s.c, .groups = s.groups}) /
-                     sizeof(float);
+        l.weight = fg_winograd_weight_bytes(&s, FG_WINOGRAD_GRADIENT_SIDE, FG_BACKWARD) / sizeof(float);
+        phases =
+            l.weight + fg_winograd_workspace(backend, &(struct fg_winograd){.side = FG_WINOGRAD_GRADIENT_SIDE,
+                                                                            .n = s.n,
+                                                                            .h = s.h,
+                                                                            .w = s.w,
+                                                                            .src_c = s.oc,
+                                                                            .dst_c = s.c,
+                                                                            .groups = s.groups}) /
+                           sizeof(float);
     } else if (step->d_in[0] && !fg_conv_pointwise(&s)) {
         l.slices = (uint32_t)((threads + s.n - 1) / s.n);
         l.scratch = s.oh * s.ow * ((s.gc + l.slices - 1) / l.slices);
@@ -232,7 +236,8 @@ static void make_input_gradient(struct fg_backend *backend, const struct fg_step
                                 const struct layout *l) {
     const struct fg_conv_shape *s = &d->shape;
     if (l->winograd) {
-        struct fg_winograd run = {.n = s->n,
+        struct fg_winograd run = {.side = FG_WINOGRAD_GRADIENT_SIDE,
+                                  .n = s->n,
                                   .h = s->h,
                                   .w = s->w,
                                   .src_c = s->oc,
@@ -243,7 +248,8 @@ static void make_input_gradient(struct fg_backend *backend, const struct fg_step
                                   .dst = d->d_x,
                                   .residual = d->add ? d->d_x : NULL,
                                   .workspace = d->scratch + l->weight};
-        fg_winograd_all_weights(backend, step, s, d->weight, FG_BACKWARD, d->scratch);
+        fg_winograd_all_weights(backend, step, s, FG_WINOGRAD_GRADIENT_SIDE, d->weight, FG_BACKWARD,
+                                d->scratch);
         fg_winograd_run(backend, step, &run);
     } else if (fg_conv_pointwise(s)) {
         d->pieces = fg_cpu_threads(backend);

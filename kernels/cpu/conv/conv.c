@@ -20,19 +20,32 @@ struct fg_conv_shape fg_conv_shape(const struct fg_step *step) {
     return s;
 }
 
-bool fg_conv_winograd(const struct fg_conv_shape *s, bool prepared) {
-    if (s->kernel != 3 || s->stride != 1) {
-        return false;
-    }
-    /* Multiply-adds for each weight matrix element, and what it costs to read (or first to make) its 36
-     * values instead of 9; for each tile what the transformations cost, shared by a product's columns. */
-    const double tiles = (double)(s->n * fg_winograd_across(s->h) * fg_winograd_across(s->w));
-    const double read = 16, make = prepared ? 0 : 16;
-    const double transform = 8.0 / (double)s->gc + 8.0 / (double)s->goc;
-    return 36 * (tiles * (1 + transform) + read + make) < 9 * ((double)s->rows + read);
+/* What one way costs: multiply-adds for each of a weight's matrix elements, at each point. read: what it costs
+ * to read an element, or first to make it. transform: what transformations cost for a row, shared by a
+ * product's columns. */
+static double find_cost(double points, double rows, double transform, double read) {
+    return points * (rows * (1 + transform) + read);
 }
 
-static bool uses_winograd(const struct fg_step *step, const struct fg_conv_shape *s) {
+size_t fg_conv_winograd(const struct fg_conv_shape *s, bool prepared) {
+    if (s->kernel != 3 || s->stride != 1)
+        return 0;
+    const double read = 16, make = prepared ? 0 : 16, transform = 8.0 / (double)s->gc + 8.0 / (double)s->goc;
+    double least = find_cost(9, (double)s->rows, 0, read);
+    size_t best = 0;
+    for (size_t side = 2; side <= 4; side += 2) {
+        const double tiles = (double)(s->n * fg_winograd_across(s->h, side) * fg_winograd_across(s->w, side));
+        const double cost = find_cost((double)fg_winograd_points(side), tiles, transform, read + make);
+        if (cost < least) {
+            least = cost;
+            best = side;
+        }
+    }
+    return best;
+}
+
+/* The side that a planned step has. */
+static size_t find_side(const struct fg_step *step, const struct fg_conv_shape *s) {
     return fg_conv_winograd(s, step->prepared_bytes > 0);
 }
 
@@ -78,7 +91,8 @@ static size_t conv_prepared(const struct fg_backend *backend, const struct fg_st
     if (fg_conv_int8(step)) {
         return fg_int8_prepared(step);
     }
-    return fg_conv_winograd(&s, true) ? fg_winograd_weight_bytes(&s, FG_FORWARD) : fg_direct_weight_bytes(&s);
+    const size_t side = fg_conv_winograd(&s, true);
+    return side ? fg_winograd_weight_bytes(&s, side, FG_FORWARD) : fg_direct_weight_bytes(&s);
 }
 
 static enum fg_status conv_prepare(struct fg_backend *backend, const struct fg_step *step,
@@ -90,8 +104,9 @@ static enum fg_status conv_prepare(struct fg_backend *backend, const struct fg_s
     struct fg_conv_shape s = fg_conv_shape(step);
     const float *weight = fg_cpu_values(step->param[0], memory);
     float *to = (float *)((char *)memory->segment[FG_SEGMENT_PREPARED] + step->prepared);
-    if (fg_conv_winograd(&s, true)) {
-        fg_winograd_weights(&s, weight, FG_FORWARD, 0, s.oc, to);
+    const size_t side = fg_conv_winograd(&s, true);
+    if (side) {
+        fg_winograd_weights(&s, side, weight, FG_FORWARD, 0, s.oc, to);
     } else {
         fg_direct_weights(&s, weight, to);
     }
@@ -107,13 +122,14 @@ static size_t conv_workspace(const struct fg_backend *backend, const struct fg_s
     }
     struct fg_conv_shape s = fg_conv_shape(step);
     bool prepared = can_prepare(step);
-    if (!fg_conv_winograd(&s, prepared)) {
+    const size_t side = fg_conv_winograd(&s, prepared);
+    if (!side) {
         return fg_direct_workspace(backend, &s, prepared);
     }
-    return (prepared ? 0 : fg_winograd_weight_bytes(&s, FG_FORWARD)) +
-           fg_winograd_workspace(
-               backend, &(struct fg_winograd){
-                            .n = s.n, .h = s.h, .w = s.w, .src_c = s.c, .dst_c = s.oc, .groups = s.groups});
+    const struct fg_winograd run = {
+        .side = side, .n = s.n, .h = s.h, .w = s.w, .src_c = s.c, .dst_c = s.oc, .groups = s.groups};
+    return (prepared ? 0 : fg_winograd_weight_bytes(&s, side, FG_FORWARD)) +
+           fg_winograd_workspace(backend, &run);
 }
 
 static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_step *step,
@@ -124,11 +140,13 @@ static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_s
         return FG_OK;
     }
     struct fg_conv_shape s = fg_conv_shape(step);
-    if (!uses_winograd(step, &s)) {
+    const size_t side = find_side(step, &s);
+    if (!side) {
         fg_direct_forward(backend, step, memory);
         return FG_OK;
     }
-    struct fg_winograd run = {.n = s.n,
+    struct fg_winograd run = {.side = side,
+                              .n = s.n,
                               .h = s.h,
                               .w = s.w,
                               .src_c = s.c,
@@ -144,10 +162,10 @@ static enum fg_status conv_forward(struct fg_backend *backend, const struct fg_s
         run.weight = (const float *)((const char *)memory->segment[FG_SEGMENT_PREPARED] + step->prepared);
     } else {
         float *transformed = run.workspace;
-        fg_winograd_all_weights(backend, step, &s, fg_cpu_values(step->param[0], memory), FG_FORWARD,
+        fg_winograd_all_weights(backend, step, &s, side, fg_cpu_values(step->param[0], memory), FG_FORWARD,
                                 transformed);
         run.weight = transformed;
-        run.workspace += fg_winograd_weight_bytes(&s, FG_FORWARD) / sizeof(float);
+        run.workspace += fg_winograd_weight_bytes(&s, side, FG_FORWARD) / sizeof(float);
     }
     fg_winograd_run(backend, step, &run);
     return FG_OK;
@@ -158,9 +176,11 @@ static struct fg_way conv_way(const struct fg_backend *backend, const struct fg_
     const struct fg_conv_shape s = fg_conv_shape(step);
     if (fg_conv_int8(step))
         return (struct fg_way){"int8", (double)(s.rows * s.depth * s.oc)};
-    if (uses_winograd(step, &s))
-        return (struct fg_way){"winograd", (double)(FG_WINOGRAD_POINTS * s.n * fg_winograd_across(s.h) *
-                                                    fg_winograd_across(s.w) * s.gc * s.oc)};
+    const size_t side = find_side(step, &s);
+    if (side)
+        return (struct fg_way){"winograd",
+                               (double)(fg_winograd_points(side) * s.n * fg_winograd_across(s.h, side) *
+                                        fg_winograd_across(s.w, side) * s.gc * s.oc)};
     return (struct fg_way){fg_conv_pointwise(&s) ? "pointwise" : "direct", (double)(s.rows * s.depth * s.oc)};
 }
 

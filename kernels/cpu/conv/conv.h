@@ -108,19 +108,25 @@ FG_MUST_USE enum fg_status fg_conv_backward(struct fg_backend *backend, const st
 void fg_conv_sum_rows(struct fg_backend *backend, const struct fg_step *step, const float *g, size_t rows,
                       size_t columns, float *sum);
 
-/* Winograd F(4x4, 3x3) for 3x3 stride 1: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
- * CVPR 2016. A tile is 4x4 outputs from 6x6 inputs. It becomes 36 values for each channel (points), and the
- * convolution 36 products of matrices over all tiles. Weights are [36][groups] packed matrices of source by
- * destination channels of a group. */
-#define FG_WINOGRAD_POINTS ((size_t)36)
+/* Winograd F(4x4, 3x3) and F(2x2, 3x3) for 3x3 stride 1: Lavin and Gray, "Fast Algorithms for Convolutional
+ * Neural Networks", CVPR 2016. A tile is side x side outputs from (side + 2) x (side + 2) inputs, where side is
+ * 4 or 2. It becomes as many values for each channel (points), and the convolution as many products of
+ * matrices over all tiles. Weights are [points][groups] packed matrices of source by destination channels of
+ * a group. */
+#define FG_WINOGRAD_GRADIENT_SIDE ((size_t)4)         /* of training's gradients */
 #define FG_WINOGRAD_BLOCK_FLOATS ((size_t)512 * 1024) /* transformed values of the tiles done at a time */
 
-/* Whether Winograd is the faster way for this shape. prepared: the weights are transformed beforehand. */
-bool fg_conv_winograd(const struct fg_conv_shape *s, bool prepared);
+/* The side with which Winograd is the fastest way for this shape; 0: the direct way is. prepared: the weights
+ * are transformed beforehand. */
+size_t fg_conv_winograd(const struct fg_conv_shape *s, bool prepared);
 
-/* Tiles along a side. */
-static inline size_t fg_winograd_across(size_t side) {
-    return (side + 3) / 4;
+static inline size_t fg_winograd_points(size_t side) {
+    return (side + 2) * (side + 2);
+}
+
+/* Tiles along a length. */
+static inline size_t fg_winograd_across(size_t length, size_t side) {
+    return (length + side - 1) / side;
 }
 
 /* Floats from one point's tiles x channels values to the next point's: an odd number of cache lines, because
@@ -136,10 +142,11 @@ static inline size_t fg_winograd_zeros(size_t channels) {
 }
 
 struct fg_winograd {
+    size_t side;
     size_t n, h, w;
     size_t src_c, dst_c, groups;
     const float *src;      /* {n, h, w, src_c} */
-    const float *weight;   /* [36][groups] packed matrices of src_c / groups by dst_c / groups */
+    const float *weight;   /* [points][groups] packed matrices of src_c / groups by dst_c / groups */
     float *dst;            /* {n, h, w, dst_c} */
     const float *bias;     /* [dst_c]; NULL: none */
     const float *residual; /* {n, h, w, dst_c}; NULL: none; it may be dst itself, which is then added to */
@@ -147,13 +154,13 @@ struct fg_winograd {
     float *workspace; /* fg_winograd_workspace's bytes */
 };
 
-/* Of a run's workspace only the extents, channels and groups count. */
+/* Of a run's workspace only the side, extents, channels and groups count. */
 size_t fg_winograd_workspace(const struct fg_backend *backend, const struct fg_winograd *run);
 void fg_winograd_run(struct fg_backend *backend, const struct fg_step *step, const struct fg_winograd *run);
 
 /* Values of pictures that are cut into tiles. */
 struct fg_winograd_picture {
-    size_t h, w, c;
+    size_t side, h, w, c;
     const float *values; /* {n, h, w, c} */
     const float *zeros;  /* [c]: what lies outside of a picture */
 };
@@ -167,14 +174,14 @@ void fg_winograd_gradients(const struct fg_winograd_picture *g, size_t t0, size_
 
 /* Transforms the weights of output channels [o0, o1), for the forward pass or, turned by 180 degrees, for the
  * gradient of the input. */
-size_t fg_winograd_weight_bytes(const struct fg_conv_shape *s, enum fg_pass pass);
-void fg_winograd_weights(const struct fg_conv_shape *s, const float *weight, enum fg_pass pass, size_t o0,
-                         size_t o1, float *transformed);
+size_t fg_winograd_weight_bytes(const struct fg_conv_shape *s, size_t side, enum fg_pass pass);
+void fg_winograd_weights(const struct fg_conv_shape *s, size_t side, const float *weight, enum fg_pass pass,
+                         size_t o0, size_t o1, float *transformed);
 
 /* Transforms the weights of all output channels, on the step's threads. */
 void fg_winograd_all_weights(struct fg_backend *backend, const struct fg_step *step,
-                             const struct fg_conv_shape *s, const float *weight, enum fg_pass pass,
-                             float *transformed);
+                             const struct fg_conv_shape *s, size_t side, const float *weight,
+                             enum fg_pass pass, float *transformed);
 
 /* The gradient of the weights from x and the output's gradient g. */
 size_t fg_winograd_gradient_workspace(const struct fg_conv_shape *s);

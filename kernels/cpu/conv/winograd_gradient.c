@@ -8,14 +8,16 @@
  * product runs over all tiles: 36 products of matrices, one for each point. They are shared out by point, so
  * that no sum depends on the number of threads. */
 
+#define SIDE FG_WINOGRAD_GRADIENT_SIDE
+#define POINTS fg_winograd_points(SIDE)
 #define BLOCK_TILES ((size_t)64)
 
 static size_t count_tiles(const struct fg_conv_shape *s) {
-    return s->n * fg_winograd_across(s->h) * fg_winograd_across(s->w);
+    return s->n * fg_winograd_across(s->h, SIDE) * fg_winograd_across(s->w, SIDE);
 }
 
 static size_t choose_block(const struct fg_conv_shape *s) {
-    size_t block = FG_WINOGRAD_BLOCK_FLOATS / (FG_WINOGRAD_POINTS * (s->c + s->oc));
+    size_t block = FG_WINOGRAD_BLOCK_FLOATS / (POINTS * (s->c + s->oc));
     block = block < BLOCK_TILES ? BLOCK_TILES : block;
     return block < count_tiles(s) ? block : count_tiles(s);
 }
@@ -26,7 +28,7 @@ static size_t count_zeros(const struct fg_conv_shape *s) {
 
 size_t fg_winograd_gradient_workspace(const struct fg_conv_shape *s) {
     size_t strides = fg_winograd_stride(choose_block(s), s->c) + fg_winograd_stride(choose_block(s), s->oc);
-    return (count_zeros(s) + FG_WINOGRAD_POINTS * (strides + s->oc * s->gc)) * sizeof(float);
+    return (count_zeros(s) + POINTS * (strides + s->oc * s->gc)) * sizeof(float);
 }
 
 struct gradient {
@@ -93,20 +95,20 @@ void fg_winograd_weight_gradient(struct fg_backend *backend, const struct fg_ste
                                  float *d_weight, float *workspace) {
     const size_t block = choose_block(s), tiles = count_tiles(s);
     struct gradient d = {.shape = s,
-                         .x = {s->h, s->w, s->c, x, workspace},
-                         .g = {s->h, s->w, s->oc, g, workspace},
+                         .x = {SIDE, s->h, s->w, s->c, x, workspace},
+                         .g = {SIDE, s->h, s->w, s->oc, g, workspace},
                          .d_weight = d_weight,
                          .inputs_stride = fg_winograd_stride(block, s->c),
                          .gradients_stride = fg_winograd_stride(block, s->oc),
                          .pieces = fg_cpu_threads(backend)};
     memset(workspace, 0, count_zeros(s) * sizeof *workspace);
     d.inputs = workspace + count_zeros(s);
-    d.gradients = d.inputs + FG_WINOGRAD_POINTS * d.inputs_stride;
-    d.products = d.gradients + FG_WINOGRAD_POINTS * d.gradients_stride;
+    d.gradients = d.inputs + POINTS * d.inputs_stride;
+    d.products = d.gradients + POINTS * d.gradients_stride;
     for (d.first = 0; d.first < tiles; d.first += block) {
         d.tiles = tiles - d.first < block ? tiles - d.first : block;
         fg_cpu_parallel(backend, step, d.pieces, transform_piece, &d);
-        fg_cpu_parallel(backend, step, (uint32_t)FG_WINOGRAD_POINTS, multiply_point, &d);
+        fg_cpu_parallel(backend, step, (uint32_t)POINTS, multiply_point, &d);
     }
     fg_cpu_parallel(backend, step, d.pieces, finish_piece, &d);
 }
