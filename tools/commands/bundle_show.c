@@ -109,8 +109,11 @@ static void print_float_names(const struct fg_bundle *bundle, const char *quote,
 static void print_precision(const struct fg_bundle *bundle) {
     const uint32_t int8 = count_convolutions(bundle, true), all = int8 + count_convolutions(bundle, false);
     if (int8) {
-        printf("precision    int8: %u of %u convolutions; float: ", int8, all);
-        print_float_names(bundle, "", ", ");
+        printf("precision    int8: %u of %u convolutions", int8, all);
+        if (int8 < all) {
+            printf("; float: ");
+            print_float_names(bundle, "", ", ");
+        }
         putchar('\n');
     } else {
         printf("precision    float: all %u convolutions\n", all);

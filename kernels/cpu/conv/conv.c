@@ -20,8 +20,8 @@ struct fg_conv_shape fg_conv_shape(const struct fg_step *step) {
     return s;
 }
 
-/* What one way costs: multiply-adds for each of a weight's matrix elements, at each point. read: what it costs
- * to read an element, or first to make it. transform: what transformations cost for a row, shared by a
+/* What one way costs: multiply-adds for each of a weight's matrix elements, at each point. read: what it
+ * costs to read an element, or first to make it. transform: what transformations cost for a row, shared by a
  * product's columns. */
 static double find_cost(double points, double rows, double transform, double read) {
     return points * (rows * (1 + transform) + read);

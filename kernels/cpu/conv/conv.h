@@ -109,8 +109,8 @@ void fg_conv_sum_rows(struct fg_backend *backend, const struct fg_step *step, co
                       size_t columns, float *sum);
 
 /* Winograd F(4x4, 3x3) and F(2x2, 3x3) for 3x3 stride 1: Lavin and Gray, "Fast Algorithms for Convolutional
- * Neural Networks", CVPR 2016. A tile is side x side outputs from (side + 2) x (side + 2) inputs, where side is
- * 4 or 2. It becomes as many values for each channel (points), and the convolution as many products of
+ * Neural Networks", CVPR 2016. A tile is side x side outputs from (side + 2) x (side + 2) inputs, where side
+ * is 4 or 2. It becomes as many values for each channel (points), and the convolution as many products of
  * matrices over all tiles. Weights are [points][groups] packed matrices of source by destination channels of
  * a group. */
 #define FG_WINOGRAD_GRADIENT_SIDE ((size_t)4)         /* of training's gradients */

@@ -1,5 +1,4 @@
-/* CONV 3 x 3 with stride 1 by Winograd: the input's tiles transformed, multiplied, transformed
- * back. */
+/* CONV 3 x 3 with stride 1 by Winograd: the input's tiles transformed, multiplied, transformed back. */
 #include <string.h>
 
 #include "kernels/cpu/conv/conv.h"

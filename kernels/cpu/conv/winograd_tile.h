@@ -1,8 +1,8 @@
-/* The small transformations of Winograd's F(2x2, 3x3) and F(4x4, 3x3), for LANES channels at a time. B^T, G and
- * A^T are those of Lavin and Gray (interpolation points 0, 1, -1 and, of the latter, 2, -2).
+/* The small transformations of Winograd's F(2x2, 3x3) and F(4x4, 3x3), for LANES channels at a time. B^T, G
+ * and A^T are those of Lavin and Gray (interpolation points 0, 1, -1 and, of the latter, 2, -2).
  *
- * side, 2 or 4, are the outputs along a tile: a constant, so that each has its own code. count is LANES, or at
- * the end of the channels what is left of them. Lines are given as arrays of vectors,
+ * side, 2 or 4, are the outputs along a tile: a constant, so that each has its own code. count is LANES, or
+ * at the end of the channels what is left of them. Lines are given as arrays of vectors,
  * because a vector as an argument has another binary interface for each instruction set.
  *
  * Errors: none. Owner: the caller owns all arrays. Thread: any, where no other writes the same output. NULL:

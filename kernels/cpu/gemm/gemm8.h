@@ -2,9 +2,9 @@
  * one product; who calls shares the rows or columns out.
  *
  * A has elements of 0 to 255 and is read where it lies. B has weights of -127 to 127 and stays, so it is
- * packed once, with what becomes of each column's sums: [panel][depth / 4][tile's columns][4]. Each run of the
- * depth is filled up with weights of 0. Sums are int32 over the whole depth: their bits do not depend on how a
- * product is cut into calls, nor on the set.
+ * packed once, with what becomes of each column's sums: [panel][depth / 4][tile's columns][4]. Each run of
+ * the depth is filled up with weights of 0. Sums are int32 over the whole depth: their bits do not depend on
+ * how a product is cut into calls, nor on the set.
  *
  * Errors: none. Owner: the caller, of all arrays. Thread: any, on a C that no other writes. NULL: what this
  * says. */

@@ -197,9 +197,8 @@ static void test_int8(void **state) {
 
     char line[256];
     assert_int_equal(run("show", in_folder("b.fgb"), NULL), 0);
-    snprintf(line, sizeof line,
-             "int8: %u of %u convolutions; float: bottleneck.scconv.gwc, fmm.0.gen2\n", int8,
-             convolutions);
+    snprintf(line, sizeof line, "int8: %u of %u convolutions; float: bottleneck.scconv.gwc, fmm.0.gen2\n",
+             int8, convolutions);
     assert_true(printed(line));
     assert_int_equal(run("show", in_folder("b.fgb"), "--json"), 0);
     snprintf(line, sizeof line,
