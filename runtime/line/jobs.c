@@ -45,7 +45,27 @@ void fg_jobs_judge_next(struct fg_line *l) {
     start_job(l, &job, part->deadline_ns);
 }
 
+/* Sets the thresholds of the bundles in use aside. No part is begun until the change has ended, and parts under
+ * way have theirs already. */
+static void set_thresholds_aside(struct fg_line *l) {
+    uint32_t *threshold = l->show.holding.threshold;
+    if (l->changing)
+        return;
+    l->changing = true;
+    memcpy(l->old_threshold, threshold, sizeof l->old_threshold);
+    memset(threshold, 0, sizeof l->old_threshold);
+}
+
+void fg_jobs_change(struct fg_line *l, uint16_t slot) {
+    set_thresholds_aside(l);
+    l->slot_waiting = l->judging || fg_part_any(l);
+    l->show.outcome = FG_OUTCOME_RUNNING;
+    if (!l->slot_waiting)
+        fg_jobs_load(l, slot);
+}
+
 void fg_jobs_load(struct fg_line *l, uint16_t slot) {
+    set_thresholds_aside(l);
     struct fg_job job = {.kind = FG_JOB_LOAD, .slot = slot, .drift = l->next_drift};
     for (uint32_t v = 0; v < l->s.config->views; v++)
         job.path[v] = l->s.config->view[v].bundle[slot];
@@ -74,8 +94,9 @@ bool fg_jobs_loading(const struct fg_line *l) {
 
 static void end_load(struct fg_line *l, const struct fg_job_result *r) {
     char view[FG_SETUP_VIEW], times[128];
-    l->show.updating = false;
+    l->show.updating = l->changing = false;
     if (r->status != FG_OK) {
+        memcpy(l->show.holding.threshold, l->old_threshold, sizeof l->old_threshold);
         l->show.outcome = FG_FAULT_JOB;
         fg_faults_raise(l, FG_FAULT_JOB);
         fg_log(FG_LOG_ERROR, "job change: %s%s", fg_setup_name_view(l->s.config, r->view, view),

@@ -12,7 +12,11 @@ struct fg_line;
 
 /* Judges the next view of the oldest part, where the judge is free and a frame waits. */
 void fg_jobs_judge_next(struct fg_line *l);
-/* Loads the bundles of a slot for all views. The judge must be free. */
+/* Changes to the bundles of a slot: now, or once no part is under way any more. A threshold that the PLC chose was
+ * for the bundle in use: it is 0 from now on, and what is written meanwhile is for the new bundles. If these cannot
+ * be loaded, the old ones have their old thresholds again. */
+void fg_jobs_change(struct fg_line *l, uint16_t slot);
+/* Loads the bundles of a slot for all views, with thresholds as above. The judge must be free. */
 void fg_jobs_load(struct fg_line *l, uint16_t slot);
 /* Runs the self-tests of the engines in use. The judge must be free. */
 void fg_jobs_self_test(struct fg_line *l);

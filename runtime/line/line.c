@@ -20,6 +20,11 @@ bool fg_line_listening(const struct fg_line *l) {
     return (l->show.coils & FG_COIL_TRIGGER_ENABLE) && !(l->show.coils & FG_COIL_OFFLINE);
 }
 
+bool fg_line_forbidden(const struct fg_line *l) {
+    return (l->enable_written && !(l->show.coils & FG_COIL_TRIGGER_ENABLE)) ||
+           (l->show.coils & FG_COIL_OFFLINE);
+}
+
 /* Whether the PLC has named the slot in use, which job.require asks for. */
 static bool is_job_named(const struct fg_line *l) {
     return !l->s.config->job.require || (l->slot_written && l->show.active_slot == l->show.holding.slot);
@@ -49,14 +54,14 @@ static void take_edge(struct fg_line *l, const struct fg_edge *edge) {
         fg_faults_missed_trigger(l);
         fg_faults_raise(l, FG_FAULT_EDGES_LOST);
     }
-    if (!edge->level || !fg_line_listening(l) || l->stop_at_ns)
+    if (!edge->level || fg_line_forbidden(l))
         return;
     const bool bounce =
         l->last_edge_ns && edge->time_ns - l->last_edge_ns < l->s.config->trigger.min_interval_ms * FG_MS;
     l->last_edge_ns = edge->time_ns;
     if (bounce)
         l->bounces++;
-    else if (fg_line_able(l))
+    else if (fg_line_listening(l) && fg_line_able(l))
         fg_part_take(l, edge->time_ns);
     else
         fg_part_refuse(l, edge->time_ns);
@@ -207,8 +212,10 @@ static void take_turn(struct fg_line *l) {
 static void begin_serving(struct fg_line *l) {
     l->show.outcome = FG_OUTCOME_NONE;
     l->watchdog_ns = fg_clock_ns();
-    if (!fg_line_listening(l))
-        fg_log(FG_LOG_INFO, "triggers are ignored until coil 0, trigger_enable, is set");
+    if (!fg_line_listening(l) && !fg_line_forbidden(l))
+        fg_log(FG_LOG_INFO,
+               "every edge of the trigger is a part that is rejected, until a PLC writes coil 0, "
+               "trigger_enable");
     l->s.ready();
 }
 

@@ -10,9 +10,10 @@
  *
  * Triggers. Every edge of the trigger's io is a part. One that cannot be taken (another part is exposed, the
  * queue is full, a camera is gone, the line is stopped) is INOPERATIVE not_ready, with the same reject point,
- * and raises missed_trigger. No part is made while coil 0 is 0 or coil 4 is 1, nor of an edge within
- * trigger.min_interval_ms of the last one, which is bounce. A trigger by coil that cannot be taken is
- * answered with exception 6 and is no part.
+ * and raises missed_trigger. So is one that comes before coil 0 was written, where it begins with 0: a restart
+ * lets no part pass unseen. Once the PLC itself has written coil 0 = 0 or coil 4 = 1 an edge makes no part, nor
+ * does one within trigger.min_interval_ms of the last one, which is bounce. A trigger by coil that cannot be
+ * taken is answered with exception 6 and is no part; while coil 0 is 0 or coil 4 is 1 it is ignored.
  *
  * Parts. One is exposed at a time; up to trigger.queue taken parts are between trigger and verdict. With 1
  * the next trigger is taken when the verdict is there, with more as soon as the frames are in memory.

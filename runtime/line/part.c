@@ -37,6 +37,13 @@ bool fg_part_any(const struct fg_line *l) {
     return l->finished != l->parts;
 }
 
+uint32_t fg_part_uncounted(struct fg_line *l) {
+    uint32_t count = 0;
+    for (uint32_t id = l->finished + 1; id != l->parts + 1; id++)
+        count += find_part(l, id) != NULL;
+    return count;
+}
+
 /* ---- The verdict ---- */
 
 /* How far from its threshold a finite score is decides between views of one verdict. */

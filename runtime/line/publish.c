@@ -7,6 +7,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/line/cameras.h"
+#include "runtime/line/part.h"
 #include "runtime/line/state.h"
 
 void fg_publish_begin(struct fg_line *l) {
@@ -40,7 +41,7 @@ void fg_publish_time(struct fg_line *l, uint32_t total) {
 }
 
 void fg_publish_reset(struct fg_line *l) {
-    memset(&l->show.counters, 0, sizeof l->show.counters);
+    l->show.counters = (struct fg_counters){.triggers = fg_part_uncounted(l)};
     memset(l->times, 0, sizeof l->times);
     l->time_sum = l->time_count = 0;
     l->show.total_min = l->show.total_mean = l->show.total_p99 = l->show.total_max = 0;

@@ -140,6 +140,7 @@ struct fg_command {
 #define FG_MAX_COMMANDS (8 + FG_VIEWS) /* more than one request can ask for */
 
 struct fg_commands {
+    bool single; /* function 5 wrote one coil: what acts by an edge reads 0 again (trigger.coil_resets) */
     uint32_t count;
     struct fg_command command[FG_MAX_COMMANDS];
 };

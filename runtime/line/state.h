@@ -47,6 +47,9 @@ struct fg_line {
     int64_t judge_deadline_ns; /* time after which the judge's job is late */
     bool slot_waiting;         /* a job change waits for the parts to end */
     bool slot_written;         /* the PLC has written a slot */
+    bool enable_written;       /* the PLC has written coil 0 */
+    bool changing; /* thresholds below are those of the bundles in use, until the change has ended */
+    uint32_t old_threshold[FG_VIEWS];
 
     uint32_t faults;     /* latched faults, by bit: code - 16 */
     bool halted;         /* a fault stopped the line, and is not cleared */
@@ -66,8 +69,10 @@ struct fg_line {
     struct fg_drift next_drift[FG_VIEWS]; /* of those that are being loaded; the judge's meanwhile */
 };
 
-/* Whether triggers are heard: trigger_enable is 1 and offline is 0. */
+/* Whether triggers are taken: trigger_enable is 1 and offline is 0. */
 bool fg_line_listening(const struct fg_line *l);
+/* Whether the PLC has forbidden triggers: by trigger_enable = 0, which it has written itself, or by offline. */
+bool fg_line_forbidden(const struct fg_line *l);
 /* Whether a trigger given now would be taken. */
 bool fg_line_able(const struct fg_line *l);
 

@@ -24,9 +24,15 @@
       "done now, or not by this client, answers exception 6.")                                               \
     X("A write of several coils or registers is done whole or not at all, and its effects come before its "  \
       "answer: when a trigger or a job change is answered, trigger_ready and busy already show it.")         \
-    X("A coil acts by its rising edge, which is told from its level; trigger_enable and offline act by "     \
-      "level. A trigger that cannot be taken answers exception 6 and raises missed_trigger; while "          \
-      "triggers are disabled or the line is offline it is answered normally and ignored.")                   \
+    X("trigger_enable and offline act by level, the other coils by their rising edge. One of these that "    \
+      "function 5 has written reads 0 again once it is taken, so that a PLC need not write 0 first "         \
+      "(trigger.coil_resets). Function 15, which PLCs write in every cycle, sets levels that stay.")         \
+    X("A trigger by coil that cannot be taken answers exception 6 and raises missed_trigger; while "         \
+      "trigger_enable is 0 or offline is 1 it is answered normally and ignored.")                            \
+    X("Every edge of the hardware trigger makes a part. One that cannot be taken is INOPERATIVE "            \
+      "not_ready, is rejected at its reject point, and raises missed_trigger; so is each one after a start " \
+      "until trigger_enable is written, where trigger.enable_at_start is false. Only after the PLC itself "  \
+      "has written trigger_enable = 0 or offline = 1 do edges make no part.")                                \
     X("The result block (input registers 16 to 40) and the blocks of the views (128 to 255) are published "  \
       "together, and one request never mixes two results. Each holds the number of its result, which "       \
       "tells whether two requests read the same one.")                                                       \
@@ -139,7 +145,7 @@ enum fg_status_bit { FG_STATUS_BITS(FG_STATUS_ENUM) };
 
 /* Coils: address, C name, name, meaning. */
 #define FG_COILS(X)                                                                                          \
-    X(0, TRIGGER_ENABLE, "trigger_enable", "level: while 0, triggers of any source are ignored")             \
+    X(0, TRIGGER_ENABLE, "trigger_enable", "level: while 0, no trigger is taken")                            \
     X(1, TRIGGER, "trigger", "edge: take a picture now")                                                     \
     X(2, RESULT_ACK, "result_ack",                                                                           \
       "edge: take the next waiting result into the block, or clear result_valid where none waits")           \
@@ -153,6 +159,10 @@ enum fg_status_bit { FG_STATUS_BITS(FG_STATUS_ENUM) };
 #define FG_COIL_ENUM(address, name, text, meaning) FG_COIL_##name = 1 << (address),
 enum fg_coil { FG_COILS(FG_COIL_ENUM) };
 #undef FG_COIL_ENUM
+
+/* The coils that act by their rising edge. */
+#define FG_EDGE_COILS                                                                                        \
+    (FG_COIL_TRIGGER | FG_COIL_RESULT_ACK | FG_COIL_CLEAR_FAULT | FG_COIL_RESET_COUNTERS | FG_COIL_COMMAND)
 
 #define FG_COIL_ENUM(address, name, text, meaning) FG_COIL_AT_##name = (address),
 enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
@@ -294,7 +304,8 @@ enum fg_input_register { FG_INPUT_REGISTERS(FG_INPUT_ENUM) };
     X(0, 1, 0, SLOT, u16, "slot", "", s->holding.slot,                                                       \
       "slot of the bundle to use; a new one is a job change")                                                \
     X(1, 1, 0, THRESHOLD, u16, "threshold", "x 10000", s->holding.threshold[0],                              \
-      "threshold of view 0, as registers 16 and 17; 0 for the bundle's own")                                 \
+      "threshold of view 0, as registers 16 and 17; 0 for the bundle's own, which any change of the bundle " \
+      "sets")                                                                                                \
     X(2, 1, 0, COMMAND, u16, "command", "", s->holding.command,                                              \
       "command that coil 6 carries out: 0 none, 1 self-test")                                                \
     X(3, 1, 0, WATCHDOG, u16, "watchdog", "", s->holding.watchdog,                                           \
@@ -303,7 +314,9 @@ enum fg_input_register { FG_INPUT_REGISTERS(FG_INPUT_ENUM) };
     X(6, 1, 0, PULSE, u16, "pulse", "0.1 ms", s->holding.pulse, "length of the reject pulse")                \
     X(7, 1, 0, UNLOCK, u16, "unlock", "", 0u, "code that unlocks registers 1, 4 to 6 and 16 to 31; reads 0") \
     X(16, 2, FG_VIEW_THRESHOLD_STRIDE, VIEW_THRESHOLD, u32, "view_threshold", "x 10000",                     \
-      s->holding.threshold[v], "threshold of the view; 0 for the bundle's own")
+      s->holding.threshold[v],                                                                               \
+      "threshold of the view; 0 for the bundle's own, which any change of the "                              \
+      "bundle sets")
 
 #define FG_HOLDING_ENUM(address, width, stride, name, type, text, unit, value, meaning)                      \
     FG_HOLDING_##name = (address),

@@ -64,6 +64,8 @@ static void test_trigger_by_coil(void **state) {
     start_appliance("one.fgb", "}\n" PATIENT);
     assert_false(read_status_bit(READY)); /* triggers are not enabled */
     pulse_coil(1);
+    assert_int_equal(read_input_u32(48), 0);
+    write_coil(0, false);
     pulse_trigger();
     assert_int_equal(read_input_u32(48), 0);
     write_coil(0, true);
@@ -78,6 +80,99 @@ static void test_trigger_by_coil(void **state) {
     pulse_coil(1);
     assert_int_equal(read_input_u32(48), 1);
     assert_false(read_status_bit(MISSED));
+    stop_appliance();
+}
+
+/* After a start that does not enable triggers, what passes is rejected until the PLC has had its say: by the
+ * program, at the reject point, with a whole pulse. */
+static void test_edges_before_the_plc_is_there(void **state) {
+    (void)state;
+    start_appliance("one.fgb", "}\n" REJECT "trigger { min_interval_ms = 0 }\n"
+                               "deadline_ms = 100\nreject { delay_ms = 200 }\n");
+    const int64_t trigger = pulse_trigger();
+    const struct block block = wait_result(1);
+    assert_int_equal(block.verdict, FG_INOPERATIVE);
+    assert_int_equal(block.reason, FG_REASON_NOT_READY);
+    assert_true(read_status_bit(MISSED));
+    assert_false(read_status_bit(READY));
+    const struct fg_simulated_change on = wait_change("REJECT"), off = wait_change("REJECT");
+    assert_true(on.level && on.time_ns >= trigger + 200 * FG_MS && off.time_ns - on.time_ns >= 10 * FG_MS);
+    assert_int_equal(read_input_u32(56), 1);
+    assert_int_equal(read_input_u32(54), 1);
+    write_coil(0, true);
+    wait_bit(READY, true);
+    stop_appliance();
+}
+
+/* Every result of parts that came while one was judged, in the order of their triggers. */
+static void test_results_in_the_order_of_triggers(void **state) {
+    (void)state;
+    start_appliance("slow.fgb", "}\n" ENABLED "results { buffer = true }\n");
+    for (uint32_t pair = 0; pair < 4; pair += 2) {
+        wait_bit(READY, true);
+        pulse_trigger();
+        pulse_trigger(); /* while the first one is judged */
+        while (read_input_u32(54) != pair / 2 + 1)
+            ;
+        for (uint32_t id = pair + 1; id <= pair + 2; id++) {
+            const struct block block = wait_result(id);
+            assert_int_equal(block.reason, id % 2 ? FG_REASON_NONE : FG_REASON_NOT_READY);
+            pulse_coil(2);
+        }
+        assert_false(read_status_bit(RESULT_VALID));
+    }
+    stop_appliance();
+}
+
+/* A threshold was for the bundle in use: on the next one the PLC's old limit lets no defect pass. */
+static void test_threshold_ends_with_its_bundle(void **state) {
+    (void)state;
+    start_appliance("one.fgb, two.fgb", "}\n" ENABLED);
+    wait_bit(READY, true);
+    write_holding(1, ALL_PASS);
+    uint16_t threshold[2];
+    write_holding(0, 1);
+    wait_bit(READY, true);
+    assert_int_equal(read_input(44), 1);
+    assert_int_equal(modbus_read_registers(plc, 16, 2, threshold), 2);
+    assert_int_equal(threshold[0] | threshold[1], 0);
+    pulse_trigger();
+    wait_result(1);
+    assert_true(read_input_u32(22) < ALL_PASS);
+    /* The slot in use, written again, is no change; a threshold that comes with its slot is that bundle's. */
+    write_holding(1, ALL_DEFECT);
+    write_holding(0, 1);
+    assert_int_equal(modbus_read_registers(plc, 1, 1, threshold), 1);
+    assert_int_equal(threshold[0], ALL_DEFECT);
+    const uint16_t block[] = {0, ALL_PASS};
+    assert_int_equal(modbus_write_registers(plc, 0, 2, block), 2);
+    wait_bit(READY, true);
+    assert_int_equal(modbus_read_registers(plc, 1, 1, threshold), 1);
+    assert_int_equal(threshold[0], ALL_PASS);
+    stop_appliance();
+}
+
+/* A PLC that writes 1 by function 5 again and again triggers each time; by function 15 only an edge does. */
+static void test_coils_reset_themselves(void **state) {
+    (void)state;
+    start_appliance("one.fgb", "}\n" ENABLED);
+    uint8_t level = 1;
+    for (uint32_t part = 1; part <= 3; part++) {
+        wait_bit(READY, true);
+        write_coil(1, true);
+        wait_result(part);
+        assert_int_equal(modbus_read_bits(plc, 1, 1, &level), 1);
+        assert_int_equal(level, 0);
+    }
+    for (int round = 0; round < 2; round++) {
+        wait_bit(READY, true);
+        level = 1;
+        assert_int_equal(modbus_write_bits(plc, 1, 1, &level), 1);
+        wait_result(4);
+        assert_int_equal(modbus_read_bits(plc, 1, 1, &level), 1);
+        assert_int_equal(level, 1);
+    }
+    assert_int_equal(read_input_u32(48), 4);
     stop_appliance();
 }
 
@@ -123,8 +218,7 @@ static void test_deadline(void **state) {
 
 #define HURRIED 8 /* parts during one job change; all of a test's fit into the reject queue */
 
-/* Every part so far has its verdict. The block need not show the last of them: a part that was refused is
- * answered before the one that was being judged. */
+/* Every part so far has its verdict. */
 static void wait_verdicts(uint32_t parts) {
     const int64_t end = fg_clock_ns() + PATIENCE;
     while (read_input_u32(50) + read_input_u32(52) + read_input_u32(54) != parts)
@@ -452,6 +546,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_verdicts_and_rejects, kill_appliance),
         cmocka_unit_test_teardown(test_trigger_by_coil, kill_appliance),
+        cmocka_unit_test_teardown(test_edges_before_the_plc_is_there, kill_appliance),
+        cmocka_unit_test_teardown(test_results_in_the_order_of_triggers, kill_appliance),
+        cmocka_unit_test_teardown(test_threshold_ends_with_its_bundle, kill_appliance),
+        cmocka_unit_test_teardown(test_coils_reset_themselves, kill_appliance),
         cmocka_unit_test_teardown(test_bounce_makes_no_part, kill_appliance),
         cmocka_unit_test_teardown(test_deadline, kill_appliance),
         cmocka_unit_test_teardown(test_job_change_under_triggers, kill_appliance),
