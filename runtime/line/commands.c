@@ -3,6 +3,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
+#include "runtime/line/cameras.h"
 #include "runtime/line/faults.h"
 #include "runtime/line/jobs.h"
 #include "runtime/line/part.h"
@@ -77,7 +78,8 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
         /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
         const bool new_job = c->kind == FG_COMMAND_SLOT && c->value != l->show.holding.slot;
         if ((new_job || c->kind == FG_COMMAND_RUN) &&
-            (l->show.outcome == FG_OUTCOME_RUNNING || l->stop_at_ns || l->lost_at_ns))
+            (l->show.outcome == FG_OUTCOME_RUNNING || l->stop_at_ns || l->lost_at_ns ||
+             fg_cameras_testing(l)))
             return FG_MODBUS_BUSY;
         if (c->kind == FG_COMMAND_RUN && (triggered || l->judging || fg_part_any(l) || !l->loaded))
             return FG_MODBUS_BUSY;

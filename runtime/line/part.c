@@ -253,7 +253,10 @@ void fg_part_take(struct fg_line *l, int64_t trigger_ns) {
 void fg_part_refuse(struct fg_line *l, int64_t trigger_ns) {
     struct fg_part part = make_part(l, trigger_ns, FG_PART_FRAMED), *p = &l->part[part.id % FG_PARTS];
     fg_faults_missed_trigger(l);
-    fail_views(l, &part, -1, l->lost_at_ns ? FG_REASON_DEVICE_LOST : FG_REASON_NOT_READY);
+    fail_views(l, &part, -1,
+               l->lost_at_ns   ? FG_REASON_DEVICE_LOST
+               : l->unverified ? FG_REASON_NOT_VERIFIED
+                               : FG_REASON_NOT_READY);
     if (p->state == FG_PART_NONE) {
         *p = part;
         settle_part(l, p);

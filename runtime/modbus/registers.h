@@ -90,7 +90,7 @@ enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
     X(21, JOB, "a bundle could not be loaded; the old one stays in use",                                     \
       "run flawgate bundle verify on the bundle")                                                            \
     X(22, SELF_TEST, "the self-test failed",                                                                 \
-      "load the bundle again; if the fault comes back, this machine computes wrongly")                       \
+      "read the log: a camera gives another frame than the bundle takes, or this machine computes wrongly")  \
     X(23, EDGES_LOST, "edges of the trigger were lost",                                                      \
       "make the trigger's pulse longer, or send fewer edges")                                                \
     X(24, OUTPUT, "an output could not be set", "look at the board")                                         \
@@ -98,6 +98,10 @@ enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
       "wait: the daemon ends with 70 after two seconds and systemd starts it again")                         \
     X(27, UNLIKE_TRAINING, "three parts in a row were not like those of training",                           \
       "look at lamp, lens and part; where the light or the camera was changed, calibrate the bundle anew")
+
+#define FG_FAULT_ONE(number, name, text, remedy) +1
+enum { FG_FAULT_KINDS = 0 FG_FAULTS(FG_FAULT_ONE) }; /* how many there are */
+#undef FG_FAULT_ONE
 
 #define FG_FAULT_ENUM(number, name, text, remedy) FG_FAULT_##name = (number),
 enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };
@@ -116,7 +120,8 @@ enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };
 
 /* Discrete inputs, which are also the bits of input register 0: address, C name, name, value, meaning. */
 #define FG_STATUS_BITS(X)                                                                                    \
-    X(0, ONLINE, "online", s->online, "the line is in operation: neither stopped nor offline")               \
+    X(0, ONLINE, "online", s->online,                                                                        \
+      "the state is OPERATIONAL: neither stopped, nor offline, nor starting")                                \
     X(1, TRIGGER_READY, "trigger_ready", is_trigger_ready(s), "a trigger given now will be taken")           \
     X(2, BUSY, "busy", s->busy, "a part is between trigger and verdict")                                     \
     X(3, RESULT_VALID, "result_valid", s->result_valid,                                                      \
@@ -135,7 +140,9 @@ enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };
     X(11, RESULT_OVERRUN, "result_overrun", s->result_overrun,                                               \
       "latched: a result was dropped because 8 were waiting, or was not acknowledged in time")               \
     X(12, UPDATING, "updating", s->updating, "a bundle is being loaded")                                     \
-    X(13, DEGRADED, "degraded", s->degraded, "the line works, but a person should look at it")               \
+    X(13, DEGRADED, "degraded", s->degraded,                                                                 \
+      "the line works, but a person should look at it: a camera is gone, the bundle asked for could not be " \
+      "loaded, or on_inoperative = pass lets parts without a verdict pass")                                  \
     X(14, REJECT_ACTIVE, "reject_active", s->reject_active, "the reject output is on now")                   \
     X(15, HEARTBEAT, "heartbeat", s->heartbeat, "flips every 500 ms")
 
@@ -309,7 +316,8 @@ enum fg_input_register { FG_INPUT_REGISTERS(FG_INPUT_ENUM) };
     X(2, 1, 0, COMMAND, u16, "command", "", s->holding.command,                                              \
       "command that coil 6 carries out: 0 none, 1 self-test")                                                \
     X(3, 1, 0, WATCHDOG, u16, "watchdog", "", s->holding.watchdog,                                           \
-      "the PLC changes this at least every plc_watchdog_ms, where that is not 0")                            \
+      "the PLC changes this at least every plc_watchdog_ms, where that is not 0; it is watched from its "    \
+      "first change on, and until then no trigger is taken")                                                 \
     X(4, 2, 0, REJECT, u32, "reject", "0.1 ms", s->holding.reject, "delay from trigger to reject point")     \
     X(6, 1, 0, PULSE, u16, "pulse", "0.1 ms", s->holding.pulse, "length of the reject pulse")                \
     X(7, 1, 0, UNLOCK, u16, "unlock", "", 0u, "code that unlocks registers 1, 4 to 6 and 16 to 31; reads 0") \

@@ -317,6 +317,50 @@ static void test_results_wait_for_acknowledgement(void **state) {
     stop_appliance();
 }
 
+/* The second fault and those after it are logged like the first, and so is their end; what stops the line,
+ * and what releases it, has a line of its own. */
+static void test_every_fault_is_logged(void **state) {
+    (void)state;
+    start_appliance("one.fgb", "cycle = false }\n" TRIGGERS REJECT
+                               "deadline_ms = 2000\nreject { delay_ms = 2000 }\non_inoperative = stop\n");
+    for (uint32_t i = 1; i <= PICTURES + 1; i++) {
+        wait_bit(READY, true);
+        pulse_trigger();
+        wait_result(i);
+    }
+    wait_log("fault 16: ");
+    assert_int_equal(read_input(1), FG_FAULT_CAMERA);
+    wait_log("fault 19: ");
+    wait_log("line stopped, because on_inoperative = stop met a part");
+    wait_bit(0, false);
+    assert_int_equal(read_input(1), FG_FAULT_CAMERA);
+    pulse_coil(3);
+    wait_log("fault 16 is cleared");
+    wait_log("fault 19 is cleared");
+    wait_log("line released");
+    assert_int_equal(read_input(1), 0);
+    write_coil(4, true);
+    wait_log("offline is on");
+    wait_log("state HALTED");
+    write_coil(4, false);
+    wait_log("offline is off");
+    wait_log("state OPERATIONAL: READY");
+    stop_appliance();
+}
+
+/* Parts that take longer to judge than they may are known before the first one comes. */
+static void test_judging_time_is_logged(void **state) {
+    (void)state;
+    start_appliance("slow.fgb, one.fgb", "}\n" TRIGGERS "deadline_ms = 1\nreject { delay_ms = 50 }\n");
+    wait_log("to judge, but deadline_ms less exposure is");
+    stop_appliance();
+    start_appliance("one.fgb, slow.fgb", "}\n" ENABLED);
+    wait_log("to judge, and deadline_ms less exposure is");
+    write_holding(0, 1);
+    wait_log("slot 1: a part takes ");
+    stop_appliance();
+}
+
 /* The last picture was shown: the camera fails, the part is INOPERATIVE, the fault stays until it is cleared.
  */
 static void test_camera_without_pictures(void **state) {
@@ -464,7 +508,14 @@ static void test_end_finishes_the_part(void **state) {
 static void test_plc_watchdog_stops_the_line(void **state) {
     (void)state;
     start_appliance("one.fgb", "}\n" ENABLED "plc_watchdog_ms = 2000\n");
+    /* It is watched from its first change on; until then the line is not ready, which is no fault. */
+    assert_false(read_status_bit(READY) || read_status_bit(FAULT));
+    write_holding(3, 0);
+    assert_false(read_status_bit(READY));
+    write_holding(3, 1);
+    assert_true(read_status_bit(READY));
     wait_bit(FAULT, true);
+    assert_int_equal(read_input(1), FG_FAULT_WATCHDOG);
     assert_false(read_status_bit(READY) || read_status_bit(0));
     pulse_coil(3);
     assert_true(read_status_bit(READY));
@@ -491,6 +542,7 @@ static void test_halt_rejects_all(void **state) {
                     "}\n" ENABLED "line reject { name = REJECT active_low = true }\nfail_safe = reject-all\n"
                     "plc_watchdog_ms = 2000\n");
     assert_false(read_status_bit(14));
+    write_holding(3, 1);
     wait_bit(FAULT, true);
     wait_bit(14, true);
     assert_false(fg_simulated_level(board, find_io("REJECT"))); /* the wire */
@@ -556,6 +608,8 @@ int main(void) {
         cmocka_unit_test_teardown(test_job_change_that_fails, kill_appliance),
         cmocka_unit_test_teardown(test_self_test, kill_appliance),
         cmocka_unit_test_teardown(test_results_wait_for_acknowledgement, kill_appliance),
+        cmocka_unit_test_teardown(test_every_fault_is_logged, kill_appliance),
+        cmocka_unit_test_teardown(test_judging_time_is_logged, kill_appliance),
         cmocka_unit_test_teardown(test_camera_without_pictures, kill_appliance),
         cmocka_unit_test_teardown(test_drift, kill_appliance),
         cmocka_unit_test_teardown(test_job_required, kill_appliance),
