@@ -30,17 +30,26 @@ static int64_t find_wait(const struct fg_line_camera *c) {
 static void lose_camera(struct fg_line *l, uint32_t camera) {
     struct fg_line_camera *c = &l->camera[camera];
     c->gone = true;
-    c->testing = c->failed = false;
+    c->testing = c->tested = false;
     c->wait_ns = find_wait(c);
     c->retry_ns = fg_clock_ns() + c->wait_ns;
     fg_part_no_frame(l, camera);
 }
 
-enum fg_status fg_cameras_arm(struct fg_line *l, struct fg_message *message) {
-    enum fg_status status = FG_OK;
-    for (uint32_t i = 0; i < l->s.config->cameras && status == FG_OK; i++)
-        status = l->s.camera[i]->arm(l->s.camera[i], message);
-    return status;
+/* Makes a camera ready: what it still has is no part's. */
+static void arm_camera(struct fg_line *l, uint32_t camera) {
+    struct fg_camera *device = l->s.camera[camera];
+    struct fg_message message;
+    l->camera[camera].counted = false;
+    if (device->arm(device, &message) == FG_OK)
+        return;
+    fg_cameras_report(l, camera, message.text);
+    lose_camera(l, camera);
+}
+
+void fg_cameras_arm(struct fg_line *l) {
+    for (uint32_t i = 0; i < l->s.config->cameras; i++)
+        arm_camera(l, i);
 }
 
 void fg_cameras_trigger(struct fg_line *l, uint32_t mask) {
@@ -68,7 +77,6 @@ void fg_cameras_trigger(struct fg_line *l, uint32_t mask) {
 
 static void fail_test(struct fg_line *l, uint32_t camera, const char *why) {
     l->camera[camera].testing = false;
-    l->camera[camera].failed = true;
     fg_cameras_report(l, camera, why);
 }
 
@@ -89,29 +97,17 @@ static void end_test(struct fg_line *l, uint32_t camera, const struct fg_camera_
         if (view->camera != camera ||
             fg_engine_accepts(fg_judge_engine(l->s.judge, v), &seen, &message) == FG_OK)
             continue;
-        c->failed = true;
         fg_faults_raise(l, FG_FAULT_SELF_TEST);
         fg_log(FG_LOG_ERROR, "%s: test: %s", name_camera(l, camera, name), message.text);
         return;
     }
+    c->tested = true;
     l->exposure_ns = took_ns > l->exposure_ns ? took_ns : l->exposure_ns;
-}
-
-/* Makes a camera ready for parts after its test: what it still has is no part's. */
-static void arm_tested(struct fg_line *l, uint32_t camera) {
-    struct fg_camera *device = l->s.camera[camera];
-    struct fg_message message;
-    l->camera[camera].counted = false;
-    if (device->arm(device, &message) == FG_OK)
-        return;
-    fg_cameras_report(l, camera, message.text);
-    lose_camera(l, camera);
 }
 
 static void begin_test(struct fg_line *l, uint32_t camera) {
     struct fg_line_camera *c = &l->camera[camera];
     struct fg_message message;
-    c->failed = false;
     c->testing = true;
     c->asked_ns = fg_clock_ns();
     const enum fg_status status = l->s.camera[camera]->trigger(l->s.camera[camera], &message);
@@ -125,15 +121,11 @@ static void begin_test(struct fg_line *l, uint32_t camera) {
 }
 
 void fg_cameras_test(struct fg_line *l) {
-    for (uint32_t i = 0; i < l->s.config->cameras; i++)
-        if (!l->camera[i].gone)
+    for (uint32_t i = 0; i < l->s.config->cameras; i++) {
+        const struct fg_line_camera *c = &l->camera[i];
+        if (l->loaded && !fg_jobs_loading(l) && !c->gone && !c->testing && !c->tested)
             begin_test(l, i);
-}
-
-void fg_cameras_test_failed(struct fg_line *l) {
-    for (uint32_t i = 0; i < l->s.config->cameras && !fg_jobs_loading(l); i++)
-        if (l->camera[i].failed)
-            begin_test(l, i);
+    }
 }
 
 bool fg_cameras_testing(const struct fg_line *l) {
@@ -143,11 +135,11 @@ bool fg_cameras_testing(const struct fg_line *l) {
     return false;
 }
 
-bool fg_cameras_failed(const struct fg_line *l) {
+bool fg_cameras_tested(const struct fg_line *l) {
     for (uint32_t i = 0; i < l->s.config->cameras; i++)
-        if (l->camera[i].failed)
-            return true;
-    return false;
+        if (!l->camera[i].tested)
+            return false;
+    return true;
 }
 
 int64_t fg_cameras_exposure(const struct fg_line *l) {
@@ -170,7 +162,7 @@ void fg_cameras_take(struct fg_line *l, uint32_t camera, bool dead) {
         if (c->testing && frame.exposed_ns >= c->asked_ns) {
             end_test(l, camera, &frame);
             device->release(device, &frame);
-            arm_tested(l, camera);
+            arm_camera(l, camera);
         } else if (again || !fg_part_frame(l, camera, &frame)) {
             device->release(device, &frame);
         }
@@ -211,6 +203,7 @@ static void retry_camera(struct fg_line *l, uint32_t camera, int64_t now_ns) {
     if (status == FG_OK) {
         *c = (struct fg_line_camera){.wait_ns = c->wait_ns};
         fg_log(FG_LOG_INFO, "%s: it is back", name_camera(l, camera, name));
+        fg_cameras_test(l);
         return;
     }
     fg_faults_raise(l, FG_FAULT_CAMERA);

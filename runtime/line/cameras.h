@@ -1,8 +1,7 @@
 /* The line's cameras: they are triggered together, and opened again while they are gone.
  *
- * Errors: FG_ENVIRONMENT from arming, for a camera that is gone; later a camera that fails becomes a fault of
- * the line. Owner: the line owns what it keeps of a camera; its caller owns the cameras. Thread: the line's
- * alone. NULL: never, but for a message. */
+ * Errors: none; a camera that fails becomes a fault of the line. Owner: the line owns what it keeps of a
+ * camera; its caller owns the cameras. Thread: the line's alone. NULL: never, but for a message. */
 #ifndef FG_RUNTIME_LINE_CAMERAS_H
 #define FG_RUNTIME_LINE_CAMERAS_H
 
@@ -25,14 +24,14 @@ struct fg_line_camera {
     bool counted;      /* a frame has come since it was opened */
     uint32_t sequence; /* the last frame's, where counted */
     bool testing;      /* a frame is awaited that shows that it works */
-    bool failed;       /* the test has failed, and was not repeated */
+    bool tested;       /* it has come since the camera was opened */
     int64_t asked_ns;  /* when the test began */
 };
 
 struct fg_line;
 
-/* Makes all cameras ready, once. */
-FG_MUST_USE enum fg_status fg_cameras_arm(struct fg_line *l, struct fg_message *message);
+/* Makes all cameras ready, once. One that is not there is opened again later. */
+void fg_cameras_arm(struct fg_line *l);
 /* Takes a picture with each camera of this mask. One that fails gives its views of the exposed part no
  * frame. */
 void fg_cameras_trigger(struct fg_line *l, uint32_t mask);
@@ -42,14 +41,13 @@ void fg_cameras_take(struct fg_line *l, uint32_t camera, bool dead);
 /* Counts, latches and logs what is wrong with a camera. */
 void fg_cameras_report(struct fg_line *l, uint32_t camera, const char *what);
 
-/* Tests the cameras: each takes a picture, which must come within FG_CAMERA_TEST and be one that the bundles
- * in use take. A camera that fails is a fault, and no trigger is taken. The judge must not load meanwhile. */
+/* Tests the cameras that have not been, or that failed: each takes a picture, which must come within
+ * FG_CAMERA_TEST and be one that the bundles in use take. Failing is a fault, and no trigger is taken. While
+ * the judge loads, and before the first bundles are there, it does nothing. */
 void fg_cameras_test(struct fg_line *l);
-/* Tests those again that failed, unless the judge loads: then it is done behind the load. */
-void fg_cameras_test_failed(struct fg_line *l);
-/* Whether any camera is being tested, and whether any has failed. */
+/* Whether any camera is being tested, and whether all have been, with success. */
 bool fg_cameras_testing(const struct fg_line *l);
-bool fg_cameras_failed(const struct fg_line *l);
+bool fg_cameras_tested(const struct fg_line *l);
 /* How long the slowest camera took for its test's frame. */
 int64_t fg_cameras_exposure(const struct fg_line *l);
 

@@ -66,7 +66,7 @@ void fg_faults_clear(struct fg_line *l) {
     l->stopped_by = l->lost_at_ns ? FG_FAULT_DEVICE_LOST : l->deaf ? FG_FAULT_EDGES_LOST : FG_FAULT_NONE;
     if (l->watchdog_ns)
         l->watchdog_ns = fg_clock_ns();
-    fg_cameras_test_failed(l);
+    fg_cameras_test(l);
 }
 
 void fg_faults_missed_trigger(struct fg_line *l) {

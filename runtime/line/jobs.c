@@ -100,6 +100,7 @@ static void end_load(struct fg_line *l, const struct fg_job_result *r) {
     char view[FG_SETUP_VIEW], times[128];
     l->show.updating = l->changing = false;
     if (r->status != FG_OK) {
+        l->unverified |= !l->loaded;
         memcpy(l->show.holding.threshold, l->old_threshold, sizeof l->old_threshold);
         l->show.outcome = FG_FAULT_JOB;
         fg_faults_raise(l, FG_FAULT_JOB);
@@ -133,7 +134,7 @@ static void end_load(struct fg_line *l, const struct fg_job_result *r) {
     }
     if (l->serving) {
         fg_jobs_tell_time(l);
-        fg_cameras_test_failed(l);
+        fg_cameras_test(l);
     }
 }
 

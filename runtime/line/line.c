@@ -36,8 +36,10 @@ const char *fg_line_obstacle(const struct fg_line *l) {
         return "a fault has stopped the line";
     if (l->stop_at_ns)
         return "the daemon ends";
-    if (!l->loaded || fg_jobs_loading(l) || l->slot_waiting)
+    if (fg_jobs_loading(l) || l->slot_waiting)
         return "bundles are loaded or tested";
+    if (!l->loaded)
+        return "no bundle is loaded; write the slot, holding register 0, to load it";
     if (l->unverified)
         return "the bundles have failed their self-test; run it again, or load them again";
     if (!is_job_named(l))
@@ -46,10 +48,10 @@ const char *fg_line_obstacle(const struct fg_line *l) {
         return "the PLC has not yet changed its watchdog, holding register 3";
     if (fg_cameras_gone(l))
         return "a camera is gone";
-    if (fg_cameras_failed(l))
-        return "a camera has failed its test; clear the fault to test it again";
     if (!l->serving || fg_cameras_testing(l))
         return "the cameras are tested";
+    if (!fg_cameras_tested(l))
+        return "a camera has failed its test; clear the fault to test it again";
     if (!fg_part_room(l))
         return "earlier parts are not yet judged";
     if (!fg_rejects_room(l->s.rejects))
@@ -229,11 +231,13 @@ static void take_turn(struct fg_line *l) {
     fg_publish(l);
 }
 
-/* Begins to serve, once the bundles of the first slot are there and the cameras were tested. */
+/* Begins to serve, once the first load has ended and the cameras were tested. */
 static void begin_serving(struct fg_line *l) {
     l->serving = true;
-    l->show.outcome = FG_OUTCOME_NONE;
-    fg_jobs_tell_time(l);
+    if (l->loaded) {
+        l->show.outcome = FG_OUTCOME_NONE;
+        fg_jobs_tell_time(l);
+    }
     if (!fg_line_listening(l) && !fg_line_forbidden(l))
         fg_log(FG_LOG_INFO,
                "every edge of the trigger is a part that is rejected, until a PLC writes coil 0, "
@@ -244,25 +248,19 @@ static void begin_serving(struct fg_line *l) {
 
 int fg_line_run(struct fg_line *line) {
     struct fg_line *l = line;
-    struct fg_message message;
     l->next_beat_ns = fg_clock_ns();
-    if (fg_cameras_arm(l, &message) != FG_OK) {
-        fg_log(FG_LOG_ERROR, "%s", message.text);
-        return 3;
-    }
+    fg_cameras_arm(l);
     fg_jobs_load(l, l->show.holding.slot);
-    bool tested = false;
+    bool begun = false; /* the cameras' tests */
     while (l->lost_at_ns || !l->stop_at_ns || fg_part_any(l) || l->judging) {
         take_turn(l);
         if (l->lost_at_ns) {
             if (fg_clock_ns() - l->lost_at_ns > FG_LINE_ANSWER)
                 return fg_exit_status(FG_DEVICE_LOST);
         } else if (!l->serving && !l->judging) { /* the first load has ended */
-            if (!l->loaded)
-                return 3;
-            if (!tested)
+            if (!begun)
                 fg_cameras_test(l);
-            tested = true;
+            begun = true;
             if (!fg_cameras_testing(l))
                 begin_serving(l);
         }

@@ -116,7 +116,7 @@ struct fg_line_settings {
     const struct fg_arena *arena,
         *device;         /* give the figures of memory; device: NULL where it has no memory of its own */
     void *memory;        /* fg_line_memory bytes, zeroed */
-    void (*ready)(void); /* called once, on the line's thread, when the first slot's bundles serve */
+    void (*ready)(void); /* called once, on the line's thread, when the first load and all tests have ended */
 };
 
 struct fg_line;
@@ -138,8 +138,9 @@ enum fg_modbus_exception fg_line_apply(void *line, const struct fg_commands *com
 
 /* Loads the bundles of the first slot, then runs until stop_descriptor is signalled or until the device is
  * lost. Once it is signalled the run takes no more triggers, gives the parts under way their verdicts, and
- * waits for the job under way. Gives the exit status: 0; 3 when the first bundles or a camera cannot be used;
- * 70 when the device is lost, and then a job may be under way that never ends. */
+ * waits for the job under way. A bundle that cannot be loaded is a fault, also the first one: the line is not
+ * ready until the PLC names a slot that can be. Gives the exit status: 0, or 70 when the device is lost, and
+ * then a job may be under way that never ends. */
 int fg_line_run(struct fg_line *line);
 
 #endif

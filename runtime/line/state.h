@@ -81,11 +81,11 @@ struct fg_line {
 
 /* Whether triggers are taken: trigger_enable is 1 and offline is 0. */
 bool fg_line_listening(const struct fg_line *l);
-/* Whether the PLC has forbidden triggers: by trigger_enable = 0, which it has written itself, or by offline.
- * */
+/* Whether the PLC has forbidden triggers: by trigger_enable = 0, which it has written itself, or by
+ * offline. */
 bool fg_line_forbidden(const struct fg_line *l);
-/* Why a trigger given now would not be taken, were it enabled, as the end of a sentence; NULL: it would be.
- * */
+/* Why a trigger given now would not be taken, were it enabled, as the end of a sentence; NULL: it
+ * would be. */
 const char *fg_line_obstacle(const struct fg_line *l);
 static inline bool fg_line_able(const struct fg_line *l) {
     return !fg_line_obstacle(l);

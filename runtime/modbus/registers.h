@@ -87,10 +87,11 @@ enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
       "set a longer reject.delay_ms, send fewer parts at a time, or free the machine of other work")         \
     X(19, INOPERATIVE, "on_inoperative = stop met a part", "see the part's reason")                          \
     X(20, WATCHDOG, "the PLC's watchdog register stood still", "look at the PLC")                            \
-    X(21, JOB, "a bundle could not be loaded; the old one stays in use",                                     \
+    X(21, JOB, "a bundle could not be loaded; an old one stays in use",                                      \
       "run flawgate bundle verify on the bundle")                                                            \
     X(22, SELF_TEST, "the self-test failed",                                                                 \
-      "read the log: a camera gives another frame than the bundle takes, or this machine computes wrongly")  \
+      "read the log: set the camera to frames that the bundle takes, or load the bundle again; if that one " \
+      "fails again, this machine computes wrongly")                                                          \
     X(23, EDGES_LOST, "edges of the trigger were lost",                                                      \
       "make the trigger's pulse longer, or send fewer edges")                                                \
     X(24, OUTPUT, "an output could not be set", "look at the board")                                         \
@@ -157,7 +158,7 @@ enum fg_status_bit { FG_STATUS_BITS(FG_STATUS_ENUM) };
     X(2, RESULT_ACK, "result_ack",                                                                           \
       "edge: take the next waiting result into the block, or clear result_valid where none waits")           \
     X(3, CLEAR_FAULT, "clear_fault",                                                                         \
-      "edge: clear bits 7, 10 and 11 of the status, a drift, and the error code, but for fault 25")          \
+      "edge: clear bits 7, 10 and 11 of the status, a drift, and the error code, but for what is still so")  \
     X(4, OFFLINE, "offline", "level: 1 ends the current part, then halts the line")                          \
     X(5, RESET_COUNTERS, "reset_counters", "edge: counters and times start again from 0")                    \
     X(6, COMMAND, "command", "edge: carry out the command of holding register 2")

@@ -286,6 +286,37 @@ static void test_job_change_that_fails(void **state) {
     stop_appliance();
 }
 
+/* A first bundle that cannot be loaded is a fault that the PLC reads; parts are rejected, another slot
+ * serves. */
+static void test_first_bundle_cannot_be_loaded(void **state) {
+    (void)state;
+    char path[128];
+    make_bundle("hurt", SIDE, 4, 4);
+    snprintf(path, sizeof path, "%s/hurt.fgb", folder);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    const long middle = ftell(file) / 2;
+    assert_int_equal(fseek(file, middle, SEEK_SET), 0);
+    const int byte = fgetc(file);
+    assert_int_equal(fseek(file, middle, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
+    assert_int_equal(fclose(file), 0);
+    launch_daemon("flawgated", "hurt.fgb, one.fgb", "}\n" ENABLED);
+    wait_log("fault 21: ");
+    wait_log("no trigger is taken, because no bundle is loaded");
+    assert_int_equal(read_input(1), FG_FAULT_JOB);
+    assert_int_equal(read_input(45), FG_FAULT_JOB);
+    assert_false(read_status_bit(READY));
+    pulse_trigger();
+    assert_int_equal(wait_result(1).reason, FG_REASON_NOT_VERIFIED);
+    write_holding(0, 1);
+    wait_bit(READY, true);
+    pulse_trigger();
+    assert_int_equal(wait_result(2).reason, FG_REASON_NONE);
+    stop_appliance();
+}
+
 static void test_self_test(void **state) {
     (void)state;
     start_appliance("one.fgb", "}\n" ENABLED);
@@ -606,6 +637,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_deadline, kill_appliance),
         cmocka_unit_test_teardown(test_job_change_under_triggers, kill_appliance),
         cmocka_unit_test_teardown(test_job_change_that_fails, kill_appliance),
+        cmocka_unit_test_teardown(test_first_bundle_cannot_be_loaded, kill_appliance),
         cmocka_unit_test_teardown(test_self_test, kill_appliance),
         cmocka_unit_test_teardown(test_results_wait_for_acknowledgement, kill_appliance),
         cmocka_unit_test_teardown(test_every_fault_is_logged, kill_appliance),
