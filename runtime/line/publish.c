@@ -84,23 +84,26 @@ static const char *find_why(const struct fg_line *l) {
     return why || fg_line_listening(l) ? why : "trigger_enable, coil 0, is 0";
 }
 
-/* Logs a new state. A part has a line of its own, so being at work on one is none. */
+/* Logs a new state, and a new reason of one. A part has a line of its own, so being at work on it is none. */
 static void tell_state(struct fg_line *l, const char *why) {
     const char *name = fg_states[l->state].name;
-    const bool initialized = l->state == FG_STATE_INITIALIZED;
-    if (l->state == FG_STATE_SINGLE_EXECUTION ||
-        (l->state == l->told && (!initialized || l->told_why == why)))
-        return;
-    if (l->told == FG_STATE_ERROR)
+    if (l->told == FG_STATE_ERROR && l->state != FG_STATE_ERROR)
         fg_log(FG_LOG_INFO, "line released");
     if (l->state == FG_STATE_ERROR)
-        fg_log(FG_LOG_ERROR, "line stopped, because %s", fg_fault_text(l->stopped_by));
-    else if (initialized)
+        why = fg_fault_text(l->stopped_by);
+    else if (l->state != FG_STATE_INITIALIZED)
+        why = NULL;
+    const bool news = l->state != l->told || l->told_why != why;
+    if (news && l->state == FG_STATE_ERROR)
+        fg_log(FG_LOG_ERROR, "line stopped, because %s", why);
+    else if (news && why)
         fg_log(FG_LOG_INFO, "state %s; no trigger is taken, because %s", name, why);
-    else
+    else if (news && l->state != FG_STATE_SINGLE_EXECUTION)
         fg_log(FG_LOG_INFO, "state %s", name);
-    l->told = l->state;
-    l->told_why = why;
+    if (l->state != FG_STATE_SINGLE_EXECUTION || l->told == FG_STATE_ERROR) {
+        l->told = l->state;
+        l->told_why = why;
+    }
 }
 
 static void find_state(struct fg_line *l) {

@@ -131,8 +131,8 @@ static inline void open_cameras(bool folders) {
     }
 }
 
-/* folders: directory cameras instead of test cameras. Returns when the first slot serves. */
-static inline void begin_line_with(bool folders) {
+/* folders: directory cameras instead of test cameras. Returns while the first slot is loaded. */
+static inline void launch_line(bool folders) {
     struct fg_report report = {0};
     void *memory, *rejects;
     OK(fg_cpu_open(1, 1, &run.backend, &message));
@@ -180,6 +180,11 @@ static inline void begin_line_with(bool folders) {
     sem_init(&run.gate, 0, 0);
     assert_int_equal(pthread_create(&run.thread, NULL, run_line, NULL), 0);
     run.running = true;
+}
+
+/* Returns when the first slot serves. */
+static inline void begin_line_with(bool folders) {
+    launch_line(folders);
     while (sem_wait(&run.ready))
         ;
 }

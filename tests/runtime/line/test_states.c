@@ -213,21 +213,27 @@ static void test_not_ready(void **state) {
     assert_false(now.degraded);
 }
 
-/* The board goes while the first bundle is loaded: stopped before it ever served, and after. */
-static void vanish_while_loading(uint8_t *pixels, int i) {
-    draw_picture(pixels, i);
-    if (i == 0)
-        test_board_vanish(board);
-}
-
-static void test_stop_at_the_start(void **state) {
+/* While the first bundle is loaded, edges are parts that are rejected, and a fault stops the line as ever. */
+static void test_start(void **state) {
     (void)state;
-    draw = vanish_while_loading; /* the cameras' test belongs to PREOPERATIONAL */
-    begin_one();
+    close_gate(); /* the load's self-test waits */
+    add_bundle(0, "one");
+    launch_line(false);
+    expect(FG_STATE_PREOPERATIONAL);
+    pulse_trigger();
+    expect_result(1, FG_INOPERATIVE, FG_REASON_NOT_READY);
+    test_board_break(board, HEARTBEAT, true);
     expect(FG_STATE_ERROR);
-    assert_int_equal(now.error, FG_FAULT_EDGES_LOST);
+    assert_int_equal(now.error, FG_FAULT_OUTPUT);
+    test_board_break(board, HEARTBEAT, false);
     clear_fault();
-    expect(FG_STATE_ERROR);
+    expect(FG_STATE_PREOPERATIONAL);
+    set_coil(FG_COIL_OFFLINE, true); /* HALTED only once the start is over */
+    expect(FG_STATE_PREOPERATIONAL);
+    open_gate();
+    expect(FG_STATE_HALTED);
+    set_coil(FG_COIL_OFFLINE, false);
+    expect(FG_STATE_READY);
 }
 
 /* on_inoperative = pass lets parts without a verdict pass, which a person should know. */
@@ -248,7 +254,7 @@ int main(void) {
         TEST(test_operation_with_a_queue),
         TEST(test_stops),
         TEST(test_not_ready),
-        TEST(test_stop_at_the_start),
+        TEST(test_start),
         TEST(test_pass_is_degraded),
     };
     return cmocka_run_group_tests(tests, make, remove_folder);
