@@ -107,6 +107,10 @@ static void test_coils_reset_themselves(void **state) {
         assert_int_equal(level, 1);
     }
     assert_int_equal(read_input_u32(48), 4);
+    write_holding(2, 1);
+    write_coil(6, true);
+    assert_int_equal(modbus_read_bits(plc, 6, 1, &level), 1);
+    assert_int_equal(level, 0);
     stop_appliance();
 }
 
