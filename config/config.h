@@ -101,7 +101,8 @@ struct fg_config {
     struct {
         uint32_t min_interval_ms;
         bool enable_at_start;
-        uint32_t queue; /* parts between trigger and verdict, 1 to 8 */
+        bool coil_resets; /* what function 5 sets and acts by an edge reads 0 again */
+        uint32_t queue;   /* parts between trigger and verdict, 1 to 8 */
     } trigger;
     uint32_t deadline_ms;
     struct {

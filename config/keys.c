@@ -51,7 +51,9 @@ static const struct fg_option TRIGGER[] = {
     {"min_interval_ms", FG_OPTION_NUMBER, AT(trigger.min_interval_ms), "5", 0, 60000,
      .help = "A second edge within this time is bounce and no part"},
     {"enable_at_start", FG_OPTION_BOOL, AT(trigger.enable_at_start), "false",
-     .help = "whether triggers are heard before a PLC has set coil 0"},
+     .help = "whether triggers are taken before a PLC has set coil 0"},
+    {"coil_resets", FG_OPTION_BOOL, AT(trigger.coil_resets), "true",
+     .help = "whether coils 1, 2, 3, 5 and 6 read 0 again once function 5 has set them"},
     {"queue", FG_OPTION_NUMBER, AT(trigger.queue), "1", 1, FG_CONFIG_QUEUE,
      .help = "how many parts may be between trigger and verdict"},
 };

@@ -46,7 +46,8 @@ struct fg_camera {
     /* Readable when next would give a frame at once. It may change with reopen. */
     int descriptor;
 
-    /* Makes the camera ready to take pictures; earlier frames are dropped. FG_ENVIRONMENT: it is gone. */
+    /* Makes the camera ready to take pictures; earlier frames are dropped, and one that shows files begins
+     * with the first. FG_ENVIRONMENT: it is gone. */
     FG_MUST_USE enum fg_status (*arm)(struct fg_camera *camera, struct fg_message *message);
     /* Takes one picture. FG_INPUT: there is none to take; FG_ENVIRONMENT: the camera is gone. */
     FG_MUST_USE enum fg_status (*trigger)(struct fg_camera *camera, struct fg_message *message);

@@ -45,6 +45,7 @@ static void drop_frame(struct directory *d) {
 static enum fg_status arm(struct fg_camera *camera, struct fg_message *message) {
     (void)message;
     drop_frame(get_directory(camera));
+    get_directory(camera)->at = 0;
     return FG_OK;
 }
 

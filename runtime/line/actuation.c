@@ -13,7 +13,8 @@
 #include "runtime/base/event.h"
 
 #define HALF_BEAT (500 * FG_MS)
-#define LINE_MAY_SLEEP (1500 * FG_MS) /* a line that is silent for longer stops the heartbeat */
+#define LINE_MAY_SLEEP                                                                                       \
+    FG_S /* a line that is silent for longer stops the heartbeat; it turns at every half beat */
 
 #define UNKNOWN (-1)
 

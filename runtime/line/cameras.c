@@ -3,6 +3,7 @@
 
 #include "runtime/base/log.h"
 #include "runtime/line/faults.h"
+#include "runtime/line/jobs.h"
 #include "runtime/line/part.h"
 #include "runtime/line/state.h"
 
@@ -29,16 +30,26 @@ static int64_t find_wait(const struct fg_line_camera *c) {
 static void lose_camera(struct fg_line *l, uint32_t camera) {
     struct fg_line_camera *c = &l->camera[camera];
     c->gone = true;
+    c->testing = c->tested = false;
     c->wait_ns = find_wait(c);
     c->retry_ns = fg_clock_ns() + c->wait_ns;
     fg_part_no_frame(l, camera);
 }
 
-enum fg_status fg_cameras_arm(struct fg_line *l, struct fg_message *message) {
-    enum fg_status status = FG_OK;
-    for (uint32_t i = 0; i < l->s.config->cameras && status == FG_OK; i++)
-        status = l->s.camera[i]->arm(l->s.camera[i], message);
-    return status;
+/* Makes a camera ready: what it still has is no part's. */
+static void arm_camera(struct fg_line *l, uint32_t camera) {
+    struct fg_camera *device = l->s.camera[camera];
+    struct fg_message message;
+    l->camera[camera].counted = false;
+    if (device->arm(device, &message) == FG_OK)
+        return;
+    fg_cameras_report(l, camera, message.text);
+    lose_camera(l, camera);
+}
+
+void fg_cameras_arm(struct fg_line *l) {
+    for (uint32_t i = 0; i < l->s.config->cameras; i++)
+        arm_camera(l, i);
 }
 
 void fg_cameras_trigger(struct fg_line *l, uint32_t mask) {
@@ -62,6 +73,81 @@ void fg_cameras_trigger(struct fg_line *l, uint32_t mask) {
             fg_cameras_take(l, i, false);
 }
 
+/* ---- The test ---- */
+
+static void fail_test(struct fg_line *l, uint32_t camera, const char *why) {
+    l->camera[camera].testing = false;
+    fg_cameras_report(l, camera, why);
+}
+
+/* Judges a test's frame: it must be whole, and one that each view of the camera takes. */
+static void end_test(struct fg_line *l, uint32_t camera, const struct fg_camera_frame *frame) {
+    struct fg_line_camera *c = &l->camera[camera];
+    const int64_t took_ns = fg_clock_ns() - c->asked_ns;
+    struct fg_message message;
+    char name[FG_CONFIG_NAME + 8];
+    c->testing = false;
+    if (frame->status != FG_FRAME_WHOLE) {
+        fail_test(l, camera, "its test's frame is damaged");
+        return;
+    }
+    for (uint32_t v = 0; v < l->s.config->views; v++) {
+        const struct fg_config_view *view = &l->s.config->view[v];
+        const struct fg_frame seen = fg_jobs_aim(view, frame);
+        if (view->camera != camera ||
+            fg_engine_accepts(fg_judge_engine(l->s.judge, v), &seen, &message) == FG_OK)
+            continue;
+        fg_faults_raise(l, FG_FAULT_SELF_TEST);
+        fg_log(FG_LOG_ERROR, "%s: test: %s", name_camera(l, camera, name), message.text);
+        return;
+    }
+    c->tested = true;
+    l->exposure_ns = took_ns > l->exposure_ns ? took_ns : l->exposure_ns;
+}
+
+static void begin_test(struct fg_line *l, uint32_t camera) {
+    struct fg_line_camera *c = &l->camera[camera];
+    struct fg_message message;
+    c->testing = true;
+    c->asked_ns = fg_clock_ns();
+    const enum fg_status status = l->s.camera[camera]->trigger(l->s.camera[camera], &message);
+    if (status == FG_OK) {
+        fg_cameras_take(l, camera, false);
+    } else {
+        fail_test(l, camera, message.text);
+        if (status == FG_ENVIRONMENT)
+            lose_camera(l, camera);
+    }
+}
+
+void fg_cameras_test(struct fg_line *l) {
+    for (uint32_t i = 0; i < l->s.config->cameras; i++) {
+        const struct fg_line_camera *c = &l->camera[i];
+        if (l->loaded && !fg_jobs_loading(l) && !c->gone && !c->testing && !c->tested)
+            begin_test(l, i);
+    }
+}
+
+bool fg_cameras_testing(const struct fg_line *l) {
+    for (uint32_t i = 0; i < l->s.config->cameras; i++)
+        if (l->camera[i].testing)
+            return true;
+    return false;
+}
+
+bool fg_cameras_tested(const struct fg_line *l) {
+    for (uint32_t i = 0; i < l->s.config->cameras; i++)
+        if (!l->camera[i].tested)
+            return false;
+    return true;
+}
+
+int64_t fg_cameras_exposure(const struct fg_line *l) {
+    return l->exposure_ns;
+}
+
+/* ---- Frames ---- */
+
 void fg_cameras_take(struct fg_line *l, uint32_t camera, bool dead) {
     struct fg_line_camera *c = &l->camera[camera];
     struct fg_camera *device = l->s.camera[camera];
@@ -73,8 +159,13 @@ void fg_cameras_take(struct fg_line *l, uint32_t camera, bool dead) {
         c->counted = true;
         c->wait_ns = 0;
         c->sequence = frame.sequence;
-        if (again || !fg_part_frame(l, camera, &frame))
+        if (c->testing && frame.exposed_ns >= c->asked_ns) {
+            end_test(l, camera, &frame);
             device->release(device, &frame);
+            arm_camera(l, camera);
+        } else if (again || !fg_part_frame(l, camera, &frame)) {
+            device->release(device, &frame);
+        }
     }
     if (status == FG_TIMEOUT && !dead)
         return;
@@ -83,14 +174,21 @@ void fg_cameras_take(struct fg_line *l, uint32_t camera, bool dead) {
 }
 
 bool fg_cameras_gone(const struct fg_line *l) {
-    return fg_cameras_due(l) != INT64_MAX;
+    for (uint32_t i = 0; i < l->s.config->cameras; i++)
+        if (l->camera[i].gone)
+            return true;
+    return false;
+}
+
+/* When something is due with a camera; INT64_MAX: never. */
+static int64_t find_due(const struct fg_line_camera *c) {
+    return c->gone ? c->retry_ns : c->testing ? c->asked_ns + FG_CAMERA_TEST : INT64_MAX;
 }
 
 int64_t fg_cameras_due(const struct fg_line *l) {
     int64_t due = INT64_MAX;
     for (uint32_t i = 0; i < l->s.config->cameras; i++)
-        if (l->camera[i].gone && l->camera[i].retry_ns < due)
-            due = l->camera[i].retry_ns;
+        due = find_due(&l->camera[i]) < due ? find_due(&l->camera[i]) : due;
     return due;
 }
 
@@ -105,6 +203,7 @@ static void retry_camera(struct fg_line *l, uint32_t camera, int64_t now_ns) {
     if (status == FG_OK) {
         *c = (struct fg_line_camera){.wait_ns = c->wait_ns};
         fg_log(FG_LOG_INFO, "%s: it is back", name_camera(l, camera, name));
+        fg_cameras_test(l);
         return;
     }
     fg_faults_raise(l, FG_FAULT_CAMERA);
@@ -113,7 +212,12 @@ static void retry_camera(struct fg_line *l, uint32_t camera, int64_t now_ns) {
 }
 
 void fg_cameras_retry(struct fg_line *l, int64_t now_ns) {
-    for (uint32_t i = 0; i < l->s.config->cameras; i++)
-        if (l->camera[i].gone && l->camera[i].retry_ns <= now_ns)
+    for (uint32_t i = 0; i < l->s.config->cameras; i++) {
+        if (find_due(&l->camera[i]) > now_ns)
+            continue;
+        if (l->camera[i].gone)
             retry_camera(l, i, now_ns);
+        else
+            fail_test(l, i, "it gave no frame when it was tested");
+    }
 }

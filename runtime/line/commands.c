@@ -2,6 +2,8 @@
 #include "runtime/line/commands.h"
 
 #include "runtime/base/clock.h"
+#include "runtime/base/log.h"
+#include "runtime/line/cameras.h"
 #include "runtime/line/faults.h"
 #include "runtime/line/jobs.h"
 #include "runtime/line/part.h"
@@ -20,6 +22,24 @@ static uint8_t apply_coils(uint8_t coils, const struct fg_commands *commands, ui
         *rising = coils & ~(uint32_t)before;
     }
     return coils;
+}
+
+/* The coils that a list writes, by bit. */
+static uint32_t find_written(const struct fg_commands *commands) {
+    uint32_t written = 0;
+    for (uint32_t i = 0; i < commands->count; i++)
+        if (commands->command[i].kind == FG_COMMAND_COILS)
+            written |= commands->command[i].value >> 16;
+    return written;
+}
+
+/* Sets the levels of coils, before the commands of their edges are carried out. */
+static void write_coils(struct fg_line *l, uint8_t coils, uint32_t written) {
+    if ((coils ^ l->show.coils) & FG_COIL_OFFLINE)
+        fg_log(FG_LOG_INFO, coils & FG_COIL_OFFLINE ? "offline is on: the line ends its parts and halts"
+                                                    : "offline is off");
+    l->enable_written |= (written & FG_COIL_TRIGGER_ENABLE) != 0;
+    l->show.coils = coils;
 }
 
 /* Whether a command is to be carried out: one of an edge only where its coil rises. */
@@ -58,7 +78,8 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
         /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
         const bool new_job = c->kind == FG_COMMAND_SLOT && c->value != l->show.holding.slot;
         if ((new_job || c->kind == FG_COMMAND_RUN) &&
-            (l->show.outcome == FG_OUTCOME_RUNNING || l->stop_at_ns || l->lost_at_ns))
+            (l->show.outcome == FG_OUTCOME_RUNNING || l->stop_at_ns || l->lost_at_ns ||
+             fg_cameras_testing(l)))
             return FG_MODBUS_BUSY;
         if (c->kind == FG_COMMAND_RUN && (triggered || l->judging || fg_part_any(l) || !l->loaded))
             return FG_MODBUS_BUSY;
@@ -71,14 +92,10 @@ static void change_job(struct fg_line *l, uint16_t slot) {
     l->slot_written = true;
     if (l->show.outcome == FG_OUTCOME_RUNNING)
         return; /* the job change under way, or a self-test of the slot in use */
-    if (l->loaded && slot == l->show.active_slot) {
+    if (l->loaded && slot == l->show.active_slot)
         l->show.outcome = FG_OUTCOME_DONE;
-    } else if (l->judging || fg_part_any(l)) {
-        l->show.outcome = FG_OUTCOME_RUNNING;
-        l->slot_waiting = true;
-    } else {
-        fg_jobs_load(l, slot);
-    }
+    else
+        fg_jobs_change(l, slot);
 }
 
 static void carry_out_command(struct fg_line *l, const struct fg_command *c) {
@@ -139,10 +156,13 @@ void fg_commands_answer(struct fg_line *l, struct fg_request *request) {
     const enum fg_modbus_exception exception = refuse_commands(l, commands);
     if (exception == FG_MODBUS_DONE) {
         uint32_t rising;
-        l->show.coils = apply_coils(l->show.coils, commands, &rising);
+        const uint32_t written = find_written(commands);
+        write_coils(l, apply_coils(l->show.coils, commands, &rising), written);
         for (uint32_t i = 0; i < commands->count; i++)
             if (is_due(&commands->command[i], rising))
                 carry_out_command(l, &commands->command[i]);
+        if (commands->single && l->s.config->trigger.coil_resets)
+            l->show.coils &= (uint8_t) ~(written & FG_EDGE_COILS);
     }
     fg_publish(l); /* what it changed is shown before the answer goes out */
     fg_requests_answer(request, exception);

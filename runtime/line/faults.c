@@ -7,29 +7,38 @@
 #include "runtime/line/setup.h"
 #include "runtime/line/state.h"
 
-#define FIRST FG_FAULT_CAMERA
-#define BIT(fault) (1u << ((fault)-FIRST))
+static bool is_latched(const struct fg_line *l, enum fg_fault fault) {
+    for (uint32_t i = 0; i < l->faults; i++)
+        if (l->fault[i] == fault)
+            return true;
+    return false;
+}
+
+/* The first fault counts that is not cleared; a lost device hides the others, since a PLC has to read it. */
+static void show_faults(struct fg_line *l) {
+    const enum fg_fault first = l->faults ? l->fault[0] : FG_FAULT_NONE;
+    l->show.fault = l->faults;
+    l->show.error = (uint16_t)(is_latched(l, FG_FAULT_DEVICE_LOST) ? FG_FAULT_DEVICE_LOST : first);
+}
 
 void fg_faults_raise(struct fg_line *l, enum fg_fault fault) {
-    if (!l->show.fault || fault == FG_FAULT_DEVICE_LOST)
-        l->show.error = (uint16_t)fault;
-    l->show.fault = true;
-    if (!(l->faults & BIT(fault)))
-        fg_log(FG_LOG_ERROR, "fault %u: %s", (unsigned)fault, fg_fault_text(fault));
-    l->faults |= BIT(fault);
+    if (is_latched(l, fault))
+        return;
+    l->fault[l->faults++] = fault;
+    show_faults(l);
+    fg_log(FG_LOG_ERROR, "fault %u: %s", (unsigned)fault, fg_fault_text(fault));
 }
 
 void fg_faults_halt(struct fg_line *l, enum fg_fault fault) {
     fg_faults_raise(l, fault);
-    if (!l->halted)
-        fg_log(FG_LOG_ERROR, "line stopped, because %s", fg_fault_text(fault));
-    l->halted = true;
+    if (!l->stopped_by)
+        l->stopped_by = fault;
 }
 
 /* Whether what is wrong is still so: clearing it would only hide it. */
-static bool does_stay(const struct fg_line *l, uint32_t fault) {
+static bool does_stay(const struct fg_line *l, enum fg_fault fault) {
     return fault == FG_FAULT_DEVICE_LOST || (fault == FG_FAULT_CAMERA && fg_cameras_gone(l)) ||
-           (fault == FG_FAULT_EDGES_LOST && l->deaf);
+           (fault == FG_FAULT_EDGES_LOST && l->deaf) || (fault == FG_FAULT_SELF_TEST && l->unverified);
 }
 
 /* A view that has not drifted goes on with what it knows: many a PLC clears faults that there are not. */
@@ -46,22 +55,18 @@ static void clear_drift(struct fg_line *l) {
 void fg_faults_clear(struct fg_line *l) {
     clear_drift(l);
     l->show.missed_trigger = l->show.result_overrun = false;
-    l->show.error = FG_FAULT_NONE;
-    for (uint32_t fault = FIRST; fault < FIRST + 32; fault++) {
-        if (!(l->faults & BIT(fault)))
-            continue;
-        if (does_stay(l, fault)) {
-            l->show.error = (uint16_t)fault; /* the last of several counts: a lost device hides the others */
-            continue;
-        }
-        l->faults &= ~BIT(fault);
-        fg_log(FG_LOG_INFO, "fault %u is cleared", fault);
-    }
-    l->show.fault = l->faults;
-    if (l->halted && !l->deaf)
-        fg_log(FG_LOG_INFO, "line released");
-    l->halted = l->deaf;
-    l->watchdog_ns = fg_clock_ns();
+    uint32_t stay = 0;
+    for (uint32_t i = 0; i < l->faults; i++)
+        if (does_stay(l, l->fault[i]))
+            l->fault[stay++] = l->fault[i];
+        else
+            fg_log(FG_LOG_INFO, "fault %u is cleared: %s", (unsigned)l->fault[i], fg_fault_text(l->fault[i]));
+    l->faults = stay;
+    show_faults(l);
+    l->stopped_by = l->lost_at_ns ? FG_FAULT_DEVICE_LOST : l->deaf ? FG_FAULT_EDGES_LOST : FG_FAULT_NONE;
+    if (l->watchdog_ns)
+        l->watchdog_ns = fg_clock_ns();
+    fg_cameras_test(l);
 }
 
 void fg_faults_missed_trigger(struct fg_line *l) {

@@ -8,12 +8,14 @@
 
 struct fg_line;
 
-/* Latches a fault. The error code is the first one's, but for the loss of the device, which a PLC has to read
- * whatever was wrong before. */
+/* Latches a fault. The error code is that of the first one that is not cleared, but for the loss of the
+ * device, which a PLC has to read whatever was wrong before. */
 void fg_faults_raise(struct fg_line *l, enum fg_fault fault);
 /* Latches a fault that stops the line until it is cleared. */
 void fg_faults_halt(struct fg_line *l, enum fg_fault fault);
-/* Clears all that is latched, drift too, and lets the line go on. The loss of the device stays. */
+/* Clears all that is latched, drift too, and lets the line go on. What is still so stays: the loss of the
+ * device, a camera that is gone, edges that nobody sees, bundles that failed their self-test. A camera that
+ * failed its test is tested again. */
 void fg_faults_clear(struct fg_line *l);
 
 void fg_faults_missed_trigger(struct fg_line *l);

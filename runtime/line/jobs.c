@@ -5,10 +5,13 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
+#include "runtime/line/cameras.h"
 #include "runtime/line/faults.h"
 #include "runtime/line/part.h"
 #include "runtime/line/setup.h"
 #include "runtime/line/state.h"
+
+#define JUDGE_SHARE 0.8 /* of the time that there is, which judging may take without a warning */
 
 /* ---- Starting ---- */
 
@@ -19,8 +22,7 @@ static void start_job(struct fg_line *l, const struct fg_job *job, int64_t deadl
     fg_judge_start(l->s.judge, job);
 }
 
-/* Gives the frame that a view judges: what it sees of its camera's. */
-static struct fg_frame aim_view(const struct fg_config_view *view, const struct fg_camera_frame *given) {
+struct fg_frame fg_jobs_aim(const struct fg_config_view *view, const struct fg_camera_frame *given) {
     struct fg_frame frame = {.pixels = given->pixels,
                              .width = given->width,
                              .height = given->height,
@@ -41,14 +43,36 @@ void fg_jobs_judge_next(struct fg_line *l) {
                                .part = part->id,
                                .view = view,
                                .threshold = part->result.view[view].threshold,
-                               .frame = aim_view(config, &part->frame[config->camera])};
+                               .frame = fg_jobs_aim(config, &part->frame[config->camera])};
     start_job(l, &job, part->deadline_ns);
 }
 
+/* Sets the thresholds of the bundles in use aside. No part is begun until the change has ended, and parts
+ * under way have theirs already. */
+static void set_thresholds_aside(struct fg_line *l) {
+    uint32_t *threshold = l->show.holding.threshold;
+    if (l->changing)
+        return;
+    l->changing = true;
+    memcpy(l->old_threshold, threshold, sizeof l->old_threshold);
+    memset(threshold, 0, sizeof l->old_threshold);
+}
+
+void fg_jobs_change(struct fg_line *l, uint16_t slot) {
+    set_thresholds_aside(l);
+    l->slot_waiting = l->judging || fg_part_any(l);
+    l->show.outcome = FG_OUTCOME_RUNNING;
+    if (!l->slot_waiting)
+        fg_jobs_load(l, slot);
+}
+
 void fg_jobs_load(struct fg_line *l, uint16_t slot) {
+    set_thresholds_aside(l);
     struct fg_job job = {.kind = FG_JOB_LOAD, .slot = slot, .drift = l->next_drift};
-    for (uint32_t v = 0; v < l->s.config->views; v++)
+    for (uint32_t v = 0; v < l->s.config->views; v++) {
         job.path[v] = l->s.config->view[v].bundle[slot];
+        fg_setup_aim(&l->s.config->view[v], &job.sample[v]);
+    }
     l->show.updating = true;
     l->show.outcome = FG_OUTCOME_RUNNING;
     start_job(l, &job, fg_clock_ns() + l->s.config->views * FG_LINE_LOAD_LIMIT);
@@ -74,8 +98,10 @@ bool fg_jobs_loading(const struct fg_line *l) {
 
 static void end_load(struct fg_line *l, const struct fg_job_result *r) {
     char view[FG_SETUP_VIEW], times[128];
-    l->show.updating = false;
+    l->show.updating = l->changing = false;
     if (r->status != FG_OK) {
+        l->unverified |= !l->loaded;
+        memcpy(l->show.holding.threshold, l->old_threshold, sizeof l->old_threshold);
         l->show.outcome = FG_FAULT_JOB;
         fg_faults_raise(l, FG_FAULT_JOB);
         fg_log(FG_LOG_ERROR, "job change: %s%s", fg_setup_name_view(l->s.config, r->view, view),
@@ -85,7 +111,10 @@ static void end_load(struct fg_line *l, const struct fg_job_result *r) {
     const struct fg_engine *first = fg_judge_engine(l->s.judge, 0);
     const struct fg_bundle_header *header = fg_engine_header(first);
     l->loaded = true;
-    l->show.outcome = FG_OUTCOME_DONE;
+    l->unverified = false;
+    l->judge_ns = r->judge_ns;
+    /* The first load is part of the start. */
+    l->show.outcome = l->serving ? FG_OUTCOME_DONE : FG_OUTCOME_RUNNING;
     l->show.active_slot = fg_judge_slot(l->s.judge);
     l->show.bundle_checksum = fg_engine_checksum(first);
     l->show.security_counter = (uint16_t)header->security_counter;
@@ -103,6 +132,25 @@ static void end_load(struct fg_line *l, const struct fg_job_result *r) {
                    "%sdrift is not watched, because an older program has made the bundle: calibrate it anew",
                    fg_setup_name_view(l->s.config, v, view));
     }
+    if (l->serving) {
+        fg_jobs_tell_time(l);
+        fg_cameras_test(l);
+    }
+}
+
+void fg_jobs_tell_time(const struct fg_line *l) {
+    const double judging = (double)l->judge_ns / (double)FG_MS;
+    const double left = l->s.config->deadline_ms - (double)fg_cameras_exposure(l) / (double)FG_MS;
+    if (judging > JUDGE_SHARE * left)
+        fg_log(
+            FG_LOG_WARNING,
+            "slot %u: a part takes %.1f ms to judge, but deadline_ms less exposure is %.1f ms: parts may be "
+            "late and INOPERATIVE; set a longer deadline_ms, or use a smaller bundle or a faster device",
+            l->show.active_slot, judging, left);
+    else
+        fg_log(FG_LOG_INFO,
+               "slot %u: a part takes %.1f ms to judge, and deadline_ms less exposure is %.1f ms",
+               l->show.active_slot, judging, left);
 }
 
 static void end_judgement(struct fg_line *l, const struct fg_job_result *r) {
@@ -137,6 +185,7 @@ static void end_judgement(struct fg_line *l, const struct fg_job_result *r) {
 static void end_self_test(struct fg_line *l, const struct fg_job_result *r) {
     char view[FG_SETUP_VIEW];
     l->show.outcome = r->status == FG_OK ? FG_OUTCOME_DONE : FG_FAULT_SELF_TEST;
+    l->unverified = r->status != FG_OK;
     if (r->status == FG_OK)
         return;
     fg_faults_raise(l, FG_FAULT_SELF_TEST);
@@ -145,7 +194,8 @@ static void end_self_test(struct fg_line *l, const struct fg_job_result *r) {
 
 static void lose_device(struct fg_line *l, const char *why) {
     l->lost_at_ns = fg_clock_ns();
-    fg_faults_raise(l, FG_FAULT_DEVICE_LOST);
+    fg_faults_halt(l, FG_FAULT_DEVICE_LOST);
+    l->stopped_by = FG_FAULT_DEVICE_LOST;
     fg_log(FG_LOG_ERROR, "device lost: %s", why);
     fg_part_abandon_all(l, FG_REASON_DEVICE_LOST);
 }

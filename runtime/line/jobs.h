@@ -5,20 +5,30 @@
 #ifndef FG_RUNTIME_LINE_JOBS_H
 #define FG_RUNTIME_LINE_JOBS_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "board/camera/camera.h"
+#include "config/config.h"
 
 struct fg_line;
 
 /* Judges the next view of the oldest part, where the judge is free and a frame waits. */
 void fg_jobs_judge_next(struct fg_line *l);
-/* Loads the bundles of a slot for all views. The judge must be free. */
+/* Changes to the bundles of a slot: now, or once no part is under way any more. A threshold that the PLC
+ * chose was for the bundle in use: it is 0 from now on, and what is written meanwhile is for the new bundles.
+ * If these cannot be loaded, the old ones have their old thresholds again. */
+void fg_jobs_change(struct fg_line *l, uint16_t slot);
+/* Loads the bundles of a slot for all views, with thresholds as above. The judge must be free. */
 void fg_jobs_load(struct fg_line *l, uint16_t slot);
 /* Runs the self-tests of the engines in use. The judge must be free. */
 void fg_jobs_self_test(struct fg_line *l);
 /* Loads the slot that was asked for during a part, where no part is under way any more. The judge must be
  * free. */
 void fg_jobs_start_waiting_load(struct fg_line *l);
+
+/* Gives the frame that a view judges: what it sees of its camera's. */
+struct fg_frame fg_jobs_aim(const struct fg_config_view *view, const struct fg_camera_frame *given);
+
+/* Logs how long a part takes to judge, and warns where that is nearly all the time that there is. */
+void fg_jobs_tell_time(const struct fg_line *l);
 
 /* Whether a load or a self-test is under way. */
 bool fg_jobs_loading(const struct fg_line *l);

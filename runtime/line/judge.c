@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/event.h"
 
 struct fg_judge {
@@ -46,6 +48,32 @@ static enum fg_status begin_drift(const struct fg_bundle *bundle, uint32_t view,
     return status;
 }
 
+/* Measures what a view takes to judge: a black frame, of the size that its bundle was trained on, or of the
+ * largest. */
+static enum fg_status measure_engine(struct fg_judge *j, uint32_t view, struct fg_engine *engine) {
+    const struct fg_contract *contract = &fg_engine_header(engine)->contract;
+    struct fg_frame frame = j->job.sample[view];
+    const bool whole = !frame.region.width && contract->width, turned = frame.rotation % 180;
+    frame.width = !whole ? j->settings.max_width[view] : turned ? contract->height : contract->width;
+    frame.height = !whole ? j->settings.max_height[view] : turned ? contract->width : contract->height;
+    frame.format = fg_pixel_decoded(contract->channels);
+    frame.pitch = fg_pixel_row_bytes(frame.format, frame.width);
+    const size_t bytes = fg_pixel_frame_bytes(frame.format, frame.height, frame.pitch);
+    /* Pages that are only read take no memory. */
+    void *pixels = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pixels == MAP_FAILED)
+        return fg_fail(&j->result.message, FG_ENVIRONMENT, "judge: no memory to load a bundle");
+    frame.pixels = pixels;
+    struct fg_judgement judgement;
+    const int64_t begin = fg_clock_ns();
+    enum fg_status status = fg_engine_submit(engine, &frame, &j->result.message);
+    if (status == FG_OK)
+        status = fg_engine_finish(engine, INT64_MAX, 0, &judgement, &j->result.message);
+    j->result.judge_ns += fg_clock_ns() - begin;
+    munmap(pixels, bytes);
+    return status;
+}
+
 static enum fg_status open_engine(struct fg_judge *j, uint32_t view, uint32_t set,
                                   struct fg_engine **engine) {
     const struct fg_judge_settings *s = &j->settings;
@@ -60,6 +88,8 @@ static enum fg_status open_engine(struct fg_judge *j, uint32_t view, uint32_t se
     }
     if (status == FG_OK)
         status = begin_drift(bundle, view, &j->job.drift[view], message);
+    if (status == FG_OK)
+        status = measure_engine(j, view, *engine);
     fg_bundle_close(bundle);
     return status;
 }

@@ -30,18 +30,20 @@ enum fg_job_kind { FG_JOB_JUDGE, FG_JOB_LOAD, FG_JOB_SELF_TEST };
 
 struct fg_job {
     enum fg_job_kind kind;
-    uint32_t part, view;        /* JUDGE: the part and the view that the frame is of */
-    struct fg_frame frame;      /* JUDGE: stays lent until the job has ended */
-    float threshold;            /* JUDGE: the threshold of the view */
-    const char *path[FG_VIEWS]; /* LOAD: the bundle of each view; valid until the job has ended */
-    uint16_t slot;              /* LOAD: the slot of these bundles */
-    struct fg_drift *drift;     /* LOAD: {views}; the judge begins each with its bundle's pictures */
+    uint32_t part, view;              /* JUDGE: the part and the view that the frame is of */
+    struct fg_frame frame;            /* JUDGE: stays lent until the job has ended */
+    float threshold;                  /* JUDGE: the threshold of the view */
+    const char *path[FG_VIEWS];       /* LOAD: the bundle of each view; valid until the job has ended */
+    uint16_t slot;                    /* LOAD: the slot of these bundles */
+    struct fg_frame sample[FG_VIEWS]; /* LOAD: region and rotation of each view's frames */
+    struct fg_drift *drift;           /* LOAD: {views}; the judge begins each with its bundle's pictures */
 };
 
 struct fg_job_result {
     enum fg_job_kind kind;
     uint32_t part, view; /* LOAD and SELF_TEST: the view that failed */
     float threshold;     /* JUDGE: the job's */
+    int64_t judge_ns;    /* LOAD: what all views take to judge their frames of a part */
     enum fg_status status;
     struct fg_message message; /* where status is not FG_OK */
     struct fg_judgement judgement;

@@ -13,6 +13,7 @@
 
 #define HALF_BEAT (500 * FG_MS)
 #define ACTUATION_LIMIT FG_S /* a round of the actuation takes half of it at most */
+#define JUDGE_GRACE FG_S     /* how late a job may be before the heartbeats stop */
 
 /* ---- What the line is able to do ---- */
 
@@ -20,15 +21,42 @@ bool fg_line_listening(const struct fg_line *l) {
     return (l->show.coils & FG_COIL_TRIGGER_ENABLE) && !(l->show.coils & FG_COIL_OFFLINE);
 }
 
+bool fg_line_forbidden(const struct fg_line *l) {
+    return (l->enable_written && !(l->show.coils & FG_COIL_TRIGGER_ENABLE)) ||
+           (l->show.coils & FG_COIL_OFFLINE);
+}
+
 /* Whether the PLC has named the slot in use, which job.require asks for. */
 static bool is_job_named(const struct fg_line *l) {
     return !l->s.config->job.require || (l->slot_written && l->show.active_slot == l->show.holding.slot);
 }
 
-bool fg_line_able(const struct fg_line *l) {
-    return l->loaded && !fg_jobs_loading(l) && !l->slot_waiting && is_job_named(l) && !l->halted &&
-           !l->deaf && !l->stop_at_ns && !l->lost_at_ns && !fg_cameras_gone(l) && fg_part_room(l) &&
-           fg_rejects_room(l->s.rejects);
+const char *fg_line_obstacle(const struct fg_line *l) {
+    if (l->stopped_by)
+        return "a fault has stopped the line";
+    if (l->stop_at_ns)
+        return "the daemon ends";
+    if (fg_jobs_loading(l) || l->slot_waiting)
+        return "bundles are loaded or tested";
+    if (!l->loaded)
+        return "no bundle is loaded; write the slot, holding register 0, to load it";
+    if (l->unverified)
+        return "the bundles have failed their self-test; run it again, or load them again";
+    if (!is_job_named(l))
+        return "the PLC has not written the slot, holding register 0, which job.require asks for";
+    if (l->s.config->plc_watchdog_ms && !l->watchdog_ns)
+        return "the PLC has not yet changed its watchdog, holding register 3";
+    if (fg_cameras_gone(l))
+        return "a camera is gone";
+    if (!l->serving || fg_cameras_testing(l))
+        return "the cameras are tested";
+    if (!fg_cameras_tested(l))
+        return "a camera has failed its test; clear the fault to test it again";
+    if (!fg_part_room(l))
+        return "earlier parts are not yet judged";
+    if (!fg_rejects_room(l->s.rejects))
+        return "64 parts are on their way to the reject point";
+    return NULL;
 }
 
 /* ---- Sources ---- */
@@ -49,14 +77,14 @@ static void take_edge(struct fg_line *l, const struct fg_edge *edge) {
         fg_faults_missed_trigger(l);
         fg_faults_raise(l, FG_FAULT_EDGES_LOST);
     }
-    if (!edge->level || !fg_line_listening(l) || l->stop_at_ns)
+    if (!edge->level || fg_line_forbidden(l))
         return;
     const bool bounce =
         l->last_edge_ns && edge->time_ns - l->last_edge_ns < l->s.config->trigger.min_interval_ms * FG_MS;
     l->last_edge_ns = edge->time_ns;
     if (bounce)
         l->bounces++;
-    else if (fg_line_able(l))
+    else if (fg_line_listening(l) && fg_line_able(l))
         fg_part_take(l, edge->time_ns);
     else
         fg_part_refuse(l, edge->time_ns);
@@ -133,7 +161,7 @@ static void expire_result(struct fg_line *l, int64_t now_ns) {
 
 static int64_t find_watchdog_due(const struct fg_line *l) {
     const uint32_t limit_ms = l->s.config->plc_watchdog_ms;
-    return !limit_ms || l->halted || !l->loaded ? INT64_MAX : l->watchdog_ns + limit_ms * FG_MS;
+    return !limit_ms || !l->watchdog_ns || l->stopped_by ? INT64_MAX : l->watchdog_ns + limit_ms * FG_MS;
 }
 
 static void stop_without_plc(struct fg_line *l, int64_t now_ns) {
@@ -145,9 +173,9 @@ static int64_t find_beat_due(const struct fg_line *l) {
     return l->next_beat_ns;
 }
 
-/* Both heartbeats beat while trigger, judge and actuation meet their own deadlines. */
+/* Both heartbeats beat while trigger, judge and actuation turn. One late part does not stop them. */
 static bool is_well(const struct fg_line *l, int64_t now_ns) {
-    const bool judge_late = l->judging && l->judge_deadline_ns <= now_ns;
+    const bool judge_late = l->judging && l->judge_deadline_ns + JUDGE_GRACE <= now_ns;
     return !judge_late && !l->lost_at_ns && now_ns - fg_actuator_seen_ns(l->s.actuator) < ACTUATION_LIMIT;
 }
 
@@ -203,35 +231,38 @@ static void take_turn(struct fg_line *l) {
     fg_publish(l);
 }
 
-/* Begins to serve, once the bundles of the first slot are there. */
+/* Begins to serve, once the first load has ended and the cameras were tested. */
 static void begin_serving(struct fg_line *l) {
-    l->show.outcome = FG_OUTCOME_NONE;
-    l->watchdog_ns = fg_clock_ns();
-    if (!fg_line_listening(l))
-        fg_log(FG_LOG_INFO, "triggers are ignored until coil 0, trigger_enable, is set");
+    l->serving = true;
+    if (l->loaded) {
+        l->show.outcome = FG_OUTCOME_NONE;
+        fg_jobs_tell_time(l);
+    }
+    if (!fg_line_listening(l) && !fg_line_forbidden(l))
+        fg_log(FG_LOG_INFO,
+               "every edge of the trigger is a part that is rejected, until a PLC writes coil 0, "
+               "trigger_enable");
+    fg_publish(l);
     l->s.ready();
 }
 
 int fg_line_run(struct fg_line *line) {
     struct fg_line *l = line;
-    struct fg_message message;
-    l->next_beat_ns = l->watchdog_ns = fg_clock_ns();
-    if (fg_cameras_arm(l, &message) != FG_OK) {
-        fg_log(FG_LOG_ERROR, "%s", message.text);
-        return 3;
-    }
+    l->next_beat_ns = fg_clock_ns();
+    fg_cameras_arm(l);
     fg_jobs_load(l, l->show.holding.slot);
-    bool serving = false;
+    bool begun = false; /* the cameras' tests */
     while (l->lost_at_ns || !l->stop_at_ns || fg_part_any(l) || l->judging) {
         take_turn(l);
         if (l->lost_at_ns) {
             if (fg_clock_ns() - l->lost_at_ns > FG_LINE_ANSWER)
                 return fg_exit_status(FG_DEVICE_LOST);
-        } else if (!serving && !l->judging) { /* the first load has ended */
-            if (!l->loaded)
-                return 3;
-            serving = true;
-            begin_serving(l);
+        } else if (!l->serving && !l->judging) { /* the first load has ended */
+            if (!begun)
+                fg_cameras_test(l);
+            begun = true;
+            if (!fg_cameras_testing(l))
+                begin_serving(l);
         }
     }
     const struct fg_counters *c = &l->show.counters;

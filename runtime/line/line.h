@@ -10,9 +10,11 @@
  *
  * Triggers. Every edge of the trigger's io is a part. One that cannot be taken (another part is exposed, the
  * queue is full, a camera is gone, the line is stopped) is INOPERATIVE not_ready, with the same reject point,
- * and raises missed_trigger. No part is made while coil 0 is 0 or coil 4 is 1, nor of an edge within
- * trigger.min_interval_ms of the last one, which is bounce. A trigger by coil that cannot be taken is
- * answered with exception 6 and is no part.
+ * and raises missed_trigger. So is one that comes before coil 0 was written, where it begins with 0: a
+ * restart lets no part pass unseen. Once the PLC itself has written coil 0 = 0 or coil 4 = 1 an edge makes no
+ * part, nor does one within trigger.min_interval_ms of the last one, which is bounce. A trigger by coil that
+ * cannot be taken is answered with exception 6 and is no part; while coil 0 is 0 or coil 4 is 1 it is
+ * ignored.
  *
  * Parts. One is exposed at a time; up to trigger.queue taken parts are between trigger and verdict. With 1
  * the next trigger is taken when the verdict is there, with more as soon as the frames are in memory.
@@ -43,11 +45,21 @@
  * coil 3; it changes no verdict. The watch begins anew then, and with every bundle that is loaded.
  *
  * Jobs. A slot is loaded for all views between parts, while the engines in use stay; if one bundle fails,
- * nothing changes.
+ * nothing changes. A threshold that the PLC chose ends with its bundle: a change sets it to 0. After a load
+ * the log says how long a part takes to judge.
+ *
+ * States. PREOPERATIONAL until the first bundles are loaded, which tests them, and the cameras have shown
+ * that they work; then OPERATIONAL, HALTED or ERROR (states.h). Bits, the output ready and the log follow
+ * from them.
+ *
+ * Tests. A bundle is tested when it is loaded, and by the command 1. While the last test has failed, parts
+ * are INOPERATIVE not_verified. A camera is tested at the start; a picture that does not come, is damaged or
+ * is not one for its bundles is a fault, and no trigger is taken until a test has succeeded (coil 3 repeats
+ * it).
  *
  * Faults are latched until coil 3 (faults.h). A camera that is gone shows fault 16 and is opened again at
  * growing intervals, without the line being ready. When the board's edges are gone the line is never ready
- * again.
+ * again. The PLC's watchdog is watched from its first change on; until then the line is not ready.
  *
  * The device is lost when it says so, or when a job has not ended FG_LINE_HANG after its deadline: outputs go
  * to their safe level, parts are INOPERATIVE device_lost, Modbus answers for FG_LINE_ANSWER, and the run ends
@@ -58,8 +70,8 @@
  * under way are still rejected at their points, or, with fail_safe = "reject-all", everything is. An output
  * that cannot be set stops the line.
  *
- * Heartbeats, the output and bit 15, stop when the actuation has not turned for a second, or a job is past
- * its deadline.
+ * Heartbeats, the output and bit 15, stop when the line or the actuation has not turned for a second, or a
+ * job is a second past its deadline: one late part does not stop them.
  *
  * Errors: FG_ENVIRONMENT from opening, for descriptors; fg_line_run gives an exit status. Owner: who opens a
  * line closes it; what its settings name stays the caller's and must outlive it. Thread: fg_line_run makes
@@ -104,7 +116,7 @@ struct fg_line_settings {
     const struct fg_arena *arena,
         *device;         /* give the figures of memory; device: NULL where it has no memory of its own */
     void *memory;        /* fg_line_memory bytes, zeroed */
-    void (*ready)(void); /* called once, on the line's thread, when the first slot's bundles serve */
+    void (*ready)(void); /* called once, on the line's thread, when the first load and all tests have ended */
 };
 
 struct fg_line;
@@ -126,8 +138,9 @@ enum fg_modbus_exception fg_line_apply(void *line, const struct fg_commands *com
 
 /* Loads the bundles of the first slot, then runs until stop_descriptor is signalled or until the device is
  * lost. Once it is signalled the run takes no more triggers, gives the parts under way their verdicts, and
- * waits for the job under way. Gives the exit status: 0; 3 when the first bundles or a camera cannot be used;
- * 70 when the device is lost, and then a job may be under way that never ends. */
+ * waits for the job under way. A bundle that cannot be loaded is a fault, also the first one: the line is not
+ * ready until the PLC names a slot that can be. Gives the exit status: 0, or 70 when the device is lost, and
+ * then a job may be under way that never ends. */
 int fg_line_run(struct fg_line *line);
 
 #endif

@@ -37,14 +37,23 @@ bool fg_part_any(const struct fg_line *l) {
     return l->finished != l->parts;
 }
 
+uint32_t fg_part_uncounted(struct fg_line *l) {
+    uint32_t count = 0;
+    for (uint32_t id = l->finished + 1; id != l->parts + 1; id++)
+        count += find_part(l, id) != NULL;
+    return count;
+}
+
 /* ---- The verdict ---- */
 
-/* How far from its threshold a finite score is decides between views of one verdict. */
+/* How far from its threshold a finite score is decides between views of one verdict; of two INOPERATIVE ones
+ * the one counts that must not pass. */
 static bool is_worse(const struct fg_view_result *a, const struct fg_view_result *b) {
     if (a->verdict != b->verdict)
         return a->verdict > b->verdict; /* PASS, DEFECT, INOPERATIVE */
-    return a->verdict != FG_INOPERATIVE &&
-           (double)a->score * (double)b->threshold > (double)b->score * (double)a->threshold;
+    if (a->verdict == FG_INOPERATIVE)
+        return fg_rejects_covers(b->reason) && !fg_rejects_covers(a->reason);
+    return (double)a->score * (double)b->threshold > (double)b->score * (double)a->threshold;
 }
 
 /* Decides a part whose views are all judged: the worst verdict is the part's. */
@@ -54,8 +63,12 @@ static void decide_part(struct fg_line *l, struct fg_part *p) {
     for (uint32_t v = 1; v < l->s.config->views; v++)
         worst = is_worse(&r->view[v], worst) ? &r->view[v] : worst;
     worst->decided = true;
-    for (uint32_t v = 0; v < l->s.config->views; v++)
+    bool covered = fg_rejects_covers(worst->reason);
+    for (uint32_t v = 0; v < l->s.config->views; v++) {
         r->doubtful |= worst->verdict == FG_PASS && r->view[v].doubtful;
+        covered &=
+            r->view[v].verdict != FG_DEFECT; /* that another view has no verdict does not let it pass */
+    }
     r->verdict = worst->verdict;
     r->reason = worst->reason;
     r->score = worst->score;
@@ -67,7 +80,7 @@ static void decide_part(struct fg_line *l, struct fg_part *p) {
     r->area = worst->area;
     r->exposure = p->framed_ns ? (uint32_t)((p->framed_ns - p->trigger_ns) / (FG_MS / 10)) : 0;
     p->state = FG_PART_DECIDED;
-    if (p->reject_place >= 0 && !fg_rejects_permit(l->s.rejects, p->reject_place, r->verdict, r->reason)) {
+    if (p->reject_place >= 0 && !fg_rejects_permit(l->s.rejects, p->reject_place, r->verdict, covered)) {
         fg_count(&l->show.counters.late);
         fg_log(FG_LOG_WARNING, "part %u: its verdict came after its reject point", p->id);
     }
@@ -246,7 +259,10 @@ void fg_part_take(struct fg_line *l, int64_t trigger_ns) {
 void fg_part_refuse(struct fg_line *l, int64_t trigger_ns) {
     struct fg_part part = make_part(l, trigger_ns, FG_PART_FRAMED), *p = &l->part[part.id % FG_PARTS];
     fg_faults_missed_trigger(l);
-    fail_views(l, &part, -1, l->lost_at_ns ? FG_REASON_DEVICE_LOST : FG_REASON_NOT_READY);
+    fail_views(l, &part, -1,
+               l->lost_at_ns   ? FG_REASON_DEVICE_LOST
+               : l->unverified ? FG_REASON_NOT_VERIFIED
+                               : FG_REASON_NOT_READY);
     if (p->state == FG_PART_NONE) {
         *p = part;
         settle_part(l, p);

@@ -51,6 +51,8 @@ struct fg_line;
 bool fg_part_room(const struct fg_line *l);
 /* Whether any part is between trigger and verdict. */
 bool fg_part_any(const struct fg_line *l);
+/* How many parts have no verdict yet that was counted. */
+uint32_t fg_part_uncounted(struct fg_line *l);
 
 /* Makes a part of a trigger and starts its exposure. Allowed only where fg_line_able is true. */
 void fg_part_take(struct fg_line *l, int64_t trigger_ns);

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/log.h"
 #include "runtime/line/cameras.h"
+#include "runtime/line/part.h"
 #include "runtime/line/state.h"
 
 void fg_publish_begin(struct fg_line *l) {
@@ -40,7 +42,7 @@ void fg_publish_time(struct fg_line *l, uint32_t total) {
 }
 
 void fg_publish_reset(struct fg_line *l) {
-    memset(&l->show.counters, 0, sizeof l->show.counters);
+    l->show.counters = (struct fg_counters){.triggers = fg_part_uncounted(l)};
     memset(l->times, 0, sizeof l->times);
     l->time_sum = l->time_count = 0;
     l->show.total_min = l->show.total_mean = l->show.total_p99 = l->show.total_max = 0;
@@ -74,16 +76,68 @@ static void show_drift(struct fg_line *l) {
     }
 }
 
+/* ---- The state ---- */
+
+/* What keeps the line from taking a trigger; NULL: nothing does. */
+static const char *find_why(const struct fg_line *l) {
+    const char *why = fg_line_obstacle(l);
+    return why || fg_line_listening(l) ? why : "trigger_enable, coil 0, is 0";
+}
+
+/* Logs a new state, and a new reason of one. A part has a line of its own, so being at work on it is none. */
+static void tell_state(struct fg_line *l, const char *why) {
+    const char *name = fg_states[l->state].name;
+    if (l->told == FG_STATE_ERROR && l->state != FG_STATE_ERROR)
+        fg_log(FG_LOG_INFO, "line released");
+    if (l->state == FG_STATE_ERROR)
+        why = fg_fault_text(l->stopped_by);
+    else if (l->state != FG_STATE_INITIALIZED)
+        why = NULL;
+    const bool news = l->state != l->told || l->told_why != why;
+    if (news && l->state == FG_STATE_ERROR)
+        fg_log(FG_LOG_ERROR, "line stopped, because %s", why);
+    else if (news && why)
+        fg_log(FG_LOG_INFO, "state %s; no trigger is taken, because %s", name, why);
+    else if (news && l->state != FG_STATE_SINGLE_EXECUTION)
+        fg_log(FG_LOG_INFO, "state %s", name);
+    if (l->state != FG_STATE_SINGLE_EXECUTION || l->told == FG_STATE_ERROR) {
+        l->told = l->state;
+        l->told_why = why;
+    }
+}
+
+static void find_state(struct fg_line *l) {
+    const char *why = find_why(l);
+    const bool leaving = l->stop_at_ns || l->show.coils & FG_COIL_OFFLINE;
+    const uint32_t facts = (l->serving ? FG_FACT_SERVING : 0u) | (l->stopped_by ? FG_FACT_STOPPED : 0u) |
+                           (leaving ? FG_FACT_LEAVING : 0u) | (fg_part_any(l) ? FG_FACT_BUSY : 0u) |
+                           (why ? 0u : FG_FACT_READY);
+    l->state = fg_state_settle(l->state, facts);
+    tell_state(l, why);
+}
+
+/* What is wanted of the outputs. Once the last part has its verdict, the end waits for nothing but a job that
+ * is late. */
+static uint32_t find_wanted(const struct fg_line *l) {
+    const bool enabled = l->show.coils & FG_COIL_TRIGGER_ENABLE && !l->stop_at_ns;
+    const bool ready = fg_state_shows(fg_states[l->state].ready, enabled);
+    const bool halt = l->stopped_by || (l->stop_at_ns && !l->show.busy);
+    return (l->last_pass ? FG_WANT_PASS : 0u) | (ready ? FG_WANT_READY : 0u) |
+           (l->show.fault ? FG_WANT_FAULT : 0u) | (halt ? FG_WANT_HALT : 0u);
+}
+
 void fg_publish(struct fg_line *l) {
     struct fg_snapshot *show = &l->show;
+    find_state(l);
+    const struct fg_state_row *state = &fg_states[l->state];
+    show->state = l->state;
     show->able = fg_line_able(l);
-    show->busy = fg_part_any(l);
-    show->online =
-        l->loaded && !l->halted && !l->lost_at_ns && !((show->coils & FG_COIL_OFFLINE) && !show->busy);
+    show->online = fg_state_shows(state->online, false);
+    show->busy = fg_state_shows(state->busy, fg_part_any(l));
     /* After a job change that failed, the earlier bundles are still in use. */
     const bool fallback =
         l->loaded && !show->updating && !l->slot_waiting && show->active_slot != show->holding.slot;
-    show->degraded = fallback || fg_cameras_gone(l);
+    show->degraded = fallback || fg_cameras_gone(l) || l->s.config->on_inoperative == FG_INOPERATIVE_PASS;
     show->result_valid = l->results.valid;
     show->result_expired = l->results.expired;
     show->result_sequence = l->results.sequence;
@@ -93,10 +147,5 @@ void fg_publish(struct fg_line *l) {
     show->reject_active = fg_actuator_rejecting(l->s.actuator);
     fg_snapshot_publish(&l->cell, show);
     l->fresh = false;
-    /* Once the last part has its verdict, the end waits for nothing but a job that is late. */
-    const bool halt = l->halted || l->lost_at_ns || (l->stop_at_ns && !show->busy);
-    const uint32_t wanted = (l->last_pass ? FG_WANT_PASS : 0u) |
-                            (show->able && fg_line_listening(l) ? FG_WANT_READY : 0u) |
-                            (show->fault ? FG_WANT_FAULT : 0u) | (halt ? FG_WANT_HALT : 0u);
-    fg_actuator_want(l->s.actuator, wanted);
+    fg_actuator_want(l->s.actuator, find_wanted(l));
 }

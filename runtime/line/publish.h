@@ -20,7 +20,7 @@ void fg_publish(struct fg_line *l);
 void fg_publish_measure(struct fg_line *l);
 /* Adds one part's time from trigger to verdict, in 0.1 ms. */
 void fg_publish_time(struct fg_line *l, uint32_t total);
-/* Sets counters and times to 0. */
+/* Sets counters and times to 0. Parts under way are counted among the triggers, as their verdicts will be. */
 void fg_publish_reset(struct fg_line *l);
 
 #endif

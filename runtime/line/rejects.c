@@ -23,18 +23,17 @@ bool fg_rejects_room(const struct fg_rejects *rejects) {
     return false;
 }
 
-static bool is_untrusted(enum fg_reason reason) {
-    return reason == FG_REASON_NOT_FINITE || reason == FG_REASON_NOT_VERIFIED ||
-           reason == FG_REASON_DEVICE_LOST || reason == FG_REASON_UNLIKE_TRAINING;
+bool fg_rejects_covers(enum fg_reason reason) {
+    return reason != FG_REASON_NOT_FINITE && reason != FG_REASON_NOT_VERIFIED &&
+           reason != FG_REASON_DEVICE_LOST && reason != FG_REASON_UNLIKE_TRAINING;
 }
 
-bool fg_rejects_permit(struct fg_rejects *rejects, int32_t place, enum fg_verdict verdict,
-                       enum fg_reason reason) {
+bool fg_rejects_permit(struct fg_rejects *rejects, int32_t place, enum fg_verdict verdict, bool covered) {
     struct fg_reject *r = &rejects->part[place];
     const uint32_t permission = verdict == FG_PASS     ? FG_PERMISSION_PASS
                                 : verdict == FG_DEFECT ? FG_PERMISSION_DEFECT
-                                : is_untrusted(reason) ? FG_PERMISSION_UNTRUSTED
-                                                       : FG_PERMISSION_INOPERATIVE;
+                                : covered              ? FG_PERMISSION_INOPERATIVE
+                                                       : FG_PERMISSION_UNCOVERED;
     uint32_t none = FG_PERMISSION_NONE;
     if (atomic_compare_exchange_strong(&r->permission, &none, permission))
         return true;
@@ -56,7 +55,7 @@ static void decide_part(struct fg_reject *r, enum fg_inoperative_rule rule, int6
     }
     if (permission == FG_PERMISSION_PASS)
         return;
-    if (permission != FG_PERMISSION_DEFECT && permission != FG_PERMISSION_UNTRUSTED && rule == FG_RULE_PASS)
+    if (permission != FG_PERMISSION_DEFECT && permission != FG_PERMISSION_UNCOVERED && rule == FG_RULE_PASS)
         return;
     if (permission != FG_PERMISSION_DEFECT && rule == FG_RULE_STOP)
         a->stop = true;

@@ -25,7 +25,7 @@ enum fg_permission {
     FG_PERMISSION_PASS,
     FG_PERMISSION_DEFECT,
     FG_PERMISSION_INOPERATIVE,
-    FG_PERMISSION_UNTRUSTED, /* INOPERATIVE for a reason that on_inoperative = pass does not cover */
+    FG_PERMISSION_UNCOVERED, /* INOPERATIVE, and on_inoperative = pass does not cover it */
     FG_PERMISSION_TAKEN,     /* the reject point was there first */
 };
 
@@ -46,11 +46,12 @@ int32_t fg_rejects_add(struct fg_rejects *rejects, int64_t point_ns, int64_t pul
 /* Whether there is a place for one more part. */
 bool fg_rejects_room(const struct fg_rejects *rejects);
 
-/* Gives the verdict, and why it is INOPERATIVE. What a machine that computes wrongly, or a picture that shows
- * no part, says of a part never lets it pass. False: the reject point was there first (a late verdict); it
- * changes nothing. */
-bool fg_rejects_permit(struct fg_rejects *rejects, int32_t place, enum fg_verdict verdict,
-                       enum fg_reason reason);
+/* Whether on_inoperative = pass covers this reason: what a machine that computes wrongly, or a picture that
+ * shows no part, says of a part never lets it pass. */
+bool fg_rejects_covers(enum fg_reason reason);
+/* Gives the verdict, and whether on_inoperative = pass covers it where it is INOPERATIVE. False: the reject
+ * point was there first (a late verdict); it changes nothing. */
+bool fg_rejects_permit(struct fg_rejects *rejects, int32_t place, enum fg_verdict verdict, bool covered);
 
 /* The actuation's side: what fg_rejects_decide found, and what it keeps between calls. */
 struct fg_actuation {

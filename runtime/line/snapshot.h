@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runtime/line/states.h"
 #include "runtime/modbus/registers.h"
 
 /* One view's verdict of a part. */
@@ -75,6 +76,7 @@ enum { FG_OUTCOME_NONE = 0, FG_OUTCOME_DONE = 1, FG_OUTCOME_RUNNING = 2 };
 enum fg_drift_state { FG_DRIFT_NOT_WATCHED, FG_DRIFT_AS_CALIBRATED, FG_DRIFT_DRIFTED };
 
 struct fg_snapshot {
+    enum fg_state state; /* states.h: online, busy and the output ready follow from it */
     /* Status bits. trigger_ready, pass, defect and inoperative are derived from what is below. */
     bool online;
     bool able; /* a trigger given now would be taken, were it enabled and not offline */
@@ -140,6 +142,7 @@ struct fg_command {
 #define FG_MAX_COMMANDS (8 + FG_VIEWS) /* more than one request can ask for */
 
 struct fg_commands {
+    bool single; /* function 5 wrote one coil: what acts by an edge reads 0 again (trigger.coil_resets) */
     uint32_t count;
     struct fg_command command[FG_MAX_COMMANDS];
 };

@@ -6,11 +6,13 @@
 
 #include "runtime/line/cameras.h"
 #include "runtime/line/drift.h"
+#include "runtime/line/faults.h"
 #include "runtime/line/line.h"
 #include "runtime/line/part.h"
 #include "runtime/line/publish.h"
 #include "runtime/line/requests.h"
 #include "runtime/line/results.h"
+#include "runtime/line/states.h"
 
 /* Something that the loop waits for. */
 struct fg_line_source {
@@ -37,25 +39,36 @@ struct fg_line {
     uint32_t parts;                /* id of the newest part */
     uint32_t finished;             /* id of the last part whose verdict was given */
     struct fg_line_camera camera[FG_CONFIG_CAMERAS];
-    bool deaf; /* the board's edges are gone, for good */
+    int64_t exposure_ns; /* the longest of the cameras' tests */
+    bool deaf;           /* the board's edges are gone, for good */
     int64_t last_edge_ns;
     uint32_t bounces;
 
+    enum fg_state state;
+    enum fg_state told;        /* the state that the log spoke of last */
+    const char *told_why;      /* and why no trigger is taken in it */
+    bool serving;              /* the first load has ended, and the cameras were tested */
     bool loaded;               /* every view has an engine */
+    bool unverified;           /* a self-test of the engines in use has failed */
+    int64_t judge_ns;          /* what a part takes to judge, as measured at the load */
     bool judging;              /* the judge has a job */
     enum fg_job_kind job;      /* kind of the judge's job */
     int64_t judge_deadline_ns; /* time after which the judge's job is late */
     bool slot_waiting;         /* a job change waits for the parts to end */
     bool slot_written;         /* the PLC has written a slot */
+    bool enable_written;       /* the PLC has written coil 0 */
+    bool changing; /* thresholds below are those of the bundles in use, until the change has ended */
+    uint32_t old_threshold[FG_VIEWS];
 
-    uint32_t faults;     /* latched faults, by bit: code - 16 */
-    bool halted;         /* a fault stopped the line, and is not cleared */
-    uint32_t unlike;     /* parts in a row that were not like those of training */
-    bool last_pass;      /* level of the pass output */
-    bool fresh;          /* a verdict was given since the last snapshot */
-    int64_t lost_at_ns;  /* when the device was lost; 0: it is there */
-    int64_t stop_at_ns;  /* when the end was asked for; 0: it was not */
-    int64_t watchdog_ns; /* when the PLC's watchdog last moved */
+    enum fg_fault fault[FG_FAULT_KINDS]; /* latched faults in the order in which they came */
+    uint32_t faults;                     /* how many */
+    enum fg_fault stopped_by; /* the fault that stopped the line, and is not cleared; FG_FAULT_NONE: none */
+    uint32_t unlike;          /* parts in a row that were not like those of training */
+    bool last_pass;           /* level of the pass output */
+    bool fresh;               /* a verdict was given since the last snapshot */
+    int64_t lost_at_ns;       /* when the device was lost; 0: it is there */
+    int64_t stop_at_ns;       /* when the end was asked for; 0: it was not */
+    int64_t watchdog_ns;      /* when the PLC's watchdog last moved; 0: never since the start */
     int64_t started_ns, next_beat_ns;
 
     /* Trigger to verdict since the counters were reset. */
@@ -66,9 +79,16 @@ struct fg_line {
     struct fg_drift next_drift[FG_VIEWS]; /* of those that are being loaded; the judge's meanwhile */
 };
 
-/* Whether triggers are heard: trigger_enable is 1 and offline is 0. */
+/* Whether triggers are taken: trigger_enable is 1 and offline is 0. */
 bool fg_line_listening(const struct fg_line *l);
-/* Whether a trigger given now would be taken. */
-bool fg_line_able(const struct fg_line *l);
+/* Whether the PLC has forbidden triggers: by trigger_enable = 0, which it has written itself, or by
+ * offline. */
+bool fg_line_forbidden(const struct fg_line *l);
+/* Why a trigger given now would not be taken, were it enabled, as the end of a sentence; NULL: it
+ * would be. */
+const char *fg_line_obstacle(const struct fg_line *l);
+static inline bool fg_line_able(const struct fg_line *l) {
+    return !fg_line_obstacle(l);
+}
 
 #endif

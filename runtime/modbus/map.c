@@ -216,6 +216,7 @@ static enum fg_modbus_exception write_coils(const struct fg_modbus_request *requ
         return FG_MODBUS_BUSY;
     }
 
+    commands->single = request->function == FG_MODBUS_WRITE_COIL;
     add_command(commands, FG_COMMAND_COILS, FG_WRITTEN_COILS(written, coils));
     if (rising & FG_COIL_TRIGGER && listening)
         add_command(commands, FG_COMMAND_TRIGGER, 0);

@@ -24,9 +24,15 @@
       "done now, or not by this client, answers exception 6.")                                               \
     X("A write of several coils or registers is done whole or not at all, and its effects come before its "  \
       "answer: when a trigger or a job change is answered, trigger_ready and busy already show it.")         \
-    X("A coil acts by its rising edge, which is told from its level; trigger_enable and offline act by "     \
-      "level. A trigger that cannot be taken answers exception 6 and raises missed_trigger; while "          \
-      "triggers are disabled or the line is offline it is answered normally and ignored.")                   \
+    X("trigger_enable and offline act by level, the other coils by their rising edge. One of these that "    \
+      "function 5 has written reads 0 again once it is taken, so that a PLC need not write 0 first "         \
+      "(trigger.coil_resets). Function 15, which PLCs write in every cycle, sets levels that stay.")         \
+    X("A trigger by coil that cannot be taken answers exception 6 and raises missed_trigger; while "         \
+      "trigger_enable is 0 or offline is 1 it is answered normally and ignored.")                            \
+    X("Every edge of the hardware trigger makes a part. One that cannot be taken is INOPERATIVE "            \
+      "not_ready, is rejected at its reject point, and raises missed_trigger; so is each one after a start " \
+      "until trigger_enable is written, where trigger.enable_at_start is false. Only after the PLC itself "  \
+      "has written trigger_enable = 0 or offline = 1 do edges make no part.")                                \
     X("The result block (input registers 16 to 40) and the blocks of the views (128 to 255) are published "  \
       "together, and one request never mixes two results. Each holds the number of its result, which "       \
       "tells whether two requests read the same one.")                                                       \
@@ -81,10 +87,11 @@ enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
       "set a longer reject.delay_ms, send fewer parts at a time, or free the machine of other work")         \
     X(19, INOPERATIVE, "on_inoperative = stop met a part", "see the part's reason")                          \
     X(20, WATCHDOG, "the PLC's watchdog register stood still", "look at the PLC")                            \
-    X(21, JOB, "a bundle could not be loaded; the old one stays in use",                                     \
+    X(21, JOB, "a bundle could not be loaded; an old one stays in use",                                      \
       "run flawgate bundle verify on the bundle")                                                            \
     X(22, SELF_TEST, "the self-test failed",                                                                 \
-      "load the bundle again; if the fault comes back, this machine computes wrongly")                       \
+      "read the log: set the camera to frames that the bundle takes, or load the bundle again; if that one " \
+      "fails again, this machine computes wrongly")                                                          \
     X(23, EDGES_LOST, "edges of the trigger were lost",                                                      \
       "make the trigger's pulse longer, or send fewer edges")                                                \
     X(24, OUTPUT, "an output could not be set", "look at the board")                                         \
@@ -92,6 +99,10 @@ enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
       "wait: the daemon ends with 70 after two seconds and systemd starts it again")                         \
     X(27, UNLIKE_TRAINING, "three parts in a row were not like those of training",                           \
       "look at lamp, lens and part; where the light or the camera was changed, calibrate the bundle anew")
+
+#define FG_FAULT_ONE(number, name, text, remedy) +1
+enum { FG_FAULT_KINDS = 0 FG_FAULTS(FG_FAULT_ONE) }; /* how many there are */
+#undef FG_FAULT_ONE
 
 #define FG_FAULT_ENUM(number, name, text, remedy) FG_FAULT_##name = (number),
 enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };
@@ -110,7 +121,8 @@ enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };
 
 /* Discrete inputs, which are also the bits of input register 0: address, C name, name, value, meaning. */
 #define FG_STATUS_BITS(X)                                                                                    \
-    X(0, ONLINE, "online", s->online, "the line is in operation: neither stopped nor offline")               \
+    X(0, ONLINE, "online", s->online,                                                                        \
+      "the state is OPERATIONAL: neither stopped, nor offline, nor starting")                                \
     X(1, TRIGGER_READY, "trigger_ready", is_trigger_ready(s), "a trigger given now will be taken")           \
     X(2, BUSY, "busy", s->busy, "a part is between trigger and verdict")                                     \
     X(3, RESULT_VALID, "result_valid", s->result_valid,                                                      \
@@ -129,7 +141,9 @@ enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };
     X(11, RESULT_OVERRUN, "result_overrun", s->result_overrun,                                               \
       "latched: a result was dropped because 8 were waiting, or was not acknowledged in time")               \
     X(12, UPDATING, "updating", s->updating, "a bundle is being loaded")                                     \
-    X(13, DEGRADED, "degraded", s->degraded, "the line works, but a person should look at it")               \
+    X(13, DEGRADED, "degraded", s->degraded,                                                                 \
+      "the line works, but a person should look at it: a camera is gone, the bundle asked for could not be " \
+      "loaded, or on_inoperative = pass lets parts without a verdict pass")                                  \
     X(14, REJECT_ACTIVE, "reject_active", s->reject_active, "the reject output is on now")                   \
     X(15, HEARTBEAT, "heartbeat", s->heartbeat, "flips every 500 ms")
 
@@ -139,12 +153,12 @@ enum fg_status_bit { FG_STATUS_BITS(FG_STATUS_ENUM) };
 
 /* Coils: address, C name, name, meaning. */
 #define FG_COILS(X)                                                                                          \
-    X(0, TRIGGER_ENABLE, "trigger_enable", "level: while 0, triggers of any source are ignored")             \
+    X(0, TRIGGER_ENABLE, "trigger_enable", "level: while 0, no trigger is taken")                            \
     X(1, TRIGGER, "trigger", "edge: take a picture now")                                                     \
     X(2, RESULT_ACK, "result_ack",                                                                           \
       "edge: take the next waiting result into the block, or clear result_valid where none waits")           \
     X(3, CLEAR_FAULT, "clear_fault",                                                                         \
-      "edge: clear bits 7, 10 and 11 of the status, a drift, and the error code, but for fault 25")          \
+      "edge: clear bits 7, 10 and 11 of the status, a drift, and the error code, but for what is still so")  \
     X(4, OFFLINE, "offline", "level: 1 ends the current part, then halts the line")                          \
     X(5, RESET_COUNTERS, "reset_counters", "edge: counters and times start again from 0")                    \
     X(6, COMMAND, "command", "edge: carry out the command of holding register 2")
@@ -153,6 +167,10 @@ enum fg_status_bit { FG_STATUS_BITS(FG_STATUS_ENUM) };
 #define FG_COIL_ENUM(address, name, text, meaning) FG_COIL_##name = 1 << (address),
 enum fg_coil { FG_COILS(FG_COIL_ENUM) };
 #undef FG_COIL_ENUM
+
+/* The coils that act by their rising edge. */
+#define FG_EDGE_COILS                                                                                        \
+    (FG_COIL_TRIGGER | FG_COIL_RESULT_ACK | FG_COIL_CLEAR_FAULT | FG_COIL_RESET_COUNTERS | FG_COIL_COMMAND)
 
 #define FG_COIL_ENUM(address, name, text, meaning) FG_COIL_AT_##name = (address),
 enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
@@ -294,16 +312,20 @@ enum fg_input_register { FG_INPUT_REGISTERS(FG_INPUT_ENUM) };
     X(0, 1, 0, SLOT, u16, "slot", "", s->holding.slot,                                                       \
       "slot of the bundle to use; a new one is a job change")                                                \
     X(1, 1, 0, THRESHOLD, u16, "threshold", "x 10000", s->holding.threshold[0],                              \
-      "threshold of view 0, as registers 16 and 17; 0 for the bundle's own")                                 \
+      "threshold of view 0, as registers 16 and 17; 0 for the bundle's own, which any change of the bundle " \
+      "sets")                                                                                                \
     X(2, 1, 0, COMMAND, u16, "command", "", s->holding.command,                                              \
       "command that coil 6 carries out: 0 none, 1 self-test")                                                \
     X(3, 1, 0, WATCHDOG, u16, "watchdog", "", s->holding.watchdog,                                           \
-      "the PLC changes this at least every plc_watchdog_ms, where that is not 0")                            \
+      "the PLC changes this at least every plc_watchdog_ms, where that is not 0; it is watched from its "    \
+      "first change on, and until then no trigger is taken")                                                 \
     X(4, 2, 0, REJECT, u32, "reject", "0.1 ms", s->holding.reject, "delay from trigger to reject point")     \
     X(6, 1, 0, PULSE, u16, "pulse", "0.1 ms", s->holding.pulse, "length of the reject pulse")                \
     X(7, 1, 0, UNLOCK, u16, "unlock", "", 0u, "code that unlocks registers 1, 4 to 6 and 16 to 31; reads 0") \
     X(16, 2, FG_VIEW_THRESHOLD_STRIDE, VIEW_THRESHOLD, u32, "view_threshold", "x 10000",                     \
-      s->holding.threshold[v], "threshold of the view; 0 for the bundle's own")
+      s->holding.threshold[v],                                                                               \
+      "threshold of the view; 0 for the bundle's own, which any change of the "                              \
+      "bundle sets")
 
 #define FG_HOLDING_ENUM(address, width, stride, name, type, text, unit, value, meaning)                      \
     FG_HOLDING_##name = (address),

@@ -70,6 +70,8 @@ class Daemon:
             # Connecting to a port on which nobody listens yet can end in a connection with oneself.
             wait("listening", self.listening)
             assert self.client.connect()
+            if "plc_watchdog_ms" in more:  # it is watched from its first change on
+                self.client.write_register(3, 1, **to(1))
             wait("trigger_ready", lambda: self.bits()[1])
         except BaseException:
             self.process.kill()

@@ -91,6 +91,7 @@ static enum fg_status arm(struct fg_camera *camera, struct fg_message *message) 
     if (!c->here)
         return unlock_camera(c, fg_fail(message, FG_ENVIRONMENT, "test camera: gone"));
     forget_frames(c);
+    c->sequence = 0;
     return unlock_camera(c, FG_OK);
 }
 

@@ -261,7 +261,7 @@ static void print_text(const struct reading *r) {
         if (get_status(r, bits[i].address))
             printf(" %s", bits[i].name);
     if (!r->coil[FG_COIL_AT_TRIGGER_ENABLE])
-        printf(" (triggers are ignored: coil 0, trigger_enable, is 0)");
+        printf(" (no trigger is taken: coil 0, trigger_enable, is 0)");
     const char *error = fg_fault_text(in[FG_INPUT_ERROR]);
     printf("\nerror        %u %s\n", in[FG_INPUT_ERROR], error ? error : "");
     printf("up           %u s\n", get_pair(r, FG_INPUT_UPTIME));

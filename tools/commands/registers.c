@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/base/usage.h"
+#include "runtime/line/states.h"
 #include "runtime/modbus/registers.h"
 #include "tools/commands/tool.h"
 
@@ -108,6 +109,33 @@ static void print_numbers(enum form form) {
     FG_FAULTS(PRINT_FAULT)
 }
 
+/* ---- States ---- */
+
+static const char *show(enum fg_shown shown) {
+    return shown == FG_SHOWN_EITHER ? "0 or 1" : shown == FG_SHOWN_1 ? "1" : "0";
+}
+
+static void print_states(enum form form) {
+    const char *row = form == MARKDOWN ? "| %s | %s | %s | %s | %s | %s | %s |\n"
+                                       : "  %-29s  %-6s  %-13s  %-6s  %-6s  %-12s  %s\n";
+    print_heading(form, "states", " (what the PLC sees in each)",
+                  "| state | online | trigger_ready | busy | fault | output ready | meaning |");
+    if (form == LIST)
+        printf(row, "state", "online", "trigger_ready", "busy", "fault", "output ready", "meaning");
+    for (uint32_t i = 0; i < FG_STATE_COUNT; i++) {
+        const struct fg_state_row *s = &fg_states[i];
+        printf(row, s->name, show(s->online), show(s->trigger_ready), show(s->busy), show(s->fault),
+               show(s->ready), s->meaning);
+    }
+    uint32_t count;
+    const struct fg_transition *t = fg_transitions(&count);
+    print_heading(form, "transitions", " (the first one of a state that may be taken is)",
+                  "| from | to | when |");
+    for (uint32_t i = 0; i < count; i++)
+        printf(form == MARKDOWN ? "| %s | %s | %s |\n" : "  %-29s  %-29s  %s\n", fg_states[t[i].from].name,
+               fg_states[t[i].to].name, t[i].when);
+}
+
 static void print_map(enum form form) {
     uint32_t count;
     const struct fg_register *rows = fg_registers(&count);
@@ -127,6 +155,8 @@ static void print_map(enum form form) {
         print_row(form, &rows[i]);
     }
     print_numbers(form);
+    if (form != CSV) /* no register has a state */
+        print_states(form);
 }
 
 int fg_tool_registers(int argc, char **argv) {

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <modbus.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -23,6 +24,15 @@
 #include "tests/support/tiny.h"
 
 #define PATIENCE (60 * FG_S) /* the longest wait for what must come; only a failing test waits so long */
+
+/* Parts of configurations. */
+#define TRIGGERS "trigger { enable_at_start = true min_interval_ms = 0 }\n"
+/* A deadline that only a broken line misses, on a machine with other work too. */
+#define PATIENT "deadline_ms = 20000\nreject { delay_ms = 20000 }\n"
+#define ENABLED TRIGGERS PATIENT
+#define REJECT "line reject { name = REJECT }\n"
+#define ALL_DEFECT 1 /* threshold x 10000 */
+#define ALL_PASS UINT16_MAX
 
 /* What is running. */
 static pid_t appliance;

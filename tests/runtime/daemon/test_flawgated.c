@@ -11,14 +11,6 @@
 
 #include "tests/runtime/daemon/appliance.h"
 
-#define TRIGGERS "trigger { enable_at_start = true min_interval_ms = 0 }\n"
-/* A deadline that only a broken line misses, on a machine with other work too. */
-#define PATIENT "deadline_ms = 20000\nreject { delay_ms = 20000 }\n"
-#define ENABLED TRIGGERS PATIENT
-#define REJECT "line reject { name = REJECT }\n"
-#define ALL_DEFECT 1 /* threshold x 10000 */
-#define ALL_PASS UINT16_MAX
-
 static int make_bundles(void **state) {
     make_folder(state);
     make_bundle("one", SIDE, 4, 1);
@@ -64,6 +56,8 @@ static void test_trigger_by_coil(void **state) {
     start_appliance("one.fgb", "}\n" PATIENT);
     assert_false(read_status_bit(READY)); /* triggers are not enabled */
     pulse_coil(1);
+    assert_int_equal(read_input_u32(48), 0);
+    write_coil(0, false);
     pulse_trigger();
     assert_int_equal(read_input_u32(48), 0);
     write_coil(0, true);
@@ -123,8 +117,7 @@ static void test_deadline(void **state) {
 
 #define HURRIED 8 /* parts during one job change; all of a test's fit into the reject queue */
 
-/* Every part so far has its verdict. The block need not show the last of them: a part that was refused is
- * answered before the one that was being judged. */
+/* Every part so far has its verdict. */
 static void wait_verdicts(uint32_t parts) {
     const int64_t end = fg_clock_ns() + PATIENCE;
     while (read_input_u32(50) + read_input_u32(52) + read_input_u32(54) != parts)
@@ -370,7 +363,14 @@ static void test_end_finishes_the_part(void **state) {
 static void test_plc_watchdog_stops_the_line(void **state) {
     (void)state;
     start_appliance("one.fgb", "}\n" ENABLED "plc_watchdog_ms = 2000\n");
+    /* It is watched from its first change on; until then the line is not ready, which is no fault. */
+    assert_false(read_status_bit(READY) || read_status_bit(FAULT));
+    write_holding(3, 0);
+    assert_false(read_status_bit(READY));
+    write_holding(3, 1);
+    assert_true(read_status_bit(READY));
     wait_bit(FAULT, true);
+    assert_int_equal(read_input(1), FG_FAULT_WATCHDOG);
     assert_false(read_status_bit(READY) || read_status_bit(0));
     pulse_coil(3);
     assert_true(read_status_bit(READY));
@@ -397,6 +397,7 @@ static void test_halt_rejects_all(void **state) {
                     "}\n" ENABLED "line reject { name = REJECT active_low = true }\nfail_safe = reject-all\n"
                     "plc_watchdog_ms = 2000\n");
     assert_false(read_status_bit(14));
+    write_holding(3, 1);
     wait_bit(FAULT, true);
     wait_bit(14, true);
     assert_false(fg_simulated_level(board, find_io("REJECT"))); /* the wire */

@@ -33,6 +33,7 @@ static struct fg_camera *camera[FG_CONFIG_CAMERAS];
 static struct fg_line *line;
 static struct fg_snapshot now; /* as last read */
 static test_draw draw;         /* what test cameras show */
+static enum test_frame tested; /* what they give when the start tests them */
 
 static struct {
     struct fg_backend *backend, real;
@@ -46,6 +47,7 @@ static struct {
     bool running;
     sem_t ready;
     _Atomic bool closed; /* the gate: a part's run waits until it is open */
+    _Atomic bool broken; /* runs fail */
     sem_t gate;
 } run;
 
@@ -56,6 +58,8 @@ static inline enum fg_status submit_gated(struct fg_backend *backend, const stru
     if (atomic_load(&run.closed))
         while (sem_wait(&run.gate))
             ;
+    if (atomic_load(&run.broken))
+        return fg_fail(said, FG_INPUT, "test: this device computes wrongly");
     return run.real.submit(backend, program, memory, said);
 }
 
@@ -75,6 +79,8 @@ static inline void open_gate(void) {
 static inline int reset_config(void **state) {
     (void)state;
     draw = draw_picture;
+    tested = TEST_WHOLE;
+    atomic_store(&run.broken, false);
     config = (struct fg_config){.path = "test",
                                 .cameras = 1,
                                 .views = 1,
@@ -120,11 +126,13 @@ static inline void open_cameras(bool folders) {
         else
             camera[i] = test_camera_open((int32_t)config.camera[i].max_width,
                                          (int32_t)config.camera[i].max_height, draw, PICTURES);
+        if (!folders && tested)
+            test_camera_plan(camera[i], tested);
     }
 }
 
-/* folders: directory cameras instead of test cameras. Returns when the first slot serves. */
-static inline void begin_line_with(bool folders) {
+/* folders: directory cameras instead of test cameras. Returns while the first slot is loaded. */
+static inline void launch_line(bool folders) {
     struct fg_report report = {0};
     void *memory, *rejects;
     OK(fg_cpu_open(1, 1, &run.backend, &message));
@@ -172,6 +180,11 @@ static inline void begin_line_with(bool folders) {
     sem_init(&run.gate, 0, 0);
     assert_int_equal(pthread_create(&run.thread, NULL, run_line, NULL), 0);
     run.running = true;
+}
+
+/* Returns when the first slot serves. */
+static inline void begin_line_with(bool folders) {
+    launch_line(folders);
     while (sem_wait(&run.ready))
         ;
 }

@@ -20,6 +20,128 @@ static void begin_one(void) {
     set_threshold(0, ALL_PASS);
 }
 
+/* ---- The test of the start ---- */
+
+/* Not ready until the camera has given a frame; clearing the fault tests it again, as often as it takes. */
+static void test_camera_fails_its_test(void **state) {
+    (void)state;
+    tested = TEST_DAMAGED;
+    begin_one();
+    WAIT(now.error == FG_FAULT_CAMERA);
+    assert_false(now.able || now.exposure_complete);
+    assert_true(now.online);
+    pulse_trigger();
+    expect_result(1, FG_INOPERATIVE, FG_REASON_NOT_READY);
+    test_camera_plan(camera[0], TEST_DELAYED);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_false(read_snapshot()->fault || now.able);
+    /* Meanwhile no other bundles may come. */
+    assert_int_equal(apply_command(FG_COMMAND_RUN, FG_CODE_SELF_TEST), FG_MODBUS_BUSY);
+    test_camera_deliver(camera[0]);
+    WAIT(now.able);
+    assert_false(now.fault);
+    trigger_part();
+    expect_result(2, FG_PASS, FG_REASON_NONE);
+    expect_no_frames();
+}
+
+static void test_camera_gives_no_frame_when_tested(void **state) {
+    (void)state;
+    tested = TEST_LOST;
+    begin_one();
+    assert_int_equal(read_snapshot()->error, FG_FAULT_CAMERA);
+    assert_false(now.able);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    WAIT(now.able);
+    assert_false(now.fault);
+}
+
+/* Its frames are larger than those that the bundle was trained on. */
+static void test_camera_gives_other_frames(void **state) {
+    (void)state;
+    config.camera[0].max_width = 2 * SIDE;
+    begin_one();
+    assert_int_equal(read_snapshot()->error, FG_FAULT_SELF_TEST);
+    assert_false(now.able);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    WAIT(now.error == FG_FAULT_SELF_TEST); /* again */
+    assert_false(now.able);
+    expect_no_frames();
+}
+
+/* The test's picture is no part's: the first part sees the first picture, and no counter moves. */
+static void test_start_takes_no_picture_away(void **state) {
+    float first = 0;
+    for (int folders = 0; folders < 2; folders++) {
+        add_bundle(0, "one");
+        begin_line_with(folders);
+        assert_int_equal(read_snapshot()->counters.triggers + now.counters.camera_errors, 0);
+        trigger_part();
+        wait_result(1);
+        assert_true(!folders || now.result.score == first);
+        first = now.result.score;
+        end_line(state);
+        config.view[0].bundles = 0;
+    }
+}
+
+/* ---- The bundles' self-test ---- */
+
+static void run_self_test(uint16_t outcome) {
+    assert_int_equal(apply_command(FG_COMMAND_RUN, FG_CODE_SELF_TEST), FG_MODBUS_DONE);
+    WAIT(now.outcome == outcome);
+}
+
+/* What computes wrongly judges no part, whoever clears the fault, until it computes rightly again. */
+static void test_self_test_fails(void **state) {
+    (void)state;
+    begin_one();
+    WAIT(now.able);
+    atomic_store(&run.broken, true);
+    run_self_test(FG_FAULT_SELF_TEST);
+    assert_int_equal(now.error, FG_FAULT_SELF_TEST);
+    assert_false(now.able);
+    pulse_trigger();
+    expect_result(1, FG_INOPERATIVE, FG_REASON_NOT_VERIFIED);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_true(read_snapshot()->fault && !now.able);
+    atomic_store(&run.broken, false);
+    run_self_test(FG_OUTCOME_DONE);
+    assert_true(now.fault && now.able);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_false(read_snapshot()->fault);
+    trigger_part();
+    expect_result(2, FG_PASS, FG_REASON_NONE);
+}
+
+/* ---- Several faults ---- */
+
+/* Register 1 has the first fault that is not cleared, in the order in which they came; the next one is shown
+ * when it is. */
+static void test_faults_in_their_order(void **state) {
+    (void)state;
+    begin_one();
+    WAIT(now.able);
+    atomic_store(&run.broken, true);
+    run_self_test(FG_FAULT_SELF_TEST); /* 22 */
+    test_camera_vanish(camera[0]);     /* 16 */
+    WAIT(!now.able && now.degraded);
+    assert_int_equal(now.error, FG_FAULT_SELF_TEST);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_int_equal(read_snapshot()->error, FG_FAULT_SELF_TEST); /* both stay, in their order */
+    atomic_store(&run.broken, false);
+    run_self_test(FG_OUTCOME_DONE);
+    assert_int_equal(now.error, FG_FAULT_SELF_TEST);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_int_equal(read_snapshot()->error, FG_FAULT_CAMERA);
+    assert_true(now.fault);
+    test_camera_return(camera[0]);
+    WAIT(now.able);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    assert_int_equal(read_snapshot()->error, FG_FAULT_NONE);
+    assert_false(now.fault);
+}
+
 /* ---- Frames ---- */
 
 static void test_damaged_frame(void **state) {
@@ -220,6 +342,12 @@ static void test_board_vanishes(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, reset_config, end_line)
     const struct CMUnitTest tests[] = {
+        TEST(test_camera_fails_its_test),
+        TEST(test_camera_gives_no_frame_when_tested),
+        TEST(test_camera_gives_other_frames),
+        TEST(test_start_takes_no_picture_away),
+        TEST(test_self_test_fails),
+        TEST(test_faults_in_their_order),
         TEST(test_damaged_frame),
         TEST(test_lost_frame),
         TEST(test_delayed_frame),

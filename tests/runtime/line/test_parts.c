@@ -329,6 +329,25 @@ static void test_one_camera_fails(void **state) {
     expect_no_frames();
 }
 
+/* on_inoperative = pass covers a view that has no verdict, but not what another view says of the part. */
+static void test_what_pass_covers(void **state) {
+    (void)state;
+    config.on_inoperative = FG_INOPERATIVE_PASS;
+    begin_views(false);
+    set_thresholds(ALL_PASS, ALL_PASS, ALL_PASS);
+    test_camera_plan(camera[1], TEST_DAMAGED);
+    trigger_part();
+    expect_result(1, FG_INOPERATIVE, FG_REASON_BAD_FRAME);
+    assert_int_equal(atomic_load(&run.rejects->part[0].permission), FG_PERMISSION_INOPERATIVE);
+    set_thresholds(ALL_PASS, ALL_DEFECT, ALL_PASS);
+    test_camera_plan(camera[1], TEST_DAMAGED);
+    trigger_part();
+    expect_result(2, FG_INOPERATIVE, FG_REASON_BAD_FRAME);
+    expect_verdicts(FG_PASS, FG_DEFECT, FG_INOPERATIVE);
+    assert_int_equal(atomic_load(&run.rejects->part[1].permission), FG_PERMISSION_UNCOVERED);
+    expect_no_frames();
+}
+
 /* A slot is one of all views: all change, or, where one bundle cannot be loaded, none. */
 static void test_job_change_of_all_views(void **state) {
     (void)state;
@@ -527,6 +546,7 @@ int main(void) {
         TEST(test_unlike_training),
         TEST(test_worst_view_decides),
         TEST(test_one_camera_fails),
+        TEST(test_what_pass_covers),
         TEST(test_job_change_of_all_views),
         TEST(test_job_change_behind_a_queue),
         TEST(test_drift),

@@ -28,7 +28,7 @@ static void at(int64_t now, enum fg_inoperative_rule rule) {
 static void test_pass_in_time_is_left_alone(void **state) {
     (void)state;
     const int32_t place = fg_rejects_add(&rejects, 100 * MS, 10 * MS, 0);
-    assert_true(fg_rejects_permit(&rejects, place, FG_PASS, FG_REASON_NONE));
+    assert_true(fg_rejects_permit(&rejects, place, FG_PASS, true));
     at(99 * MS, FG_RULE_REJECT);
     assert_int_equal(actuation.next_ns, 100 * MS);
     at(100 * MS, FG_RULE_REJECT);
@@ -43,7 +43,7 @@ static void test_all_else_rejects(void **state) {
         fresh(state);
         const int32_t place = fg_rejects_add(&rejects, 100 * MS, 10 * MS, 0);
         if (i < 2)
-            assert_true(fg_rejects_permit(&rejects, place, verdicts[i], FG_REASON_NONE));
+            assert_true(fg_rejects_permit(&rejects, place, verdicts[i], true));
         at(100 * MS, FG_RULE_REJECT);
         assert_true(actuation.reject);
         assert_false(actuation.stop);
@@ -58,7 +58,7 @@ static void test_late_verdict_changes_nothing(void **state) {
     const int32_t place = fg_rejects_add(&rejects, 100 * MS, 10 * MS, 0);
     at(100 * MS, FG_RULE_REJECT);
     assert_true(actuation.reject);
-    assert_false(fg_rejects_permit(&rejects, place, FG_PASS, FG_REASON_NONE));
+    assert_false(fg_rejects_permit(&rejects, place, FG_PASS, true));
     at(101 * MS, FG_RULE_REJECT);
     assert_true(actuation.reject);
 }
@@ -66,16 +66,16 @@ static void test_late_verdict_changes_nothing(void **state) {
 static void test_rules_for_inoperative(void **state) {
     (void)state;
     int32_t place = fg_rejects_add(&rejects, 100 * MS, 10 * MS, 0);
-    fg_rejects_permit(&rejects, place, FG_INOPERATIVE, FG_REASON_NONE);
+    fg_rejects_permit(&rejects, place, FG_INOPERATIVE, true);
     at(100 * MS, FG_RULE_PASS);
     assert_false(actuation.reject);
     place = fg_rejects_add(&rejects, 200 * MS, 10 * MS, 150 * MS);
-    fg_rejects_permit(&rejects, place, FG_DEFECT, FG_REASON_NONE);
+    fg_rejects_permit(&rejects, place, FG_DEFECT, true);
     at(200 * MS, FG_RULE_PASS);
     assert_true(actuation.reject);
     fresh(state);
     place = fg_rejects_add(&rejects, 100 * MS, 10 * MS, 0);
-    fg_rejects_permit(&rejects, place, FG_INOPERATIVE, FG_REASON_NONE);
+    fg_rejects_permit(&rejects, place, FG_INOPERATIVE, true);
     at(100 * MS, FG_RULE_STOP);
     assert_true(actuation.stop && actuation.reject);
     at(101 * MS, FG_RULE_STOP);
@@ -86,7 +86,7 @@ static void test_rules_for_inoperative(void **state) {
     for (size_t i = 0; i < sizeof untrusted / sizeof *untrusted; i++) {
         fresh(state);
         place = fg_rejects_add(&rejects, 100 * MS, 10 * MS, 0);
-        fg_rejects_permit(&rejects, place, FG_INOPERATIVE, untrusted[i]);
+        fg_rejects_permit(&rejects, place, FG_INOPERATIVE, fg_rejects_covers(untrusted[i]));
         at(100 * MS, FG_RULE_PASS);
         assert_true(actuation.reject && !actuation.stop);
     }
@@ -96,7 +96,7 @@ static void test_pulses_merge(void **state) {
     (void)state;
     for (int i = 0; i < 3; i++)
         fg_rejects_permit(&rejects, fg_rejects_add(&rejects, (100 + 6 * i) * MS, 10 * MS, 0), FG_DEFECT,
-                          FG_REASON_NONE);
+                          true);
     for (int64_t t = 100; t < 122; t++) {
         at(t * MS, FG_RULE_REJECT);
         assert_true(actuation.reject);
@@ -108,8 +108,8 @@ static void test_pulses_merge(void **state) {
 /* A PLC may shorten the pulse between two parts: the longer one is not cut. */
 static void test_short_pulse_inside_a_long_one(void **state) {
     (void)state;
-    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 100 * MS, 50 * MS, 0), FG_DEFECT, FG_REASON_NONE);
-    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 110 * MS, 5 * MS, 0), FG_DEFECT, FG_REASON_NONE);
+    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 100 * MS, 50 * MS, 0), FG_DEFECT, true);
+    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 110 * MS, 5 * MS, 0), FG_DEFECT, true);
     at(100 * MS, FG_RULE_REJECT);
     at(110 * MS, FG_RULE_REJECT);
     at(149 * MS, FG_RULE_REJECT);
@@ -122,15 +122,15 @@ static void test_short_pulse_inside_a_long_one(void **state) {
  * told. */
 static void test_late_call(void **state) {
     (void)state;
-    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 100 * MS, 20 * MS, 0), FG_DEFECT, FG_REASON_NONE);
+    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 100 * MS, 20 * MS, 0), FG_DEFECT, true);
     at(119 * MS, FG_RULE_REJECT);
     assert_true(actuation.reject && actuation.decided);
     assert_int_equal(actuation.missed, 0);
     assert_int_equal(actuation.next_ns, 139 * MS);
     at(139 * MS, FG_RULE_REJECT);
     assert_false(actuation.reject || actuation.decided);
-    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 200 * MS, 20 * MS, 0), FG_DEFECT, FG_REASON_NONE);
-    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 200 * MS, 20 * MS, 0), FG_PASS, FG_REASON_NONE);
+    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 200 * MS, 20 * MS, 0), FG_DEFECT, true);
+    fg_rejects_permit(&rejects, fg_rejects_add(&rejects, 200 * MS, 20 * MS, 0), FG_PASS, true);
     at(230 * MS, FG_RULE_REJECT);
     assert_true(actuation.reject);
     assert_int_equal(actuation.missed, 1);
@@ -149,7 +149,7 @@ static void test_missed(void **state) {
     /* Places come back only once both sides are done with them. */
     at(100 * MS, FG_RULE_REJECT);
     assert_int_equal(fg_rejects_add(&rejects, 200 * MS, 10 * MS, 101 * MS), -1);
-    fg_rejects_permit(&rejects, 5, FG_PASS, FG_REASON_NONE);
+    fg_rejects_permit(&rejects, 5, FG_PASS, true);
     assert_true(fg_rejects_room(&rejects));
     assert_int_equal(fg_rejects_add(&rejects, 200 * MS, 10 * MS, 101 * MS), 5);
 }

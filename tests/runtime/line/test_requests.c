@@ -191,9 +191,10 @@ static void test_an_edge_comes_before_a_later_request(void **state) {
     reset_config(state);
     draw = draw_and_wait;
     sem_init(&exposing, 0, 0);
-    sem_init(&exposed, 0, 0);
+    sem_init(&exposed, 0, 1); /* the camera's test takes the first picture */
     add_bundle(0, "one");
     begin_line();
+    assert_int_equal(sem_trywait(&exposing), 0);
     WAIT(now.able);
     close_gate(); /* the first part is with the judge until the end, so that the edge cannot be taken */
     pthread_t triggering, disabling;
