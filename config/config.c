@@ -14,6 +14,7 @@
 #include <zlib.h>
 
 #include "config/check.h"
+#include "config/proof.h"
 #include "config/sections.h"
 #include "config/text.h"
 
@@ -365,11 +366,12 @@ static void read_text(char *text) {
         if (!whole && !fg_text_set_aside(text, reading.stopped_line, reading.stopped_word))
             break;
     }
-    if (!whole && sections.report->lines == before)
+    if (!whole && sections.report->lines == before && !config->broken)
         fg_report_add(sections.report, "%s: cannot be read", config->path);
     put_defaults();
     reading.storing = true;
     read_once(text);
+    whole = whole && !config->broken;
     if (whole)
         report_missing();
     mark_unknown_drivers();
@@ -388,15 +390,17 @@ enum fg_status fg_config_read(const char *path, const struct fg_config_drivers *
         return FG_ENVIRONMENT;
     }
     size_t size;
-    char *text = fg_text_read(path, &size, report);
-    if (!text)
-        return FG_ENVIRONMENT;
-    memcpy(config->path, path, strlen(path) + 1);
-    config->checksum = (uint32_t)crc32(0, (const unsigned char *)text, (unsigned)size);
+    char *text;
     const uint32_t before = report->lines;
+    memcpy(config->path, path, strlen(path) + 1);
+    config->broken = true;
+    const enum fg_status status = fg_text_read(path, &text, &size, report);
+    if (status != FG_OK)
+        return status;
+    config->checksum = (uint32_t)crc32(0, (const unsigned char *)text, (unsigned)size);
     memset(&reading, 0, sizeof reading);
     sections = (struct fg_sections){.drivers = drivers, .config = config, .report = report};
-    fg_text_blank_comments(text);
+    config->broken = !fg_proof_read(text, path, report);
     char *numbered = fg_sections_open(&sections, text);
     free(text);
     if (!numbered) {
