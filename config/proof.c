@@ -157,17 +157,24 @@ static size_t find_lookalike(const unsigned char *at) {
     return 0;
 }
 
+/* Makes a sign white space, so that libconfuse does not stumble over what is told already. */
+static void blank_sign(char *at, size_t size) {
+    memset(at, ' ', size);
+}
+
 static void read_word(struct proof *p) {
     char *const end = p->at + strcspn(p->at, WORD_ENDS);
-    for (char *at = p->at; at < end; at++)
-        if (find_lookalike((unsigned char *)at)) {
+    bool told = false;
+    for (; p->at < end; p->at++) {
+        const size_t size = find_lookalike((unsigned char *)p->at);
+        blank_sign(p->at, size);
+        if (size && !told)
             add_fault(
                 p, p->line,
                 "a sign here only looks like a space or a quotation mark: type the line again, with \" and "
                 "plain spaces");
-            break;
-        }
-    p->at = end;
+        told = told || size;
+    }
     if (!*end && p->depth == 0 && p->valued)
         add_fault(p, p->line, "the file ends inside this line: if nothing is missing, end the line");
 }
@@ -216,10 +223,13 @@ static void read_sign(struct proof *p) {
     } else if (sign == '=' || (sign == '+' && p->at[1] == '=')) {
         p->valued = p->valued || p->depth == 0;
         p->at += sign == '+' ? 2 : 1;
+    } else if (sign == '*' && p->at[1] == '/') {
+        add_fault(p, p->line, "this */ ends no comment");
+        blank_sign(p->at, 2);
+    } else if (sign == '*' || sign == '+') {
+        add_fault(p, p->line, "the sign %c has no meaning here: remove it, or put the text in \" \"", sign);
+        blank_sign(p->at, 1);
     } else {
-        if (sign == '*' || sign == '+')
-            add_fault(p, p->line, "the sign %c has no meaning here: remove it, or put the text in \" \"",
-                      sign);
         p->at++;
     }
 }
@@ -250,7 +260,7 @@ static void read_next(struct proof *p) {
 /* Refuses what would make several lines one, so that a comment hides keys, and what is no text. */
 static void check_bytes(struct proof *p) {
     int32_t line = 1;
-    for (const char *at = p->text; *at; at++) {
+    for (char *at = p->text; *at; at++) {
         line += *at == '\n';
         const bool lone = *at == '\r' && at[1] != '\n';
         if (!lone && ((unsigned char)*at >= ' ' || strchr(SPACE, *at)))
@@ -259,6 +269,7 @@ static void check_bytes(struct proof *p) {
             add_fault(p, line, "a line ends with CR alone: save the file with line ends LF or CR LF");
         else
             add_fault(p, line, "there is a sign that is not text, with the code %d", *at);
+        blank_sign(at, 1);
         return; /* there are probably many */
     }
 }

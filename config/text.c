@@ -1,5 +1,4 @@
-/* Finds sections and statements in the text of a configuration without a grammar, and changes
- * them. */
+/* Finds sections and statements in the text of a configuration without a grammar, and changes them. */
 #include "config/text.h"
 
 #include <assert.h>
@@ -13,7 +12,7 @@
 
 #define SPACE " \t\r\n"
 
-/* Says whether every second byte of a text is zero, as it is in UTF-16, or it has UTF-16's byte order mark. */
+/* Says whether a text begins with UTF-16's byte order mark, or with one zero byte of two. */
 static bool is_utf16(const char *text, size_t size) {
     return size >= 2 &&
            (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0 || !text[0] != !text[1]);

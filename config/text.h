@@ -2,8 +2,8 @@
  *
  * Statements are NAME = VALUE and NAME [TITLE] { ... }.
  *
- * Errors: fg_text_read says its own; the others give NULL without memory. Owner: the caller frees the texts that it is given.
- * Thread: any. NULL: no argument may be. */
+ * Errors: fg_text_read says its own; fg_text_number gives NULL without memory. Owner: the caller frees the
+ * texts that it is given. Thread: any. NULL: no argument may be. */
 #ifndef FG_CONFIG_TEXT_H
 #define FG_CONFIG_TEXT_H
 
