@@ -14,6 +14,7 @@
 #include <zlib.h>
 
 #include "config/check.h"
+#include "config/proof.h"
 #include "config/sections.h"
 #include "config/text.h"
 
@@ -143,17 +144,49 @@ static bool make_schema(void) {
 
 /* ---- What libconfuse tells us ---- */
 
+/* Says in the program's words what libconfuse says with one of its formats; word is the key or sign that it
+ * is about. */
+static void say_error(const cfg_t *cfg, const char *format, const char *word, struct fg_message *message) {
+    static const struct {
+        const char *theirs, *ours;
+    } SENTENCES[] = {
+        {"missing equal sign", "%s needs = and a value behind it"},
+        {"missing opening brace", "%s needs { behind it: it is a section"},
+        {"missing title", "%s needs a name behind it, and then {"},
+        {"append to non-list", "%s takes one value: it needs =, not +="},
+        {"premature end", "the file ends before the last value%s"},
+        {"unexpected token", "%s stands where a name or a value is needed"},
+        {"escape sequence", "%s is no sign: write \\\\ for a backslash"},
+        {"octal number", "%s is no sign: write \\\\ for a backslash"},
+    };
+    size_t i = 0;
+    while (i < sizeof SENTENCES / sizeof *SENTENCES && !strstr(format, SENTENCES[i].theirs))
+        i++;
+    if (i < sizeof SENTENCES / sizeof *SENTENCES) {
+        snprintf(message->text, sizeof message->text, SENTENCES[i].ours, word);
+        return;
+    }
+    int used = snprintf(message->text, sizeof message->text, "there is no key %s here; there are", word);
+    for (const cfg_opt_t *option = cfg->opts; option->name && used < (int)sizeof message->text; option++)
+        used += snprintf(message->text + used, sizeof message->text - (size_t)used, "%s %s",
+                         option == cfg->opts ? "" : ",", option->name);
+}
+
 /* Notes where libconfuse gave up. Its messages have the name of the key in quotes. */
 static void take_error(cfg_t *cfg, const char *format, va_list args) {
     char text[256];
     vsnprintf(text, sizeof text, format, args);
     reading.stopped_line = cfg->line;
-    const char *open = strchr(text, '\''), *close = open ? strchr(open + 1, '\'') : NULL;
+    const char *open = strchr(text, '\''), *close = open ? strrchr(open + 1, '\'') : NULL;
     if (close)
         snprintf(reading.stopped_word, sizeof reading.stopped_word, "%.*s", (int)(close - open - 1),
                  open + 1);
-    if (!reading.storing)
-        fg_report_add(sections.report, "%s:%d: %s", sections.config->path, cfg->line, text);
+    /* Where the text was cut, its end has been told. */
+    if (reading.storing || (sections.config->broken && strstr(format, "end of file")))
+        return;
+    struct fg_message message;
+    say_error(cfg, format, reading.stopped_word, &message);
+    fg_report_add(sections.report, "%s:%d: %s", sections.config->path, cfg->line, message.text);
 }
 
 /* One key of one section. */
@@ -365,11 +398,12 @@ static void read_text(char *text) {
         if (!whole && !fg_text_set_aside(text, reading.stopped_line, reading.stopped_word))
             break;
     }
-    if (!whole && sections.report->lines == before)
+    if (!whole && sections.report->lines == before && !config->broken)
         fg_report_add(sections.report, "%s: cannot be read", config->path);
     put_defaults();
     reading.storing = true;
     read_once(text);
+    whole = whole && !config->broken;
     if (whole)
         report_missing();
     mark_unknown_drivers();
@@ -388,15 +422,17 @@ enum fg_status fg_config_read(const char *path, const struct fg_config_drivers *
         return FG_ENVIRONMENT;
     }
     size_t size;
-    char *text = fg_text_read(path, &size, report);
-    if (!text)
-        return FG_ENVIRONMENT;
-    memcpy(config->path, path, strlen(path) + 1);
-    config->checksum = (uint32_t)crc32(0, (const unsigned char *)text, (unsigned)size);
+    char *text;
     const uint32_t before = report->lines;
+    memcpy(config->path, path, strlen(path) + 1);
+    config->broken = true;
+    const enum fg_status status = fg_text_read(path, &text, &size, report);
+    if (status != FG_OK)
+        return status;
+    config->checksum = (uint32_t)crc32(0, (const unsigned char *)text, (unsigned)size);
     memset(&reading, 0, sizeof reading);
     sections = (struct fg_sections){.drivers = drivers, .config = config, .report = report};
-    fg_text_blank_comments(text);
+    config->broken = !fg_proof_read(text, path, report);
     char *numbered = fg_sections_open(&sections, text);
     free(text);
     if (!numbered) {

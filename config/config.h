@@ -83,6 +83,7 @@ struct fg_config_view {
 struct fg_config {
     char path[FG_CONFIG_TEXT];
     uint32_t checksum; /* CRC-32 of the file */
+    bool broken;       /* the text is wrong, not only a value: what follows the fault was perhaps not read */
 
     struct fg_config_camera camera[FG_CONFIG_CAMERAS];
     uint32_t cameras; /* 1 to FG_CONFIG_CAMERAS */
@@ -144,8 +145,8 @@ struct fg_config {
 
 /* Reads and checks the whole file; the keys of cameras and board are their drivers'. FG_INPUT: report has a
  * line "FILE:LINE: what" for everything that is wrong, and config holds what could be read, every index
- * within its range, only to say more about it. FG_ENVIRONMENT: report says why the file could not be read.
- * Paths are relative to the file's folder. Nothing is kept of the arguments. */
+ * within its range, only to say more about it, unless it is broken. FG_ENVIRONMENT: report says why the file
+ * could not be read. Paths are relative to the file's folder. Nothing is kept of the arguments. */
 FG_MUST_USE enum fg_status fg_config_read(const char *path, const struct fg_config_drivers *drivers,
                                           struct fg_config *config, struct fg_report *report);
 

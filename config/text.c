@@ -1,5 +1,4 @@
-/* Finds comments, sections and statements in the text of a configuration without a grammar, and changes
- * them. */
+/* Finds sections and statements in the text of a configuration without a grammar, and changes them. */
 #include "config/text.h"
 
 #include <assert.h>
@@ -13,28 +12,44 @@
 
 #define SPACE " \t\r\n"
 
-char *fg_text_read(const char *path, size_t *size, struct fg_report *report) {
+/* Says whether a text begins with UTF-16's byte order mark, or with one zero byte of two. */
+static bool is_utf16(const char *text, size_t size) {
+    return size >= 2 &&
+           (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0 || !text[0] != !text[1]);
+}
+
+enum fg_status fg_text_read(const char *path, char **text, size_t *size, struct fg_report *report) {
+    char reason[128];
+    enum fg_status status = FG_ENVIRONMENT;
     FILE *file = fopen(path, "rb");
-    char *text = file ? malloc(FG_CONFIG_MAX_BYTES + 1) : NULL;
-    if (!text) {
-        char reason[128];
+    *text = file ? malloc(FG_CONFIG_MAX_BYTES + 1) : NULL;
+    if (!*text) {
         fg_report_add(report, "%s: cannot read: %s", path, strerror_r(errno, reason, sizeof reason));
-        goto fail;
+        goto out;
     }
-    *size = fread(text, 1, FG_CONFIG_MAX_BYTES + 1, file);
-    if (ferror(file) || *size > FG_CONFIG_MAX_BYTES || memchr(text, 0, *size)) {
-        fg_report_add(report, "%s: not a configuration: %s", path,
-                      *size > FG_CONFIG_MAX_BYTES ? "longer than 1 MiB" : "not text");
-        goto fail;
+    *size = fread(*text, 1, FG_CONFIG_MAX_BYTES + 1, file);
+    if (ferror(file)) {
+        fg_report_add(report, "%s: cannot read: %s", path, strerror_r(errno, reason, sizeof reason));
+    } else if (*size > FG_CONFIG_MAX_BYTES) {
+        fg_report_add(report, "%s: not a configuration: longer than 1 MiB", path);
+    } else if (is_utf16(*text, *size)) {
+        fg_report_add(report, "%s:1: the file is UTF-16: save it as UTF-8", path);
+        status = FG_INPUT;
+    } else if (memchr(*text, 0, *size)) {
+        fg_report_add(report, "%s: not a configuration: not text", path);
+        status = FG_INPUT;
+    } else {
+        (*text)[*size] = 0;
+        status = FG_OK;
     }
-    fclose(file);
-    text[*size] = 0;
-    return text;
-fail:
+out:
     if (file)
         fclose(file);
-    free(text);
-    return NULL;
+    if (status != FG_OK) {
+        free(*text);
+        *text = NULL;
+    }
+    return status;
 }
 
 /* ---- Finding ---- */
@@ -81,25 +96,6 @@ static void blank_text(char *at, const char *end) {
 }
 
 /* ---- Changing ---- */
-
-void fg_text_blank_comments(char *text) {
-    for (char *at = text; *at;) {
-        const bool word_begins = at == text || strchr(SPACE "={},", at[-1]);
-        char *end = at;
-        if (*at == '"' || *at == '\'') {
-            at += skip_value(at) - at;
-            continue;
-        }
-        if (*at == '#' || (word_begins && at[0] == '/' && at[1] == '/')) {
-            end = at + strcspn(at, "\n");
-        } else if (word_begins && at[0] == '/' && at[1] == '*') {
-            end = strstr(at + 2, "*/");
-            end = end ? end + 2 : at + strlen(at);
-        }
-        blank_text(at, end);
-        at = end == at ? at + 1 : end; /* no comment begins here, or it is gone */
-    }
-}
 
 bool fg_text_set_aside(char *text, int32_t line, const char *word) {
     char *at = text;

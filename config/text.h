@@ -2,8 +2,8 @@
  *
  * Statements are NAME = VALUE and NAME [TITLE] { ... }.
  *
- * Errors: a line of the report, or NULL without memory. Owner: the caller frees the texts that it is given.
- * Thread: any. NULL: no argument may be. */
+ * Errors: fg_text_read says its own; fg_text_number gives NULL without memory. Owner: the caller frees the
+ * texts that it is given. Thread: any. NULL: no argument may be. */
 #ifndef FG_CONFIG_TEXT_H
 #define FG_CONFIG_TEXT_H
 
@@ -13,11 +13,10 @@
 
 #include "runtime/base/report.h"
 
-/* Reads the file's text, ended by zero. NULL: the report has a line that says why. */
-char *fg_text_read(const char *path, size_t *size, struct fg_report *report);
-
-/* Makes comments white space, since libconfuse counts their lines more than once. */
-void fg_text_blank_comments(char *text);
+/* Reads the file's text, ended by zero, of *size bytes. FG_INPUT: it is no text, but UTF-16 perhaps;
+ * FG_ENVIRONMENT: it cannot be read or is too long. The report then has a line that says why. */
+FG_MUST_USE enum fg_status fg_text_read(const char *path, char **text, size_t *size,
+                                        struct fg_report *report);
 
 /* Makes the statement that begins with a word in a line white space, so that what follows can be read. False:
  * there is no such statement. */

@@ -42,6 +42,10 @@ struct fg_board_driver {
     size_t settings;        /* bytes of the struct that the keys fill */
     /* Adds a line to the report for everything in the settings that cannot work; it opens nothing. */
     void (*check)(const void *settings, struct fg_report *report);
+    /* Says whether open would find its board usable, and touches nothing. *owner gets the process that has
+     * the board now, where that is known, else 0; who owns it is no failure. FG_ENVIRONMENT: it could not be
+     * opened, and the message is that of open. */
+    FG_MUST_USE enum fg_status (*probe)(const void *settings, int32_t *owner, struct fg_message *message);
     /* Opens the board with these ios, at most FG_BOARD_IOS, which edges and outputs then know by their index.
      * Outputs start released. FG_ENVIRONMENT: the board is not there or belongs to another process; FG_INPUT:
      * the settings are wrong. The settings and ios are not kept. */

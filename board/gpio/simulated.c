@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/system.h"
 
 #define MAGIC 0x31424746u /* "FGB1" read as little-endian */
 #define PATH_SIZE 4096
@@ -186,7 +187,15 @@ static enum fg_status allocate_board(struct fg_simulated **board, struct fg_mess
     return FG_OK;
 }
 
+/* Maps `lines`, all of whose bytes are taken from the file system first: a full one would end the process
+ * when a byte is touched. */
 static enum fg_status map_file(struct fg_simulated *board, const char *path, struct fg_message *message) {
+    const int error = posix_fallocate(board->file, 0, sizeof *board->shared);
+    if (error)
+        return fg_fail_errno(message, FG_ENVIRONMENT, error,
+                             "board: %s needs %zu bytes: remove other files there, or name another folder "
+                             "as board.path",
+                             path, sizeof *board->shared);
     void *memory = mmap(NULL, sizeof *board->shared, PROT_READ | PROT_WRITE, MAP_SHARED, board->file, 0);
     if (memory == MAP_FAILED || !memory)
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "board: cannot map %s", path);
@@ -246,6 +255,31 @@ static enum fg_status own_fifo(struct fg_simulated *board, const char *folder, s
     return FG_OK;
 }
 
+/* Says whether the board's files are there or can be made. Nothing is opened: the board may be in use. */
+static enum fg_status check_place(const char *folder, struct fg_message *message) {
+    char path[PATH_SIZE];
+    struct stat found;
+    enum fg_status status = make_path(path, folder, "edges", message);
+    if (status == FG_OK && stat(path, &found) == 0 && !S_ISFIFO(found.st_mode))
+        status = fg_fail(message, FG_ENVIRONMENT, "board: %s is no FIFO: remove it", path);
+    if (status != FG_OK || (status = make_path(path, folder, "lines", message)) != FG_OK)
+        return status;
+    const bool made = stat(path, &found) == 0;
+    if (made && (!S_ISREG(found.st_mode) || faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0))
+        return fg_fail(message, FG_ENVIRONMENT, "board: %s cannot be read and written by this user", path);
+    const bool whole = made && found.st_blocks * 512 >= (off_t)sizeof(struct shared);
+    status = fg_system_folder(folder, whole ? 0 : sizeof(struct shared), message);
+    return status == FG_OK ? FG_OK : fg_fail_in(message, status, "board");
+}
+
+static enum fg_status probe_board(const void *settings, int32_t *owner, struct fg_message *message) {
+    const char *folder = ((const struct fg_simulated_settings *)settings)->path;
+    char path[PATH_SIZE];
+    const enum fg_status status = make_path(path, folder, "lines", message);
+    *owner = status == FG_OK ? fg_system_lock_holder(path) : 0;
+    return status == FG_OK ? check_place(folder, message) : status;
+}
+
 static void close_board(struct fg_board *board) {
     fg_simulated_close((struct fg_simulated *)board);
 }
@@ -268,7 +302,8 @@ static enum fg_status open_board(const void *settings, const struct fg_io *ios, 
     b->edges.next = take_edge;
     b->outputs = (struct fg_outputs){.set = set_output, .safe = release_outputs};
     b->board = (struct fg_board){.edges = &b->edges, .outputs = &b->outputs, .close = close_board};
-    if (mkdir(folder, 0770) && errno != EEXIST)
+    status = check_place(folder, message);
+    if (status == FG_OK && mkdir(folder, 0770) && errno != EEXIST)
         status = fg_fail_errno(message, FG_ENVIRONMENT, errno, "board: cannot make the folder %s", folder);
     if (status == FG_OK)
         status = own_file(b, folder, message);
@@ -296,6 +331,7 @@ const struct fg_board_driver fg_simulated_driver = {.name = "simulated",
                                                     .keys = FG_OPTIONS(KEYS),
                                                     .settings = sizeof(struct fg_simulated_settings),
                                                     .check = check_settings,
+                                                    .probe = probe_board,
                                                     .open = open_board};
 
 /* ---- The other side ---- */

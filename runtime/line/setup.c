@@ -138,6 +138,12 @@ enum fg_status fg_setup_board(const struct fg_config *config, int32_t index[FG_C
     return find_board(config)->open(config->board.settings, ios, count, board, message);
 }
 
+enum fg_status fg_setup_probe_board(const struct fg_config *config, int32_t *owner,
+                                    struct fg_message *message) {
+    *owner = 0;
+    return find_board(config) ? find_board(config)->probe(config->board.settings, owner, message) : FG_OK;
+}
+
 /* ---- The plan ---- */
 
 /* Whether a view of a camera can show what a bundle was trained on. */

@@ -68,6 +68,11 @@ FG_MUST_USE enum fg_status fg_setup_camera(const struct fg_config *config, uint3
 FG_MUST_USE enum fg_status fg_setup_board(const struct fg_config *config, int32_t index[FG_CONFIG_IOS],
                                           struct fg_board **board, struct fg_message *message);
 
+/* Says whether fg_setup_board would find its board usable, and touches nothing. *owner gets the process that
+ * has the board now, where that is known; else 0. A driver that there is not is no failure here. */
+FG_MUST_USE enum fg_status fg_setup_probe_board(const struct fg_config *config, int32_t *owner,
+                                                struct fg_message *message);
+
 /* Takes one line of a text, without its end; borrowed for the call. */
 typedef void fg_setup_line_function(void *argument, const char *text);
 

@@ -94,8 +94,10 @@ static bool is_writer(const struct fg_modbus_server *server, const struct sockad
 
 /* ---- Opening ---- */
 
+/* taken: another socket listens there. */
 static enum fg_status open_listener(struct fg_modbus_server *server, const char *text, uint16_t port,
-                                    struct fg_message *message) {
+                                    bool *taken, struct fg_message *message) {
+    *taken = false;
     struct sockaddr_storage address;
     socklen_t size = parse_bind_address(text, port, &address);
     if (size == 0)
@@ -111,9 +113,10 @@ static enum fg_status open_listener(struct fg_modbus_server *server, const char 
         setsockopt(server->listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(server->listener, (struct sockaddr *)&address, size) != 0 ||
         listen(server->listener, FG_MODBUS_CLIENTS) != 0) {
-        const char *advice = errno == EADDRINUSE ? "another program has it: stop that or choose another port"
-                             : errno == EACCES   ? "ports below 1024 need CAP_NET_BIND_SERVICE"
-                                                 : "is this an address of this machine?";
+        *taken = errno == EADDRINUSE;
+        const char *advice = *taken            ? "another program has it: stop that or choose another port"
+                             : errno == EACCES ? "ports below 1024 need CAP_NET_BIND_SERVICE"
+                                               : "is this an address of this machine?";
         return fg_fail_errno(message, FG_ENVIRONMENT, errno, "Modbus: cannot listen on %s port %u (%s)", text,
                              (unsigned)port, advice);
     }
@@ -141,6 +144,7 @@ enum fg_status fg_modbus_server_open(const struct fg_modbus_settings *settings,
         s->client[i].socket = -1;
 
     enum fg_status status = FG_OK;
+    bool taken;
     for (; s->writers < settings->writers; s->writers++)
         if (!parse_address(settings->writer[s->writers], &s->writer[s->writers])) {
             status = fg_fail(message, FG_INPUT, "Modbus: the writer \"%s\" is no numeric address",
@@ -155,12 +159,21 @@ enum fg_status fg_modbus_server_open(const struct fg_modbus_settings *settings,
         status = fg_fail_errno(message, FG_ENVIRONMENT, errno, "Modbus: cannot start");
         goto out;
     }
-    status = open_listener(s, settings->bind, settings->port, message);
+    status = open_listener(s, settings->bind, settings->port, &taken, message);
 out:
     if (status == FG_OK)
         *server = s;
     else
         fg_modbus_server_close(s);
+    return status;
+}
+
+enum fg_status fg_modbus_server_probe(const char *bind, uint16_t port, bool *taken,
+                                      struct fg_message *message) {
+    struct fg_modbus_server server = {.listener = -1};
+    const enum fg_status status = open_listener(&server, bind, port, taken, message);
+    if (server.listener >= 0)
+        close(server.listener);
     return status;
 }
 

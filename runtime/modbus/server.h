@@ -46,6 +46,10 @@ FG_MUST_USE enum fg_status fg_modbus_server_open(const struct fg_modbus_settings
                                                  const struct fg_modbus_line *line,
                                                  struct fg_modbus_server **server,
                                                  struct fg_message *message);
+/* Listens and ends it at once: says whether a server could be opened now. FG_ENVIRONMENT and FG_INPUT: it
+ * could not, and the message is that of fg_modbus_server_open. *taken: another socket listens there. */
+FG_MUST_USE enum fg_status fg_modbus_server_probe(const char *bind, uint16_t port, bool *taken,
+                                                  struct fg_message *message);
 /* The port that it listens on. */
 uint16_t fg_modbus_server_port(const struct fg_modbus_server *server);
 

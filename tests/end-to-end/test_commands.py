@@ -193,7 +193,7 @@ class Scripts(unittest.TestCase):
         self.assertIn("\ufffd", "".join(wrong["wrong"]))
         self.assertIsNone(wrong["memory"])
         right = self.folder / "right.conf"
-        right.write_text(CONFIG.format(port=502))
+        right.write_text(CONFIG.format(port=free_port()))
         found, = self.ask("check", right)
         self.assertEqual(found["wrong"], [])
         plain = run("flawgate", "check", right)
@@ -233,7 +233,8 @@ class Scripts(unittest.TestCase):
                           'camera right { driver = "nonsense" path = "good" }\n'
                           'view a { camera = left bundles = { "none.fgb" } }\n'
                           'view b { camera = right bundles = { "a.fgb" } }\n'
-                          'board { driver = "nonsense" }\n')
+                          'board { driver = "nonsense" }\n'
+                          f'modbus {{ port = {free_port()} }}\n')
         done = run("flawgate", "check", config)
         self.assertEqual(done.returncode, 1)
         for said in ("camera right.driver", "board.driver", "view a, slot 0: ", "camera left: camera.path"):

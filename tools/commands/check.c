@@ -5,6 +5,7 @@
 #include "runtime/base/json.h"
 #include "runtime/engine/device.h"
 #include "runtime/line/setup.h"
+#include "tools/commands/check_system.h"
 #include "tools/commands/common.h"
 #include "tools/commands/tool.h"
 
@@ -12,7 +13,7 @@ struct check {
     struct fg_common common;
     struct fg_config config;
     struct fg_memory_plan plan;
-    struct fg_report report;
+    struct fg_report report, notes;
     struct fg_message device; /* says which device it is; empty where it cannot be opened */
 };
 
@@ -23,8 +24,9 @@ static const struct fg_usage USAGE = {
     .least = 1,
     .most = 1,
     .about =
-        "Says everything that is wrong with a configuration, its bundles and its camera's pictures; where\n"
-        "nothing is, how much memory flawgated takes with it.\n",
+        "Says everything that is wrong with a configuration, its bundles, its cameras' pictures and what it\n"
+        "needs of this system, and names every port that it opens. Where nothing is wrong, it says how much\n"
+        "memory flawgated takes. A running flawgated is not disturbed.\n",
     .options = FG_OPTIONS(OPTIONS),
     .no = "something is wrong with the configuration",
 };
@@ -141,6 +143,7 @@ static void check_config(struct check *c, const char *path) {
     }
     check_bundles(&c->config, c->common.quiet, &c->report);
     check_drivers(&c->config, &c->report);
+    fg_check_system(&c->config, &c->report, &c->notes);
 }
 
 static void print_line(void *argument, const char *text) {
@@ -151,13 +154,18 @@ static void print_line(void *argument, const char *text) {
 static void print_text(const struct check *c) {
     if (*c->device.text)
         puts(c->device.text);
+    if (!c->config.broken)
+        fg_check_print_ports(&c->config);
+    if (!c->report.lines)
+        fg_setup_describe(&c->config, &c->plan, print_line, NULL);
+    fputs(c->notes.text ? c->notes.text : "", stdout);
     if (c->report.lines)
         fprintf(stderr, "%s%u wrong\n", c->report.text ? c->report.text : "", c->report.lines);
     else
-        fg_setup_describe(&c->config, &c->plan, print_line, NULL);
+        puts("ok");
 }
 
-/* Prints the report's lines as JSON strings; the report's text is cut into them. */
+/* Prints a report's lines as JSON strings; the report's text is cut into them. */
 static void print_strings(const struct fg_report *report) {
     char *end;
     for (char *line = report->text; line && *line; line = end + 1) {
@@ -175,7 +183,12 @@ static void print_json(const struct check *c, const char *path) {
     fg_json_text(stdout, path);
     printf(", \"device\": ");
     fg_json_text(stdout, c->device.text);
-    printf(", \"wrong\": [");
+    printf(", \"notes\": [");
+    print_strings(&c->notes);
+    printf("], \"ports\": [");
+    if (!c->config.broken)
+        fg_check_print_json_ports(&c->config);
+    printf("], \"wrong\": [");
     print_strings(&c->report);
     if (c->report.lines)
         puts("], \"memory\": null}");
@@ -195,7 +208,7 @@ int fg_tool_check(int argc, char **argv) {
     if (over)
         return 0;
     status = fg_setup_read(argv[1], &c.config, &c.report);
-    if (status != FG_ENVIRONMENT) /* bundles can be checked even where other keys are wrong */
+    if (status != FG_ENVIRONMENT && !c.config.broken) /* the rest can be checked where some keys are wrong */
         check_config(&c, argv[1]);
     const int result = status == FG_ENVIRONMENT ? 3 : c.report.lines ? 1 : 0;
     if (c.common.json)
@@ -203,5 +216,6 @@ int fg_tool_check(int argc, char **argv) {
     else
         print_text(&c);
     fg_report_free(&c.report);
+    fg_report_free(&c.notes);
     return result;
 }

@@ -9,9 +9,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "board/gpio/simulated.h"
@@ -229,6 +233,101 @@ static void test_no_board(void **state) {
     assert_null(none);
 }
 
+/* ---- A place that cannot be used ---- */
+
+static void refused(const char *path, const char *why) {
+    struct fg_simulated_settings other = {{0}};
+    struct fg_board *none = NULL;
+    int32_t process;
+    snprintf(other.path, sizeof other.path, "%s", path);
+    for (int probe = 0; probe < 2; probe++) {
+        const enum fg_status status = probe ? fg_simulated_driver.probe(&other, &process, &message)
+                                            : fg_simulated_driver.open(&other, ios, IOS, &none, &message);
+        assert_int_equal(status, FG_ENVIRONMENT);
+        if (!strstr(message.text, why))
+            fail_msg("no \"%s\" in: %s", why, message.text);
+    }
+}
+
+/* open and probe say the same, and a probe makes nothing. */
+static void test_wrong_places(void **state) {
+    (void)state;
+    char path[128];
+    int32_t process = -1;
+    refused("/tmp/flawgate-nowhere/deeper/board", "is not there, nor the one above it");
+    snprintf(path, sizeof path, "%s/lines", folder);
+    refused(path, "lines is a file, not a folder");
+    snprintf(path, sizeof path, "%s/lines/board", folder);
+    refused(path, "Not a directory");
+    snprintf(path, sizeof path, "%s/other", folder);
+    snprintf(settings.path, sizeof settings.path, "%s", path);
+    OK(fg_simulated_driver.probe(&settings, &process, &message));
+    assert_int_equal(process, 0);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(mkdir(path, 0700), 0);
+    strcat(path, "/edges");
+    assert_int_equal(mkdir(path, 0700), 0);
+    refused(settings.path, "is no FIFO: remove it");
+}
+
+static void test_a_probe_finds_the_owner(void **state) {
+    (void)state;
+    int32_t process = 0;
+    set(READY, true);
+    const uint64_t changes = fg_simulated_changes(peer);
+    OK(fg_simulated_driver.probe(&settings, &process, &message));
+    assert_int_equal(process, getpid());
+    assert_true(fg_simulated_level(peer, READY));
+    assert_int_equal(fg_simulated_changes(peer), changes);
+    OK(fg_simulated_drive(peer, TRIGGER, true, &message));
+    struct fg_edge edge;
+    assert_true(owner->edges->next(owner->edges, &edge));
+}
+
+/* Runs in a process of its own, which ends by a signal where memory cannot be had. The folder becomes a file
+ * system of a few pages, all taken. 2: the system lets this user mount nothing. */
+static int use_full_folder(void) {
+    char path[96];
+    if (unshare(geteuid() ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS) != 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", folder, "tmpfs", 0, "size=128k") != 0)
+        return 2;
+    OK(fg_simulated_driver.open(&settings, ios, IOS, &owner, &message)); /* where there is room */
+    owner->close(owner);
+    owner = NULL;
+    snprintf(path, sizeof path, "%s/lines", folder);
+    struct stat found;
+    assert_int_equal(stat(path, &found), 0);
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(truncate(path, found.st_size), 0); /* as one made by an older program: it has no bytes */
+    snprintf(path, sizeof path, "%s/filling", folder);
+    const int filling = open(path, O_WRONLY | O_CREAT, 0600);
+    static const char page[4096];
+    while (write(filling, page, sizeof page) > 0)
+        ;
+    close(filling);
+    struct fg_simulated *joined = NULL;
+    assert_int_equal(fg_simulated_join(folder, &joined, &message), FG_ENVIRONMENT);
+    assert_non_null(strstr(message.text, "bytes: remove other files there"));
+    refused(folder, "has no room for");
+    return 0;
+}
+
+static void test_a_full_folder(void **state) {
+    (void)state;
+    owner->close(owner);
+    owner = NULL;
+    fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0)
+        _exit(use_full_folder());
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+        skip();
+    assert_int_equal(status, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_edges_come_in_order_with_their_time, set_up, tear_down),
@@ -240,6 +339,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_one_owner, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_owner_dies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_board, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_wrong_places, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_probe_finds_the_owner, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_full_folder, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,7 +102,7 @@ static void it_shows_each_view(void **state) {
         .score = 1.5f,
         .threshold = 0.25f,
         .view = {
-            {.verdict = FG_PASS, .score = 0.125f, .threshold = 0.5f, .doubtful = true},
+            {.verdict = FG_PASS, .score = 0.125f, .threshold = 0.5f, .doubtful = true, .scene = 12.34f},
             {.verdict = FG_DEFECT, .score = 1.5f, .threshold = 0.25f, .x = 3, .area = 7, .decided = true}}};
     bench_start(&bench);
     char port[8], output[8192];
@@ -111,12 +111,14 @@ static void it_shows_each_view(void **state) {
     expect_text(
         output,
         "\"views\": [{\"verdict\": \"PASS\", \"doubtful\": true, \"score\": 0.125, \"threshold\": 0.5, "
-        "\"reason\": \"none\", \"box\": [0, 0, 0, 0], \"area\": 0, \"decided\": false}, "
+        "\"reason\": \"none\", \"box\": [0, 0, 0, 0], \"area\": 0, \"decided\": false, \"scene\": 12.34}, "
         "{\"verdict\": \"DEFECT\", \"doubtful\": false, \"score\": 1.5, \"threshold\": 0.25, "
-        "\"reason\": \"none\", \"box\": [3, 0, 0, 0], \"area\": 7, \"decided\": true}]");
+        "\"reason\": \"none\", \"box\": [3, 0, 0, 0], \"area\": 7, \"decided\": true, \"scene\": null}]");
     assert_int_equal(monitor(port, NULL, output, sizeof output), 0);
-    expect_text(output, "view 0  PASS (doubtful)  score 0.1250, threshold 0.5000");
-    expect_text(output, "view 1  DEFECT  score 1.5000, threshold 0.2500");
+    expect_text(output, "view 0  PASS (doubtful)  score 0.1250, threshold 0.5000, scene 12.34\n");
+    expect_text(output, "view 1  DEFECT  score 1.5000, threshold 0.2500\n");
+    expect_text(output,
+                "part 1  DEFECT  score 1.5000, threshold 0.2500\n"); /* that of view 1, which decided */
     bench_stop(&bench);
 }
 
