@@ -80,7 +80,7 @@ static const struct fg_option MODBUS[] = {
     {"word_order", FG_OPTION_CHOICE, AT(modbus.word_order), "high-first", .words = "high-first|low-first",
      .help = "which word of a 32-bit value comes first"},
     {"idle_timeout_ms", FG_OPTION_NUMBER, AT(modbus.idle_timeout_ms), "0", 0, 86400000,
-     .help = "A TCP client that is silent for longer is closed; 0 for never"},
+     .help = "A TCP client that is silent for longer is closed"},
 };
 
 const uint32_t FG_CONFIG_BAUDS[] = {1200,  2400,   4800,   9600,   19200, 38400,
