@@ -32,6 +32,16 @@ def exchange(address, count, where, values):
                                       **{name: values}, **unit)
 
 
+def identify(code, first):
+    """Function 43/14: what the device says it is, by object."""
+    if hasattr(client, "read_device_information"):
+        answer = client.read_device_information(read_code=code, object_id=first, **to(UNIT))
+    else:
+        from pymodbus.mei_message import ReadDeviceInformationRequest
+        answer = client.execute(ReadDeviceInformationRequest(read_code=code, object_id=first, unit=UNIT))
+    return getattr(answer, "information", str(answer))
+
+
 def registers(answer):
     """What was read, or the error itself, so that it is printed."""
     return getattr(answer, "registers", str(answer))
@@ -62,6 +72,9 @@ check("trigger", client.write_coil(1, True, **to(UNIT)).isError(), False)
 check("busy", client.read_discrete_inputs(1, count=2, **to(UNIT)).bits[:2], [False, True])
 check("trigger down", client.write_coil(1, False, **to(UNIT)).isError(), False)
 check("second trigger", client.write_coil(1, True, **to(UNIT)).exception_code, 6)
-check("masked write", client.mask_write_register(3, 1, 1, **asked(client.mask_write_register)[0]).exception_code, 1)
+check("masked write", client.mask_write_register(address=3, and_mask=1, or_mask=1,
+                                                         **asked(client.mask_write_register)[0]).exception_code, 1)
+check("vendor", identify(4, 0), {0: b"Flawgate"})
+check("objects", sorted(identify(2, 0)), [0, 1, 2, 4])
 client.close()
 print("ok", checks)

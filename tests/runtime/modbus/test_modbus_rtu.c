@@ -406,7 +406,7 @@ static void mbpoll_reads_and_writes(void **state) {
 
 static void pymodbus_reads_and_writes(void **state) {
     (void)state;
-    if (system("/usr/bin/python3 -c 'import pymodbus, serial' 2>/dev/null") != 0) {
+    if (system("${FG_PYTHON:-/usr/bin/python3} -c 'import pymodbus, serial' 2>/dev/null") != 0) {
         print_message("skipped: python3-pymodbus and python3-serial are not installed\n");
         skip();
     }
@@ -415,8 +415,9 @@ static void pymodbus_reads_and_writes(void **state) {
     struct bench bench = bench_on(wire.end[0].name);
     char command[256];
     bench_start(&bench);
-    snprintf(command, sizeof command, "/usr/bin/python3 tests/runtime/modbus/peer.py %s %d 2>&1",
-             wire.end[1].name, BAUD);
+    snprintf(command, sizeof command,
+             "${FG_PYTHON:-/usr/bin/python3} tests/runtime/modbus/peer.py %s %d 2>&1", wire.end[1].name,
+             BAUD);
     expect_output(command, "ok ");
     bench_stop(&bench);
     wire_close(&wire);
