@@ -74,6 +74,9 @@ void fg_config_check(const struct fg_config *config, struct fg_report *report) {
             "%s: trigger.queue = %u needs results.buffer = true: without it a verdict could be read as "
             "the next part's",
             path, config->trigger.queue);
+    if (*config->modbus_rtu.device && *config->modbus_rtu.device != '/')
+        fg_report_add(report, "%s: modbus_rtu.device = \"%s\" is no whole path: give one like /dev/ttyS0",
+                      path, config->modbus_rtu.device);
     check_views(config, report);
     check_ios(config, report);
 }

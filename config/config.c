@@ -409,6 +409,7 @@ static void read_text(char *text) {
     mark_unknown_drivers();
     for (uint32_t i = 0; i < config->views; i++)
         config->view[i].rotation *= 90; /* until here, the index of its word */
+    config->modbus_rtu.baud = FG_CONFIG_BAUDS[config->modbus_rtu.baud]; /* the same */
     if (whole)
         fg_config_check(config, sections.report);
 }

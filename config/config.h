@@ -46,6 +46,7 @@ enum fg_on_inoperative { FG_INOPERATIVE_REJECT, FG_INOPERATIVE_PASS, FG_INOPERAT
 enum fg_missed_reject { FG_MISSED_STOP, FG_MISSED_COUNT };
 enum fg_fail_safe { FG_STOP_LINE, FG_REJECT_ALL };
 enum fg_word_order { FG_HIGH_FIRST, FG_LOW_FIRST };
+enum fg_config_parity { FG_CONFIG_PARITY_NONE, FG_CONFIG_PARITY_EVEN, FG_CONFIG_PARITY_ODD };
 
 /* A driver, as a configuration needs to know it. Its keys stand in the section beside the section's own. A
  * key without a default must be given; a path that is a default is absolute. */
@@ -124,8 +125,15 @@ struct fg_config {
         char writer[FG_CONFIG_WRITERS][FG_CONFIG_ADDRESS];
         uint32_t writers;
         enum fg_word_order word_order;
-        uint32_t idle_timeout_ms;
+        uint32_t idle_timeout_ms; /* 0: never */
     } modbus;
+    struct {
+        char device[FG_CONFIG_TEXT]; /* "": there is no serial line */
+        uint32_t baud;               /* 1200 to 921600 */
+        enum fg_config_parity parity;
+        uint32_t stop_bits; /* 1 or 2 */
+        bool rs485;
+    } modbus_rtu;
 
     struct {
         bool require;

@@ -81,8 +81,25 @@ static const struct fg_option MODBUS[] = {
      .count = AT(modbus.writers), .help = "the addresses that may write"},
     {"word_order", FG_OPTION_CHOICE, AT(modbus.word_order), "high-first", .words = "high-first|low-first",
      .help = "which word of a 32-bit value comes first"},
-    {"idle_timeout_ms", FG_OPTION_NUMBER, AT(modbus.idle_timeout_ms), "60000", 100, 86400000,
-     .help = "A client that is silent for longer is closed"},
+    {"idle_timeout_ms", FG_OPTION_NUMBER, AT(modbus.idle_timeout_ms), "0", 0, 86400000,
+     .help = "A TCP client that is silent for longer is closed"},
+};
+
+const uint32_t FG_CONFIG_BAUDS[] = {1200,  2400,   4800,   9600,   19200, 38400,
+                                    57600, 115200, 230400, 460800, 921600};
+
+static const struct fg_option MODBUS_RTU[] = {
+    {"device", FG_OPTION_TEXT, AT(modbus_rtu.device), "", .size = FG_CONFIG_TEXT,
+     .help = "the serial port of Modbus RTU"},
+    {"baud", FG_OPTION_CHOICE, AT(modbus_rtu.baud), "19200",
+     .words = "1200|2400|4800|9600|19200|38400|57600|115200|230400|460800|921600",
+     .help = "the rate of the serial line"},
+    {"parity", FG_OPTION_CHOICE, AT(modbus_rtu.parity), "even", .words = "none|even|odd",
+     .help = "the parity bit of the serial line"},
+    {"stop_bits", FG_OPTION_NUMBER, AT(modbus_rtu.stop_bits), "1", 1, 2,
+     .help = "the stop bits of the serial line"},
+    {"rs485", FG_OPTION_BOOL, AT(modbus_rtu.rs485), "false",
+     .help = "whether the kernel switches the sender of the serial port on and off"},
 };
 
 static const struct fg_option JOB[] = {
@@ -125,6 +142,7 @@ const struct fg_config_section FG_CONFIG_SECTIONS[FG_CONFIG_SECTION_COUNT] = {
     [FG_SECTION_RESULTS] = {"results", FG_OPTIONS(RESULTS), 1, 0},
     [FG_SECTION_REJECT] = {"reject", FG_OPTIONS(REJECT), 1, 0},
     [FG_SECTION_MODBUS] = {"modbus", FG_OPTIONS(MODBUS), 1, 0},
+    [FG_SECTION_MODBUS_RTU] = {"modbus_rtu", FG_OPTIONS(MODBUS_RTU), 1, 0},
     [FG_SECTION_JOB] = {"job", FG_OPTIONS(JOB), 1, 0},
     [FG_SECTION_THRESHOLD] = {"threshold", FG_OPTIONS(THRESHOLD), 1, 0},
     [FG_SECTION_LOCK] = {"lock", FG_OPTIONS(LOCK), 1, 0},

@@ -19,6 +19,7 @@ enum fg_config_section_index {
     FG_SECTION_RESULTS,
     FG_SECTION_REJECT,
     FG_SECTION_MODBUS,
+    FG_SECTION_MODBUS_RTU,
     FG_SECTION_JOB,
     FG_SECTION_THRESHOLD,
     FG_SECTION_LOCK,
@@ -35,5 +36,8 @@ struct fg_config_section {
 };
 
 extern const struct fg_config_section FG_CONFIG_SECTIONS[FG_CONFIG_SECTION_COUNT];
+
+/* The rates that the words of modbus_rtu.baud mean, in their order. */
+extern const uint32_t FG_CONFIG_BAUDS[];
 
 #endif

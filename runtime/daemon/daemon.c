@@ -170,11 +170,16 @@ static enum fg_status open_line(struct daemon *d, void *memory, struct fg_messag
 static enum fg_status open_server(struct daemon *d, struct fg_message *message) {
     const struct fg_config *c = &d->config;
     struct fg_modbus_settings settings = {
-        .bind = c->modbus.bind,
-        .port = (uint16_t)c->modbus.port,
+        .tcp = {.bind = c->modbus.bind,
+                .port = (uint16_t)c->modbus.port,
+                .idle_timeout_ms = c->modbus.idle_timeout_ms,
+                .writers = c->modbus.writers},
+        .rtu = {.device = *c->modbus_rtu.device ? c->modbus_rtu.device : NULL,
+                .baud = c->modbus_rtu.baud,
+                .parity = (enum fg_parity)c->modbus_rtu.parity,
+                .stop_bits = c->modbus_rtu.stop_bits,
+                .rs485 = c->modbus_rtu.rs485},
         .unit = (uint8_t)c->modbus.unit,
-        .idle_timeout_ms = c->modbus.idle_timeout_ms,
-        .writers = c->modbus.writers,
         .rules = {.low_first = c->modbus.word_order == FG_LOW_FIRST,
                   .slots = (uint16_t)c->view[0].bundles,
                   .views = c->views,
@@ -185,7 +190,11 @@ static enum fg_status open_server(struct daemon *d, struct fg_message *message) 
                   .unlock_code = (uint16_t)c->unlock_code}};
     _Static_assert(FG_CONFIG_WRITERS <= FG_MODBUS_MAX_WRITERS, "the server has room for every writer");
     for (uint32_t i = 0; i < c->modbus.writers; i++)
-        settings.writer[i] = c->modbus.writer[i];
+        settings.tcp.writer[i] = c->modbus.writer[i];
+    _Static_assert((int)FG_CONFIG_PARITY_NONE == (int)FG_PARITY_NONE &&
+                       (int)FG_CONFIG_PARITY_EVEN == (int)FG_PARITY_EVEN &&
+                       (int)FG_CONFIG_PARITY_ODD == (int)FG_PARITY_ODD,
+                   "the configuration's words are the serial port's parities");
     const struct fg_modbus_line line = {
         .cell = fg_line_cell(d->line), .apply = fg_line_apply, .context = d->line};
     return fg_modbus_server_open(&settings, &line, &d->server, message);
@@ -317,6 +326,9 @@ int fg_daemon_run(const char *config_path) {
     status = open_all(&d, &message);
     if (status == FG_OK) {
         fg_log(FG_LOG_INFO, "listening on %s port %u", d.config.modbus.bind, fg_modbus_server_port(d.server));
+        if (*d.config.modbus_rtu.device)
+            fg_log(FG_LOG_INFO, "Modbus RTU: serving unit %u on %s", d.config.modbus.unit,
+                   d.config.modbus_rtu.device);
         tell_loading(d.config.views);
         result = fg_line_run(d.line);
         tell_systemd("STOPPING=1");

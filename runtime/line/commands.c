@@ -143,9 +143,6 @@ static void carry_out_command(struct fg_line *l, const struct fg_command *c) {
     case FG_COMMAND_PULSE:
         holding->pulse = (uint16_t)c->value;
         break;
-    case FG_COMMAND_UNLOCK:
-        l->show.unlocked = c->value != 0;
-        break;
     case FG_COMMAND_THRESHOLD: /* carried out above, before the switch */
         break;
     }

@@ -87,7 +87,6 @@ struct fg_snapshot {
      * write with them to find edges. */
     uint8_t coils;
     struct fg_holding holding;
-    bool unlocked; /* the code of register 7 was given */
 
     /* Result block. */
     bool result_valid;        /* holds a verdict not yet acknowledged */
@@ -97,6 +96,10 @@ struct fg_snapshot {
     struct fg_result result;
 
     uint32_t uptime_s;
+    uint16_t starts; /* starts of the daemon; wraps */
+    /* The Modbus server's own, 0 in what the line publishes: clients now, clients refused or closed for want
+     * of a place, requests answered with an exception; the last two wrap. */
+    uint16_t clients, clients_refused, exceptions;
     uint32_t last_trigger_id;
     uint16_t active_slot;
     uint16_t outcome;
@@ -125,7 +128,6 @@ enum fg_command_kind {
     FG_COMMAND_WATCHDOG,  /* value: the watchdog's holding register */
     FG_COMMAND_REJECT,    /* value: the holding registers of the reject distance or delay */
     FG_COMMAND_PULSE,     /* value: the pulse's holding register */
-    FG_COMMAND_UNLOCK,    /* value: 1 unlocked, 0 locked again */
     FG_COMMAND_THRESHOLD, /* first of FG_VIEWS kinds, one for each view; value: its threshold x 10000 */
 };
 

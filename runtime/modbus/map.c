@@ -1,4 +1,4 @@
-/* Decodes requests, answers reads from the rows of registers.h, turns writes into commands for the line. */
+/* Answers reads from the rows of registers.h, turns writes into commands for the line. */
 #include "runtime/modbus/map.h"
 
 #include <assert.h>
@@ -7,76 +7,6 @@
 
 static uint16_t read_word(const uint8_t *bytes) {
     return (uint16_t)(bytes[0] << 8 | bytes[1]);
-}
-
-/* ---- Decoding ---- */
-
-static enum fg_modbus_exception decode_coils(const uint8_t *pdu, uint32_t size,
-                                             struct fg_modbus_request *request) {
-    if (size < 6)
-        return FG_MODBUS_ILLEGAL_VALUE;
-    uint32_t bytes = (request->count + 7u) / 8u;
-    if (request->count < 1 || request->count > FG_MODBUS_MAX_WRITE_BITS || pdu[5] != bytes ||
-        size != 6 + bytes)
-        return FG_MODBUS_ILLEGAL_VALUE;
-    for (uint32_t i = 0; i < request->count && i < FG_MODBUS_COILS; i++)
-        request->values[i] = pdu[6 + i / 8] >> i % 8 & 1;
-    return FG_MODBUS_DONE;
-}
-
-static enum fg_modbus_exception decode_registers(const uint8_t *pdu, uint32_t size,
-                                                 struct fg_modbus_request *request) {
-    if (size < 6)
-        return FG_MODBUS_ILLEGAL_VALUE;
-    uint32_t bytes = request->count * 2u;
-    if (request->count < 1 || request->count > FG_MODBUS_MAX_WRITE_REGISTERS || pdu[5] != bytes ||
-        size != 6 + bytes)
-        return FG_MODBUS_ILLEGAL_VALUE;
-    for (uint32_t i = 0; i < request->count && i < FG_MODBUS_HOLDING_REGISTERS; i++)
-        request->values[i] = read_word(pdu + 6 + 2 * i);
-    return FG_MODBUS_DONE;
-}
-
-static enum fg_modbus_exception decode_read(uint32_t most, uint32_t size,
-                                            const struct fg_modbus_request *request) {
-    return size == 5 && request->count >= 1 && request->count <= most ? FG_MODBUS_DONE
-                                                                      : FG_MODBUS_ILLEGAL_VALUE;
-}
-
-enum fg_modbus_exception fg_modbus_decode(const uint8_t *pdu, uint32_t size,
-                                          struct fg_modbus_request *request) {
-    assert(size >= 1 && size <= FG_MODBUS_MAX_PDU);
-    *request = (struct fg_modbus_request){.function = pdu[0]};
-    if (size >= 5) {
-        request->address = read_word(pdu + 1);
-        request->count = read_word(pdu + 3);
-    }
-    switch (request->function) {
-    case FG_MODBUS_READ_COILS:
-    case FG_MODBUS_READ_DISCRETE_INPUTS:
-        return decode_read(FG_MODBUS_MAX_READ_BITS, size, request);
-    case FG_MODBUS_READ_HOLDING_REGISTERS:
-    case FG_MODBUS_READ_INPUT_REGISTERS:
-        return decode_read(FG_MODBUS_MAX_READ_REGISTERS, size, request);
-    case FG_MODBUS_WRITE_COIL:
-        if (size != 5 || (request->count != 0x0000 && request->count != 0xff00))
-            return FG_MODBUS_ILLEGAL_VALUE;
-        request->values[0] = request->count == 0xff00;
-        request->count = 1;
-        return FG_MODBUS_DONE;
-    case FG_MODBUS_WRITE_REGISTER:
-        if (size != 5)
-            return FG_MODBUS_ILLEGAL_VALUE;
-        request->values[0] = request->count;
-        request->count = 1;
-        return FG_MODBUS_DONE;
-    case FG_MODBUS_WRITE_COILS:
-        return decode_coils(pdu, size, request);
-    case FG_MODBUS_WRITE_REGISTERS:
-        return decode_registers(pdu, size, request);
-    default:
-        return FG_MODBUS_ILLEGAL_FUNCTION;
-    }
 }
 
 /* ---- What the rows show ---- */
@@ -278,8 +208,17 @@ static bool are_values_allowed(const struct holding_write *write, const struct f
         return false;
     if (has[FG_HOLDING_PULSE] && !is_within(value[FG_HOLDING_PULSE], rules->pulse))
         return false;
-    return !has[FG_HOLDING_UNLOCK] || rules->unlock_code == 0 || value[FG_HOLDING_UNLOCK] == 0 ||
-           value[FG_HOLDING_UNLOCK] == rules->unlock_code;
+    return true;
+}
+
+/* What the write says of the code. */
+static enum fg_modbus_code get_code(const struct holding_write *write, const struct fg_modbus_rules *rules) {
+    const uint16_t code = write->value[FG_HOLDING_UNLOCK];
+    if (!write->has[FG_HOLDING_UNLOCK] || rules->unlock_code == 0)
+        return FG_MODBUS_NO_CODE;
+    return code == 0                    ? FG_MODBUS_CODE_NONE
+           : code == rules->unlock_code ? FG_MODBUS_CODE_RIGHT
+                                        : FG_MODBUS_CODE_WRONG;
 }
 
 static bool has_locked(const struct holding_write *write) {
@@ -290,31 +229,37 @@ static bool has_locked(const struct holding_write *write) {
     return write->has[FG_HOLDING_REJECT] || write->has[FG_HOLDING_PULSE];
 }
 
-static enum fg_modbus_exception write_registers(const struct fg_modbus_request *request,
+static enum fg_modbus_exception write_registers(uint32_t address, uint32_t count, const uint16_t *values,
                                                 const struct fg_snapshot *s,
                                                 const struct fg_modbus_rules *rules,
-                                                struct fg_commands *commands) {
+                                                const struct fg_modbus_rights *rights,
+                                                struct fg_modbus_answer *answer) {
+    struct fg_commands *commands = &answer->commands;
     struct holding_write write = {.low_first = rules->low_first};
     const bool *has = write.has;
     const uint16_t *value = write.value;
-    for (uint32_t i = 0; i < request->count; i++) {
-        write.has[request->address + i] = true;
-        write.value[request->address + i] = request->values[i];
+    for (uint32_t i = 0; i < count; i++) {
+        write.has[address + i] = true;
+        write.value[address + i] = values[i];
     }
     if (has_half_pair(&write) || !are_values_allowed(&write, rules))
         return FG_MODBUS_ILLEGAL_VALUE;
-
-    bool code_given = has[FG_HOLDING_UNLOCK] && rules->unlock_code != 0;
-    bool unlocked =
-        code_given ? value[FG_HOLDING_UNLOCK] == rules->unlock_code : rules->unlock_code == 0 || s->unlocked;
+    const enum fg_modbus_code code = get_code(&write, rules);
+    if (rights->codes_refused && (code == FG_MODBUS_CODE_RIGHT || code == FG_MODBUS_CODE_WRONG))
+        return FG_MODBUS_BUSY; /* the same for both, or it would tell which is right */
+    if (code == FG_MODBUS_CODE_WRONG) {
+        answer->code = code;
+        return FG_MODBUS_ILLEGAL_VALUE;
+    }
+    const bool unlocked = code == FG_MODBUS_NO_CODE ? rules->unlock_code == 0 || rights->unlocked
+                                                    : code == FG_MODBUS_CODE_RIGHT;
     if (!unlocked && has_locked(&write))
         return FG_MODBUS_BUSY;
     /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
     if (has[FG_HOLDING_SLOT] && value[FG_HOLDING_SLOT] != s->holding.slot && s->outcome == FG_OUTCOME_RUNNING)
         return FG_MODBUS_BUSY;
 
-    if (code_given)
-        add_command(commands, FG_COMMAND_UNLOCK, unlocked);
+    answer->code = code;
     if (has[FG_HOLDING_SLOT])
         add_command(commands, FG_COMMAND_SLOT, value[FG_HOLDING_SLOT]);
     uint32_t threshold;
@@ -348,56 +293,83 @@ static const struct fg_register_table *find_table(uint8_t function) {
     case FG_MODBUS_READ_HOLDING_REGISTERS:
     case FG_MODBUS_WRITE_REGISTER:
     case FG_MODBUS_WRITE_REGISTERS:
+    case FG_MODBUS_EXCHANGE_REGISTERS:
         return &fg_holding_registers;
     default:
         return NULL;
     }
 }
 
+/* Finds the table that a request reads, and where in it: input registers stand once more among the holding
+ * registers. */
+static const struct fg_register_table *find_read(const struct fg_modbus_request *request, uint32_t *first) {
+    const struct fg_register_table *table = find_table(request->function);
+    *first = request->address;
+    if (table == &fg_holding_registers && *first >= FG_MODBUS_INPUT_COPY) {
+        *first -= FG_MODBUS_INPUT_COPY;
+        table = &fg_input_registers;
+    }
+    return table;
+}
+
 /* Whether every address of a write has a row. */
-static bool has_rows(const struct fg_register_table *table, const struct fg_modbus_request *request) {
-    for (uint32_t i = 0; i < request->count; i++)
-        if (!fg_register_find(table, (uint32_t)request->address + i))
+static bool has_rows(const struct fg_register_table *table, uint32_t address, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (!fg_register_find(table, address + i))
             return false;
     return true;
 }
 
-/* Answers a read whose addresses are inside the function's table. */
-static void answer_read(const struct fg_modbus_request *request, const struct fg_snapshot *snapshot,
-                        bool low_first, uint16_t *values) {
-    uint16_t table[FG_MODBUS_INPUT_REGISTERS] = {0}; /* an address without a row reads 0 */
-    switch (request->function) {
-    case FG_MODBUS_READ_COILS:
-        put_bits(table, snapshot->coils, FG_MODBUS_COILS);
-        break;
-    case FG_MODBUS_READ_DISCRETE_INPUTS:
-        put_bits(table, make_status_word(snapshot), FG_MODBUS_DISCRETE_INPUTS);
-        break;
-    case FG_MODBUS_READ_INPUT_REGISTERS:
-        put_input_registers(table, snapshot, low_first);
-        break;
-    default:
-        put_holding_registers(table, snapshot, low_first);
-        break;
-    }
-    memcpy(values, table + request->address, request->count * sizeof *table);
+void fg_modbus_read(const struct fg_modbus_request *request, const struct fg_snapshot *snapshot,
+                    const struct fg_modbus_rules *rules, uint16_t values[FG_MODBUS_MAX_READ_REGISTERS]) {
+    uint16_t words[FG_MODBUS_INPUT_REGISTERS] = {0}; /* an address without a row reads 0 */
+    uint32_t first;
+    const struct fg_register_table *table = find_read(request, &first);
+    if (table == &fg_coils)
+        put_bits(words, snapshot->coils, FG_MODBUS_COILS);
+    else if (table == &fg_discrete_inputs)
+        put_bits(words, make_status_word(snapshot), FG_MODBUS_DISCRETE_INPUTS);
+    else if (table == &fg_input_registers)
+        put_input_registers(words, snapshot, rules->low_first);
+    else
+        put_holding_registers(words, snapshot, rules->low_first);
+    memcpy(values, words + first, request->count * sizeof *words);
 }
 
-void fg_modbus_answer(const struct fg_modbus_request *request, const struct fg_snapshot *snapshot,
-                      const struct fg_modbus_rules *rules, bool may_write, struct fg_modbus_answer *answer) {
-    *answer = (struct fg_modbus_answer){0};
+/* Answers a write whose addresses have rows. */
+static void answer_write(const struct fg_modbus_request *request, const struct fg_snapshot *snapshot,
+                         const struct fg_modbus_rules *rules, const struct fg_modbus_rights *rights,
+                         struct fg_modbus_answer *answer) {
+    const bool exchange = request->function == FG_MODBUS_EXCHANGE_REGISTERS;
+    const uint32_t address = exchange ? request->write_address : request->address;
+    const uint32_t count = exchange ? request->write_count : request->count;
     const struct fg_register_table *table = find_table(request->function);
-    const bool read = request->function <= FG_MODBUS_READ_INPUT_REGISTERS;
-    if (!table)
-        answer->exception = FG_MODBUS_ILLEGAL_FUNCTION;
-    else if (request->address + request->count > table->size || (!read && !has_rows(table, request)))
+    if (!has_rows(table, address, count))
         answer->exception = FG_MODBUS_ILLEGAL_ADDRESS;
-    else if (read)
-        answer_read(request, snapshot, rules->low_first, answer->values);
-    else if (!may_write)
+    else if (!rights->may_write)
         answer->exception = FG_MODBUS_BUSY;
     else if (table == &fg_coils)
         answer->exception = write_coils(request, snapshot, &answer->commands);
     else
-        answer->exception = write_registers(request, snapshot, rules, &answer->commands);
+        answer->exception = write_registers(address, count, request->values, snapshot, rules, rights, answer);
+}
+
+void fg_modbus_answer(const struct fg_modbus_request *request, const struct fg_snapshot *snapshot,
+                      const struct fg_modbus_rules *rules, const struct fg_modbus_rights *rights,
+                      struct fg_modbus_answer *answer) {
+    *answer = (struct fg_modbus_answer){0};
+    const bool write = fg_modbus_is_write(request->function);
+    uint32_t first;
+    const struct fg_register_table *table = find_read(request, &first);
+    if (!table) {
+        answer->exception = FG_MODBUS_ILLEGAL_FUNCTION;
+        return;
+    }
+    const bool read = !write || request->function == FG_MODBUS_EXCHANGE_REGISTERS;
+    if (read && first + request->count > table->size)
+        answer->exception = FG_MODBUS_ILLEGAL_ADDRESS;
+    else if (write)
+        answer_write(request, snapshot, rules, rights, answer);
+    else
+        fg_modbus_read(request, snapshot, rules, answer->values);
 }

@@ -6,7 +6,7 @@ const struct fg_register_table fg_discrete_inputs = {"discrete input", "function
 const struct fg_register_table fg_coils = {"coil", "functions 1, 5, 15", FG_MODBUS_COILS, 1, "rw"};
 const struct fg_register_table fg_input_registers = {"input register", "function 4",
                                                      FG_MODBUS_INPUT_REGISTERS, 30001, "r"};
-const struct fg_register_table fg_holding_registers = {"holding register", "functions 3, 6, 16",
+const struct fg_register_table fg_holding_registers = {"holding register", "functions 3, 6, 16, 23",
                                                        FG_MODBUS_HOLDING_REGISTERS, 40001, "rw"};
 
 static const struct fg_register REGISTERS[] = {

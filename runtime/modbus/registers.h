@@ -20,6 +20,9 @@
       "modbus.word_order = low-first. Input registers 4 to 7 are constants that show which.")                \
     X("PLCs read in blocks: an address inside a table that has no row reads 0. Writing one answers "         \
       "exception 2, as every address outside does.")                                                         \
+    X("All input registers can also be read by functions 3 and 23 at 1000 + address.")                       \
+    X("Function 23 writes holding registers, then reads; what it reads shows what it wrote. Function 43/14 " \
+      "tells vendor, product code, version and product name.")                                               \
     X("A wrong value, or half of a value of two registers, answers exception 3. A write that may not be "    \
       "done now, or not by this client, answers exception 6.")                                               \
     X("A write of several coils or registers is done whole or not at all, and its effects come before its "  \
@@ -42,8 +45,14 @@
       "result_valid. With it a valid block changes only by result_ack, and up to 8 results wait; while "     \
       "one waits longer than results.ack_timeout_ms, pass, defect and inoperative read 0 and "               \
       "result_overrun is raised.")                                                                           \
-    X("Where modbus.writers lists addresses, only those may write. Where lock.code is given, holding "       \
-      "registers 1, 4 to 6 and 16 to 31 are locked until register 7 brings the code.")                       \
+    X("Where modbus.writers lists addresses, only those TCP clients may write. Where lock.code is given, "   \
+      "holding registers 1, 4 to 6 and 16 to 31 are locked until register 7 brings the code: for the "       \
+      "client that wrote it, until it disconnects; on RTU, for 60 s. After 5 wrong codes every code is "     \
+      "refused for a minute (exception 6).")                                                                 \
+    X("16 TCP clients have a place. One more takes the place of the client whose last whole request is the " \
+      "oldest, if that is 10 s ago and it is not one of modbus.writers; else it is refused. Half a request " \
+      "closes its connection after 5 s.")                                                                    \
+    X("RTU obeys a broadcast (unit 0) and never answers it. Other units than its own are not answered.")     \
     X("A register of one word (u16) reads 65535 where its value is larger.")                                 \
     X("Rows with v are repeated for the views 0 to 7.")
 
@@ -118,6 +127,8 @@ enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };
 #define FG_MODBUS_COILS 16
 #define FG_MODBUS_INPUT_REGISTERS 272
 #define FG_MODBUS_HOLDING_REGISTERS 32
+/* Functions 3 and 23 read the input registers from here on, for PLCs that cannot read those. */
+#define FG_MODBUS_INPUT_COPY 1000
 
 /* Discrete inputs, which are also the bits of input register 0: address, C name, name, value, meaning. */
 #define FG_STATUS_BITS(X)                                                                                    \
@@ -191,6 +202,13 @@ enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
     X(6, 2, 0, ONE, f32, "one", "", 1.0f, "constant 1.0, to check the word order of floats")                 \
     X(8, 1, 0, RESULTS_QUEUED, u16, "results_queued", "", s->results_queued,                                 \
       "results that wait behind the result block")                                                           \
+    X(9, 1, 0, STARTS, u16, "starts", "", s->starts,                                                         \
+      "starts of the daemon, wrapping at 65536: a change means that it was restarted")                       \
+    X(10, 1, 0, CLIENTS, u16, "clients", "", s->clients, "Modbus TCP clients that are connected now")        \
+    X(11, 1, 0, CLIENTS_REFUSED, u16, "clients_refused", "", s->clients_refused,                             \
+      "clients refused or closed because all places were taken, wrapping at 65536")                          \
+    X(12, 1, 0, EXCEPTIONS, u16, "exceptions", "", s->exceptions,                                            \
+      "requests answered with an exception, wrapping at 65536")                                              \
     X(16, 1, 0, RESULT_SEQUENCE, u16, "result_sequence", "", s->result_sequence,                             \
       "number of the result in the block; begins the block")                                                 \
     X(17, 2, 0, RESULT_ID, u32, "result_id", "", s->result.id, "the part's number, given at the trigger")    \

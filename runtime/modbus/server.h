@@ -1,9 +1,5 @@
-/* The Modbus TCP server: one thread, FG_MODBUS_CLIENTS clients, framing without blocking, answers through
- * libmodbus.
- *
- * A client is closed when it is silent for the idle timeout, when it sends what is no Modbus, or when it has
- * been silent the longest and one more connects. A client that does not read its answers is read no further.
- * None delays another. After fg_modbus_server_open no call takes memory.
+/* The Modbus server: one thread that serves TCP clients (tcp.h) and, where one is configured, a serial line
+ * (rtu.h), with one map and one service. After fg_modbus_server_open no call takes memory.
  *
  * Errors: FG_INPUT and FG_ENVIRONMENT from opening; later a client's failure closes that client. Owner: who
  * opens a server closes it. Thread: one, which runs it; only fg_modbus_server_stop may be called from another
@@ -11,45 +7,25 @@
 #ifndef FG_RUNTIME_MODBUS_SERVER_H
 #define FG_RUNTIME_MODBUS_SERVER_H
 
-#include "runtime/base/status.h"
-#include "runtime/modbus/map.h"
-
-#define FG_MODBUS_CLIENTS 16
-#define FG_MODBUS_MAX_WRITERS 16
+#include "runtime/modbus/rtu.h"
+#include "runtime/modbus/tcp.h"
 
 struct fg_modbus_settings {
-    const char *bind;                          /* numeric IPv4 or IPv6 address to listen on */
-    uint16_t port;                             /* 0: any free one, for tests */
-    uint8_t unit;                              /* unit id; 0 and 255 are answered too, others are not */
-    uint32_t idle_timeout_ms;                  /* a silent client is closed after this */
-    uint32_t writers;                          /* 0: any client may write */
-    const char *writer[FG_MODBUS_MAX_WRITERS]; /* numeric addresses of the clients that may write */
+    struct fg_modbus_tcp_settings tcp;
+    struct fg_serial_settings rtu; /* device NULL: there is no serial line */
+    uint8_t unit;                  /* unit id; TCP answers 0 and 255 too */
     struct fg_modbus_rules rules;
-};
-
-/* How the server reaches the line. */
-struct fg_modbus_line {
-    struct fg_snapshot_cell *cell; /* what the answers are made of */
-    /* Carries out a list whole, or refuses it whole with an exception. It publishes the effects before it
-     * returns, since the answer goes out next, and counts a trigger that it refuses as missed. It is called
-     * on the server's thread. */
-    enum fg_modbus_exception (*apply)(void *context, const struct fg_commands *commands);
-    void *context; /* handed to apply */
 };
 
 struct fg_modbus_server;
 
-/* Listens. FG_ENVIRONMENT: the port is taken or not allowed, or memory is wanting; FG_INPUT: an address is
- * wrong; *server is then NULL. Settings and line are copied, their texts are not kept; cell and context must
- * outlive the server. */
+/* Listens, and opens the serial line. FG_ENVIRONMENT: the port is taken or not allowed, the serial line
+ * cannot be opened, or memory is wanting; FG_INPUT: an address or a rate is wrong; *server is then NULL.
+ * Settings and line are copied, their texts are not kept; cell and context must outlive the server. */
 FG_MUST_USE enum fg_status fg_modbus_server_open(const struct fg_modbus_settings *settings,
                                                  const struct fg_modbus_line *line,
                                                  struct fg_modbus_server **server,
                                                  struct fg_message *message);
-/* Listens and ends it at once: says whether a server could be opened now. FG_ENVIRONMENT and FG_INPUT: it
- * could not, and the message is that of fg_modbus_server_open. *taken: another socket listens there. */
-FG_MUST_USE enum fg_status fg_modbus_server_probe(const char *bind, uint16_t port, bool *taken,
-                                                  struct fg_message *message);
 /* The port that it listens on. */
 uint16_t fg_modbus_server_port(const struct fg_modbus_server *server);
 

@@ -48,7 +48,7 @@ static void check_port(const struct fg_config *config, const struct process *own
                        struct fg_report *notes) {
     struct fg_message message;
     bool taken;
-    if (fg_modbus_server_probe(config->modbus.bind, (uint16_t)config->modbus.port, &taken, &message) == FG_OK)
+    if (fg_modbus_tcp_probe(config->modbus.bind, (uint16_t)config->modbus.port, &taken, &message) == FG_OK)
         return;
     const struct process listener =
         find_process(taken ? fg_system_listener((uint16_t)config->modbus.port) : 0);

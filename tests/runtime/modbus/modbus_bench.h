@@ -58,6 +58,15 @@ static enum fg_modbus_exception bench_apply(void *context, const struct fg_comma
         case FG_COMMAND_REJECT:
             now->holding.reject = value;
             break;
+        case FG_COMMAND_PULSE:
+            now->holding.pulse = (uint16_t)value;
+            break;
+        case FG_COMMAND_SLOT:
+            now->holding.slot = (uint16_t)value;
+            break;
+        case FG_COMMAND_THRESHOLD:
+            now->holding.threshold[0] = value;
+            break;
         default:
             break;
         }
@@ -75,9 +84,8 @@ static void *bench_run(void *context) {
 /* Defaults that a test may change before bench_start. */
 static inline struct bench bench_make(void) {
     return (struct bench){
-        .settings = {.bind = "127.0.0.1",
+        .settings = {.tcp = {.bind = "127.0.0.1"},
                      .unit = UNIT,
-                     .idle_timeout_ms = 600000,
                      .rules = {.slots = 2,
                                .views = 1,
                                .threshold = {1, 65535},

@@ -15,7 +15,7 @@
 struct map {
     struct fg_snapshot snapshot;
     struct fg_modbus_rules rules;
-    bool may_write;
+    struct fg_modbus_rights rights;
     struct fg_modbus_request request;
     struct fg_modbus_answer answer;
 };
@@ -25,7 +25,7 @@ static inline struct map make_ready_map(void) {
         .snapshot = {.online = true, .able = true, .coils = FG_COIL_TRIGGER_ENABLE},
         .rules =
             {.slots = 3, .views = 1, .threshold = {1000, 20000}, .reject = {50, 100000}, .pulse = {1, 5000}},
-        .may_write = true,
+        .rights = {.may_write = true},
     };
     map.snapshot.holding = (struct fg_holding){.reject = 500, .pulse = 100};
     return map;
@@ -36,7 +36,7 @@ static inline enum fg_modbus_exception send_bytes(struct map *map, const uint8_t
     enum fg_modbus_exception exception = fg_modbus_decode(pdu, size, &map->request);
     if (exception != FG_MODBUS_DONE)
         return exception;
-    fg_modbus_answer(&map->request, &map->snapshot, &map->rules, map->may_write, &map->answer);
+    fg_modbus_answer(&map->request, &map->snapshot, &map->rules, &map->rights, &map->answer);
     return map->answer.exception;
 }
 

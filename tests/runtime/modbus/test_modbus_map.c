@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "runtime/modbus/identity.h"
 #include "tests/runtime/modbus/modbus_request.h"
 
 static uint16_t input_register(struct map *map, uint16_t address) {
@@ -113,6 +114,10 @@ static struct fg_snapshot full_snapshot(void) {
         .error = 17,
         .uptime_s = 0x00010203,
         .results_queued = 5,
+        .starts = 9,
+        .clients = 10,
+        .clients_refused = 11,
+        .exceptions = 12,
         .result_sequence = 0xa1a2,
         .last_trigger_id = 0x0b0c0d0e,
         .active_slot = 2,
@@ -192,6 +197,10 @@ static const uint16_t REGISTERS[FG_MODBUS_INPUT_REGISTERS] = {[1] = 17,
                                                               [6] = 0x3f80,
                                                               [7] = 0,
                                                               [8] = 5,
+                                                              [9] = 9,
+                                                              [10] = 10,
+                                                              [11] = 11,
+                                                              [12] = 12,
                                                               [16] = 0xa1a2,
                                                               [17] = 0x1718,
                                                               [18] = 0x1920,
@@ -463,7 +472,7 @@ static void holding_registers_read_as_written_but_the_code(void **state) {
     (void)state;
     struct map map = make_ready_map();
     map.rules.unlock_code = CODE;
-    map.snapshot.unlocked = true;
+    map.rights.unlocked = true;
     map.snapshot.holding = (struct fg_holding){
         .slot = 1, .threshold = {2}, .command = 3, .watchdog = 4, .reject = 0x00050006, .pulse = 7};
     static const uint16_t HIGH_FIRST[] = {1, 2, 3, 4, 5, 6, 7, 0}, LOW_FIRST[] = {1, 2, 3, 4, 6, 5, 7, 0};
@@ -475,13 +484,129 @@ static void holding_registers_read_as_written_but_the_code(void **state) {
     EXPECT_NOTHING(&map);
 }
 
+/* ---- Input registers among the holding registers ---- */
+
+static void input_registers_read_the_same_by_function_3(void **state) {
+    (void)state;
+    struct map map = make_ready_map();
+    map.snapshot = full_snapshot();
+    uint16_t whole[FG_MODBUS_INPUT_REGISTERS];
+    for (uint16_t i = 0; i < FG_MODBUS_INPUT_REGISTERS; i++)
+        whole[i] = input_register(&map, i);
+    for (uint16_t i = 0; i + 125 <= FG_MODBUS_INPUT_REGISTERS; i++) {
+        assert_int_equal(send_word(&map, 3, 1000 + i, 125), FG_MODBUS_DONE);
+        assert_memory_equal(map.answer.values, whole + i, 250);
+    }
+    assert_int_equal(send_word(&map, 3, 1271, 1), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 3, 1271, 2), FG_MODBUS_ILLEGAL_ADDRESS);
+    assert_int_equal(send_word(&map, 3, 1272, 1), FG_MODBUS_ILLEGAL_ADDRESS);
+    assert_int_equal(send_word(&map, 3, 999, 2), FG_MODBUS_ILLEGAL_ADDRESS);
+    assert_int_equal(send_word(&map, 4, 1000, 1), FG_MODBUS_ILLEGAL_ADDRESS);
+    assert_int_equal(send_word(&map, 6, 1000, 1), FG_MODBUS_ILLEGAL_ADDRESS);
+}
+
+/* ---- Function 23 ---- */
+
+static enum fg_modbus_exception exchange(struct map *map, uint16_t read, uint16_t count, uint16_t address,
+                                         uint16_t value) {
+    const uint8_t pdu[] = {23,
+                           (uint8_t)(read >> 8),
+                           (uint8_t)read,
+                           0,
+                           (uint8_t)count,
+                           (uint8_t)(address >> 8),
+                           (uint8_t)address,
+                           0,
+                           1,
+                           2,
+                           (uint8_t)(value >> 8),
+                           (uint8_t)value};
+    return send_bytes(map, pdu, sizeof pdu);
+}
+
+static void function_23_writes_only_where_it_can_read_too(void **state) {
+    (void)state;
+    struct map map = make_ready_map();
+    assert_int_equal(exchange(&map, 0, 32, FG_HOLDING_WATCHDOG, 77), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_WATCHDOG, 77});
+    map.snapshot.holding.watchdog = 77; /* as the line shows it next */
+    fg_modbus_read(&map.request, &map.snapshot, &map.rules, map.answer.values);
+    assert_int_equal(map.answer.values[3], 77);
+    assert_int_equal(exchange(&map, 1005, 1, FG_HOLDING_WATCHDOG, 78), FG_MODBUS_DONE);
+    fg_modbus_read(&map.request, &map.snapshot, &map.rules, map.answer.values);
+    assert_int_equal(map.answer.values[0], 0x5678);
+    assert_int_equal(exchange(&map, 31, 2, FG_HOLDING_WATCHDOG, 79), FG_MODBUS_ILLEGAL_ADDRESS);
+    EXPECT_NOTHING(&map);
+    assert_int_equal(exchange(&map, 0, 1, 8, 79), FG_MODBUS_ILLEGAL_ADDRESS);
+    assert_int_equal(exchange(&map, 0, 1, FG_HOLDING_PULSE, 0), FG_MODBUS_ILLEGAL_VALUE);
+    map.rights.may_write = false;
+    assert_int_equal(exchange(&map, 0, 1, FG_HOLDING_WATCHDOG, 80), FG_MODBUS_BUSY);
+    EXPECT_NOTHING(&map);
+}
+
+/* ---- Function 43/14 ---- */
+
+/* Checks an answer of function 43/14: its objects, each as its number and its text. */
+static void expect_objects(uint8_t access, uint8_t first, uint32_t count, const uint8_t *numbers) {
+    static const char *const TEXTS[] = {"Flawgate", "flawgate", FG_VERSION, "",
+                                        "Flawgate edge inspection appliance"};
+    const uint8_t asked[] = {43, 14, access, first};
+    struct fg_modbus_request request;
+    uint8_t pdu[FG_MODBUS_MAX_PDU];
+    uint32_t size, at = 7;
+    assert_int_equal(fg_modbus_decode(asked, sizeof asked, &request), FG_MODBUS_DONE);
+    assert_int_equal(fg_modbus_identify(&request, pdu, &size), FG_MODBUS_DONE);
+    const uint8_t head[] = {43, 14, access, 0x82, 0, 0, (uint8_t)count};
+    assert_memory_equal(pdu, head, sizeof head);
+    for (uint32_t i = 0; i < count; i++) {
+        const char *text = TEXTS[numbers[i]];
+        assert_int_equal(pdu[at], numbers[i]);
+        assert_int_equal(pdu[at + 1], strlen(text));
+        assert_memory_equal(pdu + at + 2, text, strlen(text));
+        at += 2 + (uint32_t)strlen(text);
+    }
+    assert_int_equal(size, at);
+}
+
+static enum fg_modbus_exception identify(uint8_t access, uint8_t object) {
+    const uint8_t asked[] = {43, 14, access, object};
+    struct fg_modbus_request request;
+    uint8_t pdu[FG_MODBUS_MAX_PDU];
+    uint32_t size;
+    assert_int_equal(fg_modbus_decode(asked, sizeof asked, &request), FG_MODBUS_DONE);
+    return fg_modbus_identify(&request, pdu, &size);
+}
+
+static void the_device_says_what_it_is(void **state) {
+    (void)state;
+    expect_objects(1, 0, 3, (const uint8_t[]){0, 1, 2});
+    expect_objects(1, 2, 1, (const uint8_t[]){2});
+    expect_objects(1, 4, 3, (const uint8_t[]){0, 1, 2}); /* no basic object: from the first */
+    expect_objects(2, 0, 4, (const uint8_t[]){0, 1, 2, 4});
+    expect_objects(2, 4, 1, (const uint8_t[]){4});
+    expect_objects(2, 3, 4, (const uint8_t[]){0, 1, 2, 4});
+    expect_objects(3, 0x80, 4, (const uint8_t[]){0, 1, 2, 4});
+    for (uint8_t object = 0; object < 255; object++)
+        if (object <= 2 || object == 4)
+            expect_objects(4, object, 1, &object);
+        else
+            assert_int_equal(identify(4, object), FG_MODBUS_ILLEGAL_ADDRESS);
+    for (uint32_t access = 0; access < 256; access++)
+        if (access < 1 || access > 4)
+            assert_int_equal(identify((uint8_t)access, 0), FG_MODBUS_ILLEGAL_VALUE);
+    struct map map = make_ready_map();
+    assert_int_equal(send_bytes(&map, (const uint8_t[]){43, 13, 1, 0}, 4), FG_MODBUS_ILLEGAL_FUNCTION);
+    assert_int_equal(send_bytes(&map, (const uint8_t[]){43, 14, 1}, 3), FG_MODBUS_ILLEGAL_VALUE);
+    assert_int_equal(send_bytes(&map, (const uint8_t[]){43, 14, 1, 0, 0}, 5), FG_MODBUS_ILLEGAL_VALUE);
+}
+
 /* ---- What is no request of this map ---- */
 
 static void every_other_function_is_illegal(void **state) {
     (void)state;
     for (uint32_t function = 0; function < 256; function++) {
         struct map map = make_ready_map();
-        bool known = (function >= 1 && function <= 6) || function == 15 || function == 16;
+        bool known = (function >= 1 && function <= 6) || function == 15 || function == 16 || function == 23;
         uint8_t pdu[] = {(uint8_t)function, 0, 0, 0, 1};
         enum fg_modbus_exception exception = send_bytes(&map, pdu, sizeof pdu);
         assert_int_equal(exception == FG_MODBUS_ILLEGAL_FUNCTION, !known);
@@ -490,7 +615,7 @@ static void every_other_function_is_illegal(void **state) {
         EXPECT_NOTHING(&map);
         /* An undecoded one is refused too. */
         map.request = (struct fg_modbus_request){.function = (uint8_t)function, .count = 1};
-        fg_modbus_answer(&map.request, &map.snapshot, &map.rules, true, &map.answer);
+        fg_modbus_answer(&map.request, &map.snapshot, &map.rules, &map.rights, &map.answer);
         assert_int_equal(map.answer.exception == FG_MODBUS_ILLEGAL_FUNCTION, !known);
     }
 }
@@ -517,6 +642,14 @@ static void counts_keep_the_protocols_limits(void **state) {
     assert_int_equal(send_many(&map, 15, 0, 0, values), FG_MODBUS_ILLEGAL_VALUE);
     assert_int_equal(send_many(&map, 15, 0, FG_MODBUS_MAX_WRITE_BITS, values), FG_MODBUS_ILLEGAL_ADDRESS);
     assert_int_equal(send_many(&map, 16, 0, 0, values), FG_MODBUS_ILLEGAL_VALUE);
+    for (uint16_t read = 0; read <= 126; read++)
+        for (uint16_t written = 0; written <= 121; written += 121) {
+            uint8_t pdu[FG_MODBUS_MAX_PDU] = {
+                23, 0, 0, 0, (uint8_t)read, 0, 0, 0, (uint8_t)written, (uint8_t)(2 * written)};
+            assert_int_equal(send_bytes(&map, pdu, 10u + 2u * written), read < 1 || read > 125 || written == 0
+                                                                            ? FG_MODBUS_ILLEGAL_VALUE
+                                                                            : FG_MODBUS_ILLEGAL_ADDRESS);
+        }
     assert_int_equal(send_many(&map, 16, 0, FG_MODBUS_MAX_WRITE_REGISTERS, values),
                      FG_MODBUS_ILLEGAL_ADDRESS);
     uint8_t coils[FG_MODBUS_MAX_PDU] = {15, 0, 0, 1969 >> 8, 1969 & 255, 247};
@@ -600,6 +733,9 @@ int main(void) {
         cmocka_unit_test(coils_and_holding_registers_without_a_row_read_0),
         cmocka_unit_test(thresholds_of_views_read_as_pairs),
         cmocka_unit_test(holding_registers_read_as_written_but_the_code),
+        cmocka_unit_test(input_registers_read_the_same_by_function_3),
+        cmocka_unit_test(function_23_writes_only_where_it_can_read_too),
+        cmocka_unit_test(the_device_says_what_it_is),
         cmocka_unit_test(every_other_function_is_illegal),
         cmocka_unit_test(counts_keep_the_protocols_limits),
         cmocka_unit_test(a_request_has_exactly_its_bytes),

@@ -74,6 +74,9 @@ static void serving_takes_no_memory(void **state) {
     }
     struct bench bench = bench_make();
     bench_start(&bench);
+    int first = bench_connect(&bench); /* its line of the log reads the time zone, which takes memory once */
+    make_round_trip(first, 1);
+    close(first);
     fg_modbus_server_stop(bench.server);
     assert_int_equal(pthread_join(bench.thread, NULL), 0);
     assert_int_equal(pthread_create(&bench.thread, NULL, run_counted, &bench), 0);
@@ -95,9 +98,13 @@ static void serving_takes_no_memory(void **state) {
     bench_close_client(poller);
     bench_close_client(writer);
     int crowd[2 * FG_MODBUS_CLIENTS];
-    for (uint16_t i = 0; i < 2 * FG_MODBUS_CLIENTS; i++) {
+    for (uint16_t i = 0; i < 2 * FG_MODBUS_CLIENTS; i++) { /* half of them are refused */
         crowd[i] = bench_connect(&bench);
-        make_round_trip(crowd[i], i);
+        uint8_t frame[12], answer[13];
+        make_frame(frame, i, UNIT, 4, 5, 1);
+        send(crowd[i], frame, sizeof frame, MSG_NOSIGNAL);
+        while (recv(crowd[i], answer, sizeof answer, 0) < 0 && errno == EINTR)
+            ;
     }
     for (uint16_t i = 0; i < 2 * FG_MODBUS_CLIENTS; i++)
         close(crowd[i]);

@@ -56,11 +56,11 @@ static void mbpoll_reads_and_writes(void **state) {
 
 static void pymodbus_reads_and_writes(void **state) {
     (void)state;
-    need("/usr/bin/python3 -c 'import pymodbus' 2>/dev/null", "python3-pymodbus");
+    need("${FG_PYTHON:-/usr/bin/python3} -c 'import pymodbus' 2>/dev/null", "python3-pymodbus");
     struct bench bench = bench_make();
     bench_start(&bench);
     char command[128], output[4096];
-    snprintf(command, sizeof command, "/usr/bin/python3 tests/runtime/modbus/peer.py %u 2>&1",
+    snprintf(command, sizeof command, "${FG_PYTHON:-/usr/bin/python3} tests/runtime/modbus/peer.py %u 2>&1",
              (unsigned)fg_modbus_server_port(bench.server));
     int status = run(command, output, sizeof output);
     if (status != 0 || strncmp(output, "ok ", 3) != 0)

@@ -133,6 +133,56 @@ static void pipelined_requests_are_answered_in_order(void **state) {
     bench_stop(&bench);
 }
 
+static void a_function_of_128_and_above_is_refused_as_one(void **state) {
+    (void)state;
+    struct bench bench = bench_make();
+    bench_start(&bench);
+    int client = bench_connect(&bench);
+    uint8_t frame[12], pdu[FG_MODBUS_MAX_PDU];
+    for (uint16_t function = 128; function < 256; function++) {
+        make_frame(frame, function, UNIT, (uint8_t)function, 0, 1);
+        send_all(client, frame, sizeof frame);
+        assert_int_equal(receive_answer(client, function, pdu), 2);
+        assert_int_equal(pdu[0], function); /* the error bit, and function & 127 */
+        assert_int_equal(pdu[1], 1);
+    }
+    make_round_trip(client, 1);
+    close(client);
+    bench_stop(&bench);
+}
+
+static void function_23_shows_what_it_wrote(void **state) {
+    (void)state;
+    struct bench bench = bench_make();
+    bench_start(&bench);
+    modbus_t *client = bench_open_client(&bench);
+    const uint16_t written[] = {77};
+    uint16_t words[125];
+    assert_int_equal(modbus_write_and_read_registers(client, 3, 1, written, 0, 8, words), 8);
+    assert_int_equal(words[3], 77);
+    assert_int_equal(modbus_write_and_read_registers(client, 3, 1, written, 1000, 125, words), 125);
+    assert_int_equal(words[5], 0x5678);
+    assert_int_equal(modbus_write_and_read_registers(client, 3, 1, written, 32, 1, words), -1);
+    assert_int_equal(errno, EMBXILADD);
+    bench_close_client(client);
+    bench_stop(&bench);
+}
+
+static void clients_and_exceptions_are_counted(void **state) {
+    (void)state;
+    struct bench bench = bench_make();
+    bench_start(&bench);
+    modbus_t *client = bench_open_client(&bench);
+    uint16_t words[4];
+    assert_int_equal(modbus_read_registers(client, 500, 1, words), -1);
+    assert_int_equal(modbus_write_register(client, 0, 99), -1);
+    assert_int_equal(modbus_read_input_registers(client, 9, 4, words), 4);
+    const uint16_t expected[] = {0, 1, 0, 2};
+    assert_memory_equal(words, expected, sizeof expected);
+    bench_close_client(client);
+    bench_stop(&bench);
+}
+
 static void a_request_may_come_in_pieces(void **state) {
     (void)state;
     struct bench bench = bench_make();
@@ -295,7 +345,7 @@ static void who_does_not_read_waits_alone_and_loses_nothing(void **state) {
 static void a_silent_client_is_closed(void **state) {
     (void)state;
     struct bench bench = bench_make();
-    bench.settings.idle_timeout_ms = 30;
+    bench.settings.tcp.idle_timeout_ms = 30;
     bench_start(&bench);
     expect_closed(bench_connect(&bench)); /* it never says a word */
     /* Bytes that never become a request are silence too. */
@@ -314,47 +364,14 @@ static void a_silent_client_is_closed(void **state) {
     bench_stop(&bench);
 }
 
-static void sixteen_clients_and_the_seventeenth(void **state) {
-    (void)state;
-    enum { SILENT = 5 };
-    struct bench bench = bench_make();
-    bench_start(&bench);
-    int client[FG_MODBUS_CLIENTS];
-    for (uint16_t i = 0; i < FG_MODBUS_CLIENTS; i++) {
-        client[i] = bench_connect(&bench);
-        make_round_trip(client[i], i);
-    }
-    for (uint16_t i = 0; i < FG_MODBUS_CLIENTS; i++)
-        if (i != SILENT)
-            make_round_trip(client[i], i);
-    int late = bench_connect(&bench);
-    make_round_trip(late, 17);
-    expect_closed(client[SILENT]);
-    for (uint16_t i = 0; i < FG_MODBUS_CLIENTS; i++)
-        if (i != SILENT)
-            make_round_trip(client[i], i);
-    make_round_trip(late, 18);
-    /* A place that is left is taken without closing anybody. */
-    close(client[0]);
-    client[SILENT] = bench_connect(&bench);
-    make_round_trip(client[SILENT], 19);
-    for (uint16_t i = 1; i < FG_MODBUS_CLIENTS; i++) {
-        make_round_trip(client[i], i);
-        close(client[i]);
-    }
-    make_round_trip(late, 20);
-    close(late);
-    bench_stop(&bench);
-}
-
 /* ---- Who may write ---- */
 
 static void only_writers_write(void **state) {
     (void)state;
     struct bench bench = bench_make();
-    bench.settings.writers = 2;
-    bench.settings.writer[0] = "::1";
-    bench.settings.writer[1] = "127.0.0.2";
+    bench.settings.tcp.writers = 2;
+    bench.settings.tcp.writer[0] = "::1";
+    bench.settings.tcp.writer[1] = "127.0.0.2";
     bench_start(&bench);
     modbus_t *writer = bench_open_client_from(&bench, "127.0.0.2"), *reader = bench_open_client(&bench);
     uint16_t word;
@@ -387,20 +404,20 @@ static void what_cannot_be_opened_is_said(void **state) {
     struct bench bench = bench_make();
     bench_start(&bench);
     struct fg_modbus_settings settings = bench.settings;
-    settings.port = fg_modbus_server_port(bench.server);
+    settings.tcp.port = fg_modbus_server_port(bench.server);
     char port[32];
-    snprintf(port, sizeof port, "127.0.0.1 port %u", (unsigned)settings.port);
+    snprintf(port, sizeof port, "127.0.0.1 port %u", (unsigned)settings.tcp.port);
     expect_refused(&settings, FG_ENVIRONMENT, port);
     expect_refused(&settings, FG_ENVIRONMENT, "Address already in use");
-    settings.port = 0;
-    settings.bind = "somewhere";
+    settings.tcp.port = 0;
+    settings.tcp.bind = "somewhere";
     expect_refused(&settings, FG_INPUT, "somewhere");
-    settings.bind = "192.0.2.1";
+    settings.tcp.bind = "192.0.2.1";
     expect_refused(&settings, FG_ENVIRONMENT, "192.0.2.1");
-    settings.bind = "127.0.0.1";
-    settings.writers = 2;
-    settings.writer[0] = "127.0.0.1";
-    settings.writer[1] = "the PLC";
+    settings.tcp.bind = "127.0.0.1";
+    settings.tcp.writers = 2;
+    settings.tcp.writer[0] = "127.0.0.1";
+    settings.tcp.writer[1] = "the PLC";
     expect_refused(&settings, FG_INPUT, "the PLC");
     bench_stop(&bench);
 }
@@ -408,7 +425,7 @@ static void what_cannot_be_opened_is_said(void **state) {
 static void it_listens_on_ipv6_too(void **state) {
     (void)state;
     struct bench bench = bench_make();
-    bench.settings.bind = "::";
+    bench.settings.tcp.bind = "::";
     int client = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     if (client < 0 || bind(client, (struct sockaddr *)&address, sizeof address) != 0) {
@@ -417,9 +434,9 @@ static void it_listens_on_ipv6_too(void **state) {
         print_message("skipped: this machine has no IPv6 loopback\n");
         skip();
     }
-    bench.settings.writers = 2;
-    bench.settings.writer[0] = "::1";
-    bench.settings.writer[1] = "127.0.0.2";
+    bench.settings.tcp.writers = 2;
+    bench.settings.tcp.writer[0] = "::1";
+    bench.settings.tcp.writer[1] = "127.0.0.2";
     bench_start(&bench);
     address.sin6_port = htons(fg_modbus_server_port(bench.server));
     assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
@@ -458,6 +475,9 @@ int main(void) {
         cmocka_unit_test(the_lines_refusal_is_the_answer),
         cmocka_unit_test(other_units_are_not_answered),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
+        cmocka_unit_test(a_function_of_128_and_above_is_refused_as_one),
+        cmocka_unit_test(function_23_shows_what_it_wrote),
+        cmocka_unit_test(clients_and_exceptions_are_counted),
         cmocka_unit_test(a_request_may_come_in_pieces),
         cmocka_unit_test(a_result_is_never_torn),
         cmocka_unit_test(what_is_no_modbus_is_closed),
@@ -465,7 +485,6 @@ int main(void) {
         cmocka_unit_test(drawn_bytes_harm_nobody),
         cmocka_unit_test(who_does_not_read_waits_alone_and_loses_nothing),
         cmocka_unit_test(a_silent_client_is_closed),
-        cmocka_unit_test(sixteen_clients_and_the_seventeenth),
         cmocka_unit_test(only_writers_write),
         cmocka_unit_test(what_cannot_be_opened_is_said),
         cmocka_unit_test(it_listens_on_ipv6_too),

@@ -56,7 +56,7 @@ static void test_coils_of_two_servers(void **state) {
     begin_line();
     for (int i = 0; i < SERVERS; i++) {
         struct served *s = &served[i];
-        const struct fg_modbus_settings settings = {.bind = "127.0.0.1", .unit = 1, .idle_timeout_ms = 60000};
+        const struct fg_modbus_settings settings = {.tcp = {.bind = "127.0.0.1"}, .unit = 1};
         const struct fg_modbus_line to = {fg_line_cell(line), fg_line_apply, line};
         *s = (struct served){.coil = COILS[i]};
         OK(fg_modbus_server_open(&settings, &to, &s->server, &message));

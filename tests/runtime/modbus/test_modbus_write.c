@@ -345,10 +345,11 @@ static void locked_registers_refuse_until_the_code_is_given(void **state) {
     assert_int_equal(send_word(&map, 6, FG_HOLDING_WATCHDOG, 1), FG_MODBUS_DONE);
 
     assert_int_equal(send_word(&map, 6, FG_HOLDING_UNLOCK, CODE + 1), FG_MODBUS_ILLEGAL_VALUE);
-    EXPECT_NOTHING(&map);
+    assert_int_equal(map.answer.code, FG_MODBUS_CODE_WRONG);
     assert_int_equal(send_word(&map, 6, FG_HOLDING_UNLOCK, CODE), FG_MODBUS_DONE);
-    EXPECT(&map, {FG_COMMAND_UNLOCK, 1});
-    map.snapshot.unlocked = true;
+    assert_int_equal(map.answer.code, FG_MODBUS_CODE_RIGHT);
+    EXPECT_NOTHING(&map);
+    map.rights.unlocked = true;
     assert_int_equal(send_word(&map, 6, FG_HOLDING_THRESHOLD, 5000), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_THRESHOLD, 5000});
     assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 2, PAIR), FG_MODBUS_DONE);
@@ -356,7 +357,8 @@ static void locked_registers_refuse_until_the_code_is_given(void **state) {
     assert_int_equal(send_many(&map, 16, FG_HOLDING_VIEW_THRESHOLD, 2, THRESHOLD), FG_MODBUS_DONE);
     EXPECT(&map, {FG_COMMAND_THRESHOLD, 5000});
     assert_int_equal(send_word(&map, 6, FG_HOLDING_UNLOCK, 0), FG_MODBUS_DONE);
-    EXPECT(&map, {FG_COMMAND_UNLOCK, 0});
+    assert_int_equal(map.answer.code, FG_MODBUS_CODE_NONE);
+    EXPECT_NOTHING(&map);
 }
 
 static void a_request_may_bring_its_own_code(void **state) {
@@ -366,12 +368,29 @@ static void a_request_may_bring_its_own_code(void **state) {
     struct map map = make_ready_map();
     map.rules.unlock_code = CODE;
     assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 4, WITH), FG_MODBUS_DONE);
-    EXPECT(&map, {FG_COMMAND_UNLOCK, 1}, {FG_COMMAND_REJECT, 700}, {FG_COMMAND_PULSE, 100});
-    map.snapshot.unlocked = true;
+    EXPECT(&map, {FG_COMMAND_REJECT, 700}, {FG_COMMAND_PULSE, 100});
+    assert_int_equal(map.answer.code, FG_MODBUS_CODE_RIGHT);
+    map.rights.unlocked = true;
     assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 4, WITHOUT), FG_MODBUS_BUSY);
     EXPECT_NOTHING(&map);
     assert_int_equal(send_many(&map, 16, FG_HOLDING_REJECT, 4, WRONG), FG_MODBUS_ILLEGAL_VALUE);
     EXPECT_NOTHING(&map);
+}
+
+static void while_codes_are_refused_none_tells_whether_it_is_right(void **state) {
+    (void)state;
+    struct map map = make_ready_map();
+    map.rules.unlock_code = CODE;
+    map.rights.codes_refused = true;
+    for (uint16_t code = CODE - 1; code <= CODE + 1; code++) {
+        assert_int_equal(send_word(&map, 6, FG_HOLDING_UNLOCK, code), FG_MODBUS_BUSY);
+        assert_int_equal(map.answer.code, FG_MODBUS_NO_CODE);
+    }
+    /* To lock, and what is not locked, go on; so does who is unlocked already. */
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_UNLOCK, 0), FG_MODBUS_DONE);
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_WATCHDOG, 1), FG_MODBUS_DONE);
+    map.rights.unlocked = true;
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_PULSE, 100), FG_MODBUS_DONE);
 }
 
 static void without_a_lock_any_code_is_taken(void **state) {
@@ -388,7 +407,7 @@ static void who_may_not_write_reads_only(void **state) {
     (void)state;
     static const uint16_t VALUES[] = {1, 1};
     struct map map = make_ready_map();
-    map.may_write = false;
+    map.rights.may_write = false;
     map.snapshot.able = false;
     assert_int_equal(send_word(&map, 5, FG_COIL_AT_TRIGGER, 0xff00), FG_MODBUS_BUSY);
     EXPECT_NOTHING(&map); /* not even a missed trigger */
@@ -430,7 +449,7 @@ static void drawn_bytes_break_nothing(void **state) {
         struct map map = make_ready_map();
         map.rules.unlock_code = CODE;
         map.snapshot.able = draw & 1;
-        map.snapshot.unlocked = draw >> 1 & 1;
+        map.rights.unlocked = draw >> 1 & 1;
         map.snapshot.coils = draw >> 2 & 127;
         enum fg_modbus_exception exception = send_bytes(&map, pdu, size);
         assert_true(exception <= FG_MODBUS_ILLEGAL_VALUE || exception == FG_MODBUS_BUSY);
@@ -464,6 +483,7 @@ int main(void) {
         cmocka_unit_test(what_has_no_row_cannot_be_written),
         cmocka_unit_test(locked_registers_refuse_until_the_code_is_given),
         cmocka_unit_test(a_request_may_bring_its_own_code),
+        cmocka_unit_test(while_codes_are_refused_none_tells_whether_it_is_right),
         cmocka_unit_test(without_a_lock_any_code_is_taken),
         cmocka_unit_test(who_may_not_write_reads_only),
         cmocka_unit_test(drawn_bytes_break_nothing),
