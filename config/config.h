@@ -46,6 +46,7 @@ enum fg_on_inoperative { FG_INOPERATIVE_REJECT, FG_INOPERATIVE_PASS, FG_INOPERAT
 enum fg_missed_reject { FG_MISSED_STOP, FG_MISSED_COUNT };
 enum fg_fail_safe { FG_STOP_LINE, FG_REJECT_ALL };
 enum fg_word_order { FG_HIGH_FIRST, FG_LOW_FIRST };
+enum fg_job_require { FG_REQUIRE_NO, FG_REQUIRE_YES, FG_REQUIRE_AUTO };
 
 /* A driver, as a configuration needs to know it. Its keys stand in the section beside the section's own. A
  * key without a default must be given; a path that is a default is absolute. */
@@ -115,6 +116,14 @@ struct fg_config {
     enum fg_missed_reject missed_reject;
     enum fg_fail_safe fail_safe;
     uint32_t plc_watchdog_ms; /* 0: not watched */
+    uint32_t stop_limit_ms;   /* how long the end waits for parts to reach their reject points */
+
+    struct {
+        char path[FG_CONFIG_TEXT]; /* folder of what outlives a restart */
+    } state;
+    struct {
+        char device[FG_CONFIG_TEXT]; /* the hardware watchdog; "": there is none */
+    } watchdog;
 
     struct {
         char bind[FG_CONFIG_ADDRESS];
@@ -126,7 +135,7 @@ struct fg_config {
     } modbus;
 
     struct {
-        bool require;
+        enum fg_job_require require; /* once read it is never AUTO */
         uint32_t slot; /* the slot that is loaded at start */
     } job;
     struct {

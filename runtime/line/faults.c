@@ -11,7 +11,7 @@
 #define BIT(fault) (1u << ((fault)-FIRST))
 
 void fg_faults_raise(struct fg_line *l, enum fg_fault fault) {
-    if (!l->show.fault || fault == FG_FAULT_DEVICE_LOST)
+    if (!l->faults || fault == FG_FAULT_DEVICE_LOST)
         l->show.error = (uint16_t)fault;
     l->show.fault = true;
     if (!(l->faults & BIT(fault)))
@@ -24,6 +24,10 @@ void fg_faults_halt(struct fg_line *l, enum fg_fault fault) {
     if (!l->halted)
         fg_log(FG_LOG_ERROR, "line stopped, because %s", fg_fault_text(fault));
     l->halted = true;
+}
+
+bool fg_faults_has(const struct fg_line *l, enum fg_fault fault) {
+    return l->faults & BIT(fault);
 }
 
 /* Whether what is wrong is still so: clearing it would only hide it. */

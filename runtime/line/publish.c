@@ -90,11 +90,13 @@ void fg_publish(struct fg_line *l) {
     show->results_queued = (uint16_t)l->results.queued;
     show->result = l->results.block;
     show_drift(l);
+    show->fault = l->faults && !fg_line_draining(l);
+    show->updating |= fg_line_draining(l);
     show->reject_active = fg_actuator_rejecting(l->s.actuator);
     fg_snapshot_publish(&l->cell, show);
     l->fresh = false;
-    /* Once the last part has its verdict, the end waits for nothing but a job that is late. */
-    const bool halt = l->halted || l->lost_at_ns || (l->stop_at_ns && !show->busy);
+    /* Once no part must be rejected, the end waits for nothing but a job that is late. */
+    const bool halt = l->halted || l->lost_at_ns || (l->stop_at_ns && fg_line_may_end(l));
     const uint32_t wanted = (l->last_pass ? FG_WANT_PASS : 0u) |
                             (show->able && fg_line_listening(l) ? FG_WANT_READY : 0u) |
                             (show->fault ? FG_WANT_FAULT : 0u) | (halt ? FG_WANT_HALT : 0u);

@@ -37,7 +37,7 @@
       "one waits longer than results.ack_timeout_ms, pass, defect and inoperative read 0 and "               \
       "result_overrun is raised.")                                                                           \
     X("Where modbus.writers lists addresses, only those may write. Where lock.code is given, holding "       \
-      "registers 1, 4 to 6 and 16 to 31 are locked until register 7 brings the code.")                       \
+      "registers 1, 4 to 6 and 16 to 31 and command 3 are locked until register 7 brings the code.")         \
     X("A register of one word (u16) reads 65535 where its value is larger.")                                 \
     X("Rows with v are repeated for the views 0 to 7.")
 
@@ -90,8 +90,13 @@ enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
     X(24, OUTPUT, "an output could not be set", "look at the board")                                         \
     X(25, DEVICE_LOST, "the compute device is lost",                                                         \
       "wait: the daemon ends with 70 after two seconds and systemd starts it again")                         \
+    X(26, UNCLEAN_END,                                                                                       \
+      "the last run ended without a drain: parts between camera and ejector lost their place",               \
+      "take the parts between camera and ejector away, then set coil 3")                                     \
     X(27, UNLIKE_TRAINING, "three parts in a row were not like those of training",                           \
-      "look at lamp, lens and part; where the light or the camera was changed, calibrate the bundle anew")
+      "look at lamp, lens and part; where the light or the camera was changed, calibrate the bundle anew")   \
+    X(30, CONFIGURATION, "the configuration cannot be taken over; the old one stays in use",                 \
+      "read the log, or run flawgate check on the configuration; then reload it")
 
 #define FG_FAULT_ENUM(number, name, text, remedy) FG_FAULT_##name = (number),
 enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };
@@ -296,12 +301,12 @@ enum fg_input_register { FG_INPUT_REGISTERS(FG_INPUT_ENUM) };
     X(1, 1, 0, THRESHOLD, u16, "threshold", "x 10000", s->holding.threshold[0],                              \
       "threshold of view 0, as registers 16 and 17; 0 for the bundle's own")                                 \
     X(2, 1, 0, COMMAND, u16, "command", "", s->holding.command,                                              \
-      "command that coil 6 carries out: 0 none, 1 self-test")                                                \
+      "command that coil 6 carries out: 0 none, 1 self-test, 3 reload the configuration")                    \
     X(3, 1, 0, WATCHDOG, u16, "watchdog", "", s->holding.watchdog,                                           \
       "the PLC changes this at least every plc_watchdog_ms, where that is not 0")                            \
     X(4, 2, 0, REJECT, u32, "reject", "0.1 ms", s->holding.reject, "delay from trigger to reject point")     \
     X(6, 1, 0, PULSE, u16, "pulse", "0.1 ms", s->holding.pulse, "length of the reject pulse")                \
-    X(7, 1, 0, UNLOCK, u16, "unlock", "", 0u, "code that unlocks registers 1, 4 to 6 and 16 to 31; reads 0") \
+    X(7, 1, 0, UNLOCK, u16, "unlock", "", 0u, "code that unlocks registers 1, 4 to 6, 16 to 31 and command 3; reads 0") \
     X(16, 2, FG_VIEW_THRESHOLD_STRIDE, VIEW_THRESHOLD, u32, "view_threshold", "x 10000",                     \
       s->holding.threshold[v], "threshold of the view; 0 for the bundle's own")
 

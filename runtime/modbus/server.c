@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -23,7 +24,8 @@
 #define PDU_AT 7u
 #define MAX_FRAME (PDU_AT + FG_MODBUS_MAX_PDU)
 
-#define ACCEPT_PAUSE FG_S /* pause after the system had no memory or descriptor for a connection */
+#define LONGEST_WAIT (500 * FG_MS) /* the loop shows so often that it turns */
+#define ACCEPT_PAUSE FG_S          /* pause after the system had no memory or descriptor for a connection */
 
 struct client {
     int socket;       /* -1: free */
@@ -33,15 +35,23 @@ struct client {
     uint8_t bytes[MAX_FRAME]; /* a request and perhaps the beginning of the next */
 };
 
+/* What may change while the server runs. */
+struct terms {
+    int64_t idle_ns;
+    uint32_t writers;
+    struct in6_addr writer[FG_MODBUS_MAX_WRITERS]; /* IPv4 as mapped addresses */
+    struct fg_modbus_rules rules;
+};
+
 struct fg_modbus_server {
     int listener, wake;
     uint16_t port;
     uint8_t unit;
-    int64_t idle_ns;
     int64_t accept_after_ns;
-    uint32_t writers;
-    struct in6_addr writer[FG_MODBUS_MAX_WRITERS]; /* IPv4 as mapped addresses */
-    struct fg_modbus_rules rules;
+    struct terms terms;
+    pthread_mutex_t changing;
+    struct terms next; /* under the lock */
+    bool changed;      /* under the lock: next is not taken over yet */
     struct fg_modbus_line line;
     modbus_t *modbus;          /* writes the answers, to whichever client's socket it is given */
     modbus_mapping_t *mapping; /* values that libmodbus answers from */
@@ -86,13 +96,24 @@ static bool is_writer(const struct fg_modbus_server *server, const struct sockad
         address = map_to_ipv6(((const struct sockaddr_in *)peer)->sin_addr);
     else
         address = ((const struct sockaddr_in6 *)peer)->sin6_addr;
-    for (uint32_t i = 0; i < server->writers; i++)
-        if (!memcmp(&address, &server->writer[i], sizeof address))
+    for (uint32_t i = 0; i < server->terms.writers; i++)
+        if (!memcmp(&address, &server->terms.writer[i], sizeof address))
             return true;
-    return server->writers == 0;
+    return server->terms.writers == 0;
 }
 
 /* ---- Opening ---- */
+
+static enum fg_status read_terms(const struct fg_modbus_settings *settings, struct terms *terms,
+                                 struct fg_message *message) {
+    *terms = (struct terms){
+        .idle_ns = settings->idle_timeout_ms * FG_MS, .writers = settings->writers, .rules = settings->rules};
+    for (uint32_t i = 0; i < settings->writers; i++)
+        if (!parse_address(settings->writer[i], &terms->writer[i]))
+            return fg_fail(message, FG_INPUT, "Modbus: the writer \"%s\" is no numeric address",
+                           settings->writer[i]);
+    return FG_OK;
+}
 
 static enum fg_status open_listener(struct fg_modbus_server *server, const char *text, uint16_t port,
                                     struct fg_message *message) {
@@ -134,19 +155,14 @@ enum fg_status fg_modbus_server_open(const struct fg_modbus_settings *settings,
         return fg_fail(message, FG_ENVIRONMENT, "Modbus: no memory");
     s->listener = s->wake = -1;
     s->unit = settings->unit;
-    s->idle_ns = settings->idle_timeout_ms * FG_MS;
-    s->rules = settings->rules;
+    pthread_mutex_init(&s->changing, NULL);
     s->line = *line;
     for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++)
         s->client[i].socket = -1;
 
-    enum fg_status status = FG_OK;
-    for (; s->writers < settings->writers; s->writers++)
-        if (!parse_address(settings->writer[s->writers], &s->writer[s->writers])) {
-            status = fg_fail(message, FG_INPUT, "Modbus: the writer \"%s\" is no numeric address",
-                             settings->writer[s->writers]);
-            goto out;
-        }
+    enum fg_status status = read_terms(settings, &s->terms, message);
+    if (status != FG_OK)
+        goto out;
     s->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     s->modbus = modbus_new_tcp("127.0.0.1", MODBUS_TCP_DEFAULT_PORT); /* it never connects */
     s->mapping = modbus_mapping_new(FG_MODBUS_COILS, FG_MODBUS_DISCRETE_INPUTS, FG_MODBUS_HOLDING_REGISTERS,
@@ -185,6 +201,7 @@ void fg_modbus_server_close(struct fg_modbus_server *server) {
         close(server->wake);
     modbus_mapping_free(server->mapping);
     modbus_free(server->modbus);
+    pthread_mutex_destroy(&server->changing);
     free(server);
 }
 
@@ -226,7 +243,7 @@ static bool answer_frame(struct fg_modbus_server *server, const struct client *c
     if (exception == FG_MODBUS_DONE) {
         struct fg_snapshot snapshot;
         fg_snapshot_read(server->line.cell, &snapshot);
-        fg_modbus_answer(&request, &snapshot, &server->rules, client->may_write, &found);
+        fg_modbus_answer(&request, &snapshot, &server->terms.rules, client->may_write, &found);
         exception = found.exception;
         if (found.commands.count > 0) {
             enum fg_modbus_exception refused = server->line.apply(server->line.context, &found.commands);
@@ -315,20 +332,55 @@ static void take_client(struct fg_modbus_server *server, int64_t now) {
 
 /* Gives the milliseconds until something is due without an event. */
 static int get_wait_ms(const struct fg_modbus_server *server, int64_t now) {
-    int64_t due = now + 60 * FG_S;
+    int64_t due = now + LONGEST_WAIT;
     for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++) {
         const struct client *client = &server->client[i];
-        if (client->socket >= 0 && client->heard_ns + server->idle_ns < due)
-            due = client->heard_ns + server->idle_ns;
+        if (client->socket >= 0 && client->heard_ns + server->terms.idle_ns < due)
+            due = client->heard_ns + server->terms.idle_ns;
     }
     if (server->accept_after_ns > now && server->accept_after_ns < due)
         due = server->accept_after_ns;
     return due <= now ? 0 : (int)((due - now + FG_MS - 1) / FG_MS);
 }
 
+/* Takes over what fg_modbus_server_change brought, for the clients that are there too. */
+static void take_change(struct fg_modbus_server *server) {
+    pthread_mutex_lock(&server->changing);
+    const bool changed = server->changed;
+    if (changed)
+        server->terms = server->next;
+    server->changed = false;
+    pthread_mutex_unlock(&server->changing);
+    for (uint32_t i = 0; i < FG_MODBUS_CLIENTS && changed; i++) {
+        struct client *client = &server->client[i];
+        struct sockaddr_storage peer = {0};
+        socklen_t size = sizeof peer;
+        client->may_write = client->socket >= 0 &&
+                            !getpeername(client->socket, (struct sockaddr *)&peer, &size) &&
+                            is_writer(server, &peer);
+    }
+}
+
+enum fg_status fg_modbus_server_change(struct fg_modbus_server *server,
+                                       const struct fg_modbus_settings *settings,
+                                       struct fg_message *message) {
+    struct terms next;
+    const enum fg_status status = read_terms(settings, &next, message);
+    if (status != FG_OK)
+        return status;
+    pthread_mutex_lock(&server->changing);
+    server->next = next;
+    server->changed = true;
+    pthread_mutex_unlock(&server->changing);
+    return FG_OK;
+}
+
 void fg_modbus_server_run(struct fg_modbus_server *server) {
     for (;;) {
         int64_t now = fg_clock_ns();
+        if (server->line.seen_ns)
+            atomic_store(server->line.seen_ns, now);
+        take_change(server);
         struct pollfd ready[FG_MODBUS_CLIENTS + 2];
         for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++) {
             const struct client *client = &server->client[i];
@@ -343,11 +395,13 @@ void fg_modbus_server_run(struct fg_modbus_server *server) {
             continue; /* a signal; the loop's stop comes by wake */
 
         now = fg_clock_ns();
+        if (server->line.seen_ns)
+            atomic_store(server->line.seen_ns, now);
         for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++) {
             struct client *client = &server->client[i];
             if (ready[i].revents)
                 serve_client(server, client, now);
-            if (client->socket >= 0 && now - client->heard_ns >= server->idle_ns)
+            if (client->socket >= 0 && now - client->heard_ns >= server->terms.idle_ns)
                 drop_client(client);
         }
         uint64_t stops;

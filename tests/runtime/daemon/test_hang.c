@@ -66,10 +66,10 @@ static void turn_line(void) {
         write_holding(3, ++watchdog);
 }
 
-/* Time passes, in steps that no client's silence is too long for. */
+/* Time passes, in steps that are no standstill of the line's loop. */
 static void pass_time(int64_t ns) {
     while (ns > 0) {
-        const int64_t step = ns < 10 * FG_S ? ns : 10 * FG_S;
+        const int64_t step = ns < HALF_BEAT ? ns : HALF_BEAT;
         atomic_fetch_add(&world->now_ns, step);
         ns -= step;
         turn_line();
