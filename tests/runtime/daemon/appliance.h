@@ -85,11 +85,12 @@ static inline void write_config(const char *bundles, const char *more, uint16_t 
     fprintf(file,
             "bundles = { %s }\n"
             "camera { path = pictures memory_mib = 1 max_width = 64 max_height = 64 %s\n"
-            "board { path = board }\n"
             "line trigger { name = TRIGGER }\nline pass { name = PASS }\nline ready { name = READY }\n"
             "line fault { name = FAULT }\nline heartbeat { name = HEARTBEAT }\n"
-            "compute { threads = 1 }\nmodbus { port = %u }\nstate { path = state }\n%s%s",
-            bundles, more, port, choose(more, "job {", "job { require = false }\n"),
+            "compute { threads = 1 }\nmodbus { port = %u }\n%s%s%s%s",
+            bundles, more, port, choose(more, "board {", "board { path = board }\n"),
+            choose(more, "state {", "state { path = state }\n"),
+            choose(more, "job {", "job { require = false }\n"),
             choose(more, "stop_limit_ms", "stop_limit_ms = 0\n"));
     assert_int_equal(fclose(file), 0);
 }

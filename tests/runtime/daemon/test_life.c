@@ -14,9 +14,14 @@
 
 #include "tests/runtime/daemon/appliance.h"
 
-#define LINE                                                                                                 \
+#define TRIGGERS                                                                                             \
     "}\ntrigger { enable_at_start = true min_interval_ms = 0 }\nline reject { name = REJECT }\n"             \
-    "deadline_ms = 2000\n"
+    "deadline_ms = 3000\n"
+/* Parts reach their reject points soon, and the end waits for that. */
+#define NEAR TRIGGERS "reject { delay_ms = 3000 pulse_ms = 20 }\nstop_limit_ms = 60000\n"
+#define LINE TRIGGERS "reject { delay_ms = 20000 }\n"
+/* They never do. */
+#define FAR TRIGGERS "reject { delay_ms = 600000 }\n"
 #define ALL_DEFECT 1 /* threshold x 10000 */
 #define UPDATING 12
 
@@ -101,7 +106,7 @@ static void write_wrong_config(void) {
 /* SIGTERM shortly after a DEFECT verdict: the defect is rejected, edges are still parts, the PLC is told. */
 static void test_drain(void **state) {
     (void)state;
-    start_appliance("one.fgb", LINE "reject { delay_ms = 3000 pulse_ms = 20 }\nstop_limit_ms = 60000\n");
+    start_appliance("one.fgb", NEAR);
     make_defect();
     write_wrong_config(); /* something that latches a fault */
     kill(appliance, SIGHUP);
@@ -127,7 +132,7 @@ static void test_drain(void **state) {
     expect_released();
     close_connections();
     /* Nothing is wrong at the next start, and ids go on. */
-    restart_appliance("one.fgb", LINE);
+    restart_appliance("one.fgb", NEAR);
     wait_bit(READY, true);
     assert_int_equal(read_input(1), 0);
     pulse_trigger();
@@ -147,7 +152,7 @@ static void expect_unclean_start(void) {
 /* A second signal does not wait for the reject point. Then a part lost its place, which the next start says. */
 static void test_hurried_end(void **state) {
     (void)state;
-    start_appliance("one.fgb", LINE "reject { delay_ms = 600000 }\nstop_limit_ms = 60000\n");
+    start_appliance("one.fgb", FAR "stop_limit_ms = 60000\n");
     make_defect();
     pulse_trigger();
     assert_int_equal(wait_result(1).verdict, FG_DEFECT);
@@ -164,7 +169,7 @@ static void test_hurried_end(void **state) {
 
 static void test_end_has_a_limit(void **state) {
     (void)state;
-    start_appliance("one.fgb", LINE "reject { delay_ms = 600000 }\nstop_limit_ms = 100\n");
+    start_appliance("one.fgb", FAR "stop_limit_ms = 100\n");
     make_defect();
     pulse_trigger();
     assert_int_equal(wait_result(1).verdict, FG_DEFECT);
@@ -179,7 +184,7 @@ static void test_end_has_a_limit(void **state) {
 /* After kill -9 the line waits for a person; parts meanwhile are rejected, and no id comes twice. */
 static void test_start_after_a_kill(void **state) {
     (void)state;
-    start_appliance("one.fgb", LINE);
+    start_appliance("one.fgb", NEAR);
     wait_bit(READY, true);
     pulse_trigger();
     assert_int_equal(wait_result(1).reason, 0);
@@ -188,12 +193,12 @@ static void test_start_after_a_kill(void **state) {
     close_connections();
     /* An end that was asked for does not clear it: nobody has looked. */
     for (int start = 0; start < 2; start++) {
-        restart_appliance("one.fgb", LINE);
+        restart_appliance("one.fgb", NEAR);
         assert_int_equal(read_input(1), FG_FAULT_UNCLEAN_END);
         assert_false(read_status_bit(READY));
         stop_appliance();
     }
-    restart_appliance("one.fgb", LINE);
+    restart_appliance("one.fgb", NEAR);
     pulse_trigger();
     while (!read_input_u32(48))
         ;
@@ -204,7 +209,7 @@ static void test_start_after_a_kill(void **state) {
     pulse_trigger();
     assert_int_equal(wait_result(block.id + 1).reason, 0);
     stop_appliance();
-    restart_appliance("one.fgb", LINE);
+    restart_appliance("one.fgb", NEAR);
     wait_bit(READY, true);
     stop_appliance();
 }
@@ -213,12 +218,12 @@ static void test_start_after_a_kill(void **state) {
 static void test_reject_registers_are_awaited_again(void **state) {
     (void)state;
     const uint16_t delay[] = {0, 30000};
-    start_appliance("one.fgb", LINE);
+    start_appliance("one.fgb", NEAR);
     wait_bit(READY, true);
     assert_int_equal(modbus_write_registers(plc, 4, 2, delay), 2);
     stop_appliance();
     for (int pulse = 0; pulse < 2; pulse++) {
-        restart_appliance("one.fgb", LINE);
+        restart_appliance("one.fgb", NEAR);
         pulse_trigger();
         while (!read_input_u32(48))
             ;
@@ -295,14 +300,14 @@ static void test_reload(void **state) {
     const uint32_t checksum = read_input_u32(80);
     wait_threshold(20000, true);
     /* The port differs, and is said to; it needs a restart. The rest counts at once. */
-    rewrite_config(LINE "threshold { max = 1 }\nreject { delay_ms = 4000 }\n");
+    rewrite_config(FAR "threshold { max = 1 }\n");
     kill(appliance, SIGHUP);
     wait_log("reload: reject.delay_ms has changed");
     wait_log("reload: modbus.port differs and needs a restart");
     wait_log("reload: threshold.max has changed");
     wait_threshold(20000, false);
     const int64_t end = fg_clock_ns() + PATIENCE;
-    for (uint16_t delay[2] = {0}; delay[1] != 40000;) {
+    for (uint16_t delay[2] = {0}; ((uint32_t)delay[0] << 16 | delay[1]) != 6000000;) {
         assert_int_equal(modbus_read_registers(plc, 4, 2, delay), 2);
         assert_true(fg_clock_ns() < end);
     }
