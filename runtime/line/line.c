@@ -12,7 +12,8 @@
 #include "runtime/line/state.h"
 
 #define HALF_BEAT (500 * FG_MS)
-#define LOOP_LIMIT FG_S         /* a round of the actuation or of the server takes half of it at most */
+#define LOOP_LIMIT                                                                                           \
+    FG_S /* a round of the actuation or of the server takes half of it at most; a job may be late by it */
 #define STANDSTILL FG_S         /* a loop that turns so much later than it meant to was stopped */
 #define DRAIN_STEP (10 * FG_MS) /* how often a line that drains looks whether it may end */
 
@@ -159,9 +160,9 @@ static int64_t find_beat_due(const struct fg_line *l) {
     return l->next_beat_ns;
 }
 
-/* Both heartbeats beat while trigger, judge, actuation and server meet their own deadlines. */
+/* Both heartbeats beat while trigger, judge, actuation and server turn. One late part stops none of them. */
 static bool is_well(const struct fg_line *l, int64_t now_ns) {
-    const bool judge_late = l->judging && l->judge_deadline_ns <= now_ns;
+    const bool judge_late = l->judging && now_ns - l->judge_deadline_ns >= LOOP_LIMIT;
     const bool server_late = l->s.server_seen_ns && now_ns - atomic_load(l->s.server_seen_ns) >= LOOP_LIMIT;
     return !judge_late && !server_late && !l->lost_at_ns &&
            now_ns - fg_actuator_seen_ns(l->s.actuator) < LOOP_LIMIT;

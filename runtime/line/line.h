@@ -59,7 +59,7 @@
  * that cannot be set stops the line.
  *
  * Heartbeats, the output and bit 15, stop when the actuation or the server has not turned for a second, or a
- * job is past its deadline. fg_line_well_ns stands still with them.
+ * job is a second past its deadline. fg_line_well_ns stands still with them.
  *
  * The end. A line that is asked to end drains: it takes no more triggers, and an edge is still a part,
  * INOPERATIVE not_ready. Parts under way are judged, and those that must be are rejected at their points.
