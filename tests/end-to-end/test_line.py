@@ -63,6 +63,7 @@ class Daemon:
         self.config = folder / "line.conf"
         names = ", ".join(f'"{b}"' for b in bundles)
         self.config.write_text(CONFIG.format(bundles=names, port=self.port, deadline=deadline, delay=delay, more=more))
+        shutil.rmtree(folder / "state", ignore_errors=True)  # parts begin at 1
         self.log = open(folder / "log", "w+")
         self.process = subprocess.Popen([str(BUILD / "flawgated"), "-c", str(self.config)], stdout=self.log,
                                         stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})})
