@@ -410,6 +410,8 @@ static void read_text(char *text) {
     for (uint32_t i = 0; i < config->views; i++)
         config->view[i].rotation *= 90; /* until here, the index of its word */
     config->modbus_rtu.baud = FG_CONFIG_BAUDS[config->modbus_rtu.baud]; /* the same */
+    if (config->job.require == FG_REQUIRE_AUTO) /* with several slots the default may be the wrong job */
+        config->job.require = config->view[0].bundles > 1 ? FG_REQUIRE_YES : FG_REQUIRE_NO;
     if (whole)
         fg_config_check(config, sections.report);
 }

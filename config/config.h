@@ -47,6 +47,7 @@ enum fg_missed_reject { FG_MISSED_STOP, FG_MISSED_COUNT };
 enum fg_fail_safe { FG_STOP_LINE, FG_REJECT_ALL };
 enum fg_word_order { FG_HIGH_FIRST, FG_LOW_FIRST };
 enum fg_config_parity { FG_CONFIG_PARITY_NONE, FG_CONFIG_PARITY_EVEN, FG_CONFIG_PARITY_ODD };
+enum fg_job_require { FG_REQUIRE_NO, FG_REQUIRE_YES, FG_REQUIRE_AUTO };
 
 /* A driver, as a configuration needs to know it. Its keys stand in the section beside the section's own. A
  * key without a default must be given; a path that is a default is absolute. */
@@ -118,6 +119,14 @@ struct fg_config {
     enum fg_missed_reject missed_reject;
     enum fg_fail_safe fail_safe;
     uint32_t plc_watchdog_ms; /* 0: not watched */
+    uint32_t stop_limit_ms;   /* how long the end waits for parts to reach their reject points */
+
+    struct {
+        char path[FG_CONFIG_TEXT]; /* folder of what outlives a restart */
+    } state;
+    struct {
+        char device[FG_CONFIG_TEXT]; /* the hardware watchdog; "": there is none */
+    } watchdog;
 
     struct {
         char bind[FG_CONFIG_ADDRESS];
@@ -136,8 +145,8 @@ struct fg_config {
     } modbus_rtu;
 
     struct {
-        bool require;
-        uint32_t slot; /* the slot that is loaded at start */
+        enum fg_job_require require; /* once read it is never AUTO */
+        uint32_t slot;               /* the slot that is loaded at start */
     } job;
     struct {
         float min, max; /* the thresholds that a PLC may choose; the bundle's own is always allowed */

@@ -21,6 +21,8 @@ static const struct fg_option TOP[] = {
      .help = "what happens while the line is stopped by a fault"},
     {"plc_watchdog_ms", FG_OPTION_NUMBER, AT(plc_watchdog_ms), "0", 0, 3600000,
      .help = "holding register 3 must change within this time, or the line stops"},
+    {"stop_limit_ms", FG_OPTION_NUMBER, AT(stop_limit_ms), "30000", 0, 60000,
+     .help = "how long the end waits until the parts under way have passed their reject points"},
 };
 
 /* driver, a choice of what the program has, and the driver's own keys stand here too. */
@@ -103,7 +105,7 @@ static const struct fg_option MODBUS_RTU[] = {
 };
 
 static const struct fg_option JOB[] = {
-    {"require", FG_OPTION_BOOL, AT(job.require), "false",
+    {"require", FG_OPTION_CHOICE, AT(job.require), "auto", .words = "false|true|auto",
      .help = "whether the line is not ready until the PLC has written the slot"},
     {"slot", FG_OPTION_NUMBER, AT(job.slot), "0", 0, FG_CONFIG_BUNDLES - 1,
      .help = "the slot in use at start"},
@@ -118,7 +120,8 @@ static const struct fg_option THRESHOLD[] = {
 
 static const struct fg_option LOCK[] = {
     {"code", FG_OPTION_NUMBER, AT(unlock_code), "0", 0, 65535,
-     .help = "holding registers 1, 4 to 6 and 16 to 31 are locked until this code is written to 7"},
+     .help =
+         "holding registers 1, 4 to 6 and 16 to 31 and command 3 are locked until this code is written to 7"},
 };
 
 static const struct fg_option COMPUTE[] = {
@@ -130,6 +133,16 @@ static const struct fg_option COMPUTE[] = {
 static const struct fg_option GPU[] = {
     {"workspace_mib", FG_OPTION_NUMBER, AT(gpu.workspace_mib), "64", 1, 4096,
      .help = "the memory that convolutions may use in each of the three lanes"},
+};
+
+static const struct fg_option STATE[] = {
+    {"path", FG_OPTION_PATH, AT(state.path), "/var/lib/flawgate", .size = FG_CONFIG_TEXT,
+     .help = "the folder of what outlives a restart"},
+};
+
+static const struct fg_option WATCHDOG[] = {
+    {"device", FG_OPTION_PATH, AT(watchdog.device), "", .size = FG_CONFIG_TEXT,
+     .help = "the hardware watchdog that is fed"},
 };
 
 const struct fg_config_section FG_CONFIG_SECTIONS[FG_CONFIG_SECTION_COUNT] = {
@@ -148,6 +161,8 @@ const struct fg_config_section FG_CONFIG_SECTIONS[FG_CONFIG_SECTION_COUNT] = {
     [FG_SECTION_LOCK] = {"lock", FG_OPTIONS(LOCK), 1, 0},
     [FG_SECTION_COMPUTE] = {"compute", FG_OPTIONS(COMPUTE), 1, 0},
     [FG_SECTION_GPU] = {"gpu", FG_OPTIONS(GPU), 1, 0},
+    [FG_SECTION_STATE] = {"state", FG_OPTIONS(STATE), 1, 0},
+    [FG_SECTION_WATCHDOG] = {"watchdog", FG_OPTIONS(WATCHDOG), 1, 0},
 };
 
 static const char TITLES[FG_CONFIG_IOS][12] = {"trigger", "reject", "pass", "ready", "fault", "heartbeat"};

@@ -25,6 +25,8 @@ enum fg_config_section_index {
     FG_SECTION_LOCK,
     FG_SECTION_COMPUTE,
     FG_SECTION_GPU,
+    FG_SECTION_STATE,
+    FG_SECTION_WATCHDOG,
     FG_CONFIG_SECTION_COUNT
 };
 

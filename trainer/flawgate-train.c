@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/descriptors.h"
 #include "runtime/base/file.h"
 #include "runtime/base/json.h"
 #include "runtime/engine/device.h"
@@ -536,6 +537,7 @@ static enum fg_status run_training(struct run *run, struct fg_message *message) 
 }
 
 int main(int argc, char **argv) {
+    fg_descriptors_fill();
     struct fg_message message = {{0}};
     struct run *run = calloc(1, sizeof *run);
     if (!run) {

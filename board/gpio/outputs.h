@@ -16,7 +16,8 @@ struct fg_outputs {
      * FG_ENVIRONMENT: it could not be set. */
     FG_MUST_USE enum fg_status (*set)(struct fg_outputs *outputs, uint32_t io, bool level, int64_t time_ns,
                                       struct fg_message *message);
-    /* Releases every output: the state that wiring and polarity make the safe one. Async-signal-safe. */
+    /* Releases every output for good: the state that wiring and polarity make the safe one. set, of another
+     * thread too, then changes nothing. Async-signal-safe. */
     void (*safe)(struct fg_outputs *outputs);
 };
 

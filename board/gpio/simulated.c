@@ -57,6 +57,7 @@ struct fg_simulated {
     struct fg_io io[FG_BOARD_IOS]; /* a copy that was checked */
     int file, fifo;
     uint32_t sequence[FG_BOARD_IOS];
+    _Atomic bool released; /* the outputs are safe for good */
 };
 
 /* ---- Edges ---- */
@@ -126,7 +127,9 @@ static enum fg_status set_output(struct fg_outputs *outputs, uint32_t io, bool l
     if (time_ns > fg_clock_ns())
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
             ;
-    set_wire(board->shared, io, level != board->io[io].active_low);
+    set_wire(board->shared, io, !atomic_load(&board->released) && level != board->io[io].active_low);
+    if (atomic_load(&board->released)) /* since the look at it above */
+        set_wire(board->shared, io, false);
     return FG_OK;
 }
 
@@ -137,7 +140,12 @@ void fg_simulated_make_safe(struct fg_simulated *board) {
 }
 
 static void release_outputs(struct fg_outputs *outputs) {
+    atomic_store(&get_owner(outputs)->released, true);
     fg_simulated_make_safe(get_owner(outputs));
+}
+
+bool fg_simulated_owned(struct fg_simulated *board) {
+    return flock(board->file, LOCK_SH | LOCK_NB) != 0;
 }
 
 uint64_t fg_simulated_changes(const struct fg_simulated *board) {

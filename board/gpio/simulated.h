@@ -53,6 +53,8 @@ bool fg_simulated_level(const struct fg_simulated *board, uint32_t io);
 FG_MUST_USE enum fg_status fg_simulated_drive(struct fg_simulated *board, uint32_t io, bool level,
                                               struct fg_message *message);
 
+/* Whether a living process owns the board. Where none does, none can until this one leaves the board. */
+bool fg_simulated_owned(struct fg_simulated *board);
 /* Releases every output, for an owner that died without doing so. */
 void fg_simulated_make_safe(struct fg_simulated *board);
 

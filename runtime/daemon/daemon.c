@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +18,11 @@
 
 #include "board/gpio/board.h"
 #include "runtime/base/clock.h"
-#include "runtime/base/event.h"
 #include "runtime/base/log.h"
+#include "runtime/daemon/reload.h"
+#include "runtime/daemon/signals.h"
+#include "runtime/daemon/state.h"
+#include "runtime/daemon/watchdog.h"
 #include "runtime/engine/device.h"
 #include "runtime/line/line.h"
 #include "runtime/line/setup.h"
@@ -43,37 +45,12 @@ struct daemon {
     struct fg_modbus_server *server;
     pthread_t server_thread;
     bool serving;
+    _Atomic int64_t server_seen_ns;
+    struct fg_signals signals;
+    struct fg_keeper *state;
+    struct fg_feeder *feeder;
+    struct fg_reloader *reloader;
 };
-
-static const int CRASHES[] = {SIGSEGV, SIGBUS, SIGABRT};
-
-/* What signal handlers reach. Set before they are installed. The event is never closed: a handler on another
- * thread can outlast everything else. */
-static int signal_stop;
-static struct fg_outputs *signal_outputs;
-
-static void on_stop(int number) {
-    (void)number;
-    fg_event_signal(signal_stop);
-}
-
-/* Makes the outputs safe in a process that crashes, then takes the default action. */
-static void on_crash(int number) {
-    signal_outputs->safe(signal_outputs);
-    signal(number, SIG_DFL);
-    raise(number);
-}
-
-static void install_signals(struct daemon *d) {
-    signal_outputs = d->board->outputs;
-    const struct sigaction stop = {.sa_handler = on_stop}, crash = {.sa_handler = on_crash},
-                           ignore = {.sa_handler = SIG_IGN};
-    sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGPIPE, &ignore, NULL);
-    for (size_t i = 0; i < sizeof CRASHES / sizeof *CRASHES; i++)
-        sigaction(CRASHES[i], &crash, NULL);
-}
 
 static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **line_memory,
                                  struct fg_message *message) {
@@ -148,9 +125,7 @@ static enum fg_status open_judge(struct daemon *d, struct fg_message *message) {
 }
 
 static enum fg_status open_line(struct daemon *d, void *memory, struct fg_message *message) {
-    signal_stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (signal_stop < 0)
-        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "line: cannot make a descriptor");
+    atomic_store(&d->server_seen_ns, fg_clock_ns());
     struct fg_line_settings settings = {.config = &d->config,
                                         .edges = d->board->edges,
                                         .trigger_io = d->io_index[FG_IO_TRIGGER],
@@ -158,17 +133,21 @@ static enum fg_status open_line(struct daemon *d, void *memory, struct fg_messag
                                         .rejects = d->rejects,
                                         .judge = d->judge,
                                         .actuation_descriptor = d->notify,
-                                        .stop_descriptor = signal_stop,
+                                        .stop_descriptor = d->signals.stop,
+                                        .reload_descriptor = d->signals.reload,
                                         .arena = d->arena,
                                         .device = d->device,
                                         .memory = memory,
-                                        .ready = tell_ready};
+                                        .ready = tell_ready,
+                                        .kept = fg_keeper_kept(d->state),
+                                        .keep = fg_keeper_tell,
+                                        .keep_context = d->state,
+                                        .server_seen_ns = &d->server_seen_ns};
     memcpy(settings.camera, d->camera, sizeof settings.camera);
     return fg_line_open(&settings, &d->line, message);
 }
 
-static enum fg_status open_server(struct daemon *d, struct fg_message *message) {
-    const struct fg_config *c = &d->config;
+static struct fg_modbus_settings make_server_settings(const struct fg_config *c) {
     struct fg_modbus_settings settings = {
         .tcp = {.bind = c->modbus.bind,
                 .port = (uint16_t)c->modbus.port,
@@ -195,9 +174,38 @@ static enum fg_status open_server(struct daemon *d, struct fg_message *message) 
                        (int)FG_CONFIG_PARITY_EVEN == (int)FG_PARITY_EVEN &&
                        (int)FG_CONFIG_PARITY_ODD == (int)FG_PARITY_ODD,
                    "the configuration's words are the serial port's parities");
-    const struct fg_modbus_line line = {
-        .cell = fg_line_cell(d->line), .apply = fg_line_apply, .context = d->line};
+    return settings;
+}
+
+static enum fg_status open_server(struct daemon *d, struct fg_message *message) {
+    const struct fg_modbus_settings settings = make_server_settings(&d->config);
+    const struct fg_modbus_line line = {.cell = fg_line_cell(d->line),
+                                        .apply = fg_line_apply,
+                                        .context = d->line,
+                                        .seen_ns = &d->server_seen_ns};
     return fg_modbus_server_open(&settings, &line, &d->server, message);
+}
+
+/* Brings the server what a configuration that was read again says. What needs a restart stays as it is. */
+static void change_server(void *context, const struct fg_config *next) {
+    struct daemon *d = context;
+    struct fg_message message;
+    struct fg_modbus_settings settings = make_server_settings(next);
+    const struct fg_modbus_settings old = make_server_settings(&d->config);
+    settings.rules.low_first = old.rules.low_first;
+    settings.rules.slots = old.rules.slots;
+    settings.rules.views = old.rules.views;
+    if (fg_modbus_server_change(d->server, &settings, &message) != FG_OK)
+        fg_log(FG_LOG_ERROR, "reload: %s", message.text);
+}
+
+static enum fg_status open_reloader(struct daemon *d, struct fg_message *message) {
+    const struct fg_reload_settings settings = {.config = &d->config,
+                                                .line = d->line,
+                                                .asked = d->signals.reload,
+                                                .change_servers = change_server,
+                                                .context = d};
+    return fg_reloader_open(&settings, &d->reloader, message);
 }
 
 static void *serve_modbus(void *argument) {
@@ -208,22 +216,33 @@ static void *serve_modbus(void *argument) {
 
 static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
     void *camera_memory[FG_CONFIG_CAMERAS] = {NULL}, *line_memory = NULL;
-    enum fg_status status = take_arena(d, camera_memory, &line_memory, message);
+    enum fg_status status = fg_keeper_open(d->config.state.path, &d->state, message);
+    if (status == FG_OK)
+        status = fg_signals_open(&d->signals, message);
+    if (status == FG_OK)
+        status = take_arena(d, camera_memory, &line_memory, message);
     for (uint32_t i = 0; i < d->config.cameras && status == FG_OK; i++)
         status = fg_setup_camera(&d->config, i, camera_memory[i], &d->camera[i], message);
     if (status == FG_OK)
         status = fg_setup_board(&d->config, d->io_index, &d->board, message);
-    if (status == FG_OK)
+    if (status == FG_OK) {
+        fg_signals_catch(&d->signals, d->board->outputs);
         status = open_actuator(d, message);
+    }
     if (status == FG_OK)
         status = open_judge(d, message);
     if (status == FG_OK)
         status = open_line(d, line_memory, message);
     if (status == FG_OK)
         status = open_server(d, message);
+    if (status == FG_OK)
+        status = open_reloader(d, message);
+    if (status == FG_OK)
+        status = fg_feeder_open(d->line, d->config.watchdog.device, &d->feeder, message);
+    if (status == FG_OK) /* last, since what fails before leaves no mark of an unclean end */
+        status = fg_keeper_begin(d->state, message);
     if (status != FG_OK)
         return status;
-    install_signals(d);
     /* Pages stay in memory once they are touched. A program without the right to ask for it runs without. */
     mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
     const int error = pthread_create(&d->server_thread, NULL, serve_modbus, d);
@@ -231,23 +250,25 @@ static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
     return error ? fg_fail_errno(message, FG_ENVIRONMENT, error, "Modbus: cannot start its thread") : FG_OK;
 }
 
-/* Closes what the world sees, outputs first. Each signal goes before what its handler reaches: those that end
- * the process go first, those of a crash once the outputs are safe. */
+/* Closes what the world sees, outputs first. Each signal goes before what its handler reaches: those that ask
+ * go first, those that end the process once the outputs are safe. */
 static void close_outside(struct daemon *d) {
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGINT, SIG_IGN);
+    fg_signals_ignore_requests();
     fg_actuator_close(d->actuator);
-    for (size_t i = 0; i < sizeof CRASHES / sizeof *CRASHES; i++)
-        signal(CRASHES[i], SIG_DFL);
+    fg_signals_release();
     if (d->serving) {
         fg_modbus_server_stop(d->server);
         pthread_join(d->server_thread, NULL);
     }
-    fg_modbus_server_close(d->server);
 }
 
-static void close_all(struct daemon *d) {
+/* drained: the run has ended as it should. */
+static void close_all(struct daemon *d, bool drained) {
     close_outside(d);
+    fg_reloader_close(d->reloader);
+    fg_modbus_server_close(d->server);
+    fg_feeder_close(d->feeder, drained);
+    fg_keeper_close(d->state, drained);
     fg_judge_close(d->judge);
     fg_line_close(d->line);
     if (d->notify > 0)
@@ -318,11 +339,12 @@ int fg_daemon_run(const char *config_path) {
     }
     if (status != FG_OK) {
         log_report(&d.report);
-        close_all(&d);
+        close_all(&d, false);
         return fg_exit_status(status);
     }
     fg_setup_describe(&d.config, &d.plan, log_line, NULL);
     int result = 3;
+    bool drained = true; /* a line that was not opened has lost nothing */
     status = open_all(&d, &message);
     if (status == FG_OK) {
         fg_log(FG_LOG_INFO, "listening on %s port %u", d.config.modbus.bind, fg_modbus_server_port(d.server));
@@ -334,12 +356,13 @@ int fg_daemon_run(const char *config_path) {
         tell_systemd("STOPPING=1");
         if (result == fg_exit_status(FG_DEVICE_LOST))
             leave_process(&d);
+        drained = fg_line_drained(d.line);
         fg_log(FG_LOG_INFO, "arena: planned %zu bytes, used %zu",
                fg_arena_size(d.arena) + fg_arena_size(d.device),
                fg_arena_high_water(d.arena) + fg_arena_high_water(d.device));
     } else {
         fg_log(FG_LOG_ERROR, "flawgated: %s", message.text);
     }
-    close_all(&d);
+    close_all(&d, drained);
     return result;
 }

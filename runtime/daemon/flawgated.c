@@ -1,4 +1,5 @@
 /* flawgated -c CONFIG: the line's daemon. */
+#include "runtime/base/descriptors.h"
 #include "runtime/base/usage.h"
 #include "runtime/daemon/daemon.h"
 
@@ -19,6 +20,7 @@ static const struct fg_usage USAGE = {
 };
 
 int main(int argc, char **argv) {
+    fg_descriptors_fill();
     static struct flawgated f;
     struct fg_message message;
     bool over;

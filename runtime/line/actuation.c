@@ -25,7 +25,8 @@ struct fg_actuator {
     pthread_t thread;
     int wake;
     _Atomic uint32_t wanted, missed;
-    _Atomic bool quit, rejecting, stopped, failed;
+    _Atomic uint32_t rounds; /* odd during a round */
+    _Atomic bool quit, rejecting, pulsing, stopped, failed;
     _Atomic int64_t line_seen_ns, seen_ns;
     /* Only the actuator's thread touches what follows. */
     int level[OUTS]; /* each output as it was last set */
@@ -78,6 +79,7 @@ static int64_t do_round(struct fg_actuator *a) {
     if (!halted)
         set_output(a, OUT_HEARTBEAT, s->heartbeat, a->beat);
     bool news = (atomic_exchange(&a->rejecting, rejecting) != rejecting) | a->state.decided;
+    atomic_store(&a->pulsing, a->state.reject);
     atomic_fetch_add(&a->missed, a->state.missed);
     if (a->state.stop) {
         atomic_store(&a->stopped, true);
@@ -97,7 +99,9 @@ static void *run_actuation(void *argument) {
     pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority);
     a->next_beat_ns = fg_clock_ns() + HALF_BEAT;
     while (!atomic_load(&a->quit)) {
+        atomic_fetch_add(&a->rounds, 1);
         const int64_t left = do_round(a) - fg_clock_ns();
+        atomic_fetch_add(&a->rounds, 1);
         const struct timespec timeout = {.tv_sec = left > 0 ? left / FG_S : 0,
                                          .tv_nsec = left > 0 ? left % FG_S : 0};
         struct pollfd descriptor = {.fd = a->wake, .events = POLLIN};
@@ -149,6 +153,13 @@ void fg_actuator_alive(struct fg_actuator *actuator, int64_t now_ns) {
 
 bool fg_actuator_rejecting(const struct fg_actuator *actuator) {
     return atomic_load(&actuator->rejecting);
+}
+
+bool fg_actuator_empty(const struct fg_actuator *actuator) {
+    const struct fg_actuation_settings *s = &actuator->settings;
+    const uint32_t rounds = atomic_load(&actuator->rounds);
+    return !(rounds & 1) && !fg_rejects_due(s->rejects, s->rule) && !atomic_load(&actuator->pulsing) &&
+           atomic_load(&actuator->rounds) == rounds;
 }
 
 uint32_t fg_actuator_missed(struct fg_actuator *actuator) {

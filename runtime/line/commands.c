@@ -1,7 +1,9 @@
 /* What servers ask of the line: refused or carried out, each list whole. */
 #include "runtime/line/commands.h"
 
+#include "config/live.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/event.h"
 #include "runtime/base/log.h"
 #include "runtime/line/cameras.h"
 #include "runtime/line/faults.h"
@@ -81,7 +83,8 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
             (l->show.outcome == FG_OUTCOME_RUNNING || l->stop_at_ns || l->lost_at_ns ||
              fg_cameras_testing(l)))
             return FG_MODBUS_BUSY;
-        if (c->kind == FG_COMMAND_RUN && (triggered || l->judging || fg_part_any(l) || !l->loaded))
+        if (c->kind == FG_COMMAND_RUN && c->value != FG_CODE_RELOAD &&
+            (triggered || l->judging || fg_part_any(l) || !l->loaded))
             return FG_MODBUS_BUSY;
     }
     return FG_MODBUS_DONE;
@@ -96,6 +99,38 @@ static void change_job(struct fg_line *l, uint16_t slot) {
         l->show.outcome = FG_OUTCOME_DONE;
     else
         fg_jobs_change(l, slot);
+}
+
+static void ask_reload(struct fg_line *l) {
+    l->show.outcome = FG_OUTCOME_RUNNING;
+    l->reloading = true;
+    fg_event_signal(l->s.reload_descriptor);
+}
+
+/* Takes over what may change between two events. Registers that the PLC has written stay as they are. */
+static void adopt_config(struct fg_line *l) {
+    const struct fg_config *config = l->s.config;
+    if (l->next) {
+        const uint32_t watchdog_ms = config->plc_watchdog_ms;
+        fg_live_adopt(l->s.config, l->next);
+        l->results.ack_timeout_ns = config->results.ack_timeout_ms * FG_MS;
+        l->watchdog_ns = config->plc_watchdog_ms == watchdog_ms ? l->watchdog_ns : 0;
+        if (!(l->rewritten & FG_WRITTEN_REJECT))
+            l->show.holding.reject = config->reject.delay;
+        if (!(l->rewritten & FG_WRITTEN_PULSE))
+            l->show.holding.pulse = (uint16_t)config->reject.pulse;
+        l->show.configuration_checksum = config->checksum;
+    } else {
+        fg_faults_raise(l, FG_FAULT_CONFIGURATION);
+    }
+    if (l->reloading)
+        l->show.outcome = l->next ? FG_OUTCOME_DONE : FG_FAULT_CONFIGURATION;
+    l->reloading = false;
+}
+
+static void note_written(struct fg_line *l, enum fg_line_written which) {
+    l->written |= which;
+    l->rewritten |= which;
 }
 
 static void carry_out_command(struct fg_line *l, const struct fg_command *c) {
@@ -123,8 +158,14 @@ static void carry_out_command(struct fg_line *l, const struct fg_command *c) {
     case FG_COMMAND_RESET_COUNTERS:
         fg_publish_reset(l);
         break;
-    case FG_COMMAND_RUN: /* the map lets the self-test through, and nothing else yet */
-        fg_jobs_self_test(l);
+    case FG_COMMAND_RUN: /* the map lets nothing else through */
+        if (c->value == FG_CODE_RELOAD)
+            ask_reload(l);
+        else
+            fg_jobs_self_test(l);
+        break;
+    case FG_COMMAND_ADOPT:
+        adopt_config(l);
         break;
     case FG_COMMAND_SLOT:
         change_job(l, (uint16_t)c->value);
@@ -139,9 +180,11 @@ static void carry_out_command(struct fg_line *l, const struct fg_command *c) {
         break;
     case FG_COMMAND_REJECT:
         holding->reject = c->value;
+        note_written(l, FG_WRITTEN_REJECT);
         break;
     case FG_COMMAND_PULSE:
         holding->pulse = (uint16_t)c->value;
+        note_written(l, FG_WRITTEN_PULSE);
         break;
     case FG_COMMAND_THRESHOLD: /* carried out above, before the switch */
         break;

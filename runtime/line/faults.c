@@ -7,7 +7,7 @@
 #include "runtime/line/setup.h"
 #include "runtime/line/state.h"
 
-static bool is_latched(const struct fg_line *l, enum fg_fault fault) {
+bool fg_faults_has(const struct fg_line *l, enum fg_fault fault) {
     for (uint32_t i = 0; i < l->faults; i++)
         if (l->fault[i] == fault)
             return true;
@@ -18,11 +18,11 @@ static bool is_latched(const struct fg_line *l, enum fg_fault fault) {
 static void show_faults(struct fg_line *l) {
     const enum fg_fault first = l->faults ? l->fault[0] : FG_FAULT_NONE;
     l->show.fault = l->faults;
-    l->show.error = (uint16_t)(is_latched(l, FG_FAULT_DEVICE_LOST) ? FG_FAULT_DEVICE_LOST : first);
+    l->show.error = (uint16_t)(fg_faults_has(l, FG_FAULT_DEVICE_LOST) ? FG_FAULT_DEVICE_LOST : first);
 }
 
 void fg_faults_raise(struct fg_line *l, enum fg_fault fault) {
-    if (is_latched(l, fault))
+    if (fg_faults_has(l, fault))
         return;
     l->fault[l->faults++] = fault;
     show_faults(l);

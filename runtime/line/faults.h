@@ -4,6 +4,8 @@
 #ifndef FG_RUNTIME_LINE_FAULTS_H
 #define FG_RUNTIME_LINE_FAULTS_H
 
+#include <stdbool.h>
+
 #include "runtime/modbus/registers.h"
 
 struct fg_line;
@@ -13,6 +15,8 @@ struct fg_line;
 void fg_faults_raise(struct fg_line *l, enum fg_fault fault);
 /* Latches a fault that stops the line until it is cleared. */
 void fg_faults_halt(struct fg_line *l, enum fg_fault fault);
+/* Whether a fault is latched. */
+bool fg_faults_has(const struct fg_line *l, enum fg_fault fault);
 /* Clears all that is latched, drift too, and lets the line go on. What is still so stays: the loss of the
  * device, a camera that is gone, edges that nobody sees, bundles that failed their self-test. A camera that
  * failed its test is tested again. */

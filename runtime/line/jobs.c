@@ -19,6 +19,8 @@ static void start_job(struct fg_line *l, const struct fg_job *job, int64_t deadl
     l->judging = true;
     l->job = job->kind;
     l->judge_deadline_ns = deadline_ns;
+    const int64_t now = fg_clock_ns();
+    l->judge_limit_ns = (deadline_ns > now ? deadline_ns : now) + FG_LINE_HANG;
     fg_judge_start(l->s.judge, job);
 }
 
@@ -223,13 +225,13 @@ void fg_jobs_take(struct fg_line *l) {
 int64_t fg_jobs_due(const struct fg_line *l) {
     if (!l->judging || l->lost_at_ns)
         return INT64_MAX;
-    const int64_t hang = l->judge_deadline_ns + FG_LINE_HANG, stop = l->stop_at_ns + FG_LINE_STOP_LIMIT;
-    return l->stop_at_ns && stop < hang ? stop : hang;
+    const int64_t stop = l->stop_at_ns + FG_LINE_STOP_LIMIT;
+    return l->stop_at_ns && stop < l->judge_limit_ns ? stop : l->judge_limit_ns;
 }
 
 void fg_jobs_watch(struct fg_line *l, int64_t now_ns) {
     struct fg_message why;
-    if (now_ns - l->judge_deadline_ns >= FG_LINE_HANG)
+    if (now_ns >= l->judge_limit_ns)
         fg_say(&why, "it hangs: a job has not ended %d s after its deadline", (int)(FG_LINE_HANG / FG_S));
     else
         fg_say(&why, "it hangs: a job has not ended %d s after the end was asked for",

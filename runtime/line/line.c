@@ -12,10 +12,16 @@
 #include "runtime/line/state.h"
 
 #define HALF_BEAT (500 * FG_MS)
-#define ACTUATION_LIMIT FG_S /* a round of the actuation takes half of it at most */
-#define JUDGE_GRACE FG_S     /* how late a job may be before the heartbeats stop */
+#define LOOP_LIMIT                                                                                           \
+    FG_S /* a round of the actuation or of the server takes half of it at most; a job may be late by it */
+#define STANDSTILL FG_S         /* a loop that turns so much later than it meant to was stopped */
+#define DRAIN_STEP (10 * FG_MS) /* how often a line that drains looks whether it may end */
 
 /* ---- What the line is able to do ---- */
+
+bool fg_line_draining(const struct fg_line *l) {
+    return l->stop_at_ns && !l->lost_at_ns;
+}
 
 bool fg_line_listening(const struct fg_line *l) {
     return (l->show.coils & FG_COIL_TRIGGER_ENABLE) && !(l->show.coils & FG_COIL_OFFLINE);
@@ -46,6 +52,8 @@ const char *fg_line_obstacle(const struct fg_line *l) {
         return "the PLC has not written the slot, holding register 0, which job.require asks for";
     if (l->s.config->plc_watchdog_ms && !l->watchdog_ns)
         return "the PLC has not yet changed its watchdog, holding register 3";
+    if (l->rewritten != l->written)
+        return "the PLC has not yet written holding registers 4 to 6 again, as before this start";
     if (fg_cameras_gone(l))
         return "a camera is gone";
     if (!l->serving || fg_cameras_testing(l))
@@ -63,8 +71,16 @@ const char *fg_line_obstacle(const struct fg_line *l) {
 
 static void take_stop(struct fg_line *l, uint32_t camera, bool dead) {
     (void)camera, (void)dead;
-    if (fg_event_take(l->s.stop_descriptor) && !l->stop_at_ns)
-        l->stop_at_ns = fg_clock_ns();
+    if (!fg_event_take(l->s.stop_descriptor))
+        return;
+    l->hurried = l->stop_at_ns;
+    if (l->hurried) {
+        fg_log(FG_LOG_WARNING, "end: asked for again, so parts are no longer rejected at their points");
+        return;
+    }
+    l->stop_at_ns = fg_clock_ns();
+    fg_log(FG_LOG_INFO, "end: parts under way are judged and rejected first, for at most %u ms",
+           l->s.config->stop_limit_ms);
 }
 
 static void take_job(struct fg_line *l, uint32_t camera, bool dead) {
@@ -173,10 +189,12 @@ static int64_t find_beat_due(const struct fg_line *l) {
     return l->next_beat_ns;
 }
 
-/* Both heartbeats beat while trigger, judge and actuation turn. One late part does not stop them. */
+/* Both heartbeats beat while trigger, judge, actuation and server turn. One late part stops none of them. */
 static bool is_well(const struct fg_line *l, int64_t now_ns) {
-    const bool judge_late = l->judging && l->judge_deadline_ns + JUDGE_GRACE <= now_ns;
-    return !judge_late && !l->lost_at_ns && now_ns - fg_actuator_seen_ns(l->s.actuator) < ACTUATION_LIMIT;
+    const bool judge_late = l->judging && now_ns - l->judge_deadline_ns >= LOOP_LIMIT;
+    const bool server_late = l->s.server_seen_ns && now_ns - atomic_load(l->s.server_seen_ns) >= LOOP_LIMIT;
+    return !judge_late && !server_late && !l->lost_at_ns &&
+           now_ns - fg_actuator_seen_ns(l->s.actuator) < LOOP_LIMIT;
 }
 
 static void turn_heartbeat(struct fg_line *l, int64_t now_ns) {
@@ -198,6 +216,25 @@ static const struct {
 
 /* ---- The loop ---- */
 
+bool fg_line_may_end(const struct fg_line *l) {
+    return !fg_part_any(l) && (l->hurried || fg_actuator_empty(l->s.actuator) ||
+                               fg_clock_ns() - l->stop_at_ns >= l->s.config->stop_limit_ms * FG_MS);
+}
+
+/* Reads the clock, and gives a job back the time in which this loop stood still too: it meant to look at due.
+ */
+static int64_t look_at_clock(struct fg_line *l, int64_t due_ns) {
+    const int64_t now = l->looked_ns = fg_clock_ns(), late_ns = now - due_ns;
+    if (late_ns < STANDSTILL)
+        return now;
+    fg_log(FG_LOG_WARNING, "the process stood still, or the clock jumped, for %.1f s",
+           (double)late_ns / (double)FG_S);
+    l->judge_limit_ns += late_ns;
+    if (l->stop_at_ns)
+        l->stop_at_ns += late_ns;
+    return now;
+}
+
 /* Waits until a descriptor or a time is due, and serves the descriptors. */
 static void serve_sources(struct fg_line *l) {
     struct pollfd fds[FG_LINE_SOURCES];
@@ -208,11 +245,16 @@ static void serve_sources(struct fg_line *l) {
     int64_t next = INT64_MAX;
     for (size_t i = 0; i < TIME_COUNT; i++)
         next = TIMES[i].due(l) < next ? TIMES[i].due(l) : next;
-    const int64_t left = next - fg_clock_ns();
+    const int64_t now = look_at_clock(l, l->looked_ns);
+    if (l->stop_at_ns && next > now + DRAIN_STEP)
+        next = now + DRAIN_STEP;
+    const int64_t left = next - now;
     const struct timespec timeout = {.tv_sec = left > 0 ? left / FG_S : 0,
                                      .tv_nsec = left > 0 ? left % FG_S : 0};
     ppoll(fds, l->sources, &timeout, NULL);
-    fg_part_expire(l, fg_clock_ns()); /* a deadline comes before a verdict that is late for it */
+    fg_part_expire(
+        l,
+        look_at_clock(l, left > 0 ? next : now)); /* a deadline comes before a verdict that is late for it */
     for (uint32_t i = 0; i < l->sources; i++)
         if (fds[i].revents && !(l->source[i].gone && *l->source[i].gone)) /* gone in this turn */
             l->source[i].take(l, l->source[i].camera, fds[i].revents & (POLLERR | POLLHUP | POLLNVAL));
@@ -221,14 +263,18 @@ static void serve_sources(struct fg_line *l) {
 static void take_turn(struct fg_line *l) {
     serve_sources(l);
     fg_jobs_judge_next(l);
-    const int64_t now = fg_clock_ns();
+    const int64_t now = look_at_clock(l, l->looked_ns);
     for (size_t i = 0; i < TIME_COUNT; i++)
         if (TIMES[i].due(l) <= now)
             TIMES[i].act(l, now);
     fg_jobs_start_waiting_load(l);
-    if (is_well(l, now))
+    if (is_well(l, now)) {
         fg_actuator_alive(l->s.actuator, now);
+        atomic_store(&l->well_ns, now);
+    }
     fg_publish(l);
+    if (l->s.keep)
+        l->s.keep(l->s.keep_context, l->parts, l->written);
 }
 
 /* Begins to serve, once the first load has ended and the cameras were tested. */
@@ -248,11 +294,11 @@ static void begin_serving(struct fg_line *l) {
 
 int fg_line_run(struct fg_line *line) {
     struct fg_line *l = line;
-    l->next_beat_ns = fg_clock_ns();
+    l->next_beat_ns = l->looked_ns = fg_clock_ns();
     fg_cameras_arm(l);
     fg_jobs_load(l, l->show.holding.slot);
     bool begun = false; /* the cameras' tests */
-    while (l->lost_at_ns || !l->stop_at_ns || fg_part_any(l) || l->judging) {
+    while (l->lost_at_ns || !l->stop_at_ns || !fg_line_may_end(l) || l->judging) {
         take_turn(l);
         if (l->lost_at_ns) {
             if (fg_clock_ns() - l->lost_at_ns > FG_LINE_ANSWER)
@@ -271,7 +317,32 @@ int fg_line_run(struct fg_line *line) {
     return 0;
 }
 
+bool fg_line_drained(const struct fg_line *line) {
+    return !fg_part_any(line) && fg_actuator_empty(line->s.actuator) &&
+           !fg_faults_has(line, FG_FAULT_UNCLEAN_END);
+}
+
+int64_t fg_line_well_ns(const struct fg_line *line) {
+    return atomic_load(&line->well_ns);
+}
+
 /* ---- Opening ---- */
+
+/* Goes on where the last start ended. */
+static void take_kept(struct fg_line *l) {
+    const struct fg_line_kept *kept = &l->s.kept;
+    l->parts = l->finished = kept->last_id;
+    l->written = kept->written;
+    l->show.start_counter = kept->starts;
+    if (kept->written)
+        fg_log(FG_LOG_INFO,
+               "not ready until the PLC has written holding registers %s again, as it did before this start",
+               kept->written == FG_WRITTEN_REJECT  ? "4 and 5"
+               : kept->written == FG_WRITTEN_PULSE ? "6"
+                                                   : "4 to 6");
+    if (kept->unclean)
+        fg_faults_halt(l, FG_FAULT_UNCLEAN_END);
+}
 
 size_t fg_line_memory(void) {
     return fg_size_align(sizeof(struct fg_line));
@@ -291,6 +362,8 @@ enum fg_status fg_line_open(const struct fg_line_settings *settings, struct fg_l
     l->started_ns = fg_clock_ns();
     l->results.buffer = config->results.buffer;
     l->results.ack_timeout_ns = config->results.ack_timeout_ms * FG_MS;
+    atomic_store(&l->well_ns, l->started_ns);
+    take_kept(l);
     fg_publish_begin(l);
     return FG_OK;
 }
@@ -309,4 +382,9 @@ struct fg_snapshot_cell *fg_line_cell(struct fg_line *line) {
 
 enum fg_modbus_exception fg_line_apply(void *line, const struct fg_commands *commands) {
     return fg_requests_ask(&((struct fg_line *)line)->requests, commands);
+}
+
+enum fg_modbus_exception fg_line_adopt(struct fg_line *line, const struct fg_config *next) {
+    line->next = next; /* the line reads it only once it has the request */
+    return fg_line_apply(line, &(struct fg_commands){.count = 1, .command = {{FG_COMMAND_ADOPT, 0}}});
 }

@@ -70,8 +70,19 @@
  * under way are still rejected at their points, or, with fail_safe = "reject-all", everything is. An output
  * that cannot be set stops the line.
  *
- * Heartbeats, the output and bit 15, stop when the line or the actuation has not turned for a second, or a
- * job is a second past its deadline: one late part does not stop them.
+ * Heartbeats, the output and bit 15, stop when the actuation or the server has not turned for a second, or a
+ * job is a second past its deadline. fg_line_well_ns stands still with them.
+ *
+ * The end. A line that is asked to end drains: it takes no more triggers, and an edge is still a part,
+ * INOPERATIVE not_ready. Parts under way are judged, and those that must be are rejected at their points.
+ * fault and ready are 0 and updating is 1 meanwhile. A second request, or stop_limit_ms, does not wait for
+ * reject points. What must end before the process may is the job of the judge.
+ *
+ * Starts. After an unclean end the line is stopped by fault 26 until coil 3: nobody knows where the parts are
+ * that were between camera and ejector. Reject registers that a PLC has written before are awaited again.
+ *
+ * Time. A loop that has not turned for longer than it meant to wait was stopped with its process, or the
+ * clock has jumped. That time does not count against a job of the judge, which may have stood still too.
  *
  * Errors: FG_ENVIRONMENT from opening, for descriptors; fg_line_run gives an exit status. Owner: who opens a
  * line closes it; what its settings name stays the caller's and must outlive it. Thread: fg_line_run makes
@@ -102,9 +113,24 @@
 /* How long Modbus tells that the device is lost. */
 #define FG_LINE_ANSWER (2 * FG_S)
 
+/* Reject registers that a PLC has written, by bit. */
+enum fg_line_written { FG_WRITTEN_REJECT = 1 << 0, FG_WRITTEN_PULSE = 1 << 1 };
+
+/* What outlives a restart. Zeroed where nothing is kept. */
+struct fg_line_kept {
+    uint32_t starts;  /* starts of the daemon, this one included */
+    uint32_t last_id; /* of the parts of earlier starts */
+    bool unclean;     /* the last run did not end by a drain: fault 26 until coil 3 */
+    uint32_t written; /* enum fg_line_written: not ready until the PLC has written these again */
+};
+
+/* Takes what the line wants to be kept: the id of the newest part, and the registers that a PLC has written,
+ * now or before. Called on the line's thread after each turn; it never waits. */
+typedef void fg_line_keep(void *context, uint32_t last_id, uint32_t written);
+
 /* What the line lives on; all is borrowed. */
 struct fg_line_settings {
-    const struct fg_config *config;
+    struct fg_config *config;                    /* only fg_line_adopt changes it, on the line's thread */
     struct fg_camera *camera[FG_CONFIG_CAMERAS]; /* as many as the configuration has */
     struct fg_edges *edges;
     int32_t trigger_io; /* index of the trigger among the board's ios; -1: there is none */
@@ -112,11 +138,16 @@ struct fg_line_settings {
     struct fg_rejects *rejects;
     struct fg_judge *judge;
     int actuation_descriptor; /* the eventfd that the actuator notifies */
-    int stop_descriptor;      /* the eventfd whose signal ends the run */
+    int stop_descriptor;      /* the eventfd whose signal ends the run; a second one hurries the end */
+    int reload_descriptor;    /* the eventfd that the line signals for command 3 */
     const struct fg_arena *arena,
         *device;         /* give the figures of memory; device: NULL where it has no memory of its own */
     void *memory;        /* fg_line_memory bytes, zeroed */
     void (*ready)(void); /* called once, on the line's thread, when the first load and all tests have ended */
+    struct fg_line_kept kept;
+    fg_line_keep *keep; /* NULL: nothing is kept */
+    void *keep_context;
+    const _Atomic int64_t *server_seen_ns; /* when the server's loop last turned; NULL: there is no server */
 };
 
 struct fg_line;
@@ -136,11 +167,20 @@ struct fg_snapshot_cell *fg_line_cell(struct fg_line *line);
  * (requests.h). */
 enum fg_modbus_exception fg_line_apply(void *line, const struct fg_commands *commands);
 
+/* Takes over what may change while the line runs (config/live.h) from a configuration that was read again, on
+ * the thread that has read it; NULL: it is wrong, and nothing changes but the outcome of command 3. Returns
+ * when the line has done so; FG_MODBUS_BUSY: it did not look at it, try again. */
+enum fg_modbus_exception fg_line_adopt(struct fg_line *line, const struct fg_config *next);
+
 /* Loads the bundles of the first slot, then runs until stop_descriptor is signalled or until the device is
- * lost. Once it is signalled the run takes no more triggers, gives the parts under way their verdicts, and
- * waits for the job under way. A bundle that cannot be loaded is a fault, also the first one: the line is not
- * ready until the PLC names a slot that can be. Gives the exit status: 0, or 70 when the device is lost, and
- * then a job may be under way that never ends. */
+ * lost. Once it is signalled the line drains, and waits for the job under way. A bundle that cannot be loaded
+ * is a fault, also the first one: the line is not ready until the PLC names a slot that can be. Gives the exit
+ * status: 0, or 70 when the device is lost, and then a job may be under way that never ends. */
 int fg_line_run(struct fg_line *line);
+/* Once it has run: whether no part is left that must still be rejected, and whether an earlier unclean end
+ * was cleared. */
+bool fg_line_drained(const struct fg_line *line);
+/* When the line, and all that it watches, was last on time; on fg_clock_ns's clock. Any thread may ask. */
+int64_t fg_line_well_ns(const struct fg_line *line);
 
 #endif

@@ -116,12 +116,12 @@ static void find_state(struct fg_line *l) {
     tell_state(l, why);
 }
 
-/* What is wanted of the outputs. Once the last part has its verdict, the end waits for nothing but a job that
- * is late. */
+/* What is wanted of the outputs. Once no part must be rejected, the end waits for nothing but a job that is
+ * late. */
 static uint32_t find_wanted(const struct fg_line *l) {
     const bool enabled = l->show.coils & FG_COIL_TRIGGER_ENABLE && !l->stop_at_ns;
     const bool ready = fg_state_shows(fg_states[l->state].ready, enabled);
-    const bool halt = l->stopped_by || (l->stop_at_ns && !l->show.busy);
+    const bool halt = l->stopped_by || (l->stop_at_ns && fg_line_may_end(l));
     return (l->last_pass ? FG_WANT_PASS : 0u) | (ready ? FG_WANT_READY : 0u) |
            (l->show.fault ? FG_WANT_FAULT : 0u) | (halt ? FG_WANT_HALT : 0u);
 }
@@ -144,6 +144,8 @@ void fg_publish(struct fg_line *l) {
     show->results_queued = (uint16_t)l->results.queued;
     show->result = l->results.block;
     show_drift(l);
+    show->fault = l->faults && !fg_line_draining(l);
+    show->updating |= fg_line_draining(l);
     show->reject_active = fg_actuator_rejecting(l->s.actuator);
     fg_snapshot_publish(&l->cell, show);
     l->fresh = false;

@@ -43,6 +43,21 @@ bool fg_rejects_permit(struct fg_rejects *rejects, int32_t place, enum fg_verdic
     return false;
 }
 
+static bool must_reject(uint32_t permission, enum fg_inoperative_rule rule) {
+    return permission == FG_PERMISSION_DEFECT || permission == FG_PERMISSION_UNCOVERED ||
+           (permission != FG_PERMISSION_PASS && rule != FG_RULE_PASS);
+}
+
+bool fg_rejects_due(const struct fg_rejects *rejects, enum fg_inoperative_rule rule) {
+    for (int i = 0; i < FG_REJECTS; i++) {
+        const uint32_t permission = atomic_load(&rejects->part[i].permission);
+        if (permission != FG_PERMISSION_FREE && permission != FG_PERMISSION_TAKEN &&
+            must_reject(permission, rule))
+            return true;
+    }
+    return false;
+}
+
 /* Decides one part at its point. */
 static void decide_part(struct fg_reject *r, enum fg_inoperative_rule rule, int64_t now_ns,
                         struct fg_actuation *a) {
@@ -53,9 +68,7 @@ static void decide_part(struct fg_reject *r, enum fg_inoperative_rule rule, int6
         permission = none;
         atomic_store_explicit(&r->permission, FG_PERMISSION_FREE, memory_order_release);
     }
-    if (permission == FG_PERMISSION_PASS)
-        return;
-    if (permission != FG_PERMISSION_DEFECT && permission != FG_PERMISSION_UNCOVERED && rule == FG_RULE_PASS)
+    if (!must_reject(permission, rule))
         return;
     if (permission != FG_PERMISSION_DEFECT && rule == FG_RULE_STOP)
         a->stop = true;

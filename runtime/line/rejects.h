@@ -53,6 +53,12 @@ bool fg_rejects_covers(enum fg_reason reason);
  * point was there first (a late verdict); it changes nothing. */
 bool fg_rejects_permit(struct fg_rejects *rejects, int32_t place, enum fg_verdict verdict, bool covered);
 
+/* What on_inoperative says of INOPERATIVE parts and of those without a verdict yet. */
+enum fg_inoperative_rule { FG_RULE_REJECT, FG_RULE_PASS, FG_RULE_STOP };
+
+/* Whether any part waits for its reject point that would be rejected there. */
+bool fg_rejects_due(const struct fg_rejects *rejects, enum fg_inoperative_rule rule);
+
 /* The actuation's side: what fg_rejects_decide found, and what it keeps between calls. */
 struct fg_actuation {
     bool reject;     /* level of the output from now on */
@@ -62,9 +68,6 @@ struct fg_actuation {
     int64_t off_ns;  /* when the pulse ends; kept between calls */
     int64_t next_ns; /* when to look again; INT64_MAX: when a part is added */
 };
-
-/* What on_inoperative says of INOPERATIVE parts and of those without a verdict yet. */
-enum fg_inoperative_rule { FG_RULE_REJECT, FG_RULE_PASS, FG_RULE_STOP };
 
 /* Decides every part whose point has come. A pulse has its whole width even when the call comes late;
  * overlapping pulses merge. */

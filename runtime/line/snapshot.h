@@ -57,7 +57,7 @@ static inline void fg_count(uint32_t *counter) {
 }
 
 /* Commands of holding register 2 that coil 6 carries out. */
-enum fg_command_code { FG_CODE_NONE = 0, FG_CODE_SELF_TEST = 1 };
+enum fg_command_code { FG_CODE_NONE = 0, FG_CODE_SELF_TEST = 1, FG_CODE_RELOAD = 3 };
 
 /* The holding registers as last written, or as the configuration has them. */
 struct fg_holding {
@@ -96,7 +96,7 @@ struct fg_snapshot {
     struct fg_result result;
 
     uint32_t uptime_s;
-    uint16_t starts; /* starts of the daemon; wraps */
+    uint32_t start_counter; /* starts of the daemon, this one included; kept over restarts */
     /* The Modbus server's own, 0 in what the line publishes: clients now, clients refused or closed for want
      * of a place, requests answered with an exception; the last two wrap. */
     uint16_t clients, clients_refused, exceptions;
@@ -128,6 +128,7 @@ enum fg_command_kind {
     FG_COMMAND_WATCHDOG,  /* value: the watchdog's holding register */
     FG_COMMAND_REJECT,    /* value: the holding registers of the reject distance or delay */
     FG_COMMAND_PULSE,     /* value: the pulse's holding register */
+    FG_COMMAND_ADOPT,     /* take over the configuration that was read again; no server gives it */
     FG_COMMAND_THRESHOLD, /* first of FG_VIEWS kinds, one for each view; value: its threshold x 10000 */
 };
 

@@ -54,6 +54,7 @@ struct fg_line {
     bool judging;              /* the judge has a job */
     enum fg_job_kind job;      /* kind of the judge's job */
     int64_t judge_deadline_ns; /* time after which the judge's job is late */
+    int64_t judge_limit_ns;    /* time after which it is the device's loss */
     bool slot_waiting;         /* a job change waits for the parts to end */
     bool slot_written;         /* the PLC has written a slot */
     bool enable_written;       /* the PLC has written coil 0 */
@@ -69,6 +70,13 @@ struct fg_line {
     int64_t lost_at_ns;       /* when the device was lost; 0: it is there */
     int64_t stop_at_ns;       /* when the end was asked for; 0: it was not */
     int64_t watchdog_ns;      /* when the PLC's watchdog last moved; 0: never since the start */
+    bool hurried;             /* the end was asked for again: it waits for no reject point */
+    bool reloading;           /* command 3 waits for its outcome */
+    uint32_t written;   /* reject registers that a PLC has written, now or before: enum fg_line_written */
+    uint32_t rewritten; /* those of them that it has written since the start */
+    int64_t looked_ns;  /* when the loop last read the clock */
+    _Atomic int64_t well_ns;
+    const struct fg_config *next; /* what fg_line_adopt brings; NULL: it was wrong */
     int64_t started_ns, next_beat_ns;
 
     /* Trigger to verdict since the counters were reset. */
@@ -79,6 +87,10 @@ struct fg_line {
     struct fg_drift next_drift[FG_VIEWS]; /* of those that are being loaded; the judge's meanwhile */
 };
 
+/* Whether the line drains: its end was asked for, and its device is there. */
+bool fg_line_draining(const struct fg_line *l);
+/* Whether a line that was asked to end need wait for no part. */
+bool fg_line_may_end(const struct fg_line *l);
 /* Whether triggers are taken: trigger_enable is 1 and offline is 0. */
 bool fg_line_listening(const struct fg_line *l);
 /* Whether the PLC has forbidden triggers: by trigger_enable = 0, which it has written itself, or by

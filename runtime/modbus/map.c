@@ -124,8 +124,19 @@ static bool is_within(uint32_t value, struct fg_modbus_range range) {
     return value >= range.min && value <= range.max;
 }
 
+/* Whether a command of holding register 2 is one that may be carried out, and one that the lock is for. */
+static bool is_command(uint16_t code) {
+    return code == FG_CODE_SELF_TEST || code == FG_CODE_RELOAD;
+}
+
+static bool is_locked_command(uint16_t code) {
+    return code == FG_CODE_RELOAD;
+}
+
 static enum fg_modbus_exception write_coils(const struct fg_modbus_request *request,
-                                            const struct fg_snapshot *s, struct fg_commands *commands) {
+                                            const struct fg_snapshot *s, const struct fg_modbus_rules *rules,
+                                            const struct fg_modbus_rights *rights,
+                                            struct fg_commands *commands) {
     uint32_t coils = s->coils, written = 0;
     for (uint32_t i = 0; i < request->count; i++) {
         uint32_t bit = 1u << (request->address + i);
@@ -136,8 +147,10 @@ static enum fg_modbus_exception write_coils(const struct fg_modbus_request *requ
     bool listening = is_listening(coils);
 
     if (rising & FG_COIL_COMMAND) {
-        if (s->holding.command != FG_CODE_SELF_TEST)
+        if (!is_command(s->holding.command))
             return FG_MODBUS_ILLEGAL_VALUE;
+        if (is_locked_command(s->holding.command) && rules->unlock_code != 0 && !rights->unlocked)
+            return FG_MODBUS_BUSY;
         if (s->outcome == FG_OUTCOME_RUNNING)
             return FG_MODBUS_BUSY;
     }
@@ -202,7 +215,7 @@ static bool are_values_allowed(const struct holding_write *write, const struct f
     if (has[FG_HOLDING_SLOT] && value[FG_HOLDING_SLOT] >= rules->slots)
         return false;
     if (has[FG_HOLDING_COMMAND] && value[FG_HOLDING_COMMAND] != FG_CODE_NONE &&
-        value[FG_HOLDING_COMMAND] != FG_CODE_SELF_TEST)
+        !is_command(value[FG_HOLDING_COMMAND]))
         return false;
     if (has[FG_HOLDING_REJECT] && !is_within(get_pair(write, FG_HOLDING_REJECT), rules->reject))
         return false;
@@ -349,7 +362,7 @@ static void answer_write(const struct fg_modbus_request *request, const struct f
     else if (!rights->may_write)
         answer->exception = FG_MODBUS_BUSY;
     else if (table == &fg_coils)
-        answer->exception = write_coils(request, snapshot, &answer->commands);
+        answer->exception = write_coils(request, snapshot, rules, rights, &answer->commands);
     else
         answer->exception = write_registers(address, count, request->values, snapshot, rules, rights, answer);
 }

@@ -46,9 +46,9 @@
       "one waits longer than results.ack_timeout_ms, pass, defect and inoperative read 0 and "               \
       "result_overrun is raised.")                                                                           \
     X("Where modbus.writers lists addresses, only those TCP clients may write. Where lock.code is given, "   \
-      "holding registers 1, 4 to 6 and 16 to 31 are locked until register 7 brings the code: for the "       \
-      "client that wrote it, until it disconnects; on RTU, for 60 s. After 5 wrong codes every code is "     \
-      "refused for a minute (exception 6).")                                                                 \
+      "holding registers 1, 4 to 6 and 16 to 31 and command 3 are locked until register 7 brings the code: " \
+      "for the client that wrote it, until it disconnects; on RTU, for 60 s. After 5 wrong codes every "     \
+      "code is refused for a minute (exception 6).")                                                         \
     X("16 TCP clients have a place. One more takes the place of the client whose last whole request is the " \
       "oldest, if that is 10 s ago and it is not one of modbus.writers; else it is refused. Half a request " \
       "closes its connection after 5 s.")                                                                    \
@@ -106,8 +106,13 @@ enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
     X(24, OUTPUT, "an output could not be set", "look at the board")                                         \
     X(25, DEVICE_LOST, "the compute device is lost",                                                         \
       "wait: the daemon ends with 70 after two seconds and systemd starts it again")                         \
+    X(26, UNCLEAN_END,                                                                                       \
+      "the last run ended without a drain: parts between camera and ejector lost their place",               \
+      "take the parts between camera and ejector away, then set coil 3")                                     \
     X(27, UNLIKE_TRAINING, "three parts in a row were not like those of training",                           \
-      "look at lamp, lens and part; where the light or the camera was changed, calibrate the bundle anew")
+      "look at lamp, lens and part; where the light or the camera was changed, calibrate the bundle anew")   \
+    X(30, CONFIGURATION, "the configuration cannot be taken over; the old one stays in use",                 \
+      "read the log, or run flawgate check on the configuration; then reload it")
 
 #define FG_FAULT_ONE(number, name, text, remedy) +1
 enum { FG_FAULT_KINDS = 0 FG_FAULTS(FG_FAULT_ONE) }; /* how many there are */
@@ -202,7 +207,7 @@ enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
     X(6, 2, 0, ONE, f32, "one", "", 1.0f, "constant 1.0, to check the word order of floats")                 \
     X(8, 1, 0, RESULTS_QUEUED, u16, "results_queued", "", s->results_queued,                                 \
       "results that wait behind the result block")                                                           \
-    X(9, 1, 0, STARTS, u16, "starts", "", s->starts,                                                         \
+    X(9, 1, 0, STARTS, u16, "starts", "", (uint16_t)s->start_counter,                                        \
       "starts of the daemon, wrapping at 65536: a change means that it was restarted")                       \
     X(10, 1, 0, CLIENTS, u16, "clients", "", s->clients, "Modbus TCP clients that are connected now")        \
     X(11, 1, 0, CLIENTS_REFUSED, u16, "clients_refused", "", s->clients_refused,                             \
@@ -333,13 +338,14 @@ enum fg_input_register { FG_INPUT_REGISTERS(FG_INPUT_ENUM) };
       "threshold of view 0, as registers 16 and 17; 0 for the bundle's own, which any change of the bundle " \
       "sets")                                                                                                \
     X(2, 1, 0, COMMAND, u16, "command", "", s->holding.command,                                              \
-      "command that coil 6 carries out: 0 none, 1 self-test")                                                \
+      "command that coil 6 carries out: 0 none, 1 self-test, 3 reload the configuration")                    \
     X(3, 1, 0, WATCHDOG, u16, "watchdog", "", s->holding.watchdog,                                           \
       "the PLC changes this at least every plc_watchdog_ms, where that is not 0; it is watched from its "    \
       "first change on, and until then no trigger is taken")                                                 \
     X(4, 2, 0, REJECT, u32, "reject", "0.1 ms", s->holding.reject, "delay from trigger to reject point")     \
     X(6, 1, 0, PULSE, u16, "pulse", "0.1 ms", s->holding.pulse, "length of the reject pulse")                \
-    X(7, 1, 0, UNLOCK, u16, "unlock", "", 0u, "code that unlocks registers 1, 4 to 6 and 16 to 31; reads 0") \
+    X(7, 1, 0, UNLOCK, u16, "unlock", "", 0u,                                                                \
+      "code that unlocks registers 1, 4 to 6, 16 to 31 and command 3; reads 0")                              \
     X(16, 2, FG_VIEW_THRESHOLD_STRIDE, VIEW_THRESHOLD, u32, "view_threshold", "x 10000",                     \
       s->holding.threshold[v],                                                                               \
       "threshold of the view; 0 for the bundle's own, which any change of the "                              \

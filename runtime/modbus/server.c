@@ -2,6 +2,7 @@
 #include "runtime/modbus/server.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,10 +10,20 @@
 
 #include "runtime/base/event.h"
 
-#define POLL_PAUSE (100 * FG_MS) /* pause after poll itself has failed */
+#define LONGEST_WAIT (500 * FG_MS) /* the loop shows so often that it turns */
+#define POLL_PAUSE (100 * FG_MS)   /* pause after poll itself has failed */
+
+/* What may change while the server runs. */
+struct terms {
+    struct fg_modbus_tcp_terms tcp;
+    struct fg_modbus_rules rules;
+};
 
 struct fg_modbus_server {
     int wake;
+    pthread_mutex_t changing;
+    struct terms next; /* under the lock */
+    bool changed;      /* under the lock: next is not taken over yet */
     struct fg_modbus_service service;
     struct fg_modbus_tcp *tcp;
     struct fg_modbus_rtu *rtu; /* NULL: there is none */
@@ -25,6 +36,7 @@ enum fg_status fg_modbus_server_open(const struct fg_modbus_settings *settings,
     struct fg_modbus_server *s = calloc(1, sizeof *s);
     if (!s)
         return fg_fail(message, FG_ENVIRONMENT, "Modbus: no memory");
+    pthread_mutex_init(&s->changing, NULL);
     s->service.rules = settings->rules;
     s->service.line = *line;
     s->service.unit = settings->unit;
@@ -55,7 +67,34 @@ void fg_modbus_server_close(struct fg_modbus_server *server) {
     fg_modbus_service_close(&server->service);
     if (server->wake >= 0)
         close(server->wake);
+    pthread_mutex_destroy(&server->changing);
     free(server);
+}
+
+/* ---- Changing ---- */
+
+enum fg_status fg_modbus_server_change(struct fg_modbus_server *server,
+                                       const struct fg_modbus_settings *settings,
+                                       struct fg_message *message) {
+    struct terms next = {.rules = settings->rules};
+    const enum fg_status status = fg_modbus_tcp_read_terms(&settings->tcp, &next.tcp, message);
+    if (status != FG_OK)
+        return status;
+    pthread_mutex_lock(&server->changing);
+    server->next = next;
+    server->changed = true;
+    pthread_mutex_unlock(&server->changing);
+    return FG_OK;
+}
+
+static void take_change(struct fg_modbus_server *server) {
+    pthread_mutex_lock(&server->changing);
+    if (server->changed) {
+        server->service.rules = server->next.rules;
+        fg_modbus_tcp_change(server->tcp, &server->next.tcp);
+    }
+    server->changed = false;
+    pthread_mutex_unlock(&server->changing);
 }
 
 /* ---- The loop ---- */
@@ -64,15 +103,24 @@ void fg_modbus_server_close(struct fg_modbus_server *server) {
 static int wait(struct pollfd *watched, uint32_t count, int64_t due) {
     const int64_t left = due - fg_clock_ns(), ns = left > 0 ? left : 0;
     const struct timespec limit = {.tv_sec = ns / FG_S, .tv_nsec = ns % FG_S};
-    return ppoll(watched, count, due == INT64_MAX ? NULL : &limit, NULL);
+    return ppoll(watched, count, &limit, NULL);
+}
+
+static int64_t show_turn(struct fg_modbus_server *server) {
+    const int64_t now = fg_clock_ns();
+    if (server->service.line.seen_ns)
+        atomic_store(server->service.line.seen_ns, now);
+    return now;
 }
 
 void fg_modbus_server_run(struct fg_modbus_server *server) {
     for (;;) {
-        int64_t due = fg_notes_due(&server->service.notes);
+        const int64_t begun = show_turn(server), notes = fg_notes_due(&server->service.notes);
+        int64_t due = notes < begun + LONGEST_WAIT ? notes : begun + LONGEST_WAIT;
+        take_change(server);
         struct pollfd watched[2 + FG_MODBUS_TCP_WATCHED] = {{.fd = server->wake, .events = POLLIN}};
         uint32_t count = 1;
-        count += fg_modbus_tcp_watch(server->tcp, fg_clock_ns(), watched + count, &due);
+        count += fg_modbus_tcp_watch(server->tcp, begun, watched + count, &due);
         struct pollfd *serial = &watched[count];
         if (server->rtu)
             watched[count++] = fg_modbus_rtu_watch(server->rtu, &due);
@@ -84,7 +132,7 @@ void fg_modbus_server_run(struct fg_modbus_server *server) {
             nanosleep(&(struct timespec){.tv_nsec = POLL_PAUSE}, NULL);
             continue;
         }
-        const int64_t now = fg_clock_ns();
+        const int64_t now = show_turn(server);
         if (server->rtu)
             fg_modbus_rtu_serve(server->rtu, serial->revents, now);
         fg_modbus_tcp_serve(server->tcp, now);

@@ -23,6 +23,9 @@ struct fg_modbus_line {
      * on the server's thread. */
     enum fg_modbus_exception (*apply)(void *context, const struct fg_commands *commands);
     void *context; /* handed to apply */
+    _Atomic int64_t
+        *seen_ns; /* gets the time of each turn of the server's loop, two a second at least; NULL: it
+                                 is not watched */
 };
 
 /* Who asks. */

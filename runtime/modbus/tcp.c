@@ -30,7 +30,8 @@ struct client {
     int64_t asked_ns;    /* when it connected or its last valid request was taken */
     int64_t half_ns;     /* when the bytes began that are no whole request yet; 0: there are none */
     const short *events; /* what poll says of it */
-    bool writer;         /* its address is one of the configured writers */
+    struct in6_addr address;
+    bool writer; /* its address is one of the configured writers */
     struct fg_modbus_peer peer;
     uint32_t used;
     uint8_t bytes[MAX_FRAME]; /* a request and perhaps the beginning of the next */
@@ -40,12 +41,10 @@ struct fg_modbus_tcp {
     struct fg_modbus_service *service;
     int listener;
     uint16_t port;
-    int64_t idle_ns; /* 0: never */
+    struct fg_modbus_tcp_terms terms;
     int64_t accept_after_ns;
     const short *events; /* what poll says of the listener */
-    uint32_t writers;
-    struct in6_addr writer[FG_MODBUS_MAX_WRITERS];
-    modbus_t *modbus; /* writes the answers, to whichever client's socket it is given */
+    modbus_t *modbus;    /* writes the answers, to whichever client's socket it is given */
     struct client client[FG_MODBUS_CLIENTS];
 };
 
@@ -107,27 +106,33 @@ static uint16_t find_port(int listener) {
     return fg_address_port(&address);
 }
 
+enum fg_status fg_modbus_tcp_read_terms(const struct fg_modbus_tcp_settings *settings,
+                                        struct fg_modbus_tcp_terms *terms, struct fg_message *message) {
+    assert(settings->writers <= FG_MODBUS_MAX_WRITERS);
+    *terms = (struct fg_modbus_tcp_terms){.idle_ns = settings->idle_timeout_ms * FG_MS,
+                                          .writers = settings->writers};
+    for (uint32_t i = 0; i < settings->writers; i++)
+        if (!fg_address_parse(settings->writer[i], &terms->writer[i]))
+            return fg_fail(message, FG_INPUT, "Modbus: the writer \"%s\" is no numeric address",
+                           settings->writer[i]);
+    return FG_OK;
+}
+
 enum fg_status fg_modbus_tcp_open(const struct fg_modbus_tcp_settings *settings,
                                   struct fg_modbus_service *service, struct fg_modbus_tcp **tcp,
                                   struct fg_message *message) {
-    assert(settings->writers <= FG_MODBUS_MAX_WRITERS);
     *tcp = NULL;
     struct fg_modbus_tcp *t = calloc(1, sizeof *t);
     if (!t)
         return fg_fail(message, FG_ENVIRONMENT, "Modbus: no memory");
     t->service = service;
     t->listener = -1;
-    t->idle_ns = settings->idle_timeout_ms * FG_MS;
     for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++)
         t->client[i].socket = -1;
 
-    enum fg_status status = FG_OK;
-    for (; t->writers < settings->writers; t->writers++)
-        if (!fg_address_parse(settings->writer[t->writers], &t->writer[t->writers])) {
-            status = fg_fail(message, FG_INPUT, "Modbus: the writer \"%s\" is no numeric address",
-                             settings->writer[t->writers]);
-            goto out;
-        }
+    enum fg_status status = fg_modbus_tcp_read_terms(settings, &t->terms, message);
+    if (status != FG_OK)
+        goto out;
     t->modbus = modbus_new_tcp("127.0.0.1", MODBUS_TCP_DEFAULT_PORT); /* it never connects */
     if (!t->modbus) {
         status = fg_fail_errno(message, FG_ENVIRONMENT, errno, "Modbus: cannot start");
@@ -239,7 +244,7 @@ static void serve_client(struct fg_modbus_tcp *tcp, struct client *client, int64
 static void time_out(struct fg_modbus_tcp *tcp, struct client *client, int64_t now) {
     if (client->half_ns != 0 && now - client->half_ns >= FG_MODBUS_HALF)
         close_client(tcp, client, "it sent half a request and not the rest", now);
-    else if (tcp->idle_ns > 0 && now - client->asked_ns >= tcp->idle_ns)
+    else if (tcp->terms.idle_ns > 0 && now - client->asked_ns >= tcp->terms.idle_ns)
         close_client(tcp, client, "no request came for modbus.idle_timeout_ms", now);
 }
 
@@ -279,10 +284,22 @@ static struct client *find_place(struct fg_modbus_tcp *tcp, const char *newcomer
 }
 
 static bool is_writer(const struct fg_modbus_tcp *tcp, const struct in6_addr *address) {
-    for (uint32_t i = 0; i < tcp->writers; i++)
-        if (!memcmp(address, &tcp->writer[i], sizeof *address))
+    for (uint32_t i = 0; i < tcp->terms.writers; i++)
+        if (!memcmp(address, &tcp->terms.writer[i], sizeof *address))
             return true;
     return false;
+}
+
+static void set_rights(const struct fg_modbus_tcp *tcp, struct client *client) {
+    client->writer = is_writer(tcp, &client->address);
+    client->peer.may_write = tcp->terms.writers == 0 || client->writer;
+}
+
+void fg_modbus_tcp_change(struct fg_modbus_tcp *tcp, const struct fg_modbus_tcp_terms *terms) {
+    tcp->terms = *terms;
+    for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++)
+        if (tcp->client[i].socket >= 0)
+            set_rights(tcp, &tcp->client[i]);
 }
 
 static void set_socket(int socket) {
@@ -317,8 +334,8 @@ static void take_client(struct fg_modbus_tcp *tcp, int64_t now) {
         return;
     }
     set_socket(socket);
-    *client = (struct client){.socket = socket, .asked_ns = now, .writer = is_writer(tcp, &address)};
-    client->peer.may_write = tcp->writers == 0 || client->writer;
+    *client = (struct client){.socket = socket, .asked_ns = now, .address = address};
+    set_rights(tcp, client);
     client->peer.unlock_ns = INT64_MAX;
     _Static_assert(sizeof name <= sizeof client->peer.name, "every address is a name");
     memcpy(client->peer.name, name, sizeof name);
@@ -348,8 +365,8 @@ uint32_t fg_modbus_tcp_watch(struct fg_modbus_tcp *tcp, int64_t now,
         client->events = &watched[count++].revents;
         if (client->half_ns != 0)
             bring_forward(due, client->half_ns + FG_MODBUS_HALF);
-        if (tcp->idle_ns > 0)
-            bring_forward(due, client->asked_ns + tcp->idle_ns);
+        if (tcp->terms.idle_ns > 0)
+            bring_forward(due, client->asked_ns + tcp->terms.idle_ns);
     }
     tcp->events = NULL;
     if (tcp->accept_after_ns > now) {

@@ -12,6 +12,7 @@
 #ifndef FG_RUNTIME_MODBUS_TCP_H
 #define FG_RUNTIME_MODBUS_TCP_H
 
+#include <netinet/in.h>
 #include <poll.h>
 
 #include "runtime/base/clock.h"
@@ -33,6 +34,18 @@ struct fg_modbus_tcp_settings {
 
 struct fg_modbus_tcp;
 
+/* What of the settings may change while clients are served. */
+struct fg_modbus_tcp_terms {
+    int64_t idle_ns; /* 0: never */
+    uint32_t writers;
+    struct in6_addr writer[FG_MODBUS_MAX_WRITERS]; /* IPv4 as mapped addresses */
+};
+
+/* Reads the terms of settings. FG_INPUT: an address is wrong. */
+FG_MUST_USE enum fg_status fg_modbus_tcp_read_terms(const struct fg_modbus_tcp_settings *settings,
+                                                    struct fg_modbus_tcp_terms *terms,
+                                                    struct fg_message *message);
+
 /* Listens. FG_ENVIRONMENT: the port is taken or not allowed, memory is wanting, or the process may not open
  * as many files as there are places; FG_INPUT: an address is wrong. The settings are not kept. */
 FG_MUST_USE enum fg_status fg_modbus_tcp_open(const struct fg_modbus_tcp_settings *settings,
@@ -44,6 +57,9 @@ FG_MUST_USE enum fg_status fg_modbus_tcp_probe(const char *bind, uint16_t port, 
                                                struct fg_message *message);
 /* Closes all connections. */
 void fg_modbus_tcp_close(struct fg_modbus_tcp *tcp);
+
+/* Takes over other terms, for the clients that are there too. */
+void fg_modbus_tcp_change(struct fg_modbus_tcp *tcp, const struct fg_modbus_tcp_terms *terms);
 
 /* The port that it listens on. */
 uint16_t fg_modbus_tcp_port(const struct fg_modbus_tcp *tcp);

@@ -20,6 +20,7 @@ CONFIG = """bundles = {{ "a.fgb" }}
 deadline_ms = 1000
 camera {{ path = "good" memory_mib = 8 max_width = 64 max_height = 64 }}
 board {{ path = "board" }}
+state {{ path = "state" }}
 line trigger {{ name = "T" }}
 line reject {{ name = "R" }}
 reject {{ delay_ms = 1200 }}

@@ -25,6 +25,7 @@ bundles = {{ {bundles} }}
 deadline_ms = {deadline}
 camera {{ path = "parts" memory_mib = 4 max_width = 64 max_height = 64 }}
 board {{ path = "board" }}
+state {{ path = "state" }}
 line trigger {{ name = "TRIGGER" }}
 line reject {{ name = "REJECT" }}
 line ready {{ name = "READY" }}
@@ -62,6 +63,7 @@ class Daemon:
         self.config = folder / "line.conf"
         names = ", ".join(f'"{b}"' for b in bundles)
         self.config.write_text(CONFIG.format(bundles=names, port=self.port, deadline=deadline, delay=delay, more=more))
+        shutil.rmtree(folder / "state", ignore_errors=True)  # parts begin at 1
         self.log = open(folder / "log", "w+")
         self.process = subprocess.Popen([str(BUILD / "flawgated"), "-c", str(self.config)], stdout=self.log,
                                         stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})})
@@ -225,7 +227,7 @@ class Line(unittest.TestCase):
         self.assertEqual(daemon.end(), 0)
 
     def test_job_change_under_triggers(self):
-        daemon = self.start(("a.fgb", "b.fgb"))
+        daemon = self.start(("a.fgb", "b.fgb"), more="job { require = false }")
         part = 0
         for slot in 1, 0, 1:
             daemon.client.write_register(0, slot, **to(1))
@@ -251,7 +253,7 @@ class Line(unittest.TestCase):
         damaged = bytearray((self.folder / "a.fgb").read_bytes())
         damaged[len(damaged) // 2] ^= 1
         (self.folder / "damaged.fgb").write_bytes(damaged)
-        daemon = self.start(("a.fgb", "damaged.fgb"))
+        daemon = self.start(("a.fgb", "damaged.fgb"), more="job { require = false }")
         daemon.client.write_register(0, 1, **to(1))
         wait("refusal", lambda: daemon.registers(45, 1)[0] >= 16)
         self.assertTrue(daemon.bits()[7])

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/descriptors.h"
 #include "tools/commands/tool.h"
 
 #define TOOL_ROW(name, does) {#name, does, fg_tool_##name},
@@ -40,6 +41,7 @@ static int run_tool(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+    fg_descriptors_fill();
     const int status = run_tool(argc, argv);
     /* A script that reads a cut file must not see success. */
     if (fflush(stdout) || ferror(stdout)) {

@@ -18,7 +18,7 @@ struct line {
 
 static const struct fg_option OPTIONS[] = {
     {"safe", FG_OPTION_BOOL, offsetof(struct line, safe),
-     .help = "puts every output in its safe state, as the service does when flawgated ends"},
+     .help = "puts every output in its safe state, once flawgated has ended"},
     FG_OUTPUT_OPTIONS(struct line),
 };
 static const struct fg_usage USAGE = {
@@ -80,6 +80,9 @@ static enum fg_status serve_request(struct line *l, const char *what, struct fg_
     const int32_t io = what ? find_io(l, what, length) : -1;
     if (what && io < 0)
         return fg_fail(message, FG_USAGE, "%.50s is no io of this configuration", what);
+    if (l->safe && fg_simulated_owned(l->board))
+        return fg_fail(message, FG_ENVIRONMENT,
+                       "flawgated runs with this board and sets its outputs itself; end flawgated first");
     const bool sets = l->safe || (what && what[length]);
     if (l->safe)
         fg_simulated_make_safe(l->board);

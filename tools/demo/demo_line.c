@@ -64,8 +64,9 @@ static enum fg_status write_config(struct line *l, const char *folder, const cha
             "line ready { name = \"READY\" }\n"
             "trigger { enable_at_start = true }\n"
             "reject { delay_ms = 600 pulse_ms = 10 }\n"
-            "modbus { port = %u }\n",
-            bundle, pictures, l->board, l->port);
+            "modbus { port = %u }\n"
+            "state { path = \"%s/state\" }\n",
+            bundle, pictures, l->board, l->port, folder);
     return fclose(file) ? fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot write", l->config)
                         : FG_OK;
 }

@@ -82,6 +82,11 @@ static inline int wait_end(pid_t child) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* Where a test does not say otherwise: the first slot serves at once, and the end waits for no reject point. */
+static inline const char *choose(const char *more, const char *key, const char *otherwise) {
+    return strstr(more, key) ? "" : otherwise;
+}
+
 static inline void write_config(const char *bundles, const char *more, uint16_t port) {
     char path[128];
     snprintf(path, sizeof path, "%s/line.conf", folder);
@@ -90,11 +95,13 @@ static inline void write_config(const char *bundles, const char *more, uint16_t 
     fprintf(file,
             "bundles = { %s }\n"
             "camera { path = pictures memory_mib = 1 max_width = 64 max_height = 64 %s\n"
-            "board { path = board }\n"
             "line trigger { name = TRIGGER }\nline pass { name = PASS }\nline ready { name = READY }\n"
             "line fault { name = FAULT }\nline heartbeat { name = HEARTBEAT }\n"
-            "compute { threads = 1 }\nmodbus { port = %u }\n",
-            bundles, more, port);
+            "compute { threads = 1 }\nmodbus { port = %u }\n%s%s%s%s",
+            bundles, more, port, choose(more, "board {", "board { path = board }\n"),
+            choose(more, "state {", "state { path = state }\n"),
+            choose(more, "job {", "job { require = false }\n"),
+            choose(more, "stop_limit_ms", "stop_limit_ms = 0\n"));
     assert_int_equal(fclose(file), 0);
 }
 
@@ -109,9 +116,16 @@ static inline void wait_log(const char *text) {
     fail_msg("flawgated ended before it said \"%s\"", text);
 }
 
-/* Starts a daemon and returns when it listens. more: the rest of the camera's section and whatever
- * follows. */
-static inline void launch_daemon(const char *program, const char *bundles, const char *more) {
+/* Forgets what the daemons before have kept, so that a test's parts begin at 1. */
+static inline void forget_state(void) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/state/state", folder);
+    unlink(path);
+}
+
+/* Starts a daemon, which finds what an earlier one has kept, and returns when it listens. more: the rest of
+ * the camera's section and whatever follows. */
+static inline void relaunch_daemon(const char *program, const char *bundles, const char *more) {
     char path[128];
     int log[2];
     const uint16_t port = find_free_port();
@@ -131,9 +145,21 @@ static inline void launch_daemon(const char *program, const char *bundles, const
     seen = fg_simulated_changes(board);
 }
 
+/* Starts a daemon that finds nothing kept. */
+static inline void launch_daemon(const char *program, const char *bundles, const char *more) {
+    forget_state();
+    relaunch_daemon(program, bundles, more);
+}
+
 /* Starts flawgated and returns when it is ready. */
 static inline void start_appliance(const char *bundles, const char *more) {
     launch_daemon("flawgated", bundles, more);
+    wait_log("slot 0: bundle");
+}
+
+/* Starts it again. */
+static inline void restart_appliance(const char *bundles, const char *more) {
+    relaunch_daemon("flawgated", bundles, more);
     wait_log("slot 0: bundle");
 }
 

@@ -66,10 +66,10 @@ static void turn_line(void) {
         write_holding(3, ++watchdog);
 }
 
-/* Time passes, in steps that no client's silence is too long for. */
+/* Time passes, in steps that are no standstill of the line's loop. */
 static void pass_time(int64_t ns) {
     while (ns > 0) {
-        const int64_t step = ns < 10 * FG_S ? ns : 10 * FG_S;
+        const int64_t step = ns < HALF_BEAT ? ns : HALF_BEAT;
         atomic_fetch_add(&world->now_ns, step);
         ns -= step;
         turn_line();
@@ -201,6 +201,46 @@ static void test_error_of_the_device_before_a_job_change(void **state) {
     expect_end(2);
 }
 
+/* The process stands still, or the clock jumps. To the server the client has been silent for too long. */
+static void stand_still(int64_t ns) {
+    atomic_fetch_add(&world->now_ns, ns);
+    modbus_close(plc);
+    assert_int_equal(modbus_connect(plc), 0);
+    turn_line();
+}
+
+/* A process that was stopped for longer than a job may hang, and goes on, has stopped its device too. The part
+ * is late; the job ends, and the next part is judged. */
+static void test_process_that_was_stopped(void **state) {
+    (void)state;
+    hang_in_part(HANG_SUBMIT, LINE "reject { delay_ms = 600000 }\n");
+    stand_still(DEADLINE + FG_LINE_HANG + FG_S);
+    wait_log("the process stood still, or the clock jumped, for");
+    assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
+    pass_time(FG_LINE_HANG / 2);
+    assert_int_not_equal(read_input(1), FG_FAULT_DEVICE_LOST);
+    end_hang();
+    wait_bit(READY, true);
+    write_coil(1, false);
+    write_coil(1, true);
+    assert_int_equal(wait_result(2).reason, 0);
+    stop_appliance();
+}
+
+/* It is the device's loss all the same when it does not end then. */
+static void test_job_that_does_not_go_on(void **state) {
+    (void)state;
+    hang_in_part(HANG_SUBMIT, REJECTS);
+    stand_still(FG_LINE_HANG);
+    pass_time(DEADLINE + FG_LINE_HANG - HALF_BEAT - FG_MS); /* the loop meant to turn within half a beat */
+    assert_int_not_equal(read_input(1), FG_FAULT_DEVICE_LOST);
+    for (int64_t passed = 0; read_input(1) != FG_FAULT_DEVICE_LOST; passed += FG_MS) {
+        assert_true(passed <= HALF_BEAT);
+        pass_time(FG_MS);
+    }
+    expect_end(2);
+}
+
 /* A job that is late, but ends, costs its part and no more. Both heartbeats stand still once it is a second
  * late. */
 static void test_late_job(void **state) {
@@ -231,7 +271,7 @@ static void test_late_job(void **state) {
     for (const uint64_t changes = fg_simulated_changes(board); seen < changes; seen++) {
         struct fg_simulated_change change;
         OK(fg_simulated_change(board, seen, 0, &change, &message));
-        assert_false(change.io == find_io("HEARTBEAT") && change.time_ns > deadline + 2 * FG_S);
+        assert_false(change.io == find_io("HEARTBEAT") && change.time_ns > deadline + 3 * FG_S);
     }
     end_hang();
     wait_bit(READY, true);
@@ -300,19 +340,24 @@ static void expect_told(int socket_, const char *expected) {
     assert_true(recv(socket_, text, sizeof text - 1, 0) > 0);
     assert_string_equal(text, expected);
 }
+static int open_manager(void) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/notify", folder);
+    const int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const struct timeval patience = {.tv_sec = PATIENCE / FG_S};
+    assert_int_equal(setsockopt(manager, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    unlink(address.sun_path);
+    assert_int_equal(bind(manager, (struct sockaddr *)&address, sizeof address), 0);
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    return manager;
+}
 #endif
 
 /* systemd waits for as long as a first load may take, and learns when it has ended. */
 static void test_start_and_end_are_told_to_systemd(void **state) {
     (void)state;
 #ifdef FG_SYSTEMD
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%s/notify", folder);
-    const int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const struct timeval patience = {.tv_sec = PATIENCE / FG_S};
-    assert_int_equal(setsockopt(manager, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
-    assert_int_equal(bind(manager, (struct sockaddr *)&address, sizeof address), 0);
-    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    const int manager = open_manager();
     start_hanging(HANG_PREPARE, REJECTS);
     unsetenv("NOTIFY_SOCKET");
     wait_log("prepare hangs");
@@ -329,6 +374,43 @@ static void test_start_and_end_are_told_to_systemd(void **state) {
 #endif
 }
 
+#define WATCHDOG "WATCHDOG=1"
+
+/* systemd's watchdog is told while the line is well: not while a job is late, and again afterwards. */
+static void test_watchdog_of_systemd(void **state) {
+    (void)state;
+#ifdef FG_SYSTEMD
+    const struct timeval some_periods = {.tv_sec = 1};
+    char text[128] = "";
+    const int manager = open_manager();
+    setenv("WATCHDOG_USEC", "100000", 1);
+    start_hanging(HANG_NOTHING, REJECTS);
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("WATCHDOG_USEC");
+    wait_bit(READY, true);
+    while (strcmp(text, WATCHDOG) != 0) /* other words come too */
+        assert_true(recv(manager, memset(text, 0, sizeof text), sizeof text - 1, 0) > 0);
+    atomic_store(&world->call, HANG_SUBMIT);
+    write_coil(1, true);
+    wait_log("submit hangs");
+    pass_time(DEADLINE + 5 * FG_S);
+    while (recv(manager, text, sizeof text, MSG_DONTWAIT) > 0)
+        ; /* what it was told before */
+    setsockopt(manager, SOL_SOCKET, SO_RCVTIMEO, &some_periods, sizeof some_periods);
+    assert_int_equal(recv(manager, text, sizeof text, 0), -1);
+    end_hang();
+    wait_bit(READY, true);
+    turn_line();
+    const struct timeval patience = {.tv_sec = PATIENCE / FG_S};
+    setsockopt(manager, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    expect_told(manager, WATCHDOG);
+    stop_appliance();
+    close(manager);
+#else
+    skip();
+#endif
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_part_that_cannot_be_started, kill_appliance),
@@ -338,11 +420,14 @@ int main(void) {
         cmocka_unit_test_teardown(test_self_test_that_hangs, kill_appliance),
         cmocka_unit_test_teardown(test_error_of_the_device, kill_appliance),
         cmocka_unit_test_teardown(test_error_of_the_device_before_a_job_change, kill_appliance),
+        cmocka_unit_test_teardown(test_process_that_was_stopped, kill_appliance),
+        cmocka_unit_test_teardown(test_job_that_does_not_go_on, kill_appliance),
         cmocka_unit_test_teardown(test_late_job, kill_appliance),
         cmocka_unit_test_teardown(test_end_while_a_part_hangs, kill_appliance),
         cmocka_unit_test_teardown(test_end_while_a_load_hangs, kill_appliance),
         cmocka_unit_test_teardown(test_end_with_a_late_job, kill_appliance),
         cmocka_unit_test_teardown(test_start_and_end_are_told_to_systemd, kill_appliance),
+        cmocka_unit_test_teardown(test_watchdog_of_systemd, kill_appliance),
     };
     return cmocka_run_group_tests(tests, make_bundles, remove_folder);
 }

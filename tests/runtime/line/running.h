@@ -31,9 +31,11 @@ static struct fg_config config;
 static struct fg_board *board;
 static struct fg_camera *camera[FG_CONFIG_CAMERAS];
 static struct fg_line *line;
-static struct fg_snapshot now; /* as last read */
-static test_draw draw;         /* what test cameras show */
-static enum test_frame tested; /* what they give when the start tests them */
+static struct fg_snapshot now;                /* as last read */
+static test_draw draw;                        /* what test cameras show */
+static enum test_frame tested;                /* what they give when the start tests them */
+static struct fg_line_kept kept;              /* from an earlier start */
+static const _Atomic int64_t *server_seen_ns; /* NULL: no server is watched */
 
 static struct {
     struct fg_backend *backend, real;
@@ -81,6 +83,8 @@ static inline int reset_config(void **state) {
     draw = draw_picture;
     tested = TEST_WHOLE;
     atomic_store(&run.broken, false);
+    kept = (struct fg_line_kept){0};
+    server_seen_ns = NULL;
     config = (struct fg_config){.path = "test",
                                 .cameras = 1,
                                 .views = 1,
@@ -171,9 +175,12 @@ static inline void launch_line(bool folders) {
                                         .judge = run.judge,
                                         .actuation_descriptor = run.notify,
                                         .stop_descriptor = run.stop,
+                                        .reload_descriptor = -1,
                                         .arena = run.arena,
                                         .memory = memory,
-                                        .ready = say_ready};
+                                        .ready = say_ready,
+                                        .kept = kept,
+                                        .server_seen_ns = server_seen_ns};
     memcpy(settings.camera, camera, sizeof settings.camera);
     OK(fg_line_open(&settings, &line, &message));
     sem_init(&run.ready, 0, 0);

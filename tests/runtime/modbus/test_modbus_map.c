@@ -114,7 +114,7 @@ static struct fg_snapshot full_snapshot(void) {
         .error = 17,
         .uptime_s = 0x00010203,
         .results_queued = 5,
-        .starts = 9,
+        .start_counter = 9,
         .clients = 10,
         .clients_refused = 11,
         .exceptions = 12,

@@ -159,7 +159,7 @@ static void single_registers_keep_their_limits(void **state) {
         {FG_HOLDING_COMMAND, 0, FG_MODBUS_DONE, FG_COMMAND_CODE},
         {FG_HOLDING_COMMAND, 1, FG_MODBUS_DONE, FG_COMMAND_CODE},
         {FG_HOLDING_COMMAND, 2, FG_MODBUS_ILLEGAL_VALUE, 0},
-        {FG_HOLDING_COMMAND, 3, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {FG_HOLDING_COMMAND, 3, FG_MODBUS_DONE, FG_COMMAND_CODE},
         {FG_HOLDING_COMMAND, 4, FG_MODBUS_ILLEGAL_VALUE, 0},
         {FG_HOLDING_COMMAND, 5, FG_MODBUS_ILLEGAL_VALUE, 0},
         {FG_HOLDING_WATCHDOG, 0, FG_MODBUS_DONE, FG_COMMAND_WATCHDOG},
@@ -393,6 +393,22 @@ static void while_codes_are_refused_none_tells_whether_it_is_right(void **state)
     assert_int_equal(send_word(&map, 6, FG_HOLDING_PULSE, 100), FG_MODBUS_DONE);
 }
 
+static void the_lock_is_for_a_reload_too(void **state) {
+    (void)state;
+    struct map map = make_ready_map();
+    map.rules.unlock_code = CODE;
+    map.snapshot.holding.command = FG_CODE_RELOAD;
+    assert_int_equal(send_word(&map, 5, FG_COIL_AT_COMMAND, 0xff00), FG_MODBUS_BUSY);
+    EXPECT_NOTHING(&map);
+    map.rights.unlocked = true;
+    assert_int_equal(send_word(&map, 5, FG_COIL_AT_COMMAND, 0xff00), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_COILS, FG_WRITTEN_COILS(FG_COIL_COMMAND, 0x41)},
+           {FG_COMMAND_RUN, FG_CODE_RELOAD});
+    map.rights.unlocked = false;
+    map.snapshot.holding.command = FG_CODE_SELF_TEST;
+    assert_int_equal(send_word(&map, 5, FG_COIL_AT_COMMAND, 0xff00), FG_MODBUS_DONE);
+}
+
 static void without_a_lock_any_code_is_taken(void **state) {
     (void)state;
     struct map map = make_ready_map();
@@ -484,6 +500,7 @@ int main(void) {
         cmocka_unit_test(locked_registers_refuse_until_the_code_is_given),
         cmocka_unit_test(a_request_may_bring_its_own_code),
         cmocka_unit_test(while_codes_are_refused_none_tells_whether_it_is_right),
+        cmocka_unit_test(the_lock_is_for_a_reload_too),
         cmocka_unit_test(without_a_lock_any_code_is_taken),
         cmocka_unit_test(who_may_not_write_reads_only),
         cmocka_unit_test(drawn_bytes_break_nothing),
