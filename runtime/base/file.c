@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +20,11 @@ static enum fg_status fail_file(const struct fg_file *file, struct fg_message *m
 
 enum fg_status fg_file_create(struct fg_file *file, const char *path, struct fg_message *message) {
     file->descriptor = -1;
-    char *real = realpath(path, NULL); /* NULL where the file is not there yet */
-    const int length = snprintf(file->path, sizeof file->path, "%s", real ? real : path);
-    free(real);
-    if ((size_t)length >= sizeof file->path)
+    _Static_assert(sizeof file->path >= PATH_MAX, "realpath fills as much");
+    if (strlen(path) >= sizeof file->path)
         return fg_fail(message, FG_USAGE, "%.100s...: the path is too long", path);
+    if (!realpath(path, file->path)) /* the file is not there yet */
+        strcpy(file->path, path);
     struct stat old;
     if (!stat(file->path, &old) && S_ISDIR(old.st_mode)) {
         errno = EISDIR;

@@ -25,6 +25,7 @@
 #include "runtime/line/line.h"
 #include "runtime/line/setup.h"
 #include "runtime/modbus/server.h"
+#include "runtime/store/storage.h"
 
 struct daemon {
     struct fg_config config;
@@ -39,6 +40,7 @@ struct daemon {
     int notify;
     struct fg_actuator *actuator;
     struct fg_judge *judge;
+    struct fg_storage *store;
     struct fg_line *line;
     struct fg_modbus_server *server;
     pthread_t server_thread;
@@ -76,7 +78,7 @@ static void install_signals(struct daemon *d) {
 }
 
 static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **line_memory,
-                                 struct fg_message *message) {
+                                 void **store_memory, struct fg_message *message) {
     const struct fg_memory_plan *plan = &d->plan;
     enum fg_status status =
         fg_arena_open(d->backend, FG_STORE_HOST, plan->fixed, plan->bank, plan->banks, &d->arena, message);
@@ -93,6 +95,8 @@ static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **
         status = fg_bank_take(fixed, fg_line_memory(), "the line", line_memory, message);
     if (status == FG_OK)
         status = fg_bank_take(fixed, sizeof *d->rejects, "rejects", &rejects, message);
+    if (status == FG_OK)
+        status = fg_bank_take(fixed, plan->store, "the store", store_memory, message);
     d->rejects = rejects;
     fg_bank_seal(fixed);
     return status;
@@ -162,7 +166,8 @@ static enum fg_status open_line(struct daemon *d, void *memory, struct fg_messag
                                         .arena = d->arena,
                                         .device = d->device,
                                         .memory = memory,
-                                        .ready = tell_ready};
+                                        .ready = tell_ready,
+                                        .sink = fg_storage_sink(d->store)};
     memcpy(settings.camera, d->camera, sizeof settings.camera);
     return fg_line_open(&settings, &d->line, message);
 }
@@ -198,8 +203,8 @@ static void *serve_modbus(void *argument) {
 }
 
 static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
-    void *camera_memory[FG_CONFIG_CAMERAS] = {NULL}, *line_memory = NULL;
-    enum fg_status status = take_arena(d, camera_memory, &line_memory, message);
+    void *camera_memory[FG_CONFIG_CAMERAS] = {NULL}, *line_memory = NULL, *store_memory = NULL;
+    enum fg_status status = take_arena(d, camera_memory, &line_memory, &store_memory, message);
     for (uint32_t i = 0; i < d->config.cameras && status == FG_OK; i++)
         status = fg_setup_camera(&d->config, i, camera_memory[i], &d->camera[i], message);
     if (status == FG_OK)
@@ -209,7 +214,11 @@ static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
     if (status == FG_OK)
         status = open_judge(d, message);
     if (status == FG_OK)
+        status = fg_storage_open(&d->config, &d->plan, store_memory, &d->store, message);
+    if (status == FG_OK)
         status = open_line(d, line_memory, message);
+    if (status == FG_OK)
+        status = fg_storage_start(d->store, fg_line_cell(d->line), message);
     if (status == FG_OK)
         status = open_server(d, message);
     if (status != FG_OK)
@@ -240,6 +249,8 @@ static void close_outside(struct daemon *d) {
 static void close_all(struct daemon *d) {
     close_outside(d);
     fg_judge_close(d->judge);
+    if (!fg_storage_close(d->store)) /* its thread goes on using the memory until the process has ended */
+        d->arena = NULL;
     fg_line_close(d->line);
     if (d->notify > 0)
         close(d->notify);
@@ -305,6 +316,7 @@ int fg_daemon_run(const char *config_path) {
     if (status == FG_OK) {
         const enum fg_status drivers = fg_setup_check(&d.config, NULL, &d.report);
         status = fg_setup_plan(&d.config, d.backend, &d.plan, &d.report);
+        fg_storage_plan(&d.config, &d.plan);
         status = status == FG_OK ? drivers : status;
     }
     if (status != FG_OK) {

@@ -12,6 +12,10 @@ struct fg_line;
 
 /* Judges the next view of the oldest part, where the judge is free and a frame waits. */
 void fg_jobs_judge_next(struct fg_line *l);
+/* Gives the sink the next picture that it is to get, where the judge is free. */
+void fg_jobs_keep_next(struct fg_line *l);
+/* Whether pictures wait for that. */
+bool fg_jobs_keeping(struct fg_line *l);
 /* Loads the bundles of a slot for all views. The judge must be free. */
 void fg_jobs_load(struct fg_line *l, uint16_t slot);
 /* Runs the self-tests of the engines in use. The judge must be free. */

@@ -47,6 +47,8 @@ struct fg_line {
     int64_t judge_deadline_ns; /* time after which the judge's job is late */
     bool slot_waiting;         /* a job change waits for the parts to end */
     bool slot_written;         /* the PLC has written a slot */
+    bool save_next;            /* command 2: the next part with a frame is saved */
+    uint32_t saved, unsaved;   /* the sink's counts when the command came */
 
     uint32_t faults;     /* latched faults, by bit: code - 16 */
     bool halted;         /* a fault stopped the line, and is not cleared */

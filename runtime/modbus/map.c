@@ -194,6 +194,16 @@ static bool is_within(uint32_t value, struct fg_modbus_range range) {
     return value >= range.min && value <= range.max;
 }
 
+/* Whether coil 6 can carry the command out. */
+static bool is_command(uint16_t command) {
+    return command == FG_CODE_SELF_TEST || command == FG_CODE_SAVE;
+}
+
+/* Whether a job change or a self-test is under way. Command 2 waits for a part, and nothing waits for it. */
+static bool is_running(const struct fg_snapshot *s) {
+    return s->outcome == FG_OUTCOME_RUNNING && !s->saving;
+}
+
 static enum fg_modbus_exception write_coils(const struct fg_modbus_request *request,
                                             const struct fg_snapshot *s, struct fg_commands *commands) {
     uint32_t coils = s->coils, written = 0;
@@ -206,9 +216,9 @@ static enum fg_modbus_exception write_coils(const struct fg_modbus_request *requ
     bool listening = is_listening(coils);
 
     if (rising & FG_COIL_COMMAND) {
-        if (s->holding.command != FG_CODE_SELF_TEST)
+        if (!is_command(s->holding.command))
             return FG_MODBUS_ILLEGAL_VALUE;
-        if (s->outcome == FG_OUTCOME_RUNNING)
+        if (is_running(s))
             return FG_MODBUS_BUSY;
     }
     if (rising & FG_COIL_TRIGGER && listening && !s->able) {
@@ -271,7 +281,7 @@ static bool are_values_allowed(const struct holding_write *write, const struct f
     if (has[FG_HOLDING_SLOT] && value[FG_HOLDING_SLOT] >= rules->slots)
         return false;
     if (has[FG_HOLDING_COMMAND] && value[FG_HOLDING_COMMAND] != FG_CODE_NONE &&
-        value[FG_HOLDING_COMMAND] != FG_CODE_SELF_TEST)
+        !is_command(value[FG_HOLDING_COMMAND]))
         return false;
     if (has[FG_HOLDING_REJECT] && !is_within(get_pair(write, FG_HOLDING_REJECT), rules->reject))
         return false;
@@ -309,7 +319,7 @@ static enum fg_modbus_exception write_registers(const struct fg_modbus_request *
     if (!unlocked && has_locked(&write))
         return FG_MODBUS_BUSY;
     /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
-    if (has[FG_HOLDING_SLOT] && value[FG_HOLDING_SLOT] != s->holding.slot && s->outcome == FG_OUTCOME_RUNNING)
+    if (has[FG_HOLDING_SLOT] && value[FG_HOLDING_SLOT] != s->holding.slot && is_running(s))
         return FG_MODBUS_BUSY;
 
     if (code_given)
