@@ -21,7 +21,7 @@
 
 #define QUEUE 1024               /* verdicts that may wait for the thread: a power of two */
 #define ROOM (1u << 20)          /* records of the score log: 32 MiB */
-#define SPARE_SLOTS 3            /* more than a part has views */
+#define SPARE_SLOTS 7            /* more than a part has views */
 #define TICK FG_S                /* how often the score log is flushed */
 #define METRICS_EVERY (5 * FG_S) /* how often the metrics are written */
 #define TRIM_EVERY (60 * FG_S)   /* how often old pictures are looked for */
@@ -63,6 +63,8 @@ struct proposer {
 struct trouble {
     const char *what;
     _Atomic bool now;
+    bool usable;       /* what is written there was opened, and has not failed since */
+    int64_t reopen_ns; /* when it is tried again */
 };
 
 struct fg_storage {
@@ -86,9 +88,8 @@ struct fg_storage {
 
     struct fg_pictures pictures;
     struct fg_scores scores;
-    bool usable; /* the folders are there */
     struct proposer proposer[FG_VIEWS];
-    int64_t tick_ns, metrics_ns, trim_ns, reopen_ns; /* when each is due */
+    int64_t tick_ns, metrics_ns, trim_ns; /* when each is due */
 
     struct trouble pictures_fail, scores_fail, metrics_fail;
     _Atomic bool overrun; /* something was dropped, and not all that waited is written */
@@ -269,51 +270,50 @@ static bool note(struct trouble *trouble, enum fg_status status, const struct fg
     return !failed;
 }
 
-/* Makes the folders and opens what is in them, or tries again later. */
-static void open_folder(struct fg_storage *s) {
+/* Whether it is time to open what cannot be written now. */
+static bool is_reopened(struct trouble *trouble) {
+    const int64_t now = fg_clock_ns();
+    if (trouble->usable || now < trouble->reopen_ns)
+        return false;
+    trouble->reopen_ns = now + REOPEN_EVERY;
+    return true;
+}
+
+static void open_scores(struct fg_storage *s) {
     char path[FG_PICTURES_PATH];
     struct fg_message message;
-    const char *folder = s->config->store.path;
     fg_scores_close(&s->scores);
-    enum fg_status status = FG_OK;
-    if (mkdir(folder, 0777) && errno != EEXIST)
-        status = fg_fail_errno(&message, FG_ENVIRONMENT, errno, "%.300s: cannot make this folder", folder);
-    snprintf(path, sizeof path, "%s/%s", folder, FG_STORAGE_SCORES);
-    if (status == FG_OK)
-        status = fg_scores_open(&s->scores, path, ROOM, &message);
-    s->usable = note(&s->scores_fail, status, &message);
-    if (s->usable) {
-        status = fg_pictures_open(&s->pictures, &message);
-        s->usable = status == FG_OK || note(&s->pictures_fail, status, &message);
-    }
-    s->reopen_ns = fg_clock_ns() + REOPEN_EVERY;
+    snprintf(path, sizeof path, "%s/%s", s->config->store.path, FG_STORAGE_SCORES);
+    s->scores_fail.usable = note(&s->scores_fail, fg_scores_open(&s->scores, path, ROOM, &message), &message);
+}
+
+/* A folder that can be read is not yet a disk that can be written: a picture shows that. */
+static void open_pictures(struct fg_storage *s) {
+    struct fg_message message;
+    const enum fg_status status = fg_pictures_open(&s->pictures, &message);
+    s->pictures_fail.usable = status == FG_OK || note(&s->pictures_fail, status, &message);
 }
 
 static void log_score(struct fg_storage *s, const struct fg_score *score) {
     struct fg_message message;
+    struct trouble *fail = &s->scores_fail;
     if (!*s->config->store.path)
         return;
-    if (!s->usable || !note(&s->scores_fail, fg_scores_add(&s->scores, score, &message), &message)) {
-        s->usable = false;
-        atomic_fetch_add(&s->dropped_scores, 1);
-        return;
-    }
-    atomic_fetch_add(&s->logged, 1);
+    fail->usable = fail->usable && note(fail, fg_scores_add(&s->scores, score, &message), &message);
+    atomic_fetch_add(fail->usable ? &s->logged : &s->dropped_scores, 1);
 }
 
 static void store_picture(struct fg_storage *s, const struct slot *slot) {
     struct fg_message message;
-    const bool stored =
-        s->usable &&
-        note(&s->pictures_fail, fg_pictures_write(&s->pictures, &slot->picture, &message), &message);
-    if (stored)
+    struct trouble *fail = &s->pictures_fail;
+    fail->usable =
+        fail->usable && note(fail, fg_pictures_write(&s->pictures, &slot->picture, &message), &message);
+    if (fail->usable)
         fg_pictures_trim(&s->pictures, fg_clock_unix_ms());
-    else
-        s->usable = false;
-    atomic_fetch_add(stored ? &s->stored : &s->dropped_pictures, 1);
+    atomic_fetch_add(fail->usable ? &s->stored : &s->dropped_pictures, 1);
     if (!slot->picture.asked)
         return;
-    if (!stored)
+    if (!fail->usable)
         atomic_store(&s->asked_failed, true);
     end_asked(s, slot->last);
 }
@@ -415,11 +415,15 @@ static void tick(struct fg_storage *s, bool last) {
     struct fg_message message;
     const int64_t now = fg_clock_ns();
     if (*s->config->store.path) {
-        if (!s->usable && now >= s->reopen_ns)
-            open_folder(s);
-        if (s->usable && (is_due(&s->tick_ns, TICK, now) || last) && s->scores.dirty)
-            note(&s->scores_fail, fg_scores_flush(&s->scores, &message), &message);
-        if (s->usable && is_due(&s->trim_ns, TRIM_EVERY, now))
+        if (is_reopened(&s->scores_fail)) {
+            mkdir(s->config->store.path, 0777); /* where that fails, opening says why */
+            open_scores(s);
+        }
+        if (is_reopened(&s->pictures_fail))
+            open_pictures(s);
+        if (s->scores_fail.usable && (is_due(&s->tick_ns, TICK, now) || last) && s->scores.dirty)
+            s->scores_fail.usable = note(&s->scores_fail, fg_scores_flush(&s->scores, &message), &message);
+        if (s->pictures_fail.usable && is_due(&s->trim_ns, TRIM_EVERY, now))
             fg_pictures_trim(&s->pictures, fg_clock_unix_ms());
     }
     if (*s->config->store.metrics && (is_due(&s->metrics_ns, METRICS_EVERY, now) || last))

@@ -24,7 +24,7 @@
 
 struct fg_storage;
 
-/* Adds to a plan what the store takes: a picture's slot for each view and three more. */
+/* Adds to a plan what the store takes: a picture's slot for each view and seven more. */
 void fg_storage_plan(const struct fg_config *config, struct fg_memory_plan *plan);
 
 /* Opens a store in memory of plan->store zeroed bytes. */
