@@ -285,7 +285,7 @@ enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
     X(143, 1, FG_VIEW_STRIDE, VIEW_SEQUENCE, u16, "view_sequence", "",                                       \
       s->result.view[v].verdict ? s->result_sequence : 0u,                                                   \
       "the number of register 16, to tell whether two requests read one result")                             \
-    X(256, 2, FG_PROPOSAL_STRIDE, PROPOSED, u32, "proposed_threshold", "x 10000", s->proposed[v],            \
+    X(256, 2, FG_PROPOSAL_STRIDE, VIEW_PROPOSAL, u32, "view_proposal", "x 10000", s->proposed[v],            \
       "threshold that the view's scores on this line propose, after 200, 1000 and 5000 parts; 0 for none; "  \
       "nothing takes it by itself")
 
