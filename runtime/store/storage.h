@@ -37,7 +37,7 @@ const struct fg_sink *fg_storage_sink(const struct fg_storage *store);
 FG_MUST_USE enum fg_status fg_storage_start(struct fg_storage *store, struct fg_snapshot_cell *cell,
                                             struct fg_message *message);
 /* Writes what is waiting, and closes it. False: a disk that hangs holds its thread, which goes on using the
- * memory. */
+ * memory, and the call may be repeated. */
 bool fg_storage_close(struct fg_storage *store);
 
 #endif

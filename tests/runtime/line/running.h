@@ -31,8 +31,9 @@ static struct fg_config config;
 static struct fg_board *board;
 static struct fg_camera *camera[FG_CONFIG_CAMERAS];
 static struct fg_line *line;
-static struct fg_snapshot now; /* as last read */
-static test_draw draw;         /* what test cameras show */
+static struct fg_snapshot now;     /* as last read */
+static test_draw draw;             /* what test cameras show */
+static const struct fg_sink *sink; /* who keeps pictures; NULL: nobody */
 
 static struct {
     struct fg_backend *backend, real;
@@ -75,6 +76,7 @@ static inline void open_gate(void) {
 static inline int reset_config(void **state) {
     (void)state;
     draw = draw_picture;
+    sink = NULL;
     config = (struct fg_config){.path = "test",
                                 .cameras = 1,
                                 .views = 1,
@@ -165,7 +167,8 @@ static inline void begin_line_with(bool folders) {
                                         .stop_descriptor = run.stop,
                                         .arena = run.arena,
                                         .memory = memory,
-                                        .ready = say_ready};
+                                        .ready = say_ready,
+                                        .sink = sink};
     memcpy(settings.camera, camera, sizeof settings.camera);
     OK(fg_line_open(&settings, &line, &message));
     sem_init(&run.ready, 0, 0);

@@ -91,7 +91,8 @@ static void it_goes_on_after_a_restart(void **state) {
     expect_parts(1, 9, 0, 0);
     struct stat found;
     assert_int_equal(stat(path, &found), 0);
-    assert_int_equal(found.st_size, BYTES * (ROOM + 1)); /* its disk space is taken from the first moment on */
+    assert_int_equal(found.st_size,
+                     BYTES * (ROOM + 1)); /* its disk space is taken from the first moment on */
 }
 
 static void a_full_ring_forgets_the_oldest(void **state) {
@@ -174,7 +175,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(it_goes_on_after_a_restart, make_path, remove_path),
         cmocka_unit_test_setup_teardown(a_full_ring_forgets_the_oldest, make_path, remove_path),
-        cmocka_unit_test_setup_teardown(a_power_cut_at_any_byte_tears_one_record_only, make_path, remove_path),
+        cmocka_unit_test_setup_teardown(a_power_cut_at_any_byte_tears_one_record_only, make_path,
+                                        remove_path),
         cmocka_unit_test_setup_teardown(a_torn_record_in_the_middle_is_skipped, make_path, remove_path),
         cmocka_unit_test_setup_teardown(the_sequence_may_wrap, make_path, remove_path),
         cmocka_unit_test_setup_teardown(what_is_no_log_is_refused_and_stays, make_path, remove_path),
