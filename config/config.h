@@ -153,6 +153,13 @@ struct fg_config {
     } threshold;
     uint32_t unlock_code; /* 0: nothing is locked */
 
+    struct {
+        char path[FG_CONFIG_TEXT];    /* folder of pictures and scores; "": nothing is kept */
+        uint32_t quota_mib, days;     /* pictures beyond are deleted, the oldest first */
+        uint32_t good_every;          /* of so many good parts the picture of one is kept; 0: of none */
+        char metrics[FG_CONFIG_TEXT]; /* file for Prometheus; "": none is written */
+    } store;
+
     enum fg_compute device;
     struct {
         uint32_t workspace_mib; /* MiB that cuDNN may use on each lane */

@@ -124,6 +124,18 @@ static const struct fg_option LOCK[] = {
          "holding registers 1, 4 to 6 and 16 to 31 and command 3 are locked until this code is written to 7"},
 };
 
+static const struct fg_option STORE[] = {
+    {"path", FG_OPTION_PATH, AT(store.path), "", .size = FG_CONFIG_TEXT,
+     .help = "the folder that keeps pictures and the scores of all parts"},
+    {"quota_mib", FG_OPTION_NUMBER, AT(store.quota_mib), "1024", 1, 1u << 20,
+     .help = "the disk space that pictures may take"},
+    {"days", FG_OPTION_NUMBER, AT(store.days), "30", 1, 36500, .help = "how long a picture is kept at most"},
+    {"good_every", FG_OPTION_NUMBER, AT(store.good_every), "0", 0, 1000000000,
+     .help = "of so many good parts the picture of one is kept"},
+    {"metrics", FG_OPTION_PATH, AT(store.metrics), "", .size = FG_CONFIG_TEXT,
+     .help = "the file of figures for Prometheus, in OpenMetrics text"},
+};
+
 static const struct fg_option COMPUTE[] = {
     {"device", FG_OPTION_CHOICE, AT(device), "auto", .words = FG_COMPUTE_WORDS, .help = "what computes"},
     {"threads", FG_OPTION_NUMBER, AT(threads), "0", 0, FG_COMPUTE_THREADS,
@@ -159,6 +171,7 @@ const struct fg_config_section FG_CONFIG_SECTIONS[FG_CONFIG_SECTION_COUNT] = {
     [FG_SECTION_JOB] = {"job", FG_OPTIONS(JOB), 1, 0},
     [FG_SECTION_THRESHOLD] = {"threshold", FG_OPTIONS(THRESHOLD), 1, 0},
     [FG_SECTION_LOCK] = {"lock", FG_OPTIONS(LOCK), 1, 0},
+    [FG_SECTION_STORE] = {"store", FG_OPTIONS(STORE), 1, 0},
     [FG_SECTION_COMPUTE] = {"compute", FG_OPTIONS(COMPUTE), 1, 0},
     [FG_SECTION_GPU] = {"gpu", FG_OPTIONS(GPU), 1, 0},
     [FG_SECTION_STATE] = {"state", FG_OPTIONS(STATE), 1, 0},

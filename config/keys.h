@@ -23,6 +23,7 @@ enum fg_config_section_index {
     FG_SECTION_JOB,
     FG_SECTION_THRESHOLD,
     FG_SECTION_LOCK,
+    FG_SECTION_STORE,
     FG_SECTION_COMPUTE,
     FG_SECTION_GPU,
     FG_SECTION_STATE,

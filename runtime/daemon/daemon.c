@@ -27,6 +27,7 @@
 #include "runtime/line/line.h"
 #include "runtime/line/setup.h"
 #include "runtime/modbus/server.h"
+#include "runtime/store/storage.h"
 
 struct daemon {
     struct fg_config config;
@@ -41,6 +42,7 @@ struct daemon {
     int notify;
     struct fg_actuator *actuator;
     struct fg_judge *judge;
+    struct fg_storage *store;
     struct fg_line *line;
     struct fg_modbus_server *server;
     pthread_t server_thread;
@@ -53,7 +55,7 @@ struct daemon {
 };
 
 static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **line_memory,
-                                 struct fg_message *message) {
+                                 void **store_memory, struct fg_message *message) {
     const struct fg_memory_plan *plan = &d->plan;
     enum fg_status status =
         fg_arena_open(d->backend, FG_STORE_HOST, plan->fixed, plan->bank, plan->banks, &d->arena, message);
@@ -70,6 +72,8 @@ static enum fg_status take_arena(struct daemon *d, void **camera_memory, void **
         status = fg_bank_take(fixed, fg_line_memory(), "the line", line_memory, message);
     if (status == FG_OK)
         status = fg_bank_take(fixed, sizeof *d->rejects, "rejects", &rejects, message);
+    if (status == FG_OK)
+        status = fg_bank_take(fixed, plan->store, "the store", store_memory, message);
     d->rejects = rejects;
     fg_bank_seal(fixed);
     return status;
@@ -142,7 +146,8 @@ static enum fg_status open_line(struct daemon *d, void *memory, struct fg_messag
                                         .kept = fg_keeper_kept(d->state),
                                         .keep = fg_keeper_tell,
                                         .keep_context = d->state,
-                                        .server_seen_ns = &d->server_seen_ns};
+                                        .server_seen_ns = &d->server_seen_ns,
+                                        .sink = fg_storage_sink(d->store)};
     memcpy(settings.camera, d->camera, sizeof settings.camera);
     return fg_line_open(&settings, &d->line, message);
 }
@@ -215,12 +220,12 @@ static void *serve_modbus(void *argument) {
 }
 
 static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
-    void *camera_memory[FG_CONFIG_CAMERAS] = {NULL}, *line_memory = NULL;
+    void *camera_memory[FG_CONFIG_CAMERAS] = {NULL}, *line_memory = NULL, *store_memory = NULL;
     enum fg_status status = fg_keeper_open(d->config.state.path, &d->state, message);
     if (status == FG_OK)
         status = fg_signals_open(&d->signals, message);
     if (status == FG_OK)
-        status = take_arena(d, camera_memory, &line_memory, message);
+        status = take_arena(d, camera_memory, &line_memory, &store_memory, message);
     for (uint32_t i = 0; i < d->config.cameras && status == FG_OK; i++)
         status = fg_setup_camera(&d->config, i, camera_memory[i], &d->camera[i], message);
     if (status == FG_OK)
@@ -232,7 +237,11 @@ static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
     if (status == FG_OK)
         status = open_judge(d, message);
     if (status == FG_OK)
+        status = fg_storage_open(&d->config, &d->plan, store_memory, &d->store, message);
+    if (status == FG_OK)
         status = open_line(d, line_memory, message);
+    if (status == FG_OK)
+        status = fg_storage_start(d->store, fg_line_cell(d->line), message);
     if (status == FG_OK)
         status = open_server(d, message);
     if (status == FG_OK)
@@ -270,6 +279,8 @@ static void close_all(struct daemon *d, bool drained) {
     fg_feeder_close(d->feeder, drained);
     fg_keeper_close(d->state, drained);
     fg_judge_close(d->judge);
+    if (!fg_storage_close(d->store)) /* its thread goes on using the memory until the process has ended */
+        d->arena = NULL;
     fg_line_close(d->line);
     if (d->notify > 0)
         close(d->notify);
@@ -335,6 +346,7 @@ int fg_daemon_run(const char *config_path) {
     if (status == FG_OK) {
         const enum fg_status drivers = fg_setup_check(&d.config, NULL, &d.report);
         status = fg_setup_plan(&d.config, d.backend, &d.plan, &d.report);
+        fg_storage_plan(&d.config, &d.plan);
         status = status == FG_OK ? drivers : status;
     }
     if (status != FG_OK) {

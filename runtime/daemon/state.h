@@ -18,7 +18,7 @@ struct fg_keeper;
 
 /* Opens the folder, which is made where its parent is there, and reads what is kept. */
 FG_MUST_USE enum fg_status fg_keeper_open(const char *folder, struct fg_keeper **state,
-                                         struct fg_message *message);
+                                          struct fg_message *message);
 /* What is kept, with this start counted. */
 struct fg_line_kept fg_keeper_kept(const struct fg_keeper *state);
 /* Writes that a run has begun, and that it has not ended well until fg_keeper_close says so. */

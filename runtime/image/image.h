@@ -42,6 +42,22 @@ bool fg_image_name(const char *path);
 /* Writes a picture, whole or not at all (runtime/base/file.h). */
 FG_MUST_USE enum fg_status fg_image_write_png(const char *path, const struct fg_image *image,
                                               struct fg_message *message);
+
+/* Memory in which the next two functions encode, so that they take none from the system. */
+struct fg_image_memory {
+    void *memory;
+    size_t size; /* at least fg_image_memory of the widest picture */
+};
+size_t fg_image_memory(int32_t width);
+/* Write a picture, and a map as a 16-bit PNG from low to high, fast rather than small. */
+FG_MUST_USE enum fg_status fg_image_write_png_in(const struct fg_image_memory *memory, const char *path,
+                                                 const struct fg_image *image, struct fg_message *message);
+FG_MUST_USE enum fg_status fg_map_write_png_in(const struct fg_image_memory *memory, const char *path,
+                                               const float *map, int32_t height, int32_t width,
+                                               struct fg_message *message);
+/* Finds a map's smallest and largest finite value, which are 0 and 65535 in its 16-bit PNG. A map without any
+ * gives 0 and 0. */
+void fg_map_range(const float *map, int32_t height, int32_t width, float *low, float *high);
 /* Writes a map, float32 {height, width}, whole or not at all. The path's ending is the format: NumPy's .npy,
  * .tif or .tiff with one float32 channel, or a 16-bit .png from the map's smallest value to its largest. */
 FG_MUST_USE enum fg_status fg_map_write(const char *path, const float *map, int32_t height, int32_t width,

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/size.h"
 #include "runtime/image/image.h"
 
 /* What libpng hands to its callbacks. */
@@ -17,6 +18,16 @@ struct encoding {
     struct fg_file file;
     enum fg_status status;
     struct fg_message *message;
+    struct fg_image_memory left; /* what is left of the caller's memory */
+};
+
+/* Rows of samples: of 8 bits in memory, or of 16 bits made of a map. */
+struct rows {
+    int32_t height, width;
+    int type;
+    const uint8_t *bytes;
+    const float *map; /* NULL: bytes has the rows */
+    float low, high;  /* of the map */
 };
 
 static void leave_png(png_structp png, png_const_charp text) {
@@ -42,24 +53,69 @@ static void ignore_flush(png_structp png) {
     (void)png;
 }
 
-/* Writes rows of samples of 8 bits, or of 16 bits in big-endian order. */
-static enum fg_status write_png(const char *path, const uint8_t *bytes, int32_t height, int32_t width,
-                                int depth, int type, size_t pitch, struct fg_message *message) {
+/* Takes a piece of the caller's memory; all pieces end with the encoding. */
+static png_voidp take_piece(png_structp png, png_alloc_size_t size) {
+    struct encoding *e = png_get_mem_ptr(png);
+    const size_t piece = fg_size_align(size);
+    if (piece > e->left.size)
+        return NULL;
+    void *at = e->left.memory;
+    e->left.memory = (uint8_t *)at + piece;
+    e->left.size -= piece;
+    return at;
+}
+
+static void keep_piece(png_structp png, png_voidp piece) {
+    (void)png;
+    (void)piece;
+}
+
+size_t fg_image_memory(int32_t width) {
+    const size_t deflate = (size_t)300 << 10, structs = (size_t)32 << 10, rows = 5;
+    return deflate + structs + rows * fg_size_align((size_t)width * 3 + 64);
+}
+
+static void write_row(png_structp png, const struct rows *rows, int32_t y) {
+    uint8_t samples[2 * FG_SIDE_MOST];
+    const size_t width = (size_t)rows->width;
+    if (!rows->map) {
+        png_write_row(png, rows->bytes + (size_t)y * width * (rows->type == PNG_COLOR_TYPE_GRAY ? 1 : 3));
+        return;
+    }
+    const float *value = rows->map + (size_t)y * width;
+    for (size_t x = 0; x < width; x++) {
+        const float share = rows->high > rows->low ? (value[x] - rows->low) / (rows->high - rows->low) : 0;
+        const long sample = isfinite(value[x]) ? lrintf(share * 65535) : 65535;
+        samples[2 * x] = (uint8_t)(sample >> 8);
+        samples[2 * x + 1] = (uint8_t)sample;
+    }
+    png_write_row(png, samples);
+}
+
+/* memory NULL: the system's. */
+static enum fg_status write_png(const struct fg_image_memory *memory, const char *path,
+                                const struct rows *rows, struct fg_message *message) {
     struct encoding e = {.message = message};
     enum fg_status status = fg_file_create(&e.file, path, message);
     if (status != FG_OK)
         return status;
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &e, leave_png, ignore_warning);
+    if (memory)
+        e.left = *memory;
+    png_structp png = memory ? png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &e, leave_png, ignore_warning,
+                                                         &e, take_piece, keep_piece)
+                             : png_create_write_struct(PNG_LIBPNG_VER_STRING, &e, leave_png, ignore_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (!info) {
         e.status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to encode", path);
     } else if (!setjmp(e.back)) {
         png_set_write_fn(png, &e, write_bytes, ignore_flush);
-        png_set_IHDR(png, info, (png_uint_32)width, (png_uint_32)height, depth, type, PNG_INTERLACE_NONE,
-                     PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+        if (memory)
+            png_set_compression_level(png, 1);
+        png_set_IHDR(png, info, (png_uint_32)rows->width, (png_uint_32)rows->height, rows->map ? 16 : 8,
+                     rows->type, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
         png_write_info(png, info);
-        for (int32_t y = 0; y < height; y++)
-            png_write_row(png, bytes + (size_t)y * pitch);
+        for (int32_t y = 0; y < rows->height; y++)
+            write_row(png, rows, y);
         png_write_end(png, info);
     }
     png_destroy_write_struct(&png, &info);
@@ -69,36 +125,46 @@ static enum fg_status write_png(const char *path, const uint8_t *bytes, int32_t 
     return e.status;
 }
 
+static struct rows list_rows(const struct fg_image *image) {
+    return (struct rows){.height = image->height,
+                         .width = image->width,
+                         .type = image->channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
+                         .bytes = image->pixels};
+}
+
 enum fg_status fg_image_write_png(const char *path, const struct fg_image *image,
                                   struct fg_message *message) {
-    const int type = image->channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB;
-    return write_png(path, image->pixels, image->height, image->width, 8, type,
-                     (size_t)image->width * (size_t)image->channels, message);
+    const struct rows rows = list_rows(image);
+    return write_png(NULL, path, &rows, message);
+}
+
+enum fg_status fg_image_write_png_in(const struct fg_image_memory *memory, const char *path,
+                                     const struct fg_image *image, struct fg_message *message) {
+    const struct rows rows = list_rows(image);
+    return write_png(memory, path, &rows, message);
+}
+
+void fg_map_range(const float *map, int32_t height, int32_t width, float *low, float *high) {
+    const size_t count = (size_t)height * (size_t)width;
+    *low = INFINITY;
+    *high = -INFINITY;
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(map[i])) {
+            *low = fminf(*low, map[i]);
+            *high = fmaxf(*high, map[i]);
+        }
+    if (*low > *high)
+        *low = *high = 0;
 }
 
 /* The map's smallest finite value becomes 0, its largest 65535; what is not finite becomes 65535. */
-static enum fg_status write_map_png(const char *path, const float *map, int32_t height, int32_t width,
-                                    struct fg_message *message) {
-    const size_t count = (size_t)height * (size_t)width;
-    float low = INFINITY, high = -INFINITY;
-    for (size_t i = 0; i < count; i++)
-        if (isfinite(map[i])) {
-            low = fminf(low, map[i]);
-            high = fmaxf(high, map[i]);
-        }
-    uint8_t *bytes = malloc(count * 2);
-    if (!bytes)
-        return fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory to encode", path);
-    for (size_t i = 0; i < count; i++) {
-        const float share = high > low ? (map[i] - low) / (high - low) : 0;
-        const long value = isfinite(map[i]) ? lrintf(share * 65535) : 65535;
-        bytes[2 * i] = (uint8_t)(value >> 8);
-        bytes[2 * i + 1] = (uint8_t)value;
-    }
-    enum fg_status status =
-        write_png(path, bytes, height, width, 16, PNG_COLOR_TYPE_GRAY, (size_t)width * 2, message);
-    free(bytes);
-    return status;
+enum fg_status fg_map_write_png_in(const struct fg_image_memory *memory, const char *path, const float *map,
+                                   int32_t height, int32_t width, struct fg_message *message) {
+    struct rows rows = {.height = height, .width = width, .type = PNG_COLOR_TYPE_GRAY, .map = map};
+    if (width > FG_SIDE_MOST)
+        return fg_fail(message, FG_USAGE, "%.300s: a map is at most %d pixels wide", path, FG_SIDE_MOST);
+    fg_map_range(map, height, width, &rows.low, &rows.high);
+    return write_png(memory, path, &rows, message);
 }
 
 static enum fg_status write_head_and_map(const char *path, const void *head, size_t head_size,
@@ -166,6 +232,6 @@ enum fg_status fg_map_write(const char *path, const float *map, int32_t height, 
     if (ending && (!strcasecmp(ending, ".tiff") || !strcasecmp(ending, ".tif")))
         return write_map_tiff(path, map, height, width, message);
     if (ending && !strcasecmp(ending, ".png"))
-        return write_map_png(path, map, height, width, message);
+        return fg_map_write_png_in(NULL, path, map, height, width, message);
     return fg_fail(message, FG_USAGE, "%.300s: a map is written as .npy, .tiff or .png", path);
 }

@@ -79,11 +79,11 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
         triggered |= c->kind == FG_COMMAND_TRIGGER && listening;
         /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
         const bool new_job = c->kind == FG_COMMAND_SLOT && c->value != l->show.holding.slot;
+        const bool running = l->show.outcome == FG_OUTCOME_RUNNING && !l->show.saving;
         if ((new_job || c->kind == FG_COMMAND_RUN) &&
-            (l->show.outcome == FG_OUTCOME_RUNNING || l->stop_at_ns || l->lost_at_ns ||
-             fg_cameras_testing(l)))
+            (running || l->stop_at_ns || l->lost_at_ns || fg_cameras_testing(l)))
             return FG_MODBUS_BUSY;
-        if (c->kind == FG_COMMAND_RUN && c->value != FG_CODE_RELOAD &&
+        if (c->kind == FG_COMMAND_RUN && c->value == FG_CODE_SELF_TEST &&
             (triggered || l->judging || fg_part_any(l) || !l->loaded))
             return FG_MODBUS_BUSY;
     }
@@ -93,8 +93,9 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
 static void change_job(struct fg_line *l, uint16_t slot) {
     l->show.holding.slot = slot;
     l->slot_written = true;
-    if (l->show.outcome == FG_OUTCOME_RUNNING)
-        return; /* the job change under way, or a self-test of the slot in use */
+    if (l->show.outcome == FG_OUTCOME_RUNNING && !l->show.saving)
+        return;             /* the job change under way, or a self-test of the slot in use */
+    l->show.saving = false; /* the frame is saved all the same, but the outcome is the job change's */
     if (l->loaded && slot == l->show.active_slot)
         l->show.outcome = FG_OUTCOME_DONE;
     else
@@ -133,6 +134,22 @@ static void note_written(struct fg_line *l, enum fg_line_written which) {
     l->rewritten |= which;
 }
 
+/* Command 2: publish.c shows how it ended. */
+static void save_next(struct fg_line *l) {
+    struct fg_sink_state state;
+    if (!l->s.sink || !l->s.sink->keep) {
+        l->show.outcome = FG_FAULT_STORE;
+        fg_log(FG_LOG_ERROR,
+               "command 2: the frame cannot be saved, because the configuration has no store.path");
+        return;
+    }
+    l->s.sink->state(l->s.sink->store, &state);
+    l->saved = state.saved;
+    l->unsaved = state.unsaved;
+    l->save_next = l->show.saving = true;
+    l->show.outcome = FG_OUTCOME_RUNNING;
+}
+
 static void carry_out_command(struct fg_line *l, const struct fg_command *c) {
     struct fg_holding *holding = &l->show.holding;
     if (c->kind >= FG_COMMAND_THRESHOLD) {
@@ -161,6 +178,8 @@ static void carry_out_command(struct fg_line *l, const struct fg_command *c) {
     case FG_COMMAND_RUN: /* the map lets nothing else through */
         if (c->value == FG_CODE_RELOAD)
             ask_reload(l);
+        else if (c->value == FG_CODE_SAVE)
+            save_next(l);
         else
             fg_jobs_self_test(l);
         break;

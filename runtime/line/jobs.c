@@ -11,7 +11,8 @@
 #include "runtime/line/setup.h"
 #include "runtime/line/state.h"
 
-#define JUDGE_SHARE 0.8 /* of the time that there is, which judging may take without a warning */
+#define JUDGE_SHARE 0.8        /* of the time that there is, which judging may take without a warning */
+#define KEEP_LIMIT (10 * FG_S) /* of copying a picture */
 
 /* ---- Starting ---- */
 
@@ -62,10 +63,29 @@ static void set_thresholds_aside(struct fg_line *l) {
 
 void fg_jobs_change(struct fg_line *l, uint16_t slot) {
     set_thresholds_aside(l);
-    l->slot_waiting = l->judging || fg_part_any(l);
+    l->slot_waiting = l->judging || fg_part_any(l) || fg_jobs_keeping(l);
     l->show.outcome = FG_OUTCOME_RUNNING;
     if (!l->slot_waiting)
         fg_jobs_load(l, slot);
+}
+
+void fg_jobs_keep_next(struct fg_line *l) {
+    uint32_t view = 0;
+    const struct fg_part *part = l->judging || l->lost_at_ns ? NULL : fg_part_keep(l, &view);
+    if (!part)
+        return;
+    const struct fg_config_view *config = &l->s.config->view[view];
+    const struct fg_job job = {.kind = FG_JOB_KEEP,
+                               .part = part->id,
+                               .view = view,
+                               .sink = l->s.sink,
+                               .picture = {.result = &part->result,
+                                           .view = view,
+                                           .asked = part->asked,
+                                           .last = part->kept == 1u << view,
+                                           .frame = fg_jobs_aim(config, &part->frame[config->camera])},
+                               .judged = part->mapped & 1u << view};
+    start_job(l, &job, fg_clock_ns() + KEEP_LIMIT);
 }
 
 void fg_jobs_load(struct fg_line *l, uint16_t slot) {
@@ -77,11 +97,13 @@ void fg_jobs_load(struct fg_line *l, uint16_t slot) {
     }
     l->show.updating = true;
     l->show.outcome = FG_OUTCOME_RUNNING;
+    l->show.saving = false;
     start_job(l, &job, fg_clock_ns() + l->s.config->views * FG_LINE_LOAD_LIMIT);
 }
 
 void fg_jobs_start_waiting_load(struct fg_line *l) {
-    if (!l->slot_waiting || l->judging || l->stop_at_ns || l->lost_at_ns || fg_part_any(l))
+    if (!l->slot_waiting || l->judging || l->stop_at_ns || l->lost_at_ns || fg_part_any(l) ||
+        fg_jobs_keeping(l))
         return;
     l->slot_waiting = false;
     fg_jobs_load(l, l->show.holding.slot);
@@ -89,11 +111,17 @@ void fg_jobs_start_waiting_load(struct fg_line *l) {
 
 void fg_jobs_self_test(struct fg_line *l) {
     l->show.outcome = FG_OUTCOME_RUNNING;
+    l->show.saving = false;
     start_job(l, &(struct fg_job){.kind = FG_JOB_SELF_TEST}, fg_clock_ns() + FG_LINE_LOAD_LIMIT);
 }
 
 bool fg_jobs_loading(const struct fg_line *l) {
-    return l->judging && l->job != FG_JOB_JUDGE;
+    return l->judging && l->job != FG_JOB_JUDGE && l->job != FG_JOB_KEEP;
+}
+
+bool fg_jobs_keeping(struct fg_line *l) {
+    uint32_t view;
+    return fg_part_keep(l, &view);
 }
 
 /* ---- Ending ---- */
@@ -129,6 +157,8 @@ static void end_load(struct fg_line *l, const struct fg_job_result *r) {
         fg_log(FG_LOG_INFO, "slot %u: %sbundle %s, threshold %.4f, loaded in %s", l->show.active_slot,
                fg_setup_name_view(l->s.config, v, view), header->provenance.name,
                (double)header->calibration.threshold, times);
+        if (l->s.sink)
+            l->s.sink->loaded(l->s.sink->store, v, header, fg_engine_checksum(engine));
         if (l->drift[v].state == FG_DRIFT_NOT_WATCHED)
             fg_log(FG_LOG_WARNING,
                    "%sdrift is not watched, because an older program has made the bundle: calibrate it anew",
@@ -219,7 +249,11 @@ void fg_jobs_take(struct fg_line *l) {
     case FG_JOB_SELF_TEST:
         end_self_test(l, &r);
         break;
+    case FG_JOB_KEEP:
+        fg_part_kept(l, r.part, r.view);
+        break;
     }
+    fg_jobs_keep_next(l); /* before anything else makes another map */
 }
 
 int64_t fg_jobs_due(const struct fg_line *l) {

@@ -12,6 +12,10 @@ struct fg_line;
 
 /* Judges the next view of the oldest part, where the judge is free and a frame waits. */
 void fg_jobs_judge_next(struct fg_line *l);
+/* Gives the sink the next picture that it is to get, where the judge is free. */
+void fg_jobs_keep_next(struct fg_line *l);
+/* Whether pictures wait for that. */
+bool fg_jobs_keeping(struct fg_line *l);
 /* Changes to the bundles of a slot: now, or once no part is under way any more. A threshold that the PLC
  * chose was for the bundle in use: it is 0 from now on, and what is written meanwhile is for the new bundles.
  * If these cannot be loaded, the old ones have their old thresholds again. */

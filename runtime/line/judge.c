@@ -124,6 +124,16 @@ static enum fg_status test_engines(struct fg_judge *j) {
     return status;
 }
 
+/* Gives a picture to the sink while the map is still the part's. */
+static void keep_picture(struct fg_judge *j) {
+    struct fg_sink_picture *picture = &j->job.picture;
+    const struct fg_engine *engine = j->engine[j->job.view];
+    picture->bundle = fg_engine_header(engine);
+    picture->checksum = fg_engine_checksum(engine);
+    picture->map = j->job.judged ? fg_engine_map(engine) : NULL;
+    j->job.sink->keep(j->job.sink->store, picture);
+}
+
 static void *run_judge(void *argument) {
     struct fg_judge *j = argument;
     for (;;) {
@@ -141,6 +151,9 @@ static void *run_judge(void *argument) {
             break;
         case FG_JOB_SELF_TEST:
             j->result.status = test_engines(j);
+            break;
+        case FG_JOB_KEEP:
+            keep_picture(j);
             break;
         }
         fg_event_signal(j->done);

@@ -15,6 +15,7 @@
 
 #include "runtime/engine/engine.h"
 #include "runtime/line/drift.h"
+#include "runtime/line/sink.h"
 #include "runtime/modbus/registers.h"
 
 struct fg_judge_settings {
@@ -26,17 +27,21 @@ struct fg_judge_settings {
     int32_t max_width[FG_VIEWS], max_height[FG_VIEWS]; /* pixels of the largest frame that each view judges */
 };
 
-enum fg_job_kind { FG_JOB_JUDGE, FG_JOB_LOAD, FG_JOB_SELF_TEST };
+enum fg_job_kind { FG_JOB_JUDGE, FG_JOB_LOAD, FG_JOB_SELF_TEST, FG_JOB_KEEP };
 
 struct fg_job {
     enum fg_job_kind kind;
-    uint32_t part, view;              /* JUDGE: the part and the view that the frame is of */
+    uint32_t part, view;              /* JUDGE, KEEP: the part and the view that the frame is of */
     struct fg_frame frame;            /* JUDGE: stays lent until the job has ended */
     float threshold;                  /* JUDGE: the threshold of the view */
     const char *path[FG_VIEWS];       /* LOAD: the bundle of each view; valid until the job has ended */
     uint16_t slot;                    /* LOAD: the slot of these bundles */
     struct fg_frame sample[FG_VIEWS]; /* LOAD: region and rotation of each view's frames */
     struct fg_drift *drift;           /* LOAD: {views}; the judge begins each with its bundle's pictures */
+    const struct fg_sink *sink;       /* KEEP: gets the picture */
+    /* KEEP: stays valid until the job has ended; the judge adds the bundle, and the map where judged. */
+    struct fg_sink_picture picture;
+    bool judged; /* KEEP: the view's engine has judged this part last */
 };
 
 struct fg_job_result {

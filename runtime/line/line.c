@@ -262,6 +262,7 @@ static void serve_sources(struct fg_line *l) {
 
 static void take_turn(struct fg_line *l) {
     serve_sources(l);
+    fg_jobs_keep_next(l);
     fg_jobs_judge_next(l);
     const int64_t now = look_at_clock(l, l->looked_ns);
     for (size_t i = 0; i < TIME_COUNT; i++)

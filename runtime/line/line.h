@@ -41,6 +41,9 @@
  * that gave none, deadline for the others. What the judge still says of it is thrown away; its place in the
  * queue is free when the judge is.
  *
+ * Pictures. The judge copies the picture that the sink wants right after the part's verdict, before it judges
+ * another part, whose run would overwrite the map. Nothing waits for a disk.
+ *
  * Drift. Each view ranks the scores of its PASSes (drift.h). One that has drifted is logged and shown until
  * coil 3; it changes no verdict. The watch begins anew then, and with every bundle that is loaded.
  *
@@ -87,7 +90,7 @@
  * Errors: FG_ENVIRONMENT from opening, for descriptors; fg_line_run gives an exit status. Owner: who opens a
  * line closes it; what its settings name stays the caller's and must outlive it. Thread: fg_line_run makes
  * its caller the line's thread; fg_line_apply may be called from any other meanwhile. NULL: fg_line_close
- * takes it; of the settings only device may be. */
+ * takes it; of the settings only device and sink may be. */
 #ifndef FG_RUNTIME_LINE_LINE_H
 #define FG_RUNTIME_LINE_LINE_H
 
@@ -148,6 +151,7 @@ struct fg_line_settings {
     fg_line_keep *keep; /* NULL: nothing is kept */
     void *keep_context;
     const _Atomic int64_t *server_seen_ns; /* when the server's loop last turned; NULL: there is no server */
+    const struct fg_sink *sink;            /* gets verdicts and pictures; NULL: nobody keeps them */
 };
 
 struct fg_line;

@@ -28,7 +28,8 @@ bool fg_part_room(const struct fg_line *l) {
         const struct fg_part *p = &l->part[i];
         if (p->state == FG_PART_EXPOSING)
             return false;
-        taken += p->state != FG_PART_NONE && p->taken;
+        /* One whose pictures alone are not kept yet is over for whoever triggers. */
+        taken += p->taken && p->state != FG_PART_NONE && (p->state != FG_PART_FINISHED || p->judged >= 0);
     }
     return taken < l->s.config->trigger.queue && l->part[(l->parts + 1) % FG_PARTS].state == FG_PART_NONE;
 }
@@ -56,6 +57,21 @@ static bool is_worse(const struct fg_view_result *a, const struct fg_view_result
     return (double)a->score * (double)b->threshold > (double)b->score * (double)a->threshold;
 }
 
+/* Finds the views whose picture is to be kept, of those that have a frame. */
+static void choose_pictures(struct fg_line *l, struct fg_part *p) {
+    const struct fg_sink *sink = l->s.sink;
+    uint32_t framed = 0;
+    for (uint32_t v = 0; v < l->s.config->views; v++)
+        framed |= p->held & 1u << l->s.config->view[v].camera ? 1u << v : 0;
+    if (!sink || !framed)
+        return;
+    p->kept = sink->want(sink->store, &p->result) & framed;
+    p->asked = l->save_next;
+    if (p->asked)
+        p->kept = framed;
+    l->save_next = false;
+}
+
 /* Decides a part whose views are all judged: the worst verdict is the part's. */
 static void decide_part(struct fg_line *l, struct fg_part *p) {
     struct fg_result *r = &p->result;
@@ -80,6 +96,7 @@ static void decide_part(struct fg_line *l, struct fg_part *p) {
     r->area = worst->area;
     r->exposure = p->framed_ns ? (uint32_t)((p->framed_ns - p->trigger_ns) / (FG_MS / 10)) : 0;
     p->state = FG_PART_DECIDED;
+    choose_pictures(l, p);
     if (p->reject_place >= 0 && !fg_rejects_permit(l->s.rejects, p->reject_place, r->verdict, covered)) {
         fg_count(&l->show.counters.late);
         fg_log(FG_LOG_WARNING, "part %u: its verdict came after its reject point", p->id);
@@ -110,11 +127,13 @@ static void log_result(const struct fg_line *l, const struct fg_result *r) {
                (double)r->threshold, scene, r->total / 10.0);
 }
 
-/* Counts and logs a verdict. */
+/* Counts, logs and keeps a verdict. */
 static void record_verdict(struct fg_line *l, struct fg_part *p) {
     p->result.total = (uint32_t)((fg_clock_ns() - p->trigger_ns) / (FG_MS / 10));
     count_verdict(l, p->result.verdict);
     log_result(l, &p->result);
+    if (l->s.sink)
+        l->s.sink->record(l->s.sink->store, &p->result);
 }
 
 static void lose_result(struct fg_line *l) {
@@ -156,7 +175,7 @@ static void finish_part(struct fg_line *l, struct fg_part *p) {
         l->show.result_toggle = !l->show.result_toggle;
     l->fresh = true;
     l->last_pass = p->result.verdict == FG_PASS;
-    p->state = p->judged < 0 ? FG_PART_NONE : FG_PART_FINISHED;
+    p->state = p->judged < 0 && !p->kept ? FG_PART_NONE : FG_PART_FINISHED;
 }
 
 /* Gives the verdicts that are next in the order of triggers. Parts that found no place have had their
@@ -172,11 +191,11 @@ static void finish_in_order(struct fg_line *l) {
     }
 }
 
-/* Whether the judge looks at a camera's frame, or will. */
+/* Whether the judge looks at a camera's frame, or will, or the sink is to get it. */
 static bool is_frame_needed(const struct fg_line *l, const struct fg_part *p, uint32_t camera) {
     for (uint32_t v = 0; v < l->s.config->views; v++)
         if (l->s.config->view[v].camera == camera &&
-            (p->judged == (int32_t)v || (is_open(p) && !p->result.view[v].verdict)))
+            (p->judged == (int32_t)v || p->kept & 1u << v || (is_open(p) && !p->result.view[v].verdict)))
             return true;
     return false;
 }
@@ -195,7 +214,7 @@ static void settle_part(struct fg_line *l, struct fg_part *p) {
             l->s.camera[c]->release(l->s.camera[c], &p->frame[c]);
             p->held &= ~(1u << c);
         }
-    if (p->state == FG_PART_FINISHED && p->judged < 0)
+    if (p->state == FG_PART_FINISHED && p->judged < 0 && !p->kept)
         p->state = FG_PART_NONE;
     finish_in_order(l);
 }
@@ -334,11 +353,18 @@ static bool is_doubtful(const struct fg_line *l, uint32_t view, const struct fg_
     return r->verdict == FG_PASS && limit > 0 && r->score > limit;
 }
 
+/* Whether an engine has made a map, whatever the verdict is. */
+static bool is_judged(const struct fg_view_result *r) {
+    return r->verdict != FG_INOPERATIVE || r->reason == FG_REASON_NOT_FINITE ||
+           r->reason == FG_REASON_UNLIKE_TRAINING;
+}
+
 void fg_part_judged(struct fg_line *l, uint32_t id, uint32_t view, const struct fg_view_result *result,
                     uint32_t inference) {
     struct fg_part *p = find_part(l, id);
     struct fg_view_result *r = &p->result.view[view];
     p->judged = -1;
+    p->mapped |= is_judged(result) ? 1u << view : 0;
     if (is_open(p)) { /* a part that is not open met its deadline first */
         const float threshold = r->threshold;
         *r = *result;
@@ -346,6 +372,25 @@ void fg_part_judged(struct fg_line *l, uint32_t id, uint32_t view, const struct 
         r->doubtful = is_doubtful(l, view, r);
         p->result.inference += inference;
     }
+    settle_part(l, p);
+}
+
+/* ---- Keeping ---- */
+
+struct fg_part *fg_part_keep(struct fg_line *l, uint32_t *view) {
+    for (uint32_t i = 0; i < FG_PARTS; i++) {
+        struct fg_part *p = &l->part[i];
+        if (p->state == FG_PART_NONE || is_open(p) || !p->kept || p->judged >= 0)
+            continue;
+        *view = (uint32_t)__builtin_ctz(p->kept);
+        return p;
+    }
+    return NULL;
+}
+
+void fg_part_kept(struct fg_line *l, uint32_t id, uint32_t view) {
+    struct fg_part *p = find_part(l, id);
+    p->kept &= ~(1u << view);
     settle_part(l, p);
 }
 

@@ -2,7 +2,7 @@
  * verdict, reject.
  *
  * Places are fixed, one for each id modulo FG_PARTS. A part keeps its place until its verdict was given and
- * the judge has none of its frames.
+ * neither judge nor sink need its frames.
  *
  * Errors: none; a part that fails has the verdict INOPERATIVE and a reason. Owner: the line owns its parts; a
  * frame that a part holds goes back to its camera. Thread: the line's alone. NULL: never. */
@@ -26,7 +26,7 @@ enum fg_part_state {
     FG_PART_EXPOSING, /* triggered; a frame has not come */
     FG_PART_FRAMED,   /* no more frames are to come; a view is not judged */
     FG_PART_DECIDED,  /* all views are judged; the verdict of an earlier part is not given */
-    FG_PART_FINISHED, /* its verdict was given, but the judge still has one of its frames */
+    FG_PART_FINISHED, /* its verdict was given, but judge or sink still need one of its frames */
 };
 
 struct fg_part {
@@ -40,6 +40,9 @@ struct fg_part {
     uint32_t awaited;     /* cameras, by bit, whose frame has not come */
     uint32_t held;        /* cameras, by bit, whose frame is lent to this part */
     int32_t judged;       /* the view that the judge is at; -1: none */
+    uint32_t mapped;      /* views, by bit, that an engine has judged */
+    uint32_t kept; /* views, by bit, whose picture the sink still has to get; frames stay held for it */
+    bool asked;    /* command 2 asked for the pictures */
     struct fg_camera_frame frame[FG_CONFIG_CAMERAS];
     struct fg_result result; /* a view that is not judged yet has verdict 0 */
 };
@@ -72,6 +75,11 @@ struct fg_part *fg_part_next(struct fg_line *l, uint32_t *view);
  * threshold; inference is in 0.1 ms. */
 void fg_part_judged(struct fg_line *l, uint32_t id, uint32_t view, const struct fg_view_result *result,
                     uint32_t inference);
+
+/* Finds a view whose picture the sink is to get: of a part that is decided. NULL: there is none. */
+struct fg_part *fg_part_keep(struct fg_line *l, uint32_t *view);
+/* The sink has the picture of a view, or has dropped it. */
+void fg_part_kept(struct fg_line *l, uint32_t id, uint32_t view);
 
 /* Gives every part without a verdict this reason. */
 void fg_part_abandon_all(struct fg_line *l, enum fg_reason reason);

@@ -76,6 +76,20 @@ static void show_drift(struct fg_line *l) {
     }
 }
 
+/* What the sink says: its thread is another one, so this looks at every snapshot. */
+static void show_sink(struct fg_line *l) {
+    struct fg_sink_state state;
+    if (!l->s.sink)
+        return;
+    l->s.sink->state(l->s.sink->store, &state);
+    l->show.degraded |= state.degraded;
+    memcpy(l->show.proposed, state.proposed, sizeof l->show.proposed);
+    if (!l->show.saving || (state.saved == l->saved && state.unsaved == l->unsaved))
+        return;
+    l->show.outcome = state.unsaved == l->unsaved ? FG_OUTCOME_DONE : FG_FAULT_STORE;
+    l->show.saving = false;
+}
+
 /* ---- The state ---- */
 
 /* What keeps the line from taking a trigger; NULL: nothing does. */
@@ -138,6 +152,7 @@ void fg_publish(struct fg_line *l) {
     const bool fallback =
         l->loaded && !show->updating && !l->slot_waiting && show->active_slot != show->holding.slot;
     show->degraded = fallback || fg_cameras_gone(l) || l->s.config->on_inoperative == FG_INOPERATIVE_PASS;
+    show_sink(l);
     show->result_valid = l->results.valid;
     show->result_expired = l->results.expired;
     show->result_sequence = l->results.sequence;

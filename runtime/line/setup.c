@@ -170,13 +170,17 @@ static enum fg_status check_contract(const struct fg_bundle_header *header, cons
 /* Finds what one bundle takes that judges a view of a camera. The message names the file. */
 static enum fg_status plan_bundle(const char *path, struct fg_backend *backend,
                                   const struct fg_config_view *view, const struct fg_camera_facts *camera,
-                                  struct fg_engine_need *need, struct fg_message *message) {
+                                  struct fg_engine_need *need, uint32_t *map_pixels,
+                                  struct fg_message *message) {
     struct fg_bundle *bundle = NULL;
     char name[FG_CONFIG_TEXT];
     snprintf(name, sizeof name, "%.300s", path);
     enum fg_status status = fg_bundle_open(path, &bundle, message);
     if (status != FG_OK)
         return status;
+    const struct fg_network_spec *spec = &fg_bundle_header(bundle)->spec;
+    const uint32_t pixels = (uint32_t)spec->height * (uint32_t)spec->width;
+    *map_pixels = pixels > *map_pixels ? pixels : *map_pixels;
     status = check_contract(fg_bundle_header(bundle), view, camera, message);
     if (status != FG_OK)
         status = fg_fail_in(message, status, name);
@@ -217,7 +221,8 @@ enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *
             struct fg_engine_need *need = &plan->need[v][i];
             char where[FG_SETUP_SLOT];
             fg_setup_name_slot(config, v, i, where);
-            if (plan_bundle(view->bundle[i], backend, view, &camera, need, &message) != FG_OK)
+            if (plan_bundle(view->bundle[i], backend, view, &camera, need, &plan->map_pixels, &message) !=
+                FG_OK)
                 fg_report_add(report, "%s: %s", where, message.text);
             plan->bank = need->host > plan->bank ? need->host : plan->bank;
             plan->device = need->device > plan->device ? need->device : plan->device;
@@ -252,8 +257,9 @@ void fg_setup_describe(const struct fg_config *config, const struct fg_memory_pl
     const struct teller to = {line, argument};
     const size_t arena = plan->fixed + plan->banks * plan->bank, device = plan->banks * plan->device;
     tell_line(&to, "memory plan");
-    tell_bytes(&to, "frames of cameras", plan->fixed - plan->line);
+    tell_bytes(&to, "frames of cameras", plan->fixed - plan->line - plan->store);
     tell_bytes(&to, "queues, results, statistics", plan->line);
+    tell_bytes(&to, "pictures and scores to store", plan->store);
     for (uint32_t v = 0; v < config->views; v++)
         for (uint32_t i = 0; i < config->view[v].bundles; i++) {
             const struct fg_engine_need *n = &plan->need[v][i];

@@ -20,7 +20,9 @@
 struct fg_memory_plan {
     size_t camera[FG_CONFIG_CAMERAS]; /* each camera's frames */
     size_t line;                      /* queues, results and statistics */
-    size_t fixed;                     /* cameras and line together */
+    size_t store;                     /* pictures and scores on their way to the disk (runtime/store) */
+    size_t fixed;                     /* cameras, line and store together */
+    uint32_t map_pixels;              /* of the largest anomaly map */
     size_t bank;                      /* the bundle that takes most */
     size_t device;                    /* a bank in the device's own memory; 0 where it has none */
     uint32_t banks;
@@ -32,7 +34,7 @@ struct fg_memory_plan {
 FG_MUST_USE enum fg_status fg_setup_read(const char *path, struct fg_config *config,
                                          struct fg_report *report);
 
-/* Opens the head of every bundle. The report gets a line for each that cannot be used, or whose contract its
+/* Opens the head of every bundle; fg_storage_plan then adds what the store takes. The report gets a line for each that cannot be used, or whose contract its
  * camera cannot keep; FG_INPUT when there is one. */
 FG_MUST_USE enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
                                          struct fg_memory_plan *plan, struct fg_report *report);

@@ -57,7 +57,7 @@ static inline void fg_count(uint32_t *counter) {
 }
 
 /* Commands of holding register 2 that coil 6 carries out. */
-enum fg_command_code { FG_CODE_NONE = 0, FG_CODE_SELF_TEST = 1, FG_CODE_RELOAD = 3 };
+enum fg_command_code { FG_CODE_NONE = 0, FG_CODE_SELF_TEST = 1, FG_CODE_SAVE = 2, FG_CODE_RELOAD = 3 };
 
 /* The holding registers as last written, or as the configuration has them. */
 struct fg_holding {
@@ -103,10 +103,12 @@ struct fg_snapshot {
     uint32_t last_trigger_id;
     uint16_t active_slot;
     uint16_t outcome;
+    bool saving; /* the outcome is that of command 2, which waits for a frame: other commands need not */
     struct fg_counters counters;
     uint32_t total_min, total_mean, total_p99, total_max; /* trigger to verdict, 0.1 ms, since reset */
     uint32_t resident_mib, arena_used_mib, arena_size_mib, gpu_free_mib;
-    float drift; /* log10 of the statistic (drift.h), the largest of the views */
+    uint32_t proposed[FG_VIEWS]; /* thresholds x 10000 that the scores propose; 0: none */
+    float drift;                 /* log10 of the statistic (drift.h), the largest of the views */
     enum fg_drift_state drift_state;
     uint32_t configuration_checksum, bundle_checksum;
     uint16_t security_counter;

@@ -60,6 +60,8 @@ struct fg_line {
     bool enable_written;       /* the PLC has written coil 0 */
     bool changing; /* thresholds below are those of the bundles in use, until the change has ended */
     uint32_t old_threshold[FG_VIEWS];
+    bool save_next;          /* command 2: the next part with a frame is saved */
+    uint32_t saved, unsaved; /* the sink's counts when the command came */
 
     enum fg_fault fault[FG_FAULT_KINDS]; /* latched faults in the order in which they came */
     uint32_t faults;                     /* how many */

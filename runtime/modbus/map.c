@@ -126,11 +126,16 @@ static bool is_within(uint32_t value, struct fg_modbus_range range) {
 
 /* Whether a command of holding register 2 is one that may be carried out, and one that the lock is for. */
 static bool is_command(uint16_t code) {
-    return code == FG_CODE_SELF_TEST || code == FG_CODE_RELOAD;
+    return code == FG_CODE_SELF_TEST || code == FG_CODE_SAVE || code == FG_CODE_RELOAD;
 }
 
 static bool is_locked_command(uint16_t code) {
     return code == FG_CODE_RELOAD;
+}
+
+/* Whether a job change or a self-test is under way. Command 2 waits for a part, and nothing waits for it. */
+static bool is_running(const struct fg_snapshot *s) {
+    return s->outcome == FG_OUTCOME_RUNNING && !s->saving;
 }
 
 static enum fg_modbus_exception write_coils(const struct fg_modbus_request *request,
@@ -151,7 +156,7 @@ static enum fg_modbus_exception write_coils(const struct fg_modbus_request *requ
             return FG_MODBUS_ILLEGAL_VALUE;
         if (is_locked_command(s->holding.command) && rules->unlock_code != 0 && !rights->unlocked)
             return FG_MODBUS_BUSY;
-        if (s->outcome == FG_OUTCOME_RUNNING)
+        if (is_running(s))
             return FG_MODBUS_BUSY;
     }
     if (rising & FG_COIL_TRIGGER && listening && !s->able) {
@@ -269,7 +274,7 @@ static enum fg_modbus_exception write_registers(uint32_t address, uint32_t count
     if (!unlocked && has_locked(&write))
         return FG_MODBUS_BUSY;
     /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
-    if (has[FG_HOLDING_SLOT] && value[FG_HOLDING_SLOT] != s->holding.slot && s->outcome == FG_OUTCOME_RUNNING)
+    if (has[FG_HOLDING_SLOT] && value[FG_HOLDING_SLOT] != s->holding.slot && is_running(s))
         return FG_MODBUS_BUSY;
 
     answer->code = code;

@@ -112,7 +112,9 @@ enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
     X(27, UNLIKE_TRAINING, "three parts in a row were not like those of training",                           \
       "look at lamp, lens and part; where the light or the camera was changed, calibrate the bundle anew")   \
     X(30, CONFIGURATION, "the configuration cannot be taken over; the old one stays in use",                 \
-      "read the log, or run flawgate check on the configuration; then reload it")
+      "read the log, or run flawgate check on the configuration; then reload it")                            \
+    X(31, STORE, "command 2 could not save the frame",                                                       \
+      "read the log: the configuration has no store.path, or its disk is full, slow or broken")
 
 #define FG_FAULT_ONE(number, name, text, remedy) +1
 enum { FG_FAULT_KINDS = 0 FG_FAULTS(FG_FAULT_ONE) }; /* how many there are */
@@ -193,6 +195,7 @@ enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
 #undef FG_COIL_ENUM
 
 #define FG_VIEW_STRIDE 16          /* input registers from one view's block to the next */
+#define FG_PROPOSAL_STRIDE 2       /* input registers from one view's proposed threshold to the next */
 #define FG_VIEW_THRESHOLD_STRIDE 2 /* holding registers from one view's threshold to the next */
 
 /* Input registers: address, width in registers, stride, C name, type, name, unit, value, meaning. Where the
@@ -322,7 +325,10 @@ enum fg_coil_address { FG_COILS(FG_COIL_ENUM) };
       "it")                                                                                                  \
     X(143, 1, FG_VIEW_STRIDE, VIEW_SEQUENCE, u16, "view_sequence", "",                                       \
       s->result.view[v].verdict ? s->result_sequence : 0u,                                                   \
-      "the number of register 16, to tell whether two requests read one result")
+      "the number of register 16, to tell whether two requests read one result")                             \
+    X(256, 2, FG_PROPOSAL_STRIDE, VIEW_PROPOSAL, u32, "view_proposal", "x 10000", s->proposed[v],            \
+      "threshold that the view's scores on this line propose, after 200, 1000 and 5000 parts; 0 for none; "  \
+      "nothing takes it by itself")
 
 #define FG_INPUT_ENUM(address, width, stride, name, type, text, unit, value, meaning)                        \
     FG_INPUT_##name = (address),
@@ -338,7 +344,8 @@ enum fg_input_register { FG_INPUT_REGISTERS(FG_INPUT_ENUM) };
       "threshold of view 0, as registers 16 and 17; 0 for the bundle's own, which any change of the bundle " \
       "sets")                                                                                                \
     X(2, 1, 0, COMMAND, u16, "command", "", s->holding.command,                                              \
-      "command that coil 6 carries out: 0 none, 1 self-test, 3 reload the configuration")                    \
+      "command that coil 6 carries out: 0 none, 1 self-test, 2 save the next frame, 3 reload the "           \
+      "configuration")                                                                                       \
     X(3, 1, 0, WATCHDOG, u16, "watchdog", "", s->holding.watchdog,                                           \
       "the PLC changes this at least every plc_watchdog_ms, where that is not 0; it is watched from its "    \
       "first change on, and until then no trigger is taken")                                                 \

@@ -1,7 +1,10 @@
-/* flawgate calibrate NAME.fgb DIR: sets the threshold anew from good parts of the line, without training. */
+/* flawgate calibrate NAME.fgb DIR|--from-line LOG: sets the threshold anew from good parts of the line, or from
+ * the scores that it has logged, without training. */
 #include <stdio.h>
 
 #include "runtime/base/json.h"
+#include "runtime/store/storage.h"
+#include "tools/commands/calibrate_line.h"
 #include "tools/commands/common.h"
 #include "tools/commands/tool.h"
 #include "trainer/bundle/defective.h"
@@ -12,6 +15,7 @@ struct calibrate {
     float false_rejects;
     float threshold;      /* set by hand; 0: found */
     char defective[4096]; /* a folder of pictures of defective parts; empty: none are known */
+    char from_line[4096]; /* a line's log of scores; empty: a folder of pictures is given */
     bool dry_run, force;
     struct fg_report remarks; /* pictures that could not be judged, or that are odd */
     struct fg_calibrated found;
@@ -26,6 +30,10 @@ static const struct fg_option OPTIONS[] = {
     {"defective", FG_OPTION_PATH, offsetof(struct calibrate, defective),
      .size = sizeof((struct calibrate *)0)->defective, .value = "DIR",
      .help = "says what thresholds find of the defective parts in DIR, which do not set it"},
+    {"from-line", FG_OPTION_PATH, offsetof(struct calibrate, from_line),
+     .size = sizeof((struct calibrate *)0)->from_line, .value = "LOG",
+     .help =
+         "takes the scores that a line has logged in LOG, its " FG_STORAGE_SCORES ", instead of pictures"},
     {"dry-run", FG_OPTION_BOOL, offsetof(struct calibrate, dry_run), .help = "leaves the bundle as it is"},
     {"force", FG_OPTION_BOOL, offsetof(struct calibrate, force),
      .help = "goes on where many pictures are odd, above the old threshold or unlike training's"},
@@ -33,12 +41,13 @@ static const struct fg_option OPTIONS[] = {
 };
 static const struct fg_usage USAGE = {
     .name = "flawgate calibrate",
-    .takes = "NAME.fgb DIR",
-    .least = 2,
+    .takes = "NAME.fgb DIR | NAME.fgb --from-line LOG",
+    .least = 1,
     .most = 2,
     .about =
         "Sets a bundle's threshold anew from DIR, a folder of pictures of good parts that training did not\n"
-        "see. Pictures that training saw are known by their contents and do not count. The bundle is\n"
+        "see. Pictures that training saw are known by their contents and do not count. Or from the scores\n"
+        "that a line has logged of this very bundle, of which a few may be defects'. The bundle is\n"
         "rewritten in place; NAME.fgb" FG_BACKUP_ENDING " keeps the old one.\n",
     .options = FG_OPTIONS(OPTIONS),
     .computes = true,
@@ -129,6 +138,30 @@ static enum fg_status open_and_calibrate(struct calibrate *c, const char *bundle
     return status;
 }
 
+static enum fg_status calibrate_from_line(struct calibrate *c, const char *bundle,
+                                          struct fg_message *message) {
+    const struct fg_line_calibrating calibrating = {.bundle = bundle,
+                                                    .log = c->from_line,
+                                                    .false_rejects = c->false_rejects,
+                                                    .threshold = c->threshold,
+                                                    .dry_run = c->dry_run,
+                                                    .force = c->force};
+    return fg_calibrate_line(&calibrating, &c->found, message);
+}
+
+/* argc: of the arguments without options. */
+static enum fg_status run_calibration(struct calibrate *c, int argc, char **argv,
+                                      struct fg_message *message) {
+    if (!*c->from_line && argc < 3)
+        return fg_fail(message, FG_USAGE, "give a folder of pictures, or --from-line with a line's log");
+    if (*c->from_line && argc > 2)
+        return fg_fail(message, FG_USAGE, "give a folder of pictures or --from-line, not both");
+    if (*c->from_line && *c->defective)
+        return fg_fail(message, FG_USAGE, "--defective judges pictures, so it cannot go with --from-line");
+    return *c->from_line ? calibrate_from_line(c, argv[1], message)
+                         : open_and_calibrate(c, argv[1], argv[2], message);
+}
+
 static void print_json(const struct calibrate *c, const char *bundle, const char *sentence) {
     const struct fg_calibration *calibration = &c->found.calibration;
     printf("{\"file\": ");
@@ -157,9 +190,9 @@ static void print_json(const struct calibrate *c, const char *bundle, const char
 
 static void print_text(const struct calibrate *c, const char *sentence) {
     if (c->found.old_threshold > 0)
-        printf("Threshold %.4f -> %.4f; %u of %u pictures are above the old one.\n",
-               (double)c->found.old_threshold, (double)c->found.calibration.threshold, c->found.above,
-               c->found.judged);
+        printf("Threshold %.4f -> %.4f; %u of %u %s are above the old one.\n", (double)c->found.old_threshold,
+               (double)c->found.calibration.threshold, c->found.above, c->found.judged,
+               *c->from_line ? "scores" : "pictures");
     if (c->found.known)
         printf("%u pictures were at hand when the bundle was trained; they do not count as unseen.\n",
                c->found.known);
@@ -176,7 +209,7 @@ int fg_tool_calibrate(int argc, char **argv) {
     if (over)
         return 0;
     if (status == FG_OK)
-        status = open_and_calibrate(&c, argv[1], argv[2], &message);
+        status = run_calibration(&c, argc, argv, &message);
     fputs(c.remarks.text ? c.remarks.text : "", stderr);
     if (status == FG_OK) {
         char sentence[512];

@@ -5,6 +5,7 @@
 #include "runtime/base/json.h"
 #include "runtime/engine/device.h"
 #include "runtime/line/setup.h"
+#include "runtime/store/storage.h"
 #include "tools/commands/check_system.h"
 #include "tools/commands/common.h"
 #include "tools/commands/tool.h"
@@ -136,6 +137,7 @@ static void check_config(struct check *c, const char *path) {
                                             .workspace_mib = c->config.gpu.workspace_mib};
     if (fg_device_open(&choice, &backend, &c->device, &message) == FG_OK) {
         fg_ignore(fg_setup_plan(&c->config, backend, &c->plan, &c->report)); /* the report says it */
+        fg_storage_plan(&c->config, &c->plan);
         backend->close(backend);
     } else {
         fg_report_add(&c->report, "%s: %s", path, message.text);

@@ -18,6 +18,7 @@
     TOOL(bundle, "shows, verifies or exports a bundle")                                                      \
     TOOL(monitor, "what a PLC sees of a running line")                                                       \
     TOOL(registers, "the Modbus map: for people, as CSV, as Markdown")                                       \
+    TOOL(log, "the score of every part that a line has logged")                                              \
     TOOL(check, "says what is wrong with a configuration, and its memory plan")                              \
     TOOL(line, "drives and watches the ios of a simulated board")                                            \
     TOOL(demo, "makes parts, trains, evaluates and runs a simulated line")                                   \

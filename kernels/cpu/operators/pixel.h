@@ -1,4 +1,4 @@
-/* Inside the CPU backend: frames in a camera's own format, read a row at a time.
+/* Frames in a camera's own format, read a row at a time: for the CPU backend, and for who stores a frame.
  *
  * Errors: none. Owner: the caller, of frame and rows. Thread: any. NULL: never. */
 #ifndef FG_KERNELS_CPU_OPERATORS_PIXEL_H

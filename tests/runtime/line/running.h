@@ -36,6 +36,7 @@ static test_draw draw;                        /* what test cameras show */
 static enum test_frame tested;                /* what they give when the start tests them */
 static struct fg_line_kept kept;              /* from an earlier start */
 static const _Atomic int64_t *server_seen_ns; /* NULL: no server is watched */
+static const struct fg_sink *sink;            /* who keeps pictures; NULL: nobody */
 
 static struct {
     struct fg_backend *backend, real;
@@ -85,6 +86,7 @@ static inline int reset_config(void **state) {
     atomic_store(&run.broken, false);
     kept = (struct fg_line_kept){0};
     server_seen_ns = NULL;
+    sink = NULL;
     config = (struct fg_config){.path = "test",
                                 .cameras = 1,
                                 .views = 1,
@@ -180,7 +182,8 @@ static inline void launch_line(bool folders) {
                                         .memory = memory,
                                         .ready = say_ready,
                                         .kept = kept,
-                                        .server_seen_ns = server_seen_ns};
+                                        .server_seen_ns = server_seen_ns,
+                                        .sink = sink};
     memcpy(settings.camera, camera, sizeof settings.camera);
     OK(fg_line_open(&settings, &line, &message));
     sem_init(&run.ready, 0, 0);

@@ -132,6 +132,7 @@ static struct fg_snapshot full_snapshot(void) {
         .arena_used_mib = 711,
         .arena_size_mib = 721,
         .gpu_free_mib = 731,
+        .proposed = {0x02560257, [7] = 0x02700271},
         .drift = 0.741f,
         .drift_state = FG_DRIFT_DRIFTED,
         .configuration_checksum = 0x80818283,
@@ -291,9 +292,13 @@ static const uint16_t REGISTERS[FG_MODBUS_INPUT_REGISTERS] = {[1] = 17,
                                                               [249] = 249,
                                                               [250] = 0x25,
                                                               [252] = 1,
-                                                              [255] = 0xa1a2};
-static const uint16_t PAIRS[] = {2,  4,  6,  17, 20, 22,  30,  32,  35,  42,  48,  50,  52,  54, 56,
-                                 58, 60, 62, 80, 82, 130, 132, 138, 146, 148, 154, 242, 244, 250};
+                                                              [255] = 0xa1a2,
+                                                              [256] = 0x0256,
+                                                              [257] = 0x0257,
+                                                              [270] = 0x0270,
+                                                              [271] = 0x0271};
+static const uint16_t PAIRS[] = {2,  4,  6,  17, 20,  22,  30,  32,  35,  42,  48,  50,  52,  54,  56, 58,
+                                 60, 62, 80, 82, 130, 132, 138, 146, 148, 154, 242, 244, 250, 256, 270};
 
 static void each_input_register_is_at_its_place_and_gaps_read_0(void **state) {
     (void)state;

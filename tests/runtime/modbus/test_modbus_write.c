@@ -128,6 +128,14 @@ static void a_command_runs_what_register_2_says(void **state) {
     map.snapshot.outcome = FG_OUTCOME_RUNNING;
     assert_int_equal(send_word(&map, 5, FG_COIL_AT_COMMAND, 0xff00), FG_MODBUS_BUSY);
     EXPECT_NOTHING(&map);
+    /* While command 2 waits for a frame, nothing else has to. */
+    map.snapshot.saving = true;
+    map.snapshot.holding.command = FG_CODE_SAVE;
+    assert_int_equal(send_word(&map, 5, FG_COIL_AT_COMMAND, 0xff00), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_COILS, FG_WRITTEN_COILS(FG_COIL_COMMAND, 0x41)}, {FG_COMMAND_RUN, FG_CODE_SAVE});
+    assert_int_equal(send_word(&map, 6, FG_HOLDING_SLOT, 2), FG_MODBUS_DONE);
+    EXPECT(&map, {FG_COMMAND_SLOT, 2});
+    map.snapshot.saving = false;
     map.snapshot.outcome = FG_OUTCOME_DONE;
     map.snapshot.holding.command = FG_CODE_NONE;
     assert_int_equal(send_word(&map, 5, FG_COIL_AT_COMMAND, 0xff00), FG_MODBUS_ILLEGAL_VALUE);
@@ -158,8 +166,9 @@ static void single_registers_keep_their_limits(void **state) {
         {FG_HOLDING_THRESHOLD, 20001, FG_MODBUS_ILLEGAL_VALUE, 0},
         {FG_HOLDING_COMMAND, 0, FG_MODBUS_DONE, FG_COMMAND_CODE},
         {FG_HOLDING_COMMAND, 1, FG_MODBUS_DONE, FG_COMMAND_CODE},
-        {FG_HOLDING_COMMAND, 2, FG_MODBUS_ILLEGAL_VALUE, 0},
+        {FG_HOLDING_COMMAND, 2, FG_MODBUS_DONE, FG_COMMAND_CODE},
         {FG_HOLDING_COMMAND, 3, FG_MODBUS_DONE, FG_COMMAND_CODE},
+        {FG_HOLDING_COMMAND, 4, FG_MODBUS_ILLEGAL_VALUE, 0},
         {FG_HOLDING_COMMAND, 4, FG_MODBUS_ILLEGAL_VALUE, 0},
         {FG_HOLDING_COMMAND, 5, FG_MODBUS_ILLEGAL_VALUE, 0},
         {FG_HOLDING_WATCHDOG, 0, FG_MODBUS_DONE, FG_COMMAND_WATCHDOG},
