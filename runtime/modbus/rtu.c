@@ -111,22 +111,18 @@ static void try_port(struct fg_modbus_rtu *rtu, int64_t now) {
 
 /* ---- Frames ---- */
 
-/* Adds what the port has. */
+/* Adds what the port has; what is too long for a frame is not kept. */
 static void read_port(struct fg_modbus_rtu *rtu, int64_t now) {
-    for (;;) {
-        uint8_t rest[64];
-        const uint32_t room = (uint32_t)sizeof rtu->bytes - rtu->used;
-        const ssize_t got =
-            room > 0 ? read(rtu->port, rtu->bytes + rtu->used, room) : read(rtu->port, rest, sizeof rest);
-        if (got > 0) {
-            rtu->heard_ns = now;
-            rtu->looked = false;
-            rtu->used += room > 0 ? (uint32_t)got : 0;
-            continue;
-        }
-        if (got == 0 || (errno != EAGAIN && errno != EINTR))
-            lose_port(rtu, got == 0 ? EIO : errno, now);
-        return;
+    uint8_t rest[MAX_FRAME];
+    const size_t room = sizeof rtu->bytes - rtu->used;
+    const ssize_t got =
+        room > 0 ? read(rtu->port, rtu->bytes + rtu->used, room) : read(rtu->port, rest, sizeof rest);
+    if (got > 0) {
+        rtu->heard_ns = now;
+        rtu->looked = false;
+        rtu->used += room > 0 ? (uint32_t)got : 0;
+    } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+        lose_port(rtu, got == 0 ? EIO : errno, now);
     }
 }
 
@@ -188,7 +184,7 @@ void fg_modbus_rtu_serve(struct fg_modbus_rtu *rtu, short events, int64_t now) {
             try_port(rtu, now);
         return;
     }
-    /* What waits to be read came behind the silence. */
+    /* What waits to be read may have come behind the silence. */
     if (rtu->used > 0 && now >= get_frame_due(rtu))
         end_frame(rtu, now);
     if (rtu->port >= 0 && events)
