@@ -1,4 +1,5 @@
 /* flawgated with a PLC on a serial line beside one on TCP, and what it says when it cannot serve them. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
