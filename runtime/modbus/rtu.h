@@ -2,6 +2,7 @@
  *
  * A frame ends with 3.5 characters of silence (1.75 ms at least). Bytes whose check sum is then wrong wait
  * FG_MODBUS_RTU_PATIENCE for more, because USB adapters hand a frame over in pieces; then they are dropped.
+ * Frames that were read together are told apart by their check sums, since this thread may miss a silence.
  * Only frames for its own unit are answered; a broadcast (unit 0) is obeyed and never answered. Nothing
  * waits for the line: an answer that it does not take is lost, and the master asks again.
  *
