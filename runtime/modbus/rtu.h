@@ -10,8 +10,8 @@
  * opening no call takes memory.
  *
  * Errors: FG_INPUT and FG_ENVIRONMENT from opening, as serial.h; later none. Owner: who opens it closes it;
- * the service must outlive it. Thread: the server's. NULL: fg_modbus_rtu_close takes it; no other argument may
- * be, but for a message. */
+ * the service must outlive it. Thread: the server's. NULL: fg_modbus_rtu_close takes it; no other argument
+ * may be, but for a message. */
 #ifndef FG_RUNTIME_MODBUS_RTU_H
 #define FG_RUNTIME_MODBUS_RTU_H
 
@@ -30,8 +30,8 @@ FG_MUST_USE enum fg_status fg_modbus_rtu_open(const struct fg_serial_settings *s
                                               struct fg_message *message);
 void fg_modbus_rtu_close(struct fg_modbus_rtu *rtu);
 
-/* What to poll for; its descriptor is -1 while the port is gone. *due becomes earlier where something is to be
- * done without an event. */
+/* What to poll for; its descriptor is -1 while the port is gone. *due becomes earlier where something is to
+ * be done without an event. */
 struct pollfd fg_modbus_rtu_watch(const struct fg_modbus_rtu *rtu, int64_t *due);
 /* Does what is due, after poll. */
 void fg_modbus_rtu_serve(struct fg_modbus_rtu *rtu, short events, int64_t now);
