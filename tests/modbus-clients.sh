@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tries the Modbus server with the pymodbus of PyPI whose interfaces differ, on TCP and on a pseudo terminal. It needs
-# the network, so CI does not run it. Usage: tests/modbus-clients.sh BUILD   BUILD: a folder that has been built
+# Tries the Modbus server with versions of pymodbus from PyPI whose interfaces differ, on TCP and on a pseudo
+# terminal. It needs the network, so CI does not run it. Usage: tests/modbus-clients.sh BUILD
+# BUILD: a folder that has been built, as build/cpu
 set -euo pipefail
 
 cd "$(dirname "$0")/.."

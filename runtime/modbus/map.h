@@ -1,6 +1,6 @@
 /* The Modbus map as a pure function: a request, the line's snapshot and the client's rights go in; an
- * exception or values, and what the line is to do, come out. Tables and rules stand in registers.h. TCP and RTU use one map; it has no
- * socket, no clock and no state.
+ * exception or values, and what the line is to do, come out. Tables and rules stand in registers.h. TCP and
+ * RTU use one map; it has no socket, no clock and no state.
  *
  * Errors: Modbus exceptions. Owner: the caller, of every argument; none is kept. Thread: any. NULL: never. */
 #ifndef FG_RUNTIME_MODBUS_MAP_H

@@ -4,8 +4,8 @@
 const struct fg_register_table fg_discrete_inputs = {"discrete input", "function 2",
                                                      FG_MODBUS_DISCRETE_INPUTS, 10001, "r"};
 const struct fg_register_table fg_coils = {"coil", "functions 1, 5, 15", FG_MODBUS_COILS, 1, "rw"};
-const struct fg_register_table fg_input_registers = {"input register", "function 4",
-                                                     FG_MODBUS_INPUT_REGISTERS, 30001, "r"};
+const struct fg_register_table fg_input_registers = {
+    "input register", "function 4; 3 and 23 at 1000 + address", FG_MODBUS_INPUT_REGISTERS, 30001, "r"};
 const struct fg_register_table fg_holding_registers = {"holding register", "functions 3, 6, 16, 23",
                                                        FG_MODBUS_HOLDING_REGISTERS, 40001, "rw"};
 

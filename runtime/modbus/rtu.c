@@ -12,6 +12,7 @@
 #define MAX_FRAME (1u + FG_MODBUS_MAX_PDU + 2u)
 #define MIN_FRAME 4u
 #define BROADCAST 0
+#define BUFFER (4 * MAX_FRAME) /* room for frames that are read together; what is longer is no frame */
 
 #define SHORTEST_SILENCE 1750000 /* ns; the specification's for all rates above 19200 */
 #define FIRST_PAUSE (100 * FG_MS)
@@ -29,9 +30,9 @@ struct fg_modbus_rtu {
     int64_t pause;     /* ns until the port is tried once more */
     int64_t reopen_ns; /* when it is tried */
     struct fg_modbus_peer peer;
-    bool looked;   /* the bytes were no frame when the silence came */
-    uint32_t used; /* more than MAX_FRAME: what came is too long */
-    uint8_t bytes[MAX_FRAME + 1];
+    bool looked; /* the bytes were no frame when the silence came */
+    uint32_t used;
+    uint8_t bytes[BUFFER];
 };
 
 enum fg_status fg_modbus_rtu_open(const struct fg_serial_settings *settings,
@@ -111,47 +112,59 @@ static void try_port(struct fg_modbus_rtu *rtu, int64_t now) {
 
 /* ---- Frames ---- */
 
-/* Adds what the port has. */
+/* Adds what the port has; what has no room is not kept. */
 static void read_port(struct fg_modbus_rtu *rtu, int64_t now) {
-    for (;;) {
-        uint8_t rest[64];
-        const uint32_t room = (uint32_t)sizeof rtu->bytes - rtu->used;
-        const ssize_t got =
-            room > 0 ? read(rtu->port, rtu->bytes + rtu->used, room) : read(rtu->port, rest, sizeof rest);
-        if (got > 0) {
-            rtu->heard_ns = now;
-            rtu->looked = false;
-            rtu->used += room > 0 ? (uint32_t)got : 0;
-            continue;
-        }
-        if (got == 0 || (errno != EAGAIN && errno != EINTR))
-            lose_port(rtu, got == 0 ? EIO : errno, now);
-        return;
+    uint8_t rest[MAX_FRAME];
+    const size_t room = sizeof rtu->bytes - rtu->used;
+    const ssize_t got =
+        room > 0 ? read(rtu->port, rtu->bytes + rtu->used, room) : read(rtu->port, rest, sizeof rest);
+    if (got > 0) {
+        rtu->heard_ns = now;
+        rtu->looked = false;
+        rtu->used += room > 0 ? (uint32_t)got : 0;
+    } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+        lose_port(rtu, got == 0 ? EIO : errno, now);
     }
 }
 
-static bool is_frame(const struct fg_modbus_rtu *rtu) {
-    if (rtu->used < MIN_FRAME || rtu->used > MAX_FRAME)
-        return false;
-    const uint8_t *sum = rtu->bytes + rtu->used - 2;
-    return fg_modbus_crc(rtu->bytes, rtu->used - 2) == (sum[0] | sum[1] << 8);
+static bool is_frame(const uint8_t *bytes, uint32_t size) {
+    return size >= MIN_FRAME && size <= MAX_FRAME &&
+           fg_modbus_crc(bytes, size - 2) == (bytes[size - 2] | bytes[size - 1] << 8);
 }
 
-static void answer_frame(struct fg_modbus_rtu *rtu, int64_t now) {
+static void answer_frame(struct fg_modbus_rtu *rtu, uint32_t size, int64_t now) {
     const uint8_t unit = rtu->bytes[0];
     if (unit != rtu->service->unit && unit != BROADCAST)
         return;
     struct fg_modbus_reply reply;
-    fg_modbus_serve(rtu->service, &rtu->peer, rtu->bytes + 1, rtu->used - 3, now, &reply);
-    if (unit == BROADCAST || fg_modbus_send(rtu->service, rtu->modbus, rtu->bytes, rtu->used, &reply))
+    fg_modbus_serve(rtu->service, &rtu->peer, rtu->bytes + 1, size - 3, now, &reply);
+    if (unit == BROADCAST || fg_modbus_send(rtu->service, rtu->modbus, rtu->bytes, size, &reply))
         return;
     if (errno == EIO || errno == ENXIO || errno == ENODEV)
         lose_port(rtu, errno, now);
 }
 
+/* Takes the frame at the front away from the bytes behind it; false: there is none. Where this thread had no
+ * turn in the silence between them, frames to and from other slaves are read together with one for this one.
+ * Only a broadcast is obeyed late: a master that goes on has given up a request to this unit. */
+static bool take_front(struct fg_modbus_rtu *rtu, int64_t now) {
+    uint32_t size = MIN_FRAME;
+    while (size < rtu->used && !is_frame(rtu->bytes, size))
+        size++;
+    if (size >= rtu->used)
+        return false;
+    if (rtu->bytes[0] == BROADCAST)
+        answer_frame(rtu, size, now);
+    rtu->used -= size;
+    memmove(rtu->bytes, rtu->bytes + size, rtu->used);
+    return true;
+}
+
 static void end_frame(struct fg_modbus_rtu *rtu, int64_t now) {
-    if (is_frame(rtu)) {
-        answer_frame(rtu, now);
+    while (!is_frame(rtu->bytes, rtu->used) && take_front(rtu, now))
+        ;
+    if (is_frame(rtu->bytes, rtu->used)) {
+        answer_frame(rtu, rtu->used, now);
         rtu->used = 0;
     } else if (now - rtu->heard_ns >= FG_MODBUS_RTU_PATIENCE) {
         fg_notes_add(&rtu->service->notes, FG_NOTE_DAMAGED, now, FG_LOG_WARNING,
@@ -188,7 +201,7 @@ void fg_modbus_rtu_serve(struct fg_modbus_rtu *rtu, short events, int64_t now) {
             try_port(rtu, now);
         return;
     }
-    /* What waits to be read came behind the silence. */
+    /* What waits to be read may have come behind the silence. */
     if (rtu->used > 0 && now >= get_frame_due(rtu))
         end_frame(rtu, now);
     if (rtu->port >= 0 && events)

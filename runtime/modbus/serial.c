@@ -25,8 +25,8 @@ static bool find_speed(uint32_t baud, speed_t *speed) {
     return false;
 }
 
-/* tcsetattr succeeds when it could set anything at all, and fails with EINVAL on a port that is as it was asked
- * for but for parity, which a pseudo terminal has not. So the rate is read back. */
+/* tcsetattr succeeds when it could set anything at all, and fails with EINVAL on a port that is as it was
+ * asked for but for parity, which a pseudo terminal has not. So the rate is read back. */
 static bool set_port(int port, const struct fg_serial_settings *settings, speed_t speed) {
     struct termios set, found;
     if (tcgetattr(port, &set) != 0)

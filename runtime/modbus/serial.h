@@ -1,5 +1,5 @@
-/* Opens a serial port for Modbus RTU: any tty, raw, with eight data bits, at one of the rates that termios has
- * a constant for.
+/* Opens a serial port for Modbus RTU: any tty, raw, with eight data bits, at one of the rates that termios
+ * has a constant for.
  *
  * Errors: FG_INPUT for a rate that there is not, FG_ENVIRONMENT for a port that cannot be opened or set.
  * Owner: the caller closes the descriptor. Thread: any. NULL: a message may be. */

@@ -105,6 +105,11 @@ static void test_defaults(void **state) {
     assert_string_equal(directory(0)->path, "/tmp/p");
     assert_string_equal(config.modbus.bind, "127.0.0.1");
     assert_int_equal(config.modbus.writers, 0);
+    assert_int_equal(config.modbus.idle_timeout_ms, 0);
+    assert_string_equal(config.modbus_rtu.device, "");
+    assert_int_equal(config.modbus_rtu.baud, 19200);
+    assert_int_equal(config.modbus_rtu.parity, FG_CONFIG_PARITY_EVEN);
+    assert_int_equal(config.modbus_rtu.stop_bits, 1);
     assert_int_equal(config.reject.delay, 10000);
     assert_int_equal(config.on_inoperative, FG_INOPERATIVE_REJECT);
     assert_int_equal(config.missed_reject, FG_MISSED_STOP);
@@ -128,7 +133,8 @@ static void test_values(void **state) {
     accepted("bundles = { /a.fgb, \"b c.fgb\" } // two\ncamera { path = p cycle = false }\n"
              "line reject { name = R active_low = true }\nline trigger { name = T }\nfail_safe = reject-all\n"
              "reject { delay_ms = 700.3 lead_ms = 0.2 }\non_inoperative = stop # or not\n"
-             "modbus { writers = { 10.0.0.1, \"::1\" } word_order = low-first }\nthreshold { min = 0.25 }\n");
+             "modbus { writers = { 10.0.0.1, \"::1\" } word_order = low-first }\nthreshold { min = 0.25 }\n"
+             "modbus_rtu { device = /dev/ttyS1 baud = 921600 parity = odd stop_bits = 2 rs485 = true }\n");
     assert_int_equal(config.view[0].bundles, 2);
     assert_string_equal(config.view[0].bundle[0], "/a.fgb");
     assert_string_equal(config.view[0].bundle[1], "/tmp/b c.fgb");
@@ -143,6 +149,11 @@ static void test_values(void **state) {
     assert_int_equal(config.modbus.writers, 2);
     assert_string_equal(config.modbus.writer[1], "::1");
     assert_int_equal(config.modbus.word_order, FG_LOW_FIRST);
+    assert_string_equal(config.modbus_rtu.device, "/dev/ttyS1");
+    assert_int_equal(config.modbus_rtu.baud, 921600);
+    assert_int_equal(config.modbus_rtu.parity, FG_CONFIG_PARITY_ODD);
+    assert_int_equal(config.modbus_rtu.stop_bits, 2);
+    assert_true(config.modbus_rtu.rs485);
     assert_true(config.threshold.min == 0.25f);
 }
 
@@ -170,6 +181,8 @@ static void test_each_value_is_bounded(void **state) {
     refused(LEAST "threshold { max = inf }\n", 1, 3, "number");
     refused(LEAST "modbus { bind = localhost }\n", 1, 3, "numeric");
     refused(LEAST "modbus { bind = \"a\\nb\" }\n", 1, 3, "modbus.bind = \"a\": must be a numeric");
+    refused(LEAST "modbus_rtu { baud = 12345 }\n", 1, 3, "must be 1200, 2400, ");
+    refused(LEAST "modbus_rtu { stop_bits = 3 }\n", 1, 3, "from 1 to 2");
     refused(LEAST "trigger { enable_at_start = yes }\n", 1, 3, "true or false");
     refused(LEAST "fail_safe = never\n", 1, 3, "must be stop-line or reject-all");
     refused(LEAST "line trigger { name = a123456789012345678901234567890123456789 }\n", 1, 3, "at most 31");
@@ -360,6 +373,7 @@ static void test_what_must_agree(void **state) {
     refused(LEAST "line reject { name = R active_low = true }\n", 1, 0, "reject-all");
     refused(LEAST "line ready { name = R active_low = true }\n", 1, 0, "ready");
     refused(LEAST "line pass { name = R active_low = true }\n", 1, 0, "pass");
+    refused(LEAST "modbus_rtu { device = ttyS0 }\n", 1, 0, "modbus_rtu.device = \"ttyS0\" is no whole path");
     refused(LEAST "trigger { queue = 2 }\n", 1, 0, "trigger.queue = 2 needs results.buffer = true");
     refused(LEAST "trigger { queue = 9 }\n", 1, 3, "from 1 to 8");
     accepted(LEAST "trigger { queue = 8 }\nresults { buffer = true }\n");

@@ -1,4 +1,5 @@
-/* A clock that a test moves on, or that it stops and then moves: the program is linked with --wrap=fg_clock_ns. Include after cmocka.
+/* A clock that a test moves on, or that it stops and then moves: the program is linked with
+ * --wrap=fg_clock_ns. Include after cmocka.
  *
  * Errors: none. Owner: nothing is kept. Thread: any. NULL: never. */
 #ifndef FG_TESTS_RUNTIME_MODBUS_CLOCK_H

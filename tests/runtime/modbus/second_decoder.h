@@ -1,6 +1,6 @@
-/* A second Modbus decoder, written from the application protocol's state diagrams and sharing nothing with the
- * program's: it says which answer a device with given tables owes to a request. What a write's value means to
- * the line is not its matter: there, it says only whether the request is well formed.
+/* A second Modbus decoder, written from the application protocol's state diagrams and sharing nothing with
+ * the program's: it says which answer a device with given tables owes to a request. What a write's value
+ * means to the line is not its matter: there, it says only whether the request is well formed.
  *
  * Errors: none. Owner: the caller. Thread: any. NULL: never. */
 #ifndef FG_TESTS_RUNTIME_MODBUS_SECOND_DECODER_H

@@ -73,9 +73,7 @@ static void behave_badly(struct bad_client *bad, int client) {
         case SILENT:
             poll(NULL, 0, 10);
             break;
-        case HALF_OPEN: /* says that it will send no more, and stays */
-            shutdown(client, SHUT_WR);
-            poll(NULL, 0, 1);
+        case HALF_OPEN: /* says at once that it will send no more */
             open = false;
             break;
         case BAD_QUANTITIES:
@@ -108,6 +106,11 @@ static void *run_bad(void *argument) {
         if (client < 0)
             continue;
         behave_badly(bad, client);
+        /* It goes when the server has let it go, so that each has one place at a time. */
+        uint8_t rest[256];
+        shutdown(client, SHUT_WR);
+        while (recv(client, rest, sizeof rest, 0) > 0)
+            ;
         close(client);
     }
     return NULL;

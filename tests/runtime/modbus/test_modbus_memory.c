@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "tests/runtime/modbus/modbus_bench.h"
+#include "tests/runtime/modbus/wire.h"
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || !defined __GLIBC__
 #define COUNTED 0 /* the allocator is the sanitizer's */
@@ -73,7 +74,15 @@ static void serving_takes_no_memory(void **state) {
         skip();
     }
     struct bench bench = bench_make();
+    struct wire wire;
+    wire_open(&wire);
+    bench.settings.rtu = (struct fg_serial_settings){
+        .device = wire.end[0].name, .baud = 115200, .parity = FG_PARITY_NONE, .stop_bits = 1};
     bench_start(&bench);
+    modbus_t *serial = modbus_new_rtu(wire.end[1].name, 115200, 'N', 8, 1);
+    modbus_set_slave(serial, UNIT);
+    modbus_set_response_timeout(serial, 60, 0);
+    assert_int_equal(modbus_connect(serial), 0);
     int first = bench_connect(&bench); /* its line of the log reads the time zone, which takes memory once */
     make_round_trip(first, 1);
     close(first);
@@ -89,6 +98,10 @@ static void serving_takes_no_memory(void **state) {
         assert_int_equal(modbus_read_input_bits(poller, 0, 16, bits), 16);
         assert_int_equal(modbus_write_register(writer, 3, i), 1);
         assert_int_equal(modbus_write_register(writer, 0, 99), -1);
+        assert_int_equal(
+            modbus_write_and_read_registers(writer, 6, 1, &(const uint16_t){i % 90 + 1}, 1000, 9, words), 9);
+        assert_int_equal(modbus_read_input_registers(serial, 0, 125, words), 125);
+        assert_int_equal(modbus_read_registers(serial, 500, 1, words), -1);
         int again = bench_connect(&bench);
         make_round_trip(again, i);
         if (i % 2)
@@ -97,6 +110,7 @@ static void serving_takes_no_memory(void **state) {
     }
     bench_close_client(poller);
     bench_close_client(writer);
+    bench_close_client(serial);
     int crowd[2 * FG_MODBUS_CLIENTS];
     for (uint16_t i = 0; i < 2 * FG_MODBUS_CLIENTS; i++) { /* half of them are refused */
         crowd[i] = bench_connect(&bench);
@@ -109,6 +123,7 @@ static void serving_takes_no_memory(void **state) {
     for (uint16_t i = 0; i < 2 * FG_MODBUS_CLIENTS; i++)
         close(crowd[i]);
     bench_stop(&bench);
+    wire_close(&wire);
     assert_int_equal(atomic_load(&taken), 0);
 }
 

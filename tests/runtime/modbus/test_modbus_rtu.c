@@ -151,12 +151,12 @@ static void other_units_and_broadcasts_are_not_answered(void **state) {
 
 static void damaged_frames_are_dropped(void **state) {
     (void)state;
-    static const uint8_t RUBBISH[300] = {UNIT, 4, 0, 5, 0, 1, 0xff, 0xff};
+    static const uint8_t RUBBISH[1100] = {UNIT, 4, 0, 5, 0, 1, 0xff, 0xff};
     struct terminal port = terminal_open();
     struct bench bench = bench_on(port.name);
     bench_start(&bench);
     begin_capture(&captured);
-    for (size_t size = 1; size <= sizeof RUBBISH; size += 23) {
+    for (size_t size = 1; size <= sizeof RUBBISH; size += 157) {
         assert_int_equal(write(port.behind, RUBBISH, size), (ssize_t)size);
         /* Until it is dropped a request behind it belongs to it; a master asks again. */
         struct pollfd ready = {.fd = port.behind, .events = POLLIN};
@@ -185,6 +185,44 @@ static void frames_that_follow_each_other_are_told_apart(void **state) {
     }
     bench_stop(&bench);
     terminal_close(&port);
+}
+
+/* Adds a frame to those that are written at once. */
+static size_t add_frame(uint8_t *all, size_t used, const uint8_t *bytes, size_t size) {
+    const uint16_t sum = make_sum(bytes, size);
+    memcpy(all + used, bytes, size);
+    all[used + size] = (uint8_t)sum;
+    all[used + size + 1] = (uint8_t)(sum >> 8);
+    return used + size + 2;
+}
+
+/* As they are read by a thread that had no turn in the silence between them. */
+static void frames_that_are_read_together_are_told_apart(void **state) {
+    (void)state;
+    static const uint8_t ASKED[] = {UNIT + 1, 3, 0, 0, 0, 100}, OWN[] = {UNIT, 4, 0, 5, 0, 1},
+                         ALL[] = {0, 6, 0, 3, 0, 6}, GIVEN_UP[] = {UNIT, 6, 0, 3, 0, 9};
+    uint8_t answered[203] = {UNIT + 1, 3, 200}, bytes[512];
+    struct terminal port = terminal_open();
+    struct bench bench = bench_on(port.name);
+    bench_start(&bench);
+    for (uint8_t i = 0; i < 20; i++) {
+        memset(answered + 3, i, 200);
+        size_t used = add_frame(bytes, 0, ASKED, sizeof ASKED);
+        used = add_frame(bytes, used, answered, sizeof answered);
+        used = add_frame(bytes, used, OWN, sizeof OWN);
+        assert_int_equal(write(port.behind, bytes, used), (ssize_t)used);
+        RECEIVE(port.behind, UNIT, 4, 2, 0x56, 0x78);
+    }
+    /* A broadcast is obeyed; a request that the master has given up is neither answered nor obeyed. */
+    size_t used = add_frame(bytes, 0, ALL, sizeof ALL);
+    used = add_frame(bytes, used, GIVEN_UP, sizeof GIVEN_UP);
+    used = add_frame(bytes, used, OWN, sizeof OWN);
+    assert_int_equal(write(port.behind, bytes, used), (ssize_t)used);
+    RECEIVE(port.behind, UNIT, 4, 2, 0x56, 0x78);
+    make_serial_round_trip(port.behind);
+    bench_stop(&bench);
+    terminal_close(&port);
+    assert_int_equal(bench.now.holding.watchdog, 6);
 }
 
 static void a_frame_may_come_in_pieces(void **state) {
@@ -429,6 +467,7 @@ int main(void) {
         cmocka_unit_test(other_units_and_broadcasts_are_not_answered),
         cmocka_unit_test(damaged_frames_are_dropped),
         cmocka_unit_test(frames_that_follow_each_other_are_told_apart),
+        cmocka_unit_test(frames_that_are_read_together_are_told_apart),
         cmocka_unit_test(a_frame_may_come_in_pieces),
         cmocka_unit_test(a_port_that_vanishes_is_opened_again),
         cmocka_unit_test(a_port_that_cannot_be_used_is_said),
