@@ -31,11 +31,10 @@ static void what_to_do_ends_with_the_reasons_and_the_faults_that_it_prints(void 
     (void)state;
     /* Where it differs: cut the page before its line "## Reasons", and put there what flawgate registers
      * --markdown prints from that line on. */
-    assert_int_equal(
-        run_registers("--markdown | sed -n '/^## Reasons/,$p' >build/reasons.md && "
-                      "sed -n '/^## Reasons/,$p' config/what-to-do.md | diff - build/reasons.md && "
-                      "grep -q '^| 16 |' build/reasons.md"),
-        0);
+    assert_int_equal(run_registers("--markdown | sed -n '/^## Reasons/,$p' | { printed=$(cat); "
+                                   "[ -n \"$printed\" ] && [ \"$printed\" = "
+                                   "\"$(sed -n '/^## Reasons/,$p' config/what-to-do.md)\" ]; }"),
+                     0);
 }
 
 static void the_list_has_each_kind_of_line(void **state) {
