@@ -66,6 +66,16 @@ class Install(unittest.TestCase):
         for name in PROGRAMS:
             self.assertEqual(said(self.root / "usr/bin" / name, "--version")[0], 0)
 
+    def test_a_program_alone_says_what_it_misses(self):
+        alone = self.root / "alone"
+        alone.mkdir()
+        self.addCleanup(shutil.rmtree, alone)
+        shutil.copy(BUILD / "flawgate", alone)
+        status, text = said(alone / "flawgate", "version", "--sbom")
+        self.assertEqual(status, 3)
+        self.assertIn(f"{alone}/flawgate.cdx.json: not there", text)
+        self.assertEqual(said(alone / "flawgate", "version")[0], 0)
+
     def test_links_of_the_manual_lead_somewhere(self):
         documents = self.root / "usr/share/doc/flawgate"
         for page in documents.rglob("*.md"):
