@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the .deb, looks at it with lintian, installs it with apt in a fresh Debian 12 that debootstrap makes in a folder,
 # trains a small bundle there and runs a line on it as the user flawgate: with the example configuration's own places, on
-# a simulated board. Then it removes the package.
+# a simulated board. Then it starts the service there by a systemd of its own, in namespaces, kills the daemon, and looks
+# that the outputs are made safe and the service is there again. In the end it removes the package.
 #
 # It needs root, debootstrap, lintian and Debian's mirror, and takes some minutes. Exit status 77, with a line that says
 # why: one of them is not there. Usage: tests/package.sh [FOLDER]   FOLDER keeps the Debian for the next run.
@@ -34,9 +35,10 @@ if [ $# -ge 1 ]; then
 else
   root=$(mktemp -d --tmpdir flawgate-package.XXXXXX)
 fi
-daemon=
+daemon='' init=''
 finish() {
   [ -z "$daemon" ] || kill -9 "$daemon" 2>/dev/null || true
+  [ -z "$init" ] || kill -9 "$init" 2>/dev/null || true
   umount "$root/proc" 2>/dev/null || true
   [ $# -ge 1 ] || rm -rf --one-file-system "$root"
 }
@@ -71,14 +73,15 @@ sed -e "s/port = 502/port = $port/" -e 's/= 1024$/= 64/' -e 's/enable_at_start =
 "${as_flawgate[@]}" flawgate check /etc/flawgate/line.conf >/dev/null
 "${as_flawgate[@]}" flawgated -c /etc/flawgate/line.conf &
 daemon=$!
-PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 - "$port" "$daemon" <<'END'
-import os, sys, time
+# Brings a part to the line, and waits for its verdict.
+judge() {
+  PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 - "$port" <<'END'
+import sys, time
 from plc import plc, to
 client = plc(int(sys.argv[1]))
 def wait(what, condition):
     end = time.monotonic() + 60
     while not condition():
-        os.kill(int(sys.argv[2]), 0)
         assert time.monotonic() < end, what + " did not happen"
         time.sleep(0.01)
 wait("listening", client.connect)
@@ -90,10 +93,52 @@ verdict = client.read_input_registers(19, 1, **to(1)).registers[0]
 assert verdict in (1, 2), verdict
 print("the installed line judged a part: verdict", verdict)
 END
+}
+judge
 "${as_flawgate[@]}" flawgate line /etc/flawgate/line.conf
 kill "$daemon"
 wait "$daemon" # its status is 0, or this script ends
 daemon=
+
+# The service. In a container that may not make namespaces there is none.
+if unshare --mount --pid --fork --uts --ipc --cgroup true 2>/dev/null; then
+  # shellcheck disable=SC2016 # the inner shell's own variables
+  ROOT=$root unshare --mount --pid --fork --uts --ipc --cgroup bash -ec '
+    mount --make-rprivate /
+    mount --bind "$ROOT" "$ROOT"
+    mount -t proc proc "$ROOT/proc"
+    mount -t sysfs sysfs "$ROOT/sys"
+    mount -t cgroup2 none "$ROOT/sys/fs/cgroup"
+    mount -t tmpfs tmpfs "$ROOT/run"
+    mount --rbind /dev "$ROOT/dev"
+    cd "$ROOT"
+    exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . /lib/systemd/systemd --system' \
+    >"$root/tmp/systemd.log" 2>&1 &
+  outer=$!
+  until init=$(pgrep -P "$outer"); do kill -0 "$outer"; done
+  # The programs of that system, beside its first process.
+  inside=(nsenter -t "$init" -m -p -u -i -C chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin)
+  until "${inside[@]}" systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded'; do
+    kill -0 "$init"
+    sleep 0.2
+  done
+  "${inside[@]}" systemctl start flawgated
+  judge
+  "${inside[@]}" systemctl kill -s KILL flawgated
+  until [ "$("${inside[@]}" systemctl show -p NRestarts --value flawgated)" = 1 ]; do
+    seen=$("${inside[@]}" systemctl show -p ExecStopPost --value flawgated)
+    sleep 0.2
+  done
+  grep -q 'code=exited ; status=0' <<<"$seen" # flawgate line --safe
+  judge
+  "${inside[@]}" systemctl stop flawgated
+  [ "$("${inside[@]}" systemctl show -p Result --value flawgated)" = success ]
+  kill -9 "$init"
+  init=
+else
+  echo 'skipped: the service, since this machine makes no namespaces for its systemd'
+fi
+
 "${in_root[@]}" apt-get remove -y -qq flawgate >/dev/null
 [ ! -e "$root/usr/bin/flawgated" ] && [ -e "$root/etc/flawgate/line.conf" ]
 echo "ok: $(basename "$package") is built, installed, run and removed"
