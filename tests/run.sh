@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need, builds, and runs everything that needs no GPU and no internet. Closing line:
+# Installs what the tests need, builds, and runs everything that needs no GPU and no internet; with debootstrap, lintian and
+# Debian's mirror also the package. Closing line:
 # "N passed, N failed, N skipped". Exit status 0 only when nothing failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -84,9 +85,16 @@ check 'folders include along the arrows' python3 tests/arrows.py
 check 'clang-format' format
 check '110 columns' columns
 check 'results must be used' must_use
-check 'shell scripts' shellcheck .ci/run tests/run.sh tests/gpu.sh tests/old-cuda.sh tools/setup.sh tools/demo.sh
+check 'shell scripts' shellcheck .ci/run tests/run.sh tests/gpu.sh tests/old-cuda.sh tools/setup.sh tools/demo.sh tests/package.sh tools/package/p*st* tools/package/prerm
 programs cpu
 check 'clang-tidy' tidy
+status=0
+tests/package.sh || status=$?
+case $status in
+  0) passed=$((passed + 1)) ;;
+  77) skipped=$((skipped + 1)) ;;
+  *) failed=$((failed + 1)) && echo 'FAILED: the package' ;;
+esac
 programs asan -LE end-to-end
 programs tsan -LE end-to-end
 if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/own_file.h"
 
 #define GPU_LANES 3      /* one for the trunk, two for the branches beside it (network.c) */
 #define GPU_WORKSPACE 64 /* MiB */
@@ -42,26 +43,16 @@ static bool make_state_folder(char *path, size_t size) {
     return length > 0 && length < (int)size && (!mkdir(path, 0755) || errno == EEXIST);
 }
 
-/* The backend's object lies beside the program, or where packages put it. */
 static void *load_object(struct fg_message *message) {
-    static const char *const places[] = {"", "../lib/flawgate/"};
-    char program[4096], path[4096 + 64];
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length > 0) {
-        program[length] = 0;
-        *(strrchr(program, '/') + 1) = 0;
-        for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-            snprintf(path, sizeof path, "%s%s" FG_CUDA_PLUGIN, program, places[i]);
-            if (access(path, R_OK))
-                continue;
-            void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-            if (!object)
-                fg_say(message, "%.300s", dlerror());
-            return object;
-        }
+    char path[FG_OWN_FILE_SIZE];
+    if (!fg_own_file_find(FG_CUDA_PLUGIN, "../lib/flawgate/" FG_CUDA_PLUGIN, path)) {
+        fg_say(message, "this build is without CUDA (no " FG_CUDA_PLUGIN " beside the program)");
+        return NULL;
     }
-    fg_say(message, "this build is without CUDA (no " FG_CUDA_PLUGIN " beside the program)");
-    return NULL;
+    void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!object)
+        fg_say(message, "%.300s", dlerror());
+    return object;
 }
 
 /* A function of the object, which must be of this program's version. The object stays loaded: the CUDA

@@ -68,21 +68,31 @@
 enum fg_verdict { FG_VERDICTS(FG_VERDICT_ENUM) };
 #undef FG_VERDICT_ENUM
 
-/* Why a verdict is INOPERATIVE: number, C name, name, meaning. */
+/* Why a verdict is INOPERATIVE: number, C name, name, meaning, what to do. */
 #define FG_REASONS(X)                                                                                        \
-    X(1, NOT_READY, "not_ready", "the trigger came while the line could not take it")                        \
-    X(2, NO_FRAME, "no_frame", "the camera gave no frame of the part")                                       \
-    X(3, BAD_FRAME, "bad_frame", "the frame is damaged, or another than the bundle takes")                   \
-    X(4, DEADLINE, "deadline", "the verdict was not there by deadline_ms")                                   \
-    X(5, INFERENCE_FAILED, "inference_failed", "the bundle could not judge the frame")                       \
-    X(6, NOT_FINITE, "not_finite", "a value of the map is no finite number")                                 \
-    X(7, NOT_VERIFIED, "not_verified", "the bundle has not passed its self-test")                            \
-    X(8, POSITION_LOST, "position_lost", "edges of the encoder were lost")                                   \
-    X(9, DEVICE_LOST, "device_lost", "the compute device is lost")                                           \
+    X(1, NOT_READY, "not_ready", "the trigger came while the line could not take it",                        \
+      "see which status bit was missing: write coil 0, clear the fault, or trigger only while "              \
+      "trigger_ready is 1")                                                                                  \
+    X(2, NO_FRAME, "no_frame", "the camera gave no frame of the part",                                       \
+      "look at the camera's power, cable and trigger; for a folder, whether pictures are left")              \
+    X(3, BAD_FRAME, "bad_frame", "the frame is damaged, or another than the bundle takes",                   \
+      "set the camera to the size and colour that the bundle was trained on; look at its cable")             \
+    X(4, DEADLINE, "deadline", "the verdict was not there by deadline_ms",                                   \
+      "compare registers 37 and 38 with deadline_ms: make it longer, or free the machine of other work")     \
+    X(5, INFERENCE_FAILED, "inference_failed", "the bundle could not judge the frame",                       \
+      "read the log; it says what failed")                                                                   \
+    X(6, NOT_FINITE, "not_finite", "a value of the map is no finite number",                                 \
+      "run flawgate bundle verify on the bundle; where it is intact, train it again")                        \
+    X(7, NOT_VERIFIED, "not_verified", "the bundle has not passed its self-test",                            \
+      "load the bundle again; where that fails, see fault 22")                                               \
+    X(8, POSITION_LOST, "position_lost", "edges of the encoder were lost",                                   \
+      "look at the encoder's cable; compare its rate with the one that flawgate check states")               \
+    X(9, DEVICE_LOST, "device_lost", "the compute device is lost", "see fault 25")                           \
     X(10, UNLIKE_TRAINING, "unlike_training",                                                                \
-      "the frame is not like those of good parts; it may show no part")
+      "the frame is not like those of good parts; it may show no part",                                      \
+      "look at lamp, lens and part; see fault 27")
 
-#define FG_REASON_ENUM(number, name, text, meaning) FG_REASON_##name = (number),
+#define FG_REASON_ENUM(number, name, text, meaning, remedy) FG_REASON_##name = (number),
 enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
 #undef FG_REASON_ENUM
 
@@ -404,7 +414,7 @@ static inline const char *fg_verdict_name(uint32_t verdict) {
 /* A reason's name; "" for FG_REASON_NONE, NULL for what is no reason. */
 static inline const char *fg_reason_name(uint32_t reason) {
     switch (reason) {
-#define FG_REASON_CASE(number, name, text, meaning)                                                          \
+#define FG_REASON_CASE(number, name, text, meaning, remedy)                                                  \
     case (number):                                                                                           \
         return (text);
         FG_REASONS(FG_REASON_CASE)

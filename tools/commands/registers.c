@@ -83,7 +83,7 @@ static void print_row(enum form form, const struct fg_register *r) {
     }
 }
 
-/* Prints a verdict, a reason or a fault; a fault has no name, and only a fault has a remedy. */
+/* Prints a verdict, a reason or a fault; a fault has no name, and a verdict no remedy. */
 static void print_number(enum form form, const char *kind, uint32_t number, const char *name,
                          const char *meaning, const char *remedy) {
     const char *advice = *remedy ? "; what to do: " : "";
@@ -91,18 +91,19 @@ static void print_number(enum form form, const char *kind, uint32_t number, cons
         printf("  %-2u  %s%s%s%s%s\n", number, name, *name ? ": " : "", meaning, advice, remedy);
     else if (form == CSV)
         printf("%s,%u,,,,,%s,,\"%s%s%s\"\n", kind, number, name, meaning, advice, remedy);
-    else if (*name)
-        printf("| %u | %s | %s |\n", number, name, meaning);
     else
-        printf("| %u | %s | %s |\n", number, meaning, remedy);
+        printf("| %u |%s%s%s %s |%s%s%s\n", number, *name ? " " : "", name, *name ? " |" : "", meaning,
+               *remedy ? " " : "", remedy, *remedy ? " |" : "");
 }
 
 static void print_numbers(enum form form) {
     print_heading(form, "verdicts", " (input registers 19 and 128 + 16 v)", "| number | name | meaning |");
 #define PRINT_VERDICT(number, name, text, meaning) print_number(form, "verdict", number, text, meaning, "");
     FG_VERDICTS(PRINT_VERDICT)
-    print_heading(form, "reasons", " (input registers 25 and 129 + 16 v)", "| number | name | meaning |");
-#define PRINT_REASON(number, name, text, meaning) print_number(form, "reason", number, text, meaning, "");
+    print_heading(form, "reasons", " (input registers 25 and 129 + 16 v)",
+                  "| number | name | meaning | what to do |");
+#define PRINT_REASON(number, name, text, meaning, remedy)                                                    \
+    print_number(form, "reason", number, text, meaning, remedy);
     FG_REASONS(PRINT_REASON)
     print_heading(form, "faults", " (input register 1)", "| number | meaning | what to do |");
 #define PRINT_FAULT(number, name, text, remedy) print_number(form, "fault", number, "", text, remedy);

@@ -27,6 +27,16 @@ static void the_documents_are_what_it_prints(void **state) {
     assert_int_equal(run_registers("--csv | diff config/modbus.csv -"), 0);
 }
 
+static void what_to_do_ends_with_the_reasons_and_the_faults_that_it_prints(void **state) {
+    (void)state;
+    /* Where it differs: cut the page before its line "## Reasons", and put there what flawgate registers
+     * --markdown prints from that line on. */
+    assert_int_equal(run_registers("--markdown | sed -n '/^## Reasons/,$p' | { printed=$(cat); "
+                                   "[ -n \"$printed\" ] && [ \"$printed\" = "
+                                   "\"$(sed -n '/^## Reasons/,$p' config/what-to-do.md)\" ]; }"),
+                     0);
+}
+
 static void the_list_has_each_kind_of_line(void **state) {
     (void)state;
     assert_int_equal(run_registers("| grep -q '^  17-18 .* 30018 .* result_id '"), 0);
@@ -46,6 +56,7 @@ static void a_wrong_call_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_documents_are_what_it_prints),
+        cmocka_unit_test(what_to_do_ends_with_the_reasons_and_the_faults_that_it_prints),
         cmocka_unit_test(the_list_has_each_kind_of_line),
         cmocka_unit_test(a_wrong_call_is_refused),
     };
