@@ -11,9 +11,6 @@
 #include "tests/runtime/daemon/appliance.h"
 #include "tests/runtime/modbus/wire.h"
 
-#define PATIENT "deadline_ms = 20000\nreject { delay_ms = 20000 }\n"
-#define ENABLED "trigger { enable_at_start = true min_interval_ms = 0 }\n" PATIENT
-
 static int make_bundles(void **state) {
     make_folder(state);
     make_bundle("one", SIDE, 4, 1);
