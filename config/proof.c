@@ -162,6 +162,21 @@ static void blank_sign(char *at, size_t size) {
     memset(at, ' ', size);
 }
 
+/* Refuses names of keys that libconfuse takes for others: in one it reads | as the way into a section. begin
+ * and end: of a word or text. */
+static void check_name(struct proof *p, const char *begin, const char *end) {
+    const char *next = end + strspn(end, SPACE);
+    const size_t length = (size_t)(end - begin);
+    const int shown = length < 60 ? (int)length : 60;
+    if (*next != '=' && !(next[0] == '+' && next[1] == '='))
+        return;
+    if (strchr("\"'$", *begin))
+        add_fault(p, p->line, "write the name %.*s as it is, without \", ' and $", shown, begin);
+    else if (memchr(begin, '|', length))
+        add_fault(p, p->line, "the name %.*s must not have a |: a key stands inside its section's { }", shown,
+                  begin);
+}
+
 static void read_word(struct proof *p) {
     char *const end = p->at + strcspn(p->at, WORD_ENDS);
     bool told = false;
@@ -251,6 +266,7 @@ static void read_next(struct proof *p) {
             read_text(p);
         else
             read_word(p);
+        check_name(p, at, p->at);
         p->valued = p->valued && p->statement;
     }
 }

@@ -105,7 +105,7 @@ bool fg_text_set_aside(char *text, int32_t line, const char *word) {
             return false;
         at++;
     }
-    const size_t length = strlen(word), rest = strcspn(at, "\n");
+    const size_t length = word[strspn(word, SPACE)] ? strlen(word) : 0, rest = strcspn(at, "\n");
     char *const line_end = at + rest;
     do {
         at = length ? strstr(at, word) : NULL;
@@ -113,8 +113,13 @@ bool fg_text_set_aside(char *text, int32_t line, const char *word) {
             return false;
         at += length;
     } while (isalnum((unsigned char)*at) || *at == '_' || *at == '-' || *at == '.');
+    char *begin = at - length;
+    if (begin > text && strchr("\"'", begin[-1]) && *at == begin[-1]) {
+        begin--;
+        at++;
+    }
     const char *value = find_value(at);
-    blank_text(at - length, value ? skip_value(value) : at);
+    blank_text(begin, value ? skip_value(value) : at);
     return true;
 }
 

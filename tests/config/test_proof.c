@@ -130,6 +130,21 @@ static void test_what_closes_nothing(void **state) {
     refused(LEAST "deadline_ms = +9\n", 3, "the sign + has no meaning");
 }
 
+/* What libconfuse takes for another name, or drops. */
+static void test_names(void **state) {
+    (void)state;
+    refused(LEAST "modbus|port = 1503\n", 3, "the name modbus|port must not have a |");
+    refused(LEAST "camera|max_width = 64\n", 3, "the name camera|max_width");
+    refused(LEAST "view|bundles = { b }\n", 3, "the name view|bundles");
+    refused(LEAST "\"modbus|port\" = 1503\n", 3, "without \", ' and $");
+    refused(LEAST "${FG_PORT} = 1503\n", 3, "without \", ' and $");
+    accepted(LEAST "line trigger { name = \"a|b\" }\nline ready { name = a|c }\n");
+    refused(LEAST "modbus {\n writers = { 10.0.0.1 }\n writers = {} }\n", 4, "writers is given twice");
+    accepted(LEAST "modbus { writers = {} }\n");
+    accepted(LEAST "modbus { writers += { 10.0.0.1 } writers += { 10.0.0.2 } }\n");
+    assert_int_equal(config.modbus.writers, 2);
+}
+
 static void test_signs(void **state) {
     (void)state;
     refused("\r" LEAST, 1, "CR alone");
@@ -269,6 +284,7 @@ int main(void) {
         cmocka_unit_test(test_files_of_the_field),
         cmocka_unit_test(test_what_does_not_end),
         cmocka_unit_test(test_what_closes_nothing),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_signs),
         cmocka_unit_test(test_encodings),
         cmocka_unit_test(test_variables),
