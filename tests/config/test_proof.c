@@ -135,7 +135,7 @@ static void test_names(void **state) {
     (void)state;
     refused(LEAST "modbus|port = 1503\n", 3, "the name modbus|port must not have a |");
     refused(LEAST "camera|max_width = 64\n", 3, "the name camera|max_width");
-    refused(LEAST "view|bundles = { b }\n", 3, "the name view|bundles");
+    refused(LEAST "job|slot = 0\n", 3, "the name job|slot");
     refused(LEAST "\"modbus|port\" = 1503\n", 3, "without \", ' and $");
     refused(LEAST "${FG_PORT} = 1503\n", 3, "without \", ' and $");
     accepted(LEAST "line trigger { name = \"a|b\" }\nline ready { name = a|c }\n");
