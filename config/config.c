@@ -418,7 +418,7 @@ static void read_text(char *text) {
             break;
     }
     if (!whole && sections.report->lines == before && !config->broken)
-        fg_report_add(sections.report, "%s: cannot be read", config->path);
+        fg_report_add(sections.report, "%s: the text cannot be read", config->path);
     put_defaults();
     reading.storing = true;
     read_once(text);

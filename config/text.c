@@ -31,12 +31,12 @@ enum fg_status fg_text_read(const char *path, char **text, size_t *size, struct 
     if (ferror(file)) {
         fg_report_add(report, "%s: cannot read: %s", path, strerror_r(errno, reason, sizeof reason));
     } else if (*size > FG_CONFIG_MAX_BYTES) {
-        fg_report_add(report, "%s: not a configuration: longer than 1 MiB", path);
+        fg_report_add(report, "%s: this is no configuration: it is longer than 1 MiB", path);
     } else if (is_utf16(*text, *size)) {
         fg_report_add(report, "%s:1: the file is UTF-16: save it as UTF-8", path);
         status = FG_INPUT;
     } else if (memchr(*text, 0, *size)) {
-        fg_report_add(report, "%s: not a configuration: not text", path);
+        fg_report_add(report, "%s: this is no configuration: it is not text", path);
         status = FG_INPUT;
     } else {
         (*text)[*size] = 0;

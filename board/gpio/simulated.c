@@ -349,7 +349,7 @@ enum fg_status fg_simulated_join(const char *folder, struct fg_simulated **board
         goto out;
     b->file = open(path, O_RDWR | O_CLOEXEC);
     if (b->file < 0 || fstat(b->file, &found) || found.st_size != (off_t)sizeof *b->shared) {
-        status = fg_fail(message, FG_ENVIRONMENT, "board: no simulated board in %s; start flawgated first",
+        status = fg_fail(message, FG_ENVIRONMENT, "board: there is no simulated board in %s: start flawgated first",
                          folder);
         goto out;
     }

@@ -23,7 +23,7 @@ static const struct fg_option OPTIONS[] = {FG_OUTPUT_OPTIONS(struct version)};
 static const struct fg_usage USAGE = {
     .name = "flawgate version",
     .takes = "",
-    .about = "What this build has, and what it finds on this machine.\n",
+    .about = "Says what this build has, and what it finds on this machine.\n",
     .options = FG_OPTIONS(OPTIONS),
 };
 
