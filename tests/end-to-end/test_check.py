@@ -106,6 +106,16 @@ class Check(unittest.TestCase):
         said, _ = self.check(config, 1)
         self.assertEqual(len(said["wrong"]), 3, said["wrong"])
 
+    @unittest.skipIf(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 127 << 30,
+                     "this machine has more memory than 8 cameras take")
+    def test_more_memory_than_there_is(self):
+        config = self.configure()
+        text = config.read_text().split("\n", 3)
+        many = "".join(f'camera c{i} {{ path = "good" memory_mib = 16384 }}\n'
+                       f'view v{i} {{ camera = c{i} bundles = {{ "a.fgb" }} }}\n' for i in range(8))
+        config.write_text(f"{text[1]}\n{many}{text[3]}")
+        self.both_refuse(config, "but this machine has")
+
     def test_a_text_that_does_not_end(self):
         """What follows is not known, so nothing is said of it."""
         config = self.configure()
