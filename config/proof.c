@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define SPACE " \t\r\n"
+#define MOST_FAULTS 100                /* faults that are told before the reading ends */
 #define WORD_ENDS SPACE "#\"'={}()+,*" /* what no word of libconfuse contains */
 
 /* A bracket that stands in no other one. */
@@ -84,6 +85,8 @@ static void read_comment(struct proof *p) {
         return;
     }
     char *end = strstr(begin + 2, "*/"), *second = strstr(begin + 2, "/*");
+    while (second && !strchr(SPACE, second[-1]))
+        second = strstr(second + 2, "/*"); /* that one stands in a word: a pattern of files */
     if (!end) {
         add_fault(p, line, "the comment that begins here does not end: */ is missing");
         cut_from(p, begin);
@@ -317,8 +320,11 @@ bool fg_proof_read(char *text, const char *path, struct fg_report *report) {
     if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
         blank_to(&p, text + 3);
     check_bytes(&p);
-    while (*p.at)
+    const uint32_t before = report->lines;
+    while (*p.at && report->lines - before < MOST_FAULTS)
         read_next(&p);
+    if (*p.at)
+        cut_from(&p, p.at);
     check_end(&p);
     return p.right;
 }

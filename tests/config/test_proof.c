@@ -102,6 +102,8 @@ static void test_what_does_not_end(void **state) {
     (void)state;
     refused(LEAST "/*", 3, "comment");
     refused(LEAST "/* one\nplc_watchdog_ms = 9\n/* two */\n", 3, "another comment begins with /* in line 5");
+    accepted(LEAST "/* all of parts/*.png */\nplc_watchdog_ms = 9\n");
+    assert_int_equal(config.plc_watchdog_ms, 9);
     refused(LEAST "deadline_ms = 9\"/* one\n", 3, "does not end in its line");
     refused(LEAST "modbus { bind = \"::1\"/* one\n }", 3, "comment");
     refused(LEAST "line trigger { name = 'T }\nfail_safe = 'stop-line'\n", 3, "begins here with '");
