@@ -69,9 +69,9 @@ void fg_check_system(const struct fg_config *config, struct fg_report *report, s
     const struct process owner = check_board(config, report, notes);
     check_port(config, &owner, report, notes);
     const struct passwd *user = getpwuid(geteuid());
-    fg_report_add(notes,
-                  "rights: this was checked as user %s; run it as the user of flawgated (sudo -u USER)",
-                  user ? user->pw_name : "unknown");
+    fg_report_add(
+        notes, "rights: those of user %s were checked: to check those of flawgated's user, use sudo -u USER",
+        user ? user->pw_name : "unknown");
 }
 
 /* ---- Ports ---- */
