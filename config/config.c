@@ -436,6 +436,7 @@ enum fg_status fg_config_read(const char *path, const struct fg_config_drivers *
                               struct fg_config *config, struct fg_report *report) {
     memset(config, 0, sizeof *config);
     config->cameras = config->views = 1;
+    config->broken = true; /* until the text is read */
     if (strlen(path) >= sizeof config->path) {
         fg_report_add(report, "%.100s...: the path is too long", path);
         return FG_ENVIRONMENT;
@@ -444,7 +445,6 @@ enum fg_status fg_config_read(const char *path, const struct fg_config_drivers *
     char *text;
     const uint32_t before = report->lines;
     memcpy(config->path, path, strlen(path) + 1);
-    config->broken = true;
     const enum fg_status status = fg_text_read(path, &text, &size, report);
     if (status != FG_OK)
         return status;
