@@ -156,7 +156,7 @@ static enum fg_status check_contract(const struct fg_bundle_header *header, cons
     fg_setup_aim(view, &largest);
     fg_frame_seen(&largest, &width, &height);
     if (!header->calibrated)
-        return fg_fail(message, FG_INPUT, "not calibrated; run flawgate calibrate on it");
+        return fg_fail(message, FG_INPUT, "the bundle is not calibrated: run flawgate calibrate on it");
     if (view->width && contract->width && (contract->width != width || contract->height != height))
         return fg_fail(message, FG_INPUT,
                        "judges pictures of %dx%d, but the view's region, rotated, has %dx%d", contract->width,
