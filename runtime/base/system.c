@@ -49,7 +49,8 @@ enum fg_status fg_system_folder(const char *path, size_t bytes, struct fg_messag
         return fg_fail_errno(message, FG_ENVIRONMENT, errno,
                              "this user may not write in %s: give it the right, or name another folder", in);
     struct statvfs disk;
-    if (statvfs(in, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < bytes)
+    /* Some file systems, as ramfs, do not say how large they are. */
+    if (statvfs(in, &disk) == 0 && disk.f_blocks && (uint64_t)disk.f_bavail * disk.f_frsize < bytes)
         return fg_fail(message, FG_ENVIRONMENT,
                        "%s has no room for %zu bytes: remove files there, or name another folder", in, bytes);
     return FG_OK;
