@@ -123,6 +123,7 @@ class Check(unittest.TestCase):
         said, text = self.check(config, 1)
         self.assertEqual(said["wrong"], [f"{config}:1: the comment that begins here does not end: */ is missing"])
         self.assertEqual((said["ports"], "port" in text), ([], False))
+        self.both_refuse(config, "does not end")
 
     def test_a_running_daemon(self):
         config = self.configure(board="running")
