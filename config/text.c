@@ -97,6 +97,15 @@ static void blank_text(char *at, const char *end) {
 
 /* ---- Changing ---- */
 
+/* Finds the end of a value that alone stands behind a name in its line, as where "=" is missing. Gives
+ * behind_name where there is none. */
+static const char *skip_lone_value(const char *behind_name) {
+    const char *value = behind_name + strspn(behind_name, " \t");
+    const char *end = strchr("{}\r\n", *value) ? value : skip_value(value);
+    const char *next = end + strspn(end, " \t\r");
+    return end > value && (*next == '\n' || *next == '}' || !*next) ? end : behind_name;
+}
+
 bool fg_text_set_aside(char *text, int32_t line, const char *word) {
     char *at = text;
     for (int32_t i = 1; i < line; i++) {
@@ -119,7 +128,7 @@ bool fg_text_set_aside(char *text, int32_t line, const char *word) {
         at++;
     }
     const char *value = find_value(at);
-    blank_text(begin, value ? skip_value(value) : at);
+    blank_text(begin, value ? skip_value(value) : skip_lone_value(at));
     return true;
 }
 
