@@ -321,6 +321,23 @@ static int take_value(cfg_t *cfg, cfg_opt_t *option) {
 
 /* ---- Readings ---- */
 
+/* Reports lists that were given and then given again as empty: of an empty one, libconfuse only takes the
+ * entries away. */
+static void report_emptied(const cfg_t *cfg) {
+    struct place place = {0};
+    const bool known = find_section(cfg, &place);
+    for (const cfg_opt_t *option = cfg->opts; known && option->name; option++) {
+        for (uint32_t i = 0; option->type == CFGT_SEC && i < option->nvalues; i++)
+            report_emptied(option->values[i]->section);
+        if (!(option->flags & CFGF_LIST) || option->nvalues || !find_key(&place, option->name))
+            continue;
+        const struct given *given = &reading.given[place.section][place.i][place.at];
+        if (given->entries)
+            fg_report_add(sections.report, "%s:%d: %s is given twice: here, and then without entries",
+                          sections.config->path, (int)given->line, option->name);
+    }
+}
+
 /* Reads the text once. False: libconfuse gave up, and reading says where. */
 static bool read_once(const char *text) {
     reading.stopped_line = 0;
@@ -330,6 +347,8 @@ static bool read_once(const char *text) {
         return false;
     cfg_set_error_function(cfg, take_error);
     const bool whole = cfg_parse_buf(cfg, text) == CFG_SUCCESS;
+    if (whole && reading.storing)
+        report_emptied(cfg);
     cfg_free(cfg);
     return whole;
 }
@@ -399,7 +418,7 @@ static void read_text(char *text) {
             break;
     }
     if (!whole && sections.report->lines == before && !config->broken)
-        fg_report_add(sections.report, "%s: cannot be read", config->path);
+        fg_report_add(sections.report, "%s: the text cannot be read", config->path);
     put_defaults();
     reading.storing = true;
     read_once(text);
@@ -420,6 +439,7 @@ enum fg_status fg_config_read(const char *path, const struct fg_config_drivers *
                               struct fg_config *config, struct fg_report *report) {
     memset(config, 0, sizeof *config);
     config->cameras = config->views = 1;
+    config->broken = true; /* until the text is read */
     if (strlen(path) >= sizeof config->path) {
         fg_report_add(report, "%.100s...: the path is too long", path);
         return FG_ENVIRONMENT;
@@ -428,7 +448,6 @@ enum fg_status fg_config_read(const char *path, const struct fg_config_drivers *
     char *text;
     const uint32_t before = report->lines;
     memcpy(config->path, path, strlen(path) + 1);
-    config->broken = true;
     const enum fg_status status = fg_text_read(path, &text, &size, report);
     if (status != FG_OK)
         return status;

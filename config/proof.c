@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define SPACE " \t\r\n"
+#define MOST_FAULTS 100                /* faults that are told before the reading ends */
 #define WORD_ENDS SPACE "#\"'={}()+,*" /* what no word of libconfuse contains */
 
 /* A bracket that stands in no other one. */
@@ -84,6 +85,8 @@ static void read_comment(struct proof *p) {
         return;
     }
     char *end = strstr(begin + 2, "*/"), *second = strstr(begin + 2, "/*");
+    while (second && !strchr(SPACE, second[-1]))
+        second = strstr(second + 2, "/*"); /* that one stands in a word: a pattern of files */
     if (!end) {
         add_fault(p, line, "the comment that begins here does not end: */ is missing");
         cut_from(p, begin);
@@ -160,6 +163,21 @@ static size_t find_lookalike(const unsigned char *at) {
 /* Makes a sign white space, so that libconfuse does not stumble over what is told already. */
 static void blank_sign(char *at, size_t size) {
     memset(at, ' ', size);
+}
+
+/* Refuses names of keys that libconfuse takes for others: in one it reads | as the way into a section. begin
+ * and end: of a word or text. */
+static void check_name(struct proof *p, const char *begin, const char *end) {
+    const char *next = end + strspn(end, SPACE);
+    const size_t length = (size_t)(end - begin);
+    const int shown = length < 60 ? (int)length : 60;
+    if (*next != '=' && !(next[0] == '+' && next[1] == '='))
+        return;
+    if (strchr("\"'$", *begin))
+        add_fault(p, p->line, "write the name %.*s as it is, without \", ' and $", shown, begin);
+    else if (memchr(begin, '|', length))
+        add_fault(p, p->line, "the name %.*s must not have a |: a key stands inside its section's { }", shown,
+                  begin);
 }
 
 static void read_word(struct proof *p) {
@@ -251,6 +269,7 @@ static void read_next(struct proof *p) {
             read_text(p);
         else
             read_word(p);
+        check_name(p, at, p->at);
         p->valued = p->valued && p->statement;
     }
 }
@@ -301,8 +320,11 @@ bool fg_proof_read(char *text, const char *path, struct fg_report *report) {
     if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
         blank_to(&p, text + 3);
     check_bytes(&p);
-    while (*p.at)
+    const uint32_t before = report->lines;
+    while (*p.at && report->lines - before < MOST_FAULTS)
         read_next(&p);
+    if (*p.at)
+        cut_from(&p, p.at);
     check_end(&p);
     return p.right;
 }

@@ -31,12 +31,12 @@ enum fg_status fg_text_read(const char *path, char **text, size_t *size, struct 
     if (ferror(file)) {
         fg_report_add(report, "%s: cannot read: %s", path, strerror_r(errno, reason, sizeof reason));
     } else if (*size > FG_CONFIG_MAX_BYTES) {
-        fg_report_add(report, "%s: not a configuration: longer than 1 MiB", path);
+        fg_report_add(report, "%s: this is no configuration: it is longer than 1 MiB", path);
     } else if (is_utf16(*text, *size)) {
         fg_report_add(report, "%s:1: the file is UTF-16: save it as UTF-8", path);
         status = FG_INPUT;
     } else if (memchr(*text, 0, *size)) {
-        fg_report_add(report, "%s: not a configuration: not text", path);
+        fg_report_add(report, "%s: this is no configuration: it is not text", path);
         status = FG_INPUT;
     } else {
         (*text)[*size] = 0;
@@ -97,6 +97,15 @@ static void blank_text(char *at, const char *end) {
 
 /* ---- Changing ---- */
 
+/* Finds the end of a value that alone stands behind a name in its line, as where "=" is missing. Gives
+ * behind_name where there is none. */
+static const char *skip_lone_value(const char *behind_name) {
+    const char *value = behind_name + strspn(behind_name, " \t");
+    const char *end = strchr("{}\r\n", *value) ? value : skip_value(value);
+    const char *next = end + strspn(end, " \t\r");
+    return end > value && (*next == '\n' || *next == '}' || !*next) ? end : behind_name;
+}
+
 bool fg_text_set_aside(char *text, int32_t line, const char *word) {
     char *at = text;
     for (int32_t i = 1; i < line; i++) {
@@ -105,7 +114,7 @@ bool fg_text_set_aside(char *text, int32_t line, const char *word) {
             return false;
         at++;
     }
-    const size_t length = strlen(word), rest = strcspn(at, "\n");
+    const size_t length = word[strspn(word, SPACE)] ? strlen(word) : 0, rest = strcspn(at, "\n");
     char *const line_end = at + rest;
     do {
         at = length ? strstr(at, word) : NULL;
@@ -113,8 +122,13 @@ bool fg_text_set_aside(char *text, int32_t line, const char *word) {
             return false;
         at += length;
     } while (isalnum((unsigned char)*at) || *at == '_' || *at == '-' || *at == '.');
+    char *begin = at - length;
+    if (begin > text && strchr("\"'", begin[-1]) && *at == begin[-1]) {
+        begin--;
+        at++;
+    }
     const char *value = find_value(at);
-    blank_text(at - length, value ? skip_value(value) : at);
+    blank_text(begin, value ? skip_value(value) : skip_lone_value(at));
     return true;
 }
 

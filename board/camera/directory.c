@@ -84,7 +84,7 @@ static enum fg_status next(struct fg_camera *camera, int64_t deadline_ns, struct
     while (!d->waiting) {
         const int64_t left = deadline_ns - fg_clock_ns();
         if (left <= 0)
-            return fg_fail(message, FG_TIMEOUT, "camera: no frame");
+            return fg_fail(message, FG_TIMEOUT, "camera: no frame has come");
         const struct timespec patience = {.tv_sec = left / FG_S, .tv_nsec = left % FG_S};
         struct pollfd ready = {.fd = camera->descriptor, .events = POLLIN};
         ppoll(&ready, 1, &patience, NULL);
@@ -156,7 +156,7 @@ static enum fg_status list_pictures(struct directory *d, const struct fg_decoder
     if (status != FG_OK)
         return status;
     if (d->pictures == 0)
-        return fg_fail(message, FG_INPUT, "camera: no pictures in %s", d->path);
+        return fg_fail(message, FG_INPUT, "camera: there are no pictures in %s", d->path);
     qsort(d->picture, d->pictures, sizeof *d->picture, compare_names);
     return FG_OK;
 }

@@ -263,18 +263,29 @@ static enum fg_status own_fifo(struct fg_simulated *board, const char *folder, s
     return FG_OK;
 }
 
+static enum fg_status check_rights(const char *path, struct fg_message *message) {
+    return faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0
+               ? FG_OK
+               : fg_fail_errno(message, FG_ENVIRONMENT, errno, "board: this user cannot read and write %s",
+                               path);
+}
+
 /* Says whether the board's files are there or can be made. Nothing is opened: the board may be in use. */
 static enum fg_status check_place(const char *folder, struct fg_message *message) {
     char path[PATH_SIZE];
     struct stat found;
     enum fg_status status = make_path(path, folder, "edges", message);
-    if (status == FG_OK && stat(path, &found) == 0 && !S_ISFIFO(found.st_mode))
-        status = fg_fail(message, FG_ENVIRONMENT, "board: %s is no FIFO: remove it", path);
+    if (status == FG_OK && stat(path, &found) == 0)
+        status = !S_ISFIFO(found.st_mode)
+                     ? fg_fail(message, FG_ENVIRONMENT, "board: %s is no FIFO: remove it", path)
+                     : check_rights(path, message);
     if (status != FG_OK || (status = make_path(path, folder, "lines", message)) != FG_OK)
         return status;
     const bool made = stat(path, &found) == 0;
-    if (made && (!S_ISREG(found.st_mode) || faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0))
-        return fg_fail(message, FG_ENVIRONMENT, "board: %s cannot be read and written by this user", path);
+    if (made && !S_ISREG(found.st_mode))
+        return fg_fail(message, FG_ENVIRONMENT, "board: %s is no file: remove it", path);
+    if (made && (status = check_rights(path, message)) != FG_OK)
+        return status;
     const bool whole = made && found.st_blocks * 512 >= (off_t)sizeof(struct shared);
     status = fg_system_folder(folder, whole ? 0 : sizeof(struct shared), message);
     return status == FG_OK ? FG_OK : fg_fail_in(message, status, "board");
@@ -357,8 +368,8 @@ enum fg_status fg_simulated_join(const char *folder, struct fg_simulated **board
         goto out;
     b->file = open(path, O_RDWR | O_CLOEXEC);
     if (b->file < 0 || fstat(b->file, &found) || found.st_size != (off_t)sizeof *b->shared) {
-        status = fg_fail(message, FG_ENVIRONMENT, "board: no simulated board in %s; start flawgated first",
-                         folder);
+        status = fg_fail(message, FG_ENVIRONMENT,
+                         "board: there is no simulated board in %s: start flawgated first", folder);
         goto out;
     }
     status = map_file(b, path, message);

@@ -11,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -47,7 +49,8 @@ enum fg_status fg_system_folder(const char *path, size_t bytes, struct fg_messag
         return fg_fail_errno(message, FG_ENVIRONMENT, errno,
                              "this user may not write in %s: give it the right, or name another folder", in);
     struct statvfs disk;
-    if (statvfs(in, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < bytes)
+    /* Some file systems, as ramfs, do not say how large they are. */
+    if (statvfs(in, &disk) == 0 && disk.f_blocks && (uint64_t)disk.f_bavail * disk.f_frsize < bytes)
         return fg_fail(message, FG_ENVIRONMENT,
                        "%s has no room for %zu bytes: remove files there, or name another folder", in, bytes);
     return FG_OK;
@@ -77,23 +80,38 @@ enum fg_status fg_system_tty(const char *path, struct fg_message *message) {
 
 /* ---- Processes ---- */
 
+/* Says whether anybody holds an exclusive lock on a file, by trying. */
+static bool is_locked(const char *path) {
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    const bool locked = file >= 0 && flock(file, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (file >= 0)
+        close(file);
+    return locked;
+}
+
 pid_t fg_system_lock_holder(const char *path) {
     struct stat found;
     char line[256];
-    pid_t holder = 0;
+    pid_t holder = 0, candidate = 0;
     FILE *locks = stat(path, &found) == 0 ? fopen("/proc/locks", "re") : NULL;
-    /* "1: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF": process, device, file. Only the file is compared, as
-     * some file systems say another device here than stat does. */
+    /* "1: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF": process, device, file. */
     while (locks && !holder && fgets(line, sizeof line, locks)) {
         int process;
+        unsigned major_number, minor_number;
         uint64_t file;
-        if (sscanf(line, "%*d: FLOCK %*s %*s %d %*x:%*x:%" SCNu64, &process, &file) == 2 &&
-            file == found.st_ino)
+        if (sscanf(line, "%*d: FLOCK %*s %*s %d %x:%x:%" SCNu64, &process, &major_number, &minor_number,
+                   &file) != 4 ||
+            file != found.st_ino)
+            continue;
+        if (major_number == major(found.st_dev) && minor_number == minor(found.st_dev))
             holder = process;
+        else
+            candidate = process;
     }
     if (locks)
         fclose(locks);
-    return holder;
+    /* Some file systems say another device here than stat does: then the lock itself has to be asked. */
+    return holder ? holder : candidate && is_locked(path) ? candidate : 0;
 }
 
 /* Finds the socket that listens on a port in one of the system's tables; 0: none. */

@@ -38,7 +38,7 @@ enum fg_status fg_usage_read(const struct fg_usage *usage, int *argc, char **arg
         return status;
     const int given = *argc - 1;
     if (given > usage->most)
-        return fg_fail(message, FG_USAGE, "one argument too many: %.200s", argv[1 + usage->most]);
+        return fg_fail(message, FG_USAGE, "there is one argument too many: %.200s", argv[1 + usage->most]);
     if (given < usage->least)
         return fg_fail(message, FG_USAGE, "an argument is missing: it takes %s", usage->takes);
     return FG_OK;

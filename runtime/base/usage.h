@@ -29,7 +29,10 @@ struct fg_usage {
 #define FG_JSON_OPTION(at)                                                                                   \
     { "json", FG_OPTION_BOOL, (at), .help = "prints the answer as JSON" }
 #define FG_QUIET_OPTION(at)                                                                                  \
-    { "quiet", FG_OPTION_BOOL, (at), .help = "no progress and no remarks: only the answer and what is wrong" }
+    {                                                                                                        \
+        "quiet", FG_OPTION_BOOL, (at),                                                                       \
+            .help = "prints no progress and no remarks, only the answer and what is wrong"                   \
+    }
 
 /* Reads the command line as fg_options_parse does, and counts the arguments. *over: help or the version was
  * asked for and printed to standard output: the program ends with 0. FG_USAGE: message says what is wrong. */

@@ -290,7 +290,7 @@ enum fg_status fg_annex_read(const struct fg_bundle *bundle, enum fg_annex annex
 enum fg_status fg_bundle_self_test(const struct fg_bundle *bundle, uint8_t *input, float *map, void *scratch,
                                    struct fg_message *message) {
     if (!bundle->header.calibrated)
-        return fg_fail(message, FG_INPUT, "%.300s: not calibrated: it has no self-test", bundle->path);
+        return fg_fail(message, FG_INPUT, "%.300s: it is not calibrated: it has no self-test", bundle->path);
     enum fg_status status = fg_annex_read(bundle, FG_ANNEX_INPUT, input, scratch, message);
     return status == FG_OK ? fg_annex_read(bundle, FG_ANNEX_MAP, map, scratch, message) : status;
 }

@@ -28,12 +28,12 @@ void fg_device_show_choosing(struct fg_progress *progress, uint32_t done, uint32
     {                                                                                                        \
         "device", FG_OPTION_CHOICE, (at), "auto",                                                            \
             .words = FG_COMPUTE_WORDS, .value = "NAME",                                                      \
-            .help = "what computes; auto is an NVIDIA GPU where there is one, else the CPU"                  \
+            .help = "says what computes; auto is an NVIDIA GPU where there is one, else the CPU"             \
     }
 #define FG_THREADS_OPTION(at)                                                                                \
     {                                                                                                        \
         "threads", FG_OPTION_NUMBER, (at), .min = 1, .max = FG_COMPUTE_THREADS, .value = "N",                \
-                                           .help = "processors to use, all where it is not given"            \
+                                           .help = "uses so many processors; without it, all"                \
     }
 
 /* Opens it. said: a line that names the device, and why it is not a GPU where "auto" was asked.

@@ -313,7 +313,7 @@ enum fg_status fg_engine_open(const struct fg_bundle *bundle, struct fg_backend 
     if (self_test && !header->calibrated)
         return fg_fail(
             message, FG_INPUT,
-            "%s: not calibrated: it has no threshold and no self-test; run flawgate calibrate on it",
+            "%s: it is not calibrated: it has no threshold and no self-test; run flawgate calibrate on it",
             fg_bundle_path(bundle));
     const int64_t begin = fg_clock_ns();
     struct fg_engine *e = NULL;

@@ -199,7 +199,7 @@ static enum fg_status read_image(const char *path, bool size_only, struct fg_ima
     const size_t read = fread(magic, 1, sizeof magic, source.file);
     rewind(source.file);
     if (read == 0)
-        status = fg_fail(message, FG_INPUT, "%.300s: empty", path);
+        status = fg_fail(message, FG_INPUT, "%.300s: the file is empty", path);
     else if (read == sizeof magic && !png_sig_cmp(magic, 0, sizeof magic))
         status = read_png(&source, image, message);
     else if (magic[0] == 0xff && magic[1] == 0xd8)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "board/camera/drivers.h"
 #include "board/gpio/drivers.h"
@@ -155,7 +156,7 @@ static enum fg_status check_contract(const struct fg_bundle_header *header, cons
     fg_setup_aim(view, &largest);
     fg_frame_seen(&largest, &width, &height);
     if (!header->calibrated)
-        return fg_fail(message, FG_INPUT, "not calibrated; run flawgate calibrate on it");
+        return fg_fail(message, FG_INPUT, "the bundle is not calibrated: run flawgate calibrate on it");
     if (view->width && contract->width && (contract->width != width || contract->height != height))
         return fg_fail(message, FG_INPUT,
                        "judges pictures of %dx%d, but the view's region, rotated, has %dx%d", contract->width,
@@ -203,6 +204,18 @@ const char *fg_setup_name_view(const struct fg_config *config, uint32_t view, ch
     return text;
 }
 
+/* Reports a plan that this machine cannot hold: the system would end the daemon while it takes its memory. */
+static void check_memory(const struct fg_memory_plan *plan, struct fg_report *report) {
+    const size_t all = plan->fixed + plan->banks * plan->bank + FG_ALLOWANCE;
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (pages > 0 && page > 0 && all / (size_t)page >= (size_t)pages)
+        fg_report_add(
+            report,
+            "the memory plan takes %zu MiB, but this machine has %zu MiB: use fewer or smaller cameras "
+            "and bundles",
+            all >> 20, (size_t)pages * (size_t)page >> 20);
+}
+
 enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
                              struct fg_memory_plan *plan, struct fg_report *report) {
     const uint32_t before = report->lines, sets = config->view[0].bundles > 1 ? 2 : 1;
@@ -228,6 +241,7 @@ enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *
             plan->device = need->device > plan->device ? need->device : plan->device;
         }
     }
+    check_memory(plan, report);
     return report->lines == before ? FG_OK : FG_INPUT;
 }
 

@@ -193,8 +193,10 @@ static void test_unknown_is_refused(void **state) {
     (void)state;
     refused(LEAST "colour = red\n", 1, 3, "colour");
     refused(LEAST "modbus { colour = red }\n", 1, 3, "no key colour here; there are bind, port, unit, ");
-    refused(LEAST "deadline_ms 9\n", 2, 3, "deadline_ms needs = ");
+    refused(LEAST "deadline_ms 9\n", 1, 3, "deadline_ms needs = ");
     refused(LEAST "modbus port = 9\n", 2, 3, "modbus needs { behind it");
+    refused(LEAST "modbus { port = \"15\" \"02\" }\n", 1, 3, "there is no key 02 here");
+    refused(LEAST "modbus { port: 1502 }\n", 1, 3, "there is no key port: here");
     refused(LEAST "deadline_ms += 9\n", 1, 3, "deadline_ms takes one value");
     refused("camera { path = p colour = red }\n\nbundles = {a}", 1, 1, "colour");
     refused(LEAST "line nozzle { name = N }\n", 1, 3, "nozzle");

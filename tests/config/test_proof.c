@@ -50,6 +50,7 @@ static int prepare(void **state) {
     unsetenv("FG_UNSET");
     setenv("FG_PORT", "1502", 1);
     setenv("FG_EMPTY", "", 1);
+    setenv("FG_KEY", "deadline_ms", 1);
     if (read_bytes(LEAST, strlen(LEAST)) != FG_OK)
         fail_msg("%s", report.text);
     standard = config;
@@ -101,6 +102,8 @@ static void test_what_does_not_end(void **state) {
     (void)state;
     refused(LEAST "/*", 3, "comment");
     refused(LEAST "/* one\nplc_watchdog_ms = 9\n/* two */\n", 3, "another comment begins with /* in line 5");
+    accepted(LEAST "/* all of parts/*.png */\nplc_watchdog_ms = 9\n");
+    assert_int_equal(config.plc_watchdog_ms, 9);
     refused(LEAST "deadline_ms = 9\"/* one\n", 3, "does not end in its line");
     refused(LEAST "modbus { bind = \"::1\"/* one\n }", 3, "comment");
     refused(LEAST "line trigger { name = 'T }\nfail_safe = 'stop-line'\n", 3, "begins here with '");
@@ -128,6 +131,21 @@ static void test_what_closes_nothing(void **state) {
     refused(LEAST "*/ deadline_ms = 9\n", 3, "this */ ends no comment");
     refused(LEAST "deadline_ms = 9*\n", 3, "the sign * has no meaning");
     refused(LEAST "deadline_ms = +9\n", 3, "the sign + has no meaning");
+}
+
+/* What libconfuse takes for another name, or drops. */
+static void test_names(void **state) {
+    (void)state;
+    refused(LEAST "modbus|port = 1503\n", 3, "the name modbus|port must not have a |");
+    refused(LEAST "camera|max_width = 64\n", 3, "the name camera|max_width");
+    refused(LEAST "job|slot = 0\n", 3, "the name job|slot");
+    refused(LEAST "\"modbus|port\" = 1503\n", 3, "without \", ' and $");
+    refused(LEAST "${FG_KEY} = 400\n", 3, "without \", ' and $");
+    accepted(LEAST "line trigger { name = \"a|b\" }\nline ready { name = a|c }\n");
+    refused(LEAST "modbus {\n writers = { 10.0.0.1 }\n writers = {} }\n", 4, "writers is given twice");
+    accepted(LEAST "modbus { writers = {} }\n");
+    accepted(LEAST "modbus { writers += { 10.0.0.1 } writers += { 10.0.0.2 } }\n");
+    assert_int_equal(config.modbus.writers, 2);
 }
 
 static void test_signs(void **state) {
@@ -269,6 +287,7 @@ int main(void) {
         cmocka_unit_test(test_files_of_the_field),
         cmocka_unit_test(test_what_does_not_end),
         cmocka_unit_test(test_what_closes_nothing),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_signs),
         cmocka_unit_test(test_encodings),
         cmocka_unit_test(test_variables),

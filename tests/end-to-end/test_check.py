@@ -106,6 +106,16 @@ class Check(unittest.TestCase):
         said, _ = self.check(config, 1)
         self.assertEqual(len(said["wrong"]), 3, said["wrong"])
 
+    @unittest.skipIf(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 127 << 30,
+                     "this machine has more memory than 8 cameras take")
+    def test_more_memory_than_there_is(self):
+        config = self.configure()
+        text = config.read_text().split("\n", 3)
+        many = "".join(f'camera c{i} {{ path = "good" memory_mib = 16384 }}\n'
+                       f'view v{i} {{ camera = c{i} bundles = {{ "a.fgb" }} }}\n' for i in range(8))
+        config.write_text(f"{text[1]}\n{many}{text[3]}")
+        self.both_refuse(config, "but this machine has")
+
     def test_a_text_that_does_not_end(self):
         """What follows is not known, so nothing is said of it."""
         config = self.configure()
@@ -113,6 +123,7 @@ class Check(unittest.TestCase):
         said, text = self.check(config, 1)
         self.assertEqual(said["wrong"], [f"{config}:1: the comment that begins here does not end: */ is missing"])
         self.assertEqual((said["ports"], "port" in text), ([], False))
+        self.both_refuse(config, "does not end")
 
     def test_a_running_daemon(self):
         config = self.configure(board="running")
@@ -139,8 +150,8 @@ class Check(unittest.TestCase):
 
     @staticmethod
     def levels(lines):
-        """Everything but the ring of changes, which begins behind the ios and their levels."""
-        return lines[:512]
+        """Ios, their levels, and how often an output has changed: all but the ring of changes behind them."""
+        return lines[:632]
 
 
 if __name__ == "__main__":

@@ -240,7 +240,7 @@ class Scripts(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         for said in ("camera right.driver", "board.driver", "view a, slot 0: ", "camera left: camera.path"):
             self.assertEqual(len([line for line in done.stderr.splitlines() if said in line]), 1, said)
-        self.assertIn("4 wrong", done.stderr)
+        self.assertIn("\n4 things are wrong\n", done.stderr)
 
     def test_progress(self):
         """On a terminal a line is rewritten and taken away; a script sees nothing of it."""

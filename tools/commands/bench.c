@@ -60,12 +60,12 @@ static const struct fg_usage USAGE = {
     .least = 1,
     .most = 1,
     .about =
-        "How fast this machine judges with a bundle; or judges and trains with a backbone and random "
-        "weights.\n"
-        "On a CPU also the layers, with 1 thread and with all: how each is computed, its multiply-adds,\n"
-        "how much of the processor's peak they reach (for Winograd, the fewer ones that it does), and its\n"
-        "bytes, moved once, beside what STREAM's triad moves. Times are the shortest of some rounds.\n"
-        "--json prints an object a line for each figure, as soon as it is there.\n",
+        "Measures how fast this machine judges with a bundle; or how fast it judges and trains with a\n"
+        "backbone and random weights. On a CPU it measures the layers too, with 1 thread and with all: it\n"
+        "says how each is computed, its multiply-adds, how much of the processor's peak they reach (for\n"
+        "Winograd, the fewer ones that it does), and its bytes, moved once, beside what STREAM's triad\n"
+        "moves. Times are the shortest of some rounds. --json prints one object a line for each figure, as\n"
+        "soon as it is there.\n",
     .options = FG_OPTIONS(OPTIONS),
     .computes = true,
 };

@@ -23,7 +23,7 @@ static const struct fg_usage USAGE = {
     .least = 2,
     .most = 3,
     .about =
-        "flawgate bundle show NAME.fgb      what it was made from, and for what\n"
+        "flawgate bundle show NAME.fgb      says what it was made from, and for what\n"
         "flawgate bundle verify NAME.fgb    reads every byte\n"
         "flawgate bundle export NAME.fgb|NAME.state OUT.safetensors\n"
         "                                   writes the weights under PyTorch's names\n"

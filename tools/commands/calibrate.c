@@ -122,7 +122,7 @@ static enum fg_status open_and_calibrate(struct calibrate *c, const char *bundle
     struct fg_draft draft = {.picture = NULL};
     enum fg_status status = fg_paths_list(&paths, folder, message);
     if (status == FG_OK && !paths.count)
-        status = fg_fail(message, FG_INPUT, "%.300s: no pictures in it", folder);
+        status = fg_fail(message, FG_INPUT, "%.300s: there are no pictures in it", folder);
     if (status == FG_OK)
         status = choose_device(c, bundle, message);
     if (status == FG_OK)

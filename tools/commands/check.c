@@ -162,7 +162,8 @@ static void print_text(const struct check *c) {
         fg_setup_describe(&c->config, &c->plan, print_line, NULL);
     fputs(c->notes.text ? c->notes.text : "", stdout);
     if (c->report.lines)
-        fprintf(stderr, "%s%u wrong\n", c->report.text ? c->report.text : "", c->report.lines);
+        fprintf(stderr, "%s%u %s\n", c->report.text ? c->report.text : "", c->report.lines,
+                c->report.lines == 1 ? "thing is wrong" : "things are wrong");
     else
         puts("ok");
 }

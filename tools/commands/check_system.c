@@ -2,6 +2,7 @@
 #include "tools/commands/check_system.h"
 
 #include <arpa/inet.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -67,9 +68,10 @@ static void check_port(const struct fg_config *config, const struct process *own
 void fg_check_system(const struct fg_config *config, struct fg_report *report, struct fg_report *notes) {
     const struct process owner = check_board(config, report, notes);
     check_port(config, &owner, report, notes);
-    if (geteuid() == 0)
-        fg_report_add(notes,
-                      "rights were those of root: run this as the user of flawgated to check that user's");
+    const struct passwd *user = getpwuid(geteuid());
+    fg_report_add(
+        notes, "rights: those of user %s were checked: to check those of flawgated's user, use sudo -u USER",
+        user ? user->pw_name : "unknown");
 }
 
 /* ---- Ports ---- */

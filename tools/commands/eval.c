@@ -25,8 +25,9 @@ static const struct fg_usage USAGE = {
     .takes = "NAME.fgb DIR",
     .least = 2,
     .most = 2,
-    .about = "How well a bundle judges the test pictures of DIR, a category in MVTec layout: test/good,\n"
-             "test/DEFECT and ground_truth/DEFECT.\n",
+    .about =
+        "Says how well a bundle judges the test pictures of DIR, a category in MVTec layout: test/good,\n"
+        "test/DEFECT and ground_truth/DEFECT.\n",
     .options = FG_OPTIONS(OPTIONS),
     .computes = true,
 };

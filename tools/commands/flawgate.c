@@ -19,8 +19,9 @@ static void list_tools(FILE *to) {
         fprintf(to, "  %-10s %s\n", TOOLS[i].name, TOOLS[i].does);
     fprintf(
         to,
-        "flawgate COMMAND --help says more, and with which status each ends: 0 done, 1 the answer is no,\n"
-        "2 the command line is wrong, 3 an input or this machine is wrong, 70 the GPU failed.\n");
+        "flawgate COMMAND --help says more. A command ends with status 0 when it is done, 1 when the answer\n"
+        "is no, 2 when the command line is wrong, 3 when an input or this machine is wrong, and 70 when the\n"
+        "GPU failed.\n");
 }
 
 static int run_tool(int argc, char **argv) {
@@ -35,7 +36,7 @@ static int run_tool(int argc, char **argv) {
         return 0;
     }
     if (*name)
-        fprintf(stderr, "flawgate: no command \"%s\"\n", name);
+        fprintf(stderr, "flawgate: there is no command \"%s\"\n", name);
     list_tools(stderr);
     return 2;
 }

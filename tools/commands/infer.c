@@ -40,9 +40,9 @@ static const struct fg_usage USAGE = {
     .takes = "NAME.fgb IMAGE...",
     .least = 2,
     .most = FG_USAGE_MANY,
-    .about = "Judges pictures as the line would: verdict, score, and where the defect is.\n"
-             "--map, --level-maps and --overlay take exactly one IMAGE. --json prints an object a line for "
-             "each.\n",
+    .about =
+        "Judges pictures as the line would: verdict, score, and where the defect is. With --json it prints\n"
+        "one object a line for each picture. --map, --level-maps and --overlay take exactly one IMAGE.\n",
     .options = FG_OPTIONS(OPTIONS),
     .no = "a picture is not PASS",
     .computes = true,

@@ -70,7 +70,7 @@ static enum fg_status read_map(modbus_t *modbus, struct reading *r, struct fg_me
             modbus_read_registers(modbus, 0, FG_MODBUS_HOLDING_REGISTERS, r->holding) !=
                 FG_MODBUS_HOLDING_REGISTERS ||
             modbus_read_bits(modbus, 0, FG_MODBUS_COILS, r->coil) != FG_MODBUS_COILS)
-            return fg_fail(message, FG_ENVIRONMENT, "no answer from the line: %s", modbus_strerror(errno));
+            return fg_fail(message, FG_ENVIRONMENT, "the line does not answer: %s", modbus_strerror(errno));
         const uint16_t *order = r->input + FG_INPUT_WORD_ORDER;
         r->low_first = order[0] == 0x5678;
         if (order[r->low_first] != 0x1234 || order[!r->low_first] != 0x5678)
@@ -78,8 +78,9 @@ static enum fg_status read_map(modbus_t *modbus, struct reading *r, struct fg_me
                            "what answers is no flawgated: registers 4 and 5 are not 0x12345678");
     } while (is_torn(r) && ++tries < TRIES);
     if (tries == TRIES)
-        return fg_fail(message, FG_ENVIRONMENT,
-                       "results come faster than they can be read: run monitor nearer to the line");
+        return fg_fail(
+            message, FG_ENVIRONMENT,
+            "results come faster than they can be read: run monitor on a machine nearer to the line");
     return FG_OK;
 }
 

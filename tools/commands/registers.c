@@ -20,9 +20,8 @@ static const struct fg_option OPTIONS[] = {
 static const struct fg_usage USAGE = {
     .name = "flawgate registers",
     .takes = "",
-    .about =
-        "The Modbus map: each coil, input and register with what it means, and the numbers of verdicts,\n"
-        "reasons and faults.\n",
+    .about = "Prints the Modbus map: each coil, input and register with what it means, and the numbers of\n"
+             "verdicts, reasons and faults.\n",
     .options = FG_OPTIONS(OPTIONS),
 };
 

@@ -12,17 +12,17 @@
 /* Name and what it does, in the order of flawgate --help. */
 #define FG_TOOLS(TOOL)                                                                                       \
     TOOL(infer, "judges picture files with a bundle")                                                        \
-    TOOL(eval, "figures on the test pictures of a category")                                                 \
+    TOOL(eval, "says how well a bundle judges the test pictures of a category")                              \
     TOOL(calibrate, "sets a bundle's threshold anew from good parts")                                        \
-    TOOL(bench, "how fast this machine judges and trains")                                                   \
-    TOOL(bundle, "shows, verifies or exports a bundle")                                                      \
-    TOOL(monitor, "what a PLC sees of a running line")                                                       \
-    TOOL(registers, "the Modbus map: for people, as CSV, as Markdown")                                       \
-    TOOL(log, "the score of every part that a line has logged")                                              \
-    TOOL(check, "says what is wrong with a configuration, and its memory plan")                              \
+    TOOL(bench, "measures how fast this machine judges and trains")                                          \
+    TOOL(bundle, "shows, verifies, exports or quantises a bundle")                                           \
+    TOOL(monitor, "shows what a PLC sees of a running line")                                                 \
+    TOOL(registers, "prints the Modbus map for people, as CSV or as Markdown")                               \
+    TOOL(log, "prints the score of every part that a line has logged")                                       \
+    TOOL(check, "says what is wrong with a configuration, its ports and its memory")                         \
     TOOL(line, "drives and watches the ios of a simulated board")                                            \
     TOOL(demo, "makes parts, trains, evaluates and runs a simulated line")                                   \
-    TOOL(version, "what this build has")
+    TOOL(version, "says what this build has")
 
 #define FG_TOOL_FUNCTION(name, does) int fg_tool_##name(int argc, char **argv);
 FG_TOOLS(FG_TOOL_FUNCTION)

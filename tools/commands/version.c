@@ -31,7 +31,7 @@ static const struct fg_option OPTIONS[] = {
 static const struct fg_usage USAGE = {
     .name = "flawgate version",
     .takes = "",
-    .about = "What this build has, and what it finds on this machine.\n",
+    .about = "Says what this build has, and what it finds on this machine.\n",
     .options = FG_OPTIONS(OPTIONS),
 };
 

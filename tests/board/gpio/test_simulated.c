@@ -284,13 +284,30 @@ static void test_a_probe_finds_the_owner(void **state) {
     assert_true(owner->edges->next(owner->edges, &edge));
 }
 
+static bool write_text(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    return file && fputs(text, file) >= 0 && fclose(file) == 0;
+}
+
+/* Makes this process root in a view of the system of its own, in which it may mount. */
+static bool leave_system(void) {
+    const unsigned user = geteuid();
+    char users[32], groups[32];
+    snprintf(users, sizeof users, "0 %u 1", user);
+    snprintf(groups, sizeof groups, "0 %u 1", getegid());
+    if (unshare(user ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS) != 0)
+        return false;
+    if (user && !(write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/uid_map", users) &&
+                  write_text("/proc/self/gid_map", groups)))
+        return false;
+    return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
 /* Runs in a process of its own, which ends by a signal where memory cannot be had. The folder becomes a file
  * system of a few pages, all taken. 2: the system lets this user mount nothing. */
 static int use_full_folder(void) {
     char path[96];
-    if (unshare(geteuid() ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS) != 0 ||
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("none", folder, "tmpfs", 0, "size=128k") != 0)
+    if (!leave_system() || mount("none", folder, "tmpfs", 0, "size=128k") != 0)
         return 2;
     OK(fg_simulated_driver.open(&settings, ios, IOS, &owner, &message)); /* where there is room */
     owner->close(owner);
