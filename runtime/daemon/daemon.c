@@ -186,8 +186,10 @@ static enum fg_status open_server(struct daemon *d, struct fg_message *message) 
     _Static_assert(FG_CONFIG_WRITERS <= FG_MODBUS_MAX_WRITERS, "the server has room for every writer");
     for (uint32_t i = 0; i < c->modbus.writers; i++)
         settings.writer[i] = c->modbus.writer[i];
-    const struct fg_modbus_line line = {
-        .cell = fg_line_cell(d->line), .apply = fg_line_apply, .context = d->line};
+    const struct fg_modbus_line line = {.cell = fg_line_cell(d->line),
+                                        .apply = fg_line_apply,
+                                        .context = d->line,
+                                        .turned_ns = fg_line_turned(d->line, 0)};
     return fg_modbus_server_open(&settings, &line, &d->server, message);
 }
 

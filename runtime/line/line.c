@@ -12,8 +12,8 @@
 #include "runtime/line/state.h"
 
 #define HALF_BEAT (500 * FG_MS)
-#define ACTUATION_LIMIT FG_S /* a round of the actuation takes half of it at most */
-#define JUDGE_GRACE FG_S     /* how late a job may be before the heartbeats stop */
+#define TURN_LIMIT FG_S  /* a round of the actuation, or of a server, takes half of it at most */
+#define JUDGE_GRACE FG_S /* how late a job may be before the heartbeats stop */
 
 /* ---- What the line is able to do ---- */
 
@@ -173,10 +173,15 @@ static int64_t find_beat_due(const struct fg_line *l) {
     return l->next_beat_ns;
 }
 
-/* Both heartbeats beat while trigger, judge and actuation turn. One late part does not stop them. */
+/* Both heartbeats beat while trigger, judge, actuation and Modbus turn. One late part does not stop them. */
 static bool is_well(const struct fg_line *l, int64_t now_ns) {
     const bool judge_late = l->judging && l->judge_deadline_ns + JUDGE_GRACE <= now_ns;
-    return !judge_late && !l->lost_at_ns && now_ns - fg_actuator_seen_ns(l->s.actuator) < ACTUATION_LIMIT;
+    bool turning = now_ns - fg_actuator_seen_ns(l->s.actuator) < TURN_LIMIT;
+    for (uint32_t i = 0; i < FG_LINE_SERVERS; i++) {
+        const int64_t turned_ns = atomic_load(&l->turned_ns[i]);
+        turning = turning && (!turned_ns || now_ns - turned_ns < TURN_LIMIT);
+    }
+    return turning && !judge_late && !l->lost_at_ns;
 }
 
 static void turn_heartbeat(struct fg_line *l, int64_t now_ns) {
@@ -305,6 +310,10 @@ void fg_line_close(struct fg_line *line) {
 
 struct fg_snapshot_cell *fg_line_cell(struct fg_line *line) {
     return &line->cell;
+}
+
+_Atomic int64_t *fg_line_turned(struct fg_line *line, uint32_t server) {
+    return &line->turned_ns[server];
 }
 
 enum fg_modbus_exception fg_line_apply(void *line, const struct fg_commands *commands) {

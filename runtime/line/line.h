@@ -70,8 +70,8 @@
  * under way are still rejected at their points, or, with fail_safe = "reject-all", everything is. An output
  * that cannot be set stops the line.
  *
- * Heartbeats, the output and bit 15, stop when the line or the actuation has not turned for a second, or a
- * job is a second past its deadline: one late part does not stop them.
+ * Heartbeats, the output and bit 15, stop when the line, the actuation or a server has not turned for a
+ * second, or a job is a second past its deadline: one late part does not stop them.
  *
  * Errors: FG_ENVIRONMENT from opening, for descriptors; fg_line_run gives an exit status. Owner: who opens a
  * line closes it; what its settings name stays the caller's and must outlive it. Thread: fg_line_run makes
@@ -101,6 +101,7 @@
 #define FG_LINE_STOP_LIMIT (80 * FG_S)
 /* How long Modbus tells that the device is lost. */
 #define FG_LINE_ANSWER (2 * FG_S)
+#define FG_LINE_SERVERS 2 /* whose loops are watched: TCP and RTU */
 
 /* What the line lives on; all is borrowed. */
 struct fg_line_settings {
@@ -132,6 +133,9 @@ void fg_line_close(struct fg_line *line);
 
 /* The cell that servers read; it lives as long as the line. */
 struct fg_snapshot_cell *fg_line_cell(struct fg_line *line);
+/* Where a server notes when its loop last turned (fg_clock_ns), from its first turn on: one that has not for
+ * a second stops the heartbeats. server: 0 to FG_LINE_SERVERS - 1. */
+_Atomic int64_t *fg_line_turned(struct fg_line *line, uint32_t server);
 /* Asks the line, on a server's thread, and returns when the line has acted. Several servers may ask at once
  * (requests.h). */
 enum fg_modbus_exception fg_line_apply(void *line, const struct fg_commands *commands);

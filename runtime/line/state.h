@@ -70,6 +70,7 @@ struct fg_line {
     int64_t stop_at_ns;       /* when the end was asked for; 0: it was not */
     int64_t watchdog_ns;      /* when the PLC's watchdog last moved; 0: never since the start */
     int64_t started_ns, next_beat_ns;
+    _Atomic int64_t turned_ns[FG_LINE_SERVERS]; /* when each server's loop last turned; 0: never */
 
     /* Trigger to verdict since the counters were reset. */
     uint32_t times[FG_LINE_TIMES];

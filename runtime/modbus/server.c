@@ -315,7 +315,7 @@ static void take_client(struct fg_modbus_server *server, int64_t now) {
 
 /* Gives the milliseconds until something is due without an event. */
 static int get_wait_ms(const struct fg_modbus_server *server, int64_t now) {
-    int64_t due = now + 60 * FG_S;
+    int64_t due = now + FG_MODBUS_TURN;
     for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++) {
         const struct client *client = &server->client[i];
         if (client->socket >= 0 && client->heard_ns + server->idle_ns < due)
@@ -329,6 +329,8 @@ static int get_wait_ms(const struct fg_modbus_server *server, int64_t now) {
 void fg_modbus_server_run(struct fg_modbus_server *server) {
     for (;;) {
         int64_t now = fg_clock_ns();
+        if (server->line.turned_ns)
+            atomic_store(server->line.turned_ns, now);
         struct pollfd ready[FG_MODBUS_CLIENTS + 2];
         for (uint32_t i = 0; i < FG_MODBUS_CLIENTS; i++) {
             const struct client *client = &server->client[i];

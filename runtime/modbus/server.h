@@ -11,11 +11,13 @@
 #ifndef FG_RUNTIME_MODBUS_SERVER_H
 #define FG_RUNTIME_MODBUS_SERVER_H
 
+#include "runtime/base/clock.h"
 #include "runtime/base/status.h"
 #include "runtime/modbus/map.h"
 
 #define FG_MODBUS_CLIENTS 16
 #define FG_MODBUS_MAX_WRITERS 16
+#define FG_MODBUS_TURN (500 * FG_MS)
 
 struct fg_modbus_settings {
     const char *bind;                          /* numeric IPv4 or IPv6 address to listen on */
@@ -35,6 +37,9 @@ struct fg_modbus_line {
      * on the server's thread. */
     enum fg_modbus_exception (*apply)(void *context, const struct fg_commands *commands);
     void *context; /* handed to apply */
+    /* Where the server notes when its loop last turned (fg_clock_ns), at least every FG_MODBUS_TURN. NULL:
+     * nowhere. */
+    _Atomic int64_t *turned_ns;
 };
 
 struct fg_modbus_server;

@@ -114,6 +114,35 @@ static void test_self_test_fails(void **state) {
     expect_result(2, FG_PASS, FG_REASON_NONE);
 }
 
+/* ---- A server ---- */
+
+static void pass_time(int64_t end_ns) {
+    while (fg_clock_ns() < end_ns)
+        sched_yield();
+}
+
+/* One whose loop has turned, and then does not any more, stops the heartbeats, and starts them again. */
+static void test_server_stands_still(void **state) {
+    (void)state;
+    begin_one();
+    const bool first = read_snapshot()->heartbeat;
+    WAIT(now.heartbeat != first); /* no server is there yet */
+    atomic_store(fg_line_turned(line, 1), fg_clock_ns() - FG_S);
+    const int64_t begin = fg_clock_ns();
+    pass_time(begin +
+              2 * FG_S); /* the line's beat may have been on its way, the output's lasts a second longer */
+    const bool stopped = read_snapshot()->heartbeat;
+    const uint32_t rises = test_board_rises(board, HEARTBEAT);
+    pass_time(begin + 4 * FG_S);
+    assert_true(test_board_rises(board, HEARTBEAT) <= rises + 1);
+    assert_int_equal(read_snapshot()->heartbeat, stopped);
+    int64_t turned;
+    do
+        atomic_store(fg_line_turned(line, 1), turned = fg_clock_ns());
+    while (read_snapshot()->heartbeat == stopped && turned < begin + PATIENCE);
+    assert_int_not_equal(now.heartbeat, stopped);
+}
+
 /* ---- Several faults ---- */
 
 /* Register 1 has the first fault that is not cleared, in the order in which they came; the next one is shown
@@ -347,6 +376,7 @@ int main(void) {
         TEST(test_camera_gives_other_frames),
         TEST(test_start_takes_no_picture_away),
         TEST(test_self_test_fails),
+        TEST(test_server_stands_still),
         TEST(test_faults_in_their_order),
         TEST(test_damaged_frame),
         TEST(test_lost_frame),
