@@ -92,12 +92,6 @@ static void show_sink(struct fg_line *l) {
 
 /* ---- The state ---- */
 
-/* What keeps the line from taking a trigger; NULL: nothing does. */
-static const char *find_why(const struct fg_line *l) {
-    const char *why = fg_line_obstacle(l);
-    return why || fg_line_listening(l) ? why : "trigger_enable, coil 0, is 0";
-}
-
 /* Logs a new state, and a new reason of one. A part has a line of its own, so being at work on it is none. */
 static void tell_state(struct fg_line *l, const char *why) {
     const char *name = fg_states[l->state].name;
@@ -120,8 +114,9 @@ static void tell_state(struct fg_line *l, const char *why) {
     }
 }
 
-static void find_state(struct fg_line *l) {
-    const char *why = find_why(l);
+/* obstacle: fg_line_obstacle's. */
+static void find_state(struct fg_line *l, const char *obstacle) {
+    const char *why = obstacle || fg_line_listening(l) ? obstacle : "trigger_enable, coil 0, is 0";
     const bool leaving = l->stop_at_ns || l->show.coils & FG_COIL_OFFLINE;
     const uint32_t facts = (l->serving ? FG_FACT_SERVING : 0u) | (l->stopped_by ? FG_FACT_STOPPED : 0u) |
                            (leaving ? FG_FACT_LEAVING : 0u) | (fg_part_any(l) ? FG_FACT_BUSY : 0u) |
@@ -142,10 +137,11 @@ static uint32_t find_wanted(const struct fg_line *l) {
 
 void fg_publish(struct fg_line *l) {
     struct fg_snapshot *show = &l->show;
-    find_state(l);
+    const char *obstacle = fg_line_obstacle(l);
+    find_state(l, obstacle);
     const struct fg_state_row *state = &fg_states[l->state];
     show->state = l->state;
-    show->able = fg_line_able(l);
+    show->able = !obstacle;
     show->online = fg_state_shows(state->online, false);
     show->busy = fg_state_shows(state->busy, fg_part_any(l));
     /* After a job change that failed, the earlier bundles are still in use. */

@@ -66,7 +66,10 @@ static inline enum fg_status submit_gated(struct fg_backend *backend, const stru
     return run.real.submit(backend, program, memory, said);
 }
 
+/* No run may be under way. One that did not wait has left the gate open for another. */
 static inline void close_gate(void) {
+    while (!sem_trywait(&run.gate))
+        ;
     atomic_store(&run.closed, true);
 }
 

@@ -126,10 +126,12 @@ static void test_operation(void **state) {
     expect(FG_STATE_HALTED);
     set_coil(FG_COIL_OFFLINE, false);
     expect(FG_STATE_INITIALIZED);
-    set_coil(FG_COIL_TRIGGER_ENABLE, true);
-    expect(FG_STATE_READY);
+    /* Enabled and triggered by one write. */
+    const uint32_t both = FG_COIL_TRIGGER_ENABLE | FG_COIL_TRIGGER;
+    const struct fg_commands commands = {
+        .count = 2, .command = {{FG_COMMAND_COILS, FG_WRITTEN_COILS(both, both)}, {FG_COMMAND_TRIGGER, 0}}};
     close_gate();
-    pulse_trigger();
+    assert_int_equal(fg_line_apply(line, &commands), FG_MODBUS_DONE);
     expect(FG_STATE_SINGLE_EXECUTION);
     set_coil(FG_COIL_OFFLINE, true); /* the part is finished first */
     expect(FG_STATE_SINGLE_EXECUTION);
