@@ -38,6 +38,11 @@
       "result_overrun is raised.")                                                                           \
     X("Where modbus.writers lists addresses, only those may write. Where lock.code is given, holding "       \
       "registers 1, 4 to 6 and 16 to 31 and command 3 are locked until register 7 brings the code.")         \
+    X("At its end the line drains: parts under way get their verdicts and rejects, trigger_ready and fault " \
+      "are 0, updating is 1, and a trigger by coil answers exception 6.")                                    \
+    X("After a restart the line is not ready before holding registers 4 to 6 are written again, those that " \
+      "the PLC had written; nor, where there are several slots, before register 0 is (job.require). After "  \
+      "an end that was no drain it waits for clear_fault (fault 26).")                                       \
     X("A register of one word (u16) reads 65535 where its value is larger.")                                 \
     X("Rows with v are repeated for the views 0 to 7.")
 
@@ -133,7 +138,7 @@ enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };
       "latched: a trigger came while the line was not ready")                                                \
     X(11, RESULT_OVERRUN, "result_overrun", s->result_overrun,                                               \
       "latched: a result was dropped because 8 were waiting, or was not acknowledged in time")               \
-    X(12, UPDATING, "updating", s->updating, "a bundle is being loaded")                                     \
+    X(12, UPDATING, "updating", s->updating, "a bundle is being loaded, or the line drains before its end")  \
     X(13, DEGRADED, "degraded", s->degraded, "the line works, but a person should look at it")               \
     X(14, REJECT_ACTIVE, "reject_active", s->reject_active, "the reject output is on now")                   \
     X(15, HEARTBEAT, "heartbeat", s->heartbeat, "flips every 500 ms")
@@ -306,7 +311,8 @@ enum fg_input_register { FG_INPUT_REGISTERS(FG_INPUT_ENUM) };
       "the PLC changes this at least every plc_watchdog_ms, where that is not 0")                            \
     X(4, 2, 0, REJECT, u32, "reject", "0.1 ms", s->holding.reject, "delay from trigger to reject point")     \
     X(6, 1, 0, PULSE, u16, "pulse", "0.1 ms", s->holding.pulse, "length of the reject pulse")                \
-    X(7, 1, 0, UNLOCK, u16, "unlock", "", 0u, "code that unlocks registers 1, 4 to 6, 16 to 31 and command 3; reads 0") \
+    X(7, 1, 0, UNLOCK, u16, "unlock", "", 0u,                                                                \
+      "code that unlocks registers 1, 4 to 6, 16 to 31 and command 3; reads 0")                              \
     X(16, 2, FG_VIEW_THRESHOLD_STRIDE, VIEW_THRESHOLD, u32, "view_threshold", "x 10000",                     \
       s->holding.threshold[v], "threshold of the view; 0 for the bundle's own")
 

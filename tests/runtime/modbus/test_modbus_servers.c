@@ -57,7 +57,8 @@ static void test_coils_of_two_servers(void **state) {
     for (int i = 0; i < SERVERS; i++) {
         struct served *s = &served[i];
         const struct fg_modbus_settings settings = {.bind = "127.0.0.1", .unit = 1, .idle_timeout_ms = 60000};
-        const struct fg_modbus_line to = {fg_line_cell(line), fg_line_apply, line};
+        const struct fg_modbus_line to = {
+            .cell = fg_line_cell(line), .apply = fg_line_apply, .context = line};
         *s = (struct served){.coil = COILS[i]};
         OK(fg_modbus_server_open(&settings, &to, &s->server, &message));
         assert_int_equal(pthread_create(&s->thread, NULL, run_server, s), 0);
