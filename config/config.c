@@ -374,7 +374,7 @@ static void read_text(char *text) {
         report_missing();
     mark_unknown_drivers();
     for (uint32_t i = 0; i < config->views; i++)
-        config->view[i].rotation *= 90; /* until here, the index of its word */
+        config->view[i].rotation *= 90;         /* until here, the index of its word */
     if (config->job.require == FG_REQUIRE_AUTO) /* with several slots the default may be the wrong job */
         config->job.require = config->view[0].bundles > 1 ? FG_REQUIRE_YES : FG_REQUIRE_NO;
     if (whole)

@@ -136,7 +136,7 @@ struct fg_config {
 
     struct {
         enum fg_job_require require; /* once read it is never AUTO */
-        uint32_t slot; /* the slot that is loaded at start */
+        uint32_t slot;               /* the slot that is loaded at start */
     } job;
     struct {
         float min, max; /* the thresholds that a PLC may choose; the bundle's own is always allowed */

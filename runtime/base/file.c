@@ -20,7 +20,7 @@ static enum fg_status fail_file(const struct fg_file *file, struct fg_message *m
 
 enum fg_status fg_file_create(struct fg_file *file, const char *path, struct fg_message *message) {
     file->descriptor = -1;
-    _Static_assert(sizeof file->path >= PATH_MAX, "realpath needs that much; without a place it takes memory");
+    _Static_assert(sizeof file->path >= PATH_MAX, "realpath needs it; without a place it takes memory");
     if (!realpath(path, file->path)) { /* the file is not there yet */
         if (strlen(path) >= sizeof file->path)
             return fg_fail(message, FG_USAGE, "%.100s...: the path is too long", path);

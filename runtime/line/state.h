@@ -60,10 +60,10 @@ struct fg_line {
     bool reloading;     /* command 3 waits for its outcome */
     uint32_t written;   /* reject registers that a PLC has written, now or before: enum fg_line_written */
     uint32_t rewritten; /* those of them that it has written since the start */
-    int64_t looked_ns;   /* when the loop last read the clock */
+    int64_t looked_ns;  /* when the loop last read the clock */
     _Atomic int64_t well_ns;
     const struct fg_config *next; /* what fg_line_adopt brings; NULL: it was wrong */
-    int64_t watchdog_ns; /* when the PLC's watchdog last moved */
+    int64_t watchdog_ns;          /* when the PLC's watchdog last moved */
     int64_t started_ns, next_beat_ns;
 
     /* Trigger to verdict since the counters were reset. */

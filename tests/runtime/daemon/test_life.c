@@ -149,7 +149,7 @@ static void expect_unclean_start(void) {
     assert_int_equal(read_input(1), 0);
 }
 
-/* A second signal does not wait for the reject point. Then a part lost its place, which the next start says. */
+/* A second signal does not wait for the reject point. The next start says that a part has lost its place. */
 static void test_hurried_end(void **state) {
     (void)state;
     start_appliance("one.fgb", FAR "stop_limit_ms = 60000\n");
