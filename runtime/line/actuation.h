@@ -50,8 +50,8 @@ void fg_actuator_alive(struct fg_actuator *actuator, int64_t now_ns);
 
 /* Whether the reject output is on. */
 bool fg_actuator_rejecting(const struct fg_actuator *actuator);
-/* Whether no part waits for its reject point that must be rejected there, and no pulse is on. False also while
- * the thread is in the middle of a round. */
+/* Whether no part waits for its reject point that must be rejected there, and no pulse is on. False also
+ * while the thread is in the middle of a round. */
 bool fg_actuator_empty(const struct fg_actuator *actuator);
 /* The rejects that came too late since the last call. */
 uint32_t fg_actuator_missed(struct fg_actuator *actuator);

@@ -10,6 +10,7 @@
 #include "runtime/line/jobs.h"
 #include "runtime/line/part.h"
 #include "runtime/line/publish.h"
+#include "runtime/line/setup.h"
 #include "runtime/line/state.h"
 
 /* The coils as a list leaves them, and those that rise by it. A list that writes no coil needs no edge. */
@@ -108,7 +109,29 @@ static void ask_reload(struct fg_line *l) {
     fg_event_signal(l->s.reload_descriptor);
 }
 
-/* Takes over what may change between two events. Registers that the PLC has written stay as they are. */
+/* Values that the PLC has written and that could not be written now. */
+static void check_written(struct fg_line *l) {
+    const struct fg_config *config = l->s.config;
+    struct fg_holding *holding = &l->show.holding;
+    char view[FG_SETUP_VIEW];
+    for (uint32_t v = 0; v < config->views; v++) {
+        const float threshold = (float)holding->threshold[v] / 10000;
+        if (!holding->threshold[v] ||
+            (threshold >= config->threshold.min && threshold <= config->threshold.max))
+            continue;
+        holding->threshold[v] = 0;
+        fg_log(FG_LOG_WARNING,
+               "reload: %sthe PLC's threshold %.4f is outside threshold.min and max; the bundle's own counts",
+               fg_setup_name_view(config, v, view), (double)threshold);
+    }
+    if (holding->reject < config->deadline_ms * 10 + config->reject.lead)
+        fg_log(FG_LOG_WARNING,
+               "reload: the PLC's reject delay, %.1f ms, is shorter than deadline_ms + reject.lead_ms: late "
+               "verdicts reject",
+               holding->reject / 10.0);
+}
+
+/* Takes over what may change between two events. Registers that the PLC has written stay, where they may. */
 static void adopt_config(struct fg_line *l) {
     const struct fg_config *config = l->s.config;
     if (l->next) {
@@ -121,6 +144,7 @@ static void adopt_config(struct fg_line *l) {
         if (!(l->rewritten & FG_WRITTEN_PULSE))
             l->show.holding.pulse = (uint16_t)config->reject.pulse;
         l->show.configuration_checksum = config->checksum;
+        check_written(l);
     } else {
         fg_faults_raise(l, FG_FAULT_CONFIGURATION);
     }

@@ -53,6 +53,11 @@
       "oldest, if that is 10 s ago and it is not one of modbus.writers; else it is refused. Half a request " \
       "closes its connection after 5 s.")                                                                    \
     X("RTU obeys a broadcast (unit 0) and never answers it. Other units than its own are not answered.")     \
+    X("At its end the line drains: parts under way get their verdicts and rejects, trigger_ready and fault " \
+      "are 0, updating is 1, and a trigger by coil answers exception 6.")                                    \
+    X("After a restart the line is not ready before holding registers 4 to 6 are written again, those that " \
+      "the PLC had written; nor, where there are several slots, before register 0 is (job.require). After "  \
+      "an end that was no drain it waits for clear_fault (fault 26).")                                       \
     X("A register of one word (u16) reads 65535 where its value is larger.")                                 \
     X("Rows with v are repeated for the views 0 to 7.")
 
@@ -168,7 +173,7 @@ enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };
       "latched: a trigger came while the line was not ready")                                                \
     X(11, RESULT_OVERRUN, "result_overrun", s->result_overrun,                                               \
       "latched: a result was dropped because 8 were waiting, or was not acknowledged in time")               \
-    X(12, UPDATING, "updating", s->updating, "a bundle is being loaded")                                     \
+    X(12, UPDATING, "updating", s->updating, "a bundle is being loaded, or the line drains before its end")  \
     X(13, DEGRADED, "degraded", s->degraded,                                                                 \
       "the line works, but a person should look at it: a camera is gone, the bundle asked for could not be " \
       "loaded, or on_inoperative = pass lets parts without a verdict pass")                                  \

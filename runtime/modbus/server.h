@@ -3,8 +3,8 @@
  *
  * Errors: FG_INPUT and FG_ENVIRONMENT from opening; later a client's failure closes that client. Owner: who
  * opens a server closes it. Thread: one, which runs it; only fg_modbus_server_stop and
- * fg_modbus_server_change may be called from another meanwhile. NULL: fg_modbus_server_close takes it; no
- * other argument may be, but for a message. */
+ * fg_modbus_server_change, this by one thread, may be called from others meanwhile. NULL:
+ * fg_modbus_server_close takes it; no other argument may be, but for a message. */
 #ifndef FG_RUNTIME_MODBUS_SERVER_H
 #define FG_RUNTIME_MODBUS_SERVER_H
 
@@ -30,8 +30,8 @@ FG_MUST_USE enum fg_status fg_modbus_server_open(const struct fg_modbus_settings
 /* The port that it listens on. */
 uint16_t fg_modbus_server_port(const struct fg_modbus_server *server);
 
-/* Takes over idle timeout, writers and rules of other settings, while the server runs, within half a second;
- * the rest of them does not count. FG_INPUT: an address is wrong, and nothing changes. One thread at a time. */
+/* Takes over idle timeout, writers and rules of other settings, while the server runs, within half a second.
+ * The rest of them does not count. FG_INPUT: an address is wrong, and nothing changes. */
 FG_MUST_USE enum fg_status fg_modbus_server_change(struct fg_modbus_server *server,
                                                    const struct fg_modbus_settings *settings,
                                                    struct fg_message *message);

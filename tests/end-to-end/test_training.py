@@ -37,6 +37,20 @@ class Training(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return out.read_bytes()
 
+    def test_closed_descriptors(self):
+        """Without standard input, output and error, what it says goes nowhere, and not into a file that it opens."""
+        teacher = self.folder / "teacher"
+        os.mkfifo(teacher)
+        command = f'exec "{BUILD}/flawgate-train" "{self.parts}" --out "{self.folder}/closed.fgb" --teacher "{teacher}"'
+        process = subprocess.Popen(["/bin/sh", "-c", command + " 0<&- 1>&- 2>&-"])
+        try:
+            with open(teacher, "wb"):  # returns once the program has opened it too
+                for descriptor in range(3):
+                    self.assertEqual(os.readlink(f"/proc/{process.pid}/fd/{descriptor}"), "/dev/null")
+        finally:
+            process.kill()
+            process.wait()
+
     def test_bundle_judges(self):
         bad = self.folder / "defective"
         bad.mkdir()

@@ -188,6 +188,18 @@ static void test_old_changes_are_said_to_be_gone(void **state) {
     assert_true(change(first + 1).io == READY);
 }
 
+/* Once they are made safe, as a process that crashes does, another thread does not bring them back. */
+static void test_safe_is_for_good(void **state) {
+    (void)state;
+    set(READY, true);
+    assert_true(fg_simulated_level(peer, READY));
+    owner->outputs->safe(owner->outputs);
+    assert_false(fg_simulated_level(peer, READY));
+    set(READY, true);
+    assert_false(fg_simulated_level(peer, READY));
+    assert_true(fg_simulated_owned(peer));
+}
+
 static void test_one_owner(void **state) {
     (void)state;
     struct fg_board *second = NULL;
@@ -353,6 +365,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_an_output_keeps_its_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_watcher_is_woken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_old_changes_are_said_to_be_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_safe_is_for_good, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_owner, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_owner_dies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_board, set_up, tear_down),

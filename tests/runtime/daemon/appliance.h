@@ -82,7 +82,8 @@ static inline int wait_end(pid_t child) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* Where a test does not say otherwise: the first slot serves at once, and the end waits for no reject point. */
+/* Where a test does not say otherwise, the first slot serves at once, and the end waits for no reject
+ * point. */
 static inline const char *choose(const char *more, const char *key, const char *otherwise) {
     return strstr(more, key) ? "" : otherwise;
 }

@@ -209,8 +209,8 @@ static void stand_still(int64_t ns) {
     turn_line();
 }
 
-/* A process that was stopped for longer than a job may hang, and goes on, has stopped its device too. The part
- * is late; the job ends, and the next part is judged. */
+/* A process that was stopped for longer than a job may hang, and goes on, has stopped its device too. The
+ * part is late; the job ends, and the next part is judged. */
 static void test_process_that_was_stopped(void **state) {
     (void)state;
     hang_in_part(HANG_SUBMIT, LINE "reject { delay_ms = 600000 }\n");

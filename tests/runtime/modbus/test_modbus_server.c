@@ -1,5 +1,6 @@
 /* The Modbus TCP server with real connections: framing, hostile bytes, many clients, who may write. */
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "runtime/base/clock.h"
 #include "tests/runtime/modbus/modbus_bench.h"
 
 /* ---- Requests ---- */
@@ -387,6 +389,54 @@ static void only_writers_write(void **state) {
 
 /* ---- Opening ---- */
 
+/* Who may write, and what, changes for the clients that are there too; others notice nothing. */
+static void terms_change_while_it_runs(void **state) {
+    (void)state;
+    struct bench bench = bench_make();
+    struct fg_message message;
+    bench_start(&bench);
+    modbus_t *client = bench_open_client_from(&bench, "127.0.0.2");
+    assert_int_equal(modbus_write_register(client, FG_HOLDING_THRESHOLD, 5000), 1);
+    bench.settings.rules.threshold.max = 4000;
+    assert_int_equal(fg_modbus_server_change(bench.server, &bench.settings, &message), FG_OK);
+    while (modbus_write_register(client, FG_HOLDING_THRESHOLD, 5000) == 1)
+        ;
+    assert_int_equal(errno, EMBXILVAL);
+    bench.settings.writers = 1;
+    bench.settings.writer[0] = "nobody";
+    assert_int_equal(fg_modbus_server_change(bench.server, &bench.settings, &message), FG_INPUT);
+    bench.settings.writer[0] = "127.0.0.3";
+    assert_int_equal(fg_modbus_server_change(bench.server, &bench.settings, &message), FG_OK);
+    while (modbus_write_register(client, FG_HOLDING_THRESHOLD, 3000) == 1)
+        ;
+    assert_int_equal(errno, EMBXSBUSY);
+    modbus_t *writer = bench_open_client_from(&bench, "127.0.0.3");
+    assert_int_equal(modbus_write_register(writer, FG_HOLDING_THRESHOLD, 3000), 1);
+    bench_close_client(client);
+    bench_close_client(writer);
+    bench_stop(&bench);
+}
+
+/* Each turn of its loop leaves a time, with and without clients. */
+static void it_shows_that_it_turns(void **state) {
+    (void)state;
+    static _Atomic int64_t seen_ns;
+    struct bench bench = bench_make();
+    struct fg_message message;
+    const struct fg_modbus_line line = {
+        .cell = &bench.cell, .apply = bench_apply, .context = &bench, .seen_ns = &seen_ns};
+    assert_int_equal(fg_modbus_server_open(&bench.settings, &line, &bench.server, &message), FG_OK);
+    assert_int_equal(pthread_create(&bench.thread, NULL, bench_run, &bench), 0);
+    for (int turn = 0; turn < 3; turn++) {
+        const int64_t before = atomic_load(&seen_ns), end = fg_clock_ns() + 60 * FG_S;
+        while (atomic_load(&seen_ns) == before) {
+            assert_true(fg_clock_ns() < end);
+            sched_yield();
+        }
+    }
+    bench_stop(&bench);
+}
+
 static void expect_refused(const struct fg_modbus_settings *settings, enum fg_status status,
                            const char *because) {
     struct bench bench = {0};
@@ -486,6 +536,8 @@ int main(void) {
         cmocka_unit_test(who_does_not_read_waits_alone_and_loses_nothing),
         cmocka_unit_test(a_silent_client_is_closed),
         cmocka_unit_test(only_writers_write),
+        cmocka_unit_test(terms_change_while_it_runs),
+        cmocka_unit_test(it_shows_that_it_turns),
         cmocka_unit_test(what_cannot_be_opened_is_said),
         cmocka_unit_test(it_listens_on_ipv6_too),
         cmocka_unit_test(it_can_run_again),
