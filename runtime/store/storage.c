@@ -2,6 +2,7 @@
 #include "runtime/store/storage.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
@@ -129,6 +130,28 @@ void fg_storage_plan(const struct fg_config *config, struct fg_memory_plan *plan
         plan->store += fg_pictures_memory(width, height) +
                        (config->views + SPARE_SLOTS) * (measure_frame(config) + measure_map(plan));
     plan->fixed += plan->store;
+}
+
+/* The folder itself where it is there, else the one that it would be made in. */
+static void check_folder(const char *key, const char *path, bool made, struct fg_report *report) {
+    char folder[FG_CONFIG_TEXT];
+    struct stat found;
+    snprintf(folder, sizeof folder, "%s", path);
+    if (made || stat(folder, &found))
+        dirname(folder);
+    if (stat(folder, &found))
+        fg_report_add(report, "store.%s = \"%s\": there is no folder %s", key, path, folder);
+    else if (!S_ISDIR(found.st_mode))
+        fg_report_add(report, "store.%s = \"%s\": %s is no folder", key, path, folder);
+    else if (access(folder, W_OK | X_OK))
+        fg_report_add(report, "store.%s = \"%s\": this user may not write into %s", key, path, folder);
+}
+
+void fg_storage_check(const struct fg_config *config, struct fg_report *report) {
+    if (*config->store.path)
+        check_folder("path", config->store.path, false, report);
+    if (*config->store.metrics)
+        check_folder("metrics", config->store.metrics, true, report);
 }
 
 /* ---- What the line calls: nothing here waits ---- */

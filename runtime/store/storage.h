@@ -27,6 +27,9 @@ struct fg_storage;
 /* Adds to a plan what the store takes: a picture's slot for each view and seven more. */
 void fg_storage_plan(const struct fg_config *config, struct fg_memory_plan *plan);
 
+/* Adds a line to the report for each path of the configuration that could not be written. */
+void fg_storage_check(const struct fg_config *config, struct fg_report *report);
+
 /* Opens a store in memory of plan->store zeroed bytes. */
 FG_MUST_USE enum fg_status fg_storage_open(const struct fg_config *config, const struct fg_memory_plan *plan,
                                            void *memory, struct fg_storage **store,
