@@ -34,8 +34,8 @@ struct fg_memory_plan {
 FG_MUST_USE enum fg_status fg_setup_read(const char *path, struct fg_config *config,
                                          struct fg_report *report);
 
-/* Opens the head of every bundle; fg_storage_plan then adds what the store takes. The report gets a line for each that cannot be used, or whose contract its
- * camera cannot keep; FG_INPUT when there is one. */
+/* Opens the head of every bundle; fg_storage_plan then adds what the store takes. The report gets a line for
+ * each that cannot be used, or whose contract its camera cannot keep; FG_INPUT when there is one. */
 FG_MUST_USE enum fg_status fg_setup_plan(const struct fg_config *config, struct fg_backend *backend,
                                          struct fg_memory_plan *plan, struct fg_report *report);
 

@@ -1,4 +1,5 @@
-/* The score log's file: made whole, gone on with where its newest record lies, and read while it is written. */
+/* The score log's file: made whole, gone on with where its newest record lies, and read while it is written.
+ * */
 #include "runtime/store/scores.h"
 
 #include <errno.h>

@@ -112,7 +112,8 @@ class Store(unittest.TestCase):
             self.assertEqual(about["checksum"], rows[i]["checksum"])
             self.assertEqual(png_head(pictures / about["picture"]), (64, 64, 8))
             self.assertEqual(png_head(pictures / about["map"]), (64, 64, 16))
-            again = lines(run("flawgate", "infer", self.folder / "a.fgb", pictures / about["picture"], "--json").stdout)[0]
+            again = lines(run("flawgate", "infer", self.folder / "a.fgb",
+                              pictures / about["picture"], "--json").stdout)[0]
             self.assertAlmostEqual(again["score"], about["score"], delta=1e-6 + 1e-5 * about["score"])
             self.assertEqual(again["box"], about["box"])
             self.assertAlmostEqual(about["score"], self.scores[i], delta=1e-6 + 1e-4 * self.scores[i])

@@ -1,4 +1,5 @@
-/* The store between the line and the disk: what it writes, and that a disk that hangs or breaks holds nobody. */
+/* The store between the line and the disk: what it writes, and that a disk that hangs or breaks holds nobody.
+ * */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
