@@ -27,7 +27,7 @@
 #define METRICS_EVERY (5 * FG_S) /* how often the metrics are written */
 #define TRIM_EVERY (60 * FG_S)   /* how often old pictures are looked for */
 #define REOPEN_EVERY (10 * FG_S) /* how often a folder is tried that could not be used */
-#define PATIENCE_S 5             /* how long the end waits for the disk */
+#define PATIENCE_S 10            /* how long the end waits for the disk */
 #define NICE 10
 
 /* What the line says: a score, or that a view has another bundle. */
@@ -80,7 +80,7 @@ struct fg_storage {
     int64_t tick_ns, metrics_ns, trim_ns; /* when each is due */
 
     struct trouble pictures_fail, scores_fail, metrics_fail;
-    _Atomic bool overrun; /* something was dropped, and not all that waited is written */
+    _Atomic uint32_t drops, seen; /* what was dropped, and of that before all was written that waited then */
     _Atomic bool asked_failed;
     _Atomic uint32_t saved, unsaved;
     _Atomic uint32_t stored, dropped_pictures, logged, dropped_scores;
@@ -145,7 +145,7 @@ void fg_storage_check(const struct fg_config *config, struct fg_report *report) 
 
 static void drop(struct fg_storage *s, _Atomic uint32_t *counter, const char *what) {
     atomic_fetch_add(counter, 1);
-    if (!atomic_exchange(&s->overrun, true))
+    if (atomic_fetch_add(&s->drops, 1) == atomic_load(&s->seen)) /* the first of several */
         fg_log(FG_LOG_WARNING, "store: the disk is too slow: %s are dropped; look at %s", what,
                s->config->store.path);
 }
@@ -258,7 +258,7 @@ static void keep_picture(void *store, const struct fg_sink_picture *given) {
 
 static void tell_state(void *store, struct fg_sink_state *state) {
     struct fg_storage *s = store;
-    state->degraded = atomic_load(&s->overrun) || atomic_load(&s->pictures_fail.now) ||
+    state->degraded = atomic_load(&s->drops) != atomic_load(&s->seen) || atomic_load(&s->pictures_fail.now) ||
                       atomic_load(&s->scores_fail.now) || atomic_load(&s->metrics_fail.now);
     state->saved = atomic_load(&s->saved);
     state->unsaved = atomic_load(&s->unsaved);
@@ -406,10 +406,11 @@ static void *run_store(void *argument) {
         poll(&wake, 1, (int)(TICK / FG_MS));
         fg_event_take(s->wake);
         const bool quit = atomic_load(&s->quit);
+        const uint32_t drops = atomic_load(&s->drops);
         do
             take_entries(s);
         while (take_picture(s));
-        atomic_store(&s->overrun, false);
+        atomic_store(&s->seen, drops);
         if (quit)
             break;
     }
