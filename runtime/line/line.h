@@ -42,7 +42,8 @@
  * queue is free when the judge is.
  *
  * Pictures. The judge copies the picture that the sink wants right after the part's verdict, before it judges
- * another part, whose run would overwrite the map. Nothing waits for a disk.
+ * another part, whose run would overwrite the map. The frame stays lent until then, so a camera needs a
+ * buffer more than trigger.queue. Nothing waits for a disk.
  *
  * Drift. Each view ranks the scores of its PASSes (drift.h). One that has drifted is logged and shown until
  * coil 3; it changes no verdict. The watch begins anew then, and with every bundle that is loaded.

@@ -96,11 +96,11 @@ static void decide_part(struct fg_line *l, struct fg_part *p) {
     r->area = worst->area;
     r->exposure = p->framed_ns ? (uint32_t)((p->framed_ns - p->trigger_ns) / (FG_MS / 10)) : 0;
     p->state = FG_PART_DECIDED;
-    choose_pictures(l, p);
     if (p->reject_place >= 0 && !fg_rejects_permit(l->s.rejects, p->reject_place, r->verdict, covered)) {
         fg_count(&l->show.counters.late);
         fg_log(FG_LOG_WARNING, "part %u: its verdict came after its reject point", p->id);
     }
+    choose_pictures(l, p);
 }
 
 static void count_verdict(struct fg_line *l, enum fg_verdict verdict) {

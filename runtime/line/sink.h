@@ -1,8 +1,8 @@
 /* What the line gives to who keeps it: the verdict of every part, and pictures of some.
  *
  * The line knows no disk. It calls these functions, none of which may wait or take memory. The frame is the
- * camera's: keep copies it while the judge has nothing else to do, after the part's verdict was given, and the
- * frame goes back when keep returns.
+ * camera's: keep copies it once the part is decided, before another part is judged, and the frame goes back
+ * when keep returns.
  *
  * Errors: none; what has no room is dropped and counted. Owner: the sink is its maker's and outlives the
  * line; what keep gets is borrowed for the call. Thread: keep is the judge's thread's, all others are the

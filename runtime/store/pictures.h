@@ -1,8 +1,8 @@
 /* Pictures on disk: a ring of files with a quota in bytes and in age.
  *
- * A picture is three files in the folder: NAME.png, what the view saw (its region, rotated); NAME.map.png, the
- * anomaly map with 16 bits, where there is one; and NAME.json, which says all about it and comes last. A name
- * begins with a sequence number and the time of the trigger:
+ * A picture is three files in the folder: NAME.png, what the view saw (its region, rotated); NAME.map.png,
+ * the anomaly map with 16 bits, where there is one; and NAME.json, which says all about it and comes last. A
+ * name begins with a sequence number and the time of the trigger:
  * 0000000012_20261201T045840.123Z_part7_view0_defect. Each file is whole or not there.
  *
  * Errors: FG_ENVIRONMENT for the disk; messages name the path. Owner: who opens pictures has given their

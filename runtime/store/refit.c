@@ -27,7 +27,10 @@ static double find_normal(double rate) {
     double low = 0, high = 40;
     for (int i = 0; i < 100; i++) {
         const double z = (low + high) / 2;
-        *(erfc(z * M_SQRT1_2) / 2 > rate ? &low : &high) = z;
+        if (erfc(z * M_SQRT1_2) / 2 > rate)
+            low = z;
+        else
+            high = z;
     }
     return low;
 }

@@ -1,10 +1,10 @@
 /* A threshold from the scores of a line, of which a few may be defects'.
  *
  * Middle and spread are those of the half of the scores in the middle, so that one score in twenty that lies
- * far out moves them little: of the logarithms, m is the median and s the interquartile range / 1.349, and the
- * threshold is exp(m + K s). A local score, whose 0 is no end, and any scores that are not all above 0 have a
- * Gumbel tail instead, laid through the same three quartiles. The rate that it stands for is the wished one,
- * but at least 1 / (scores + 1).
+ * far out moves them little: of the logarithms, m is the median and s the interquartile range / 1.349, and
+ * the threshold is exp(m + K s). A local score, whose 0 is no end, and any scores that are not all above 0
+ * have a Gumbel tail instead, laid through the same three quartiles. The rate that it stands for is the
+ * wished one, but at least 1 / (scores + 1).
  *
  * Errors: FG_INPUT for too few scores, or for scores without spread. Owner: the caller. Thread: any. NULL:
  * only a message may be. */

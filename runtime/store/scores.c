@@ -1,4 +1,5 @@
-/* The score log's file: made whole, gone on with where its newest record lies, and read while it is written. */
+/* The score log's file: made whole, gone on with where its newest record lies, and read while it is written.
+ * */
 #include "runtime/store/scores.h"
 
 #include <errno.h>
@@ -68,7 +69,7 @@ static enum fg_status make_file(const char *path, uint32_t room, struct fg_messa
         return status;
     status = fg_file_write(&file, header, sizeof header, message);
     /* The disk space is taken now, so that a disk that fills up later does not end the log. */
-    const int error = status == FG_OK ? posix_fallocate(file.descriptor, 0, (off_t)BYTES * (room + 1ll)) : 0;
+    const int error = status == FG_OK ? posix_fallocate(file.descriptor, 0, BYTES * ((off_t)room + 1)) : 0;
     if (error)
         status =
             fg_fail_errno(message, FG_ENVIRONMENT, error, "%.300s: no room on the disk for the log", path);

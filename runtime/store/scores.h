@@ -1,10 +1,11 @@
 /* The score log: a ring of 32 bytes for each view of each part, in one file.
  *
- * The file begins with a header of 32 bytes: "FGSCORES", then as 32-bit numbers the version (1), the bytes of a
- * record (32), the records that the ring holds (a power of two) and two zeros, and the CRC-32 of all that. A
- * record is: CRC-32 of what follows it; sequence; part; unix time in seconds; score; threshold; the bundle's
- * checksum; and four bytes: verdict and 16 x reason; view and 16 x flags (1: its verdict is the part's, 2:
- * doubtful); slot; 0. All is little-endian. The record of sequence s lies at place s modulo the ring's size.
+ * The file begins with a header of 32 bytes: "FGSCORES", then as 32-bit numbers the version (1), the bytes of
+ * a record (32), the records that the ring holds (a power of two) and two zeros, and the CRC-32 of all that.
+ * A record is: CRC-32 of what follows it; sequence; part; unix time in seconds; score; threshold; the
+ * bundle's checksum; and four bytes: verdict and 16 x reason; view and 16 x flags (1: its verdict is the
+ * part's, 2: doubtful); slot; 0. All is little-endian. The record of sequence s lies at place s modulo the
+ * ring's size.
  *
  * A record that a power cut has torn has a wrong CRC, and readers skip it. A file is made whole or not at
  * all, with its disk space. Readers need no lock: a record that is just being written is skipped too.

@@ -2,6 +2,7 @@
 #include "runtime/store/storage.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
@@ -16,7 +17,7 @@
 #include "runtime/base/log.h"
 #include "runtime/store/metrics.h"
 #include "runtime/store/pictures.h"
-#include "runtime/store/refit.h"
+#include "runtime/store/proposal.h"
 #include "runtime/store/scores.h"
 
 #define QUEUE 1024               /* verdicts that may wait for the thread: a power of two */
@@ -26,12 +27,8 @@
 #define METRICS_EVERY (5 * FG_S) /* how often the metrics are written */
 #define TRIM_EVERY (60 * FG_S)   /* how often old pictures are looked for */
 #define REOPEN_EVERY (10 * FG_S) /* how often a folder is tried that could not be used */
-#define PATIENCE_S 5             /* how long the end waits for the disk */
+#define PATIENCE_S 10            /* how long the end waits for the disk */
 #define NICE 10
-
-static const uint32_t PROPOSE_AT[] = {200, 1000, 5000};
-#define PROPOSALS (sizeof PROPOSE_AT / sizeof *PROPOSE_AT)
-#define SCORES_MOST 5000 /* the last of them */
 
 /* What the line says: a score, or that a view has another bundle. */
 struct entry {
@@ -48,15 +45,6 @@ struct slot {
     struct fg_picture picture;
     uint8_t *pixels;
     float *map;
-};
-
-/* What proposes a view's threshold; all is the thread's but the proposal. */
-struct proposer {
-    float score[SCORES_MOST]; /* in rising order */
-    uint32_t count, step;     /* scores, and proposals made */
-    float threshold, false_rejects;
-    bool local;
-    _Atomic uint32_t proposed; /* x 10000 */
 };
 
 /* Something on disk that may fail, and is logged when it begins to and when it ends. */
@@ -88,11 +76,11 @@ struct fg_storage {
 
     struct fg_pictures pictures;
     struct fg_scores scores;
-    struct proposer proposer[FG_VIEWS];
+    struct fg_proposal proposal[FG_VIEWS];
     int64_t tick_ns, metrics_ns, trim_ns; /* when each is due */
 
     struct trouble pictures_fail, scores_fail, metrics_fail;
-    _Atomic bool overrun; /* something was dropped, and not all that waited is written */
+    _Atomic uint32_t drops, seen; /* what was dropped, and of that before all was written that waited then */
     _Atomic bool asked_failed;
     _Atomic uint32_t saved, unsaved;
     _Atomic uint32_t stored, dropped_pictures, logged, dropped_scores;
@@ -131,11 +119,33 @@ void fg_storage_plan(const struct fg_config *config, struct fg_memory_plan *plan
     plan->fixed += plan->store;
 }
 
+/* The folder itself where it is there, else the one that it would be made in. */
+static void check_folder(const char *key, const char *path, bool made, struct fg_report *report) {
+    char folder[FG_CONFIG_TEXT];
+    struct stat found;
+    snprintf(folder, sizeof folder, "%s", path);
+    if (made || stat(folder, &found))
+        dirname(folder);
+    if (stat(folder, &found))
+        fg_report_add(report, "store.%s = \"%s\": there is no folder %s", key, path, folder);
+    else if (!S_ISDIR(found.st_mode))
+        fg_report_add(report, "store.%s = \"%s\": %s is no folder", key, path, folder);
+    else if (access(folder, W_OK | X_OK))
+        fg_report_add(report, "store.%s = \"%s\": this user may not write into %s", key, path, folder);
+}
+
+void fg_storage_check(const struct fg_config *config, struct fg_report *report) {
+    if (*config->store.path)
+        check_folder("path", config->store.path, false, report);
+    if (*config->store.metrics)
+        check_folder("metrics", config->store.metrics, true, report);
+}
+
 /* ---- What the line calls: nothing here waits ---- */
 
 static void drop(struct fg_storage *s, _Atomic uint32_t *counter, const char *what) {
     atomic_fetch_add(counter, 1);
-    if (!atomic_exchange(&s->overrun, true))
+    if (atomic_fetch_add(&s->drops, 1) == atomic_load(&s->seen)) /* the first of several */
         fg_log(FG_LOG_WARNING, "store: the disk is too slow: %s are dropped; look at %s", what,
                s->config->store.path);
 }
@@ -248,12 +258,12 @@ static void keep_picture(void *store, const struct fg_sink_picture *given) {
 
 static void tell_state(void *store, struct fg_sink_state *state) {
     struct fg_storage *s = store;
-    state->degraded = atomic_load(&s->overrun) || atomic_load(&s->pictures_fail.now) ||
+    state->degraded = atomic_load(&s->drops) != atomic_load(&s->seen) || atomic_load(&s->pictures_fail.now) ||
                       atomic_load(&s->scores_fail.now) || atomic_load(&s->metrics_fail.now);
     state->saved = atomic_load(&s->saved);
     state->unsaved = atomic_load(&s->unsaved);
     for (uint32_t v = 0; v < FG_VIEWS; v++)
-        state->proposed[v] = atomic_load(&s->proposer[v].proposed);
+        state->proposed[v] = atomic_load(&s->proposal[v].threshold);
 }
 
 /* ---- The thread: the disk ---- */
@@ -318,63 +328,20 @@ static void store_picture(struct fg_storage *s, const struct slot *slot) {
     end_asked(s, slot->last);
 }
 
-/* ---- The thread: proposals ---- */
-
-static void propose(struct fg_storage *s, uint32_t view) {
-    struct proposer *p = &s->proposer[view];
-    struct fg_calibration found;
-    struct fg_message message;
-    char name[FG_SETUP_VIEW];
-    fg_setup_name_view(s->config, view, name);
-    if (fg_refit(p->score, p->count, p->local, p->false_rejects, &found, &message) != FG_OK) {
-        fg_log(FG_LOG_WARNING, "%sno threshold is proposed after %u parts: %s", name, p->count, message.text);
-        return;
-    }
-    atomic_store(&p->proposed, (uint32_t)lrint(fmin((double)found.threshold * 10000, 4e9)));
-    fg_log(FG_LOG_INFO,
-           "%safter %u parts their scores propose the threshold %.4f; the bundle's is %.4f, and stays until "
-           "somebody runs flawgate calibrate with --from-line",
-           name, p->count, (double)found.threshold, (double)p->threshold);
-}
-
-static void add_score(struct fg_storage *s, const struct fg_score *score) {
-    struct proposer *p = &s->proposer[score->view];
-    if (!isfinite(score->score) || p->count == SCORES_MOST)
-        return;
-    uint32_t low = 0, high = p->count;
-    while (low < high) {
-        const uint32_t middle = (low + high) / 2;
-        *(p->score[middle] <= score->score ? &low : &high) = middle + (p->score[middle] <= score->score);
-    }
-    memmove(p->score + low + 1, p->score + low, (p->count - low) * sizeof *p->score);
-    p->score[low] = score->score;
-    p->count++;
-    if (p->step < PROPOSALS && p->count == PROPOSE_AT[p->step]) {
-        p->step++;
-        propose(s, score->view);
-    }
-}
-
-static void begin_proposals(struct fg_storage *s, const struct entry *entry) {
-    struct proposer *p = &s->proposer[entry->score.view];
-    p->count = p->step = 0;
-    p->threshold = entry->score.threshold;
-    p->false_rejects = entry->false_rejects;
-    p->local = entry->local;
-    atomic_store(&p->proposed, 0);
-}
-
 /* ---- The thread: its loop ---- */
 
 static void take_entries(struct fg_storage *s) {
     uint32_t taken = atomic_load_explicit(&s->taken, memory_order_relaxed);
     while (taken != atomic_load_explicit(&s->put, memory_order_acquire)) {
         const struct entry *entry = &s->queue[taken % QUEUE];
+        const struct fg_score *score = &entry->score;
+        struct fg_proposal *proposal = &s->proposal[score->view];
         if (entry->loaded) {
-            begin_proposals(s, entry);
+            fg_setup_name_view(s->config, score->view, proposal->view);
+            fg_proposal_begin(proposal, score->threshold, entry->false_rejects, entry->local);
         } else {
-            log_score(s, &entry->score);
-            add_score(s, &entry->score);
+            log_score(s, score);
+            fg_proposal_add(proposal, score->score);
         }
         atomic_store_explicit(&s->taken, ++taken, memory_order_release);
     }
@@ -439,10 +406,11 @@ static void *run_store(void *argument) {
         poll(&wake, 1, (int)(TICK / FG_MS));
         fg_event_take(s->wake);
         const bool quit = atomic_load(&s->quit);
+        const uint32_t drops = atomic_load(&s->drops);
         do
             take_entries(s);
         while (take_picture(s));
-        atomic_store(&s->overrun, false);
+        atomic_store(&s->seen, drops);
         if (quit)
             break;
     }

@@ -1,8 +1,8 @@
 /* The store: keeps what the line gives away (runtime/line/sink.h), on a thread of its own.
  *
  * In store.path it keeps pictures (pictures.h), in the folder pictures, and the score of every part
- * (scores.h), in scores.fgl. It writes the file of metrics every five seconds. After 200, 1,000 and 5,000 scores
- * of a view it proposes a threshold (refit.h), in the snapshot and the log.
+ * (scores.h), in scores.fgl. It writes the file of metrics every five seconds. After 200, 1,000 and 5,000
+ * scores of a view it proposes a threshold (proposal.h), in the snapshot and the log.
  *
  * The line never waits for it. Verdicts go through a queue, pictures through slots of the store's own memory,
  * which the judge fills; what finds no room is dropped and counted. A full, slow or broken disk is logged
@@ -26,6 +26,9 @@ struct fg_storage;
 
 /* Adds to a plan what the store takes: a picture's slot for each view and seven more. */
 void fg_storage_plan(const struct fg_config *config, struct fg_memory_plan *plan);
+
+/* Adds a line to the report for each path of the configuration that could not be written. */
+void fg_storage_check(const struct fg_config *config, struct fg_report *report);
 
 /* Opens a store in memory of plan->store zeroed bytes. */
 FG_MUST_USE enum fg_status fg_storage_open(const struct fg_config *config, const struct fg_memory_plan *plan,

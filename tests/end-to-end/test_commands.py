@@ -94,7 +94,8 @@ class Usage(unittest.TestCase):
         for command in (["infer", "none.fgb", "a.png"], ["eval", "none.fgb", "none"],
                         ["calibrate", "none.fgb", "none"], ["bench", "none.fgb"], ["check", "none.conf"],
                         ["bundle", "show", "none.fgb"], ["bundle", "verify", "none.fgb"],
-                        ["bundle", "export", "none.fgb", "a.safetensors"], ["line", "none.conf"]):
+                        ["bundle", "export", "none.fgb", "a.safetensors"], ["line", "none.conf"], ["log", "none.conf"],
+                        ["calibrate", "none.fgb", "--from-line", "none"]):
             with self.subTest(command):
                 done = run("flawgate", *command)
                 self.assertEqual(done.returncode, 3)

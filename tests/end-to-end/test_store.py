@@ -112,7 +112,8 @@ class Store(unittest.TestCase):
             self.assertEqual(about["checksum"], rows[i]["checksum"])
             self.assertEqual(png_head(pictures / about["picture"]), (64, 64, 8))
             self.assertEqual(png_head(pictures / about["map"]), (64, 64, 16))
-            again = lines(run("flawgate", "infer", self.folder / "a.fgb", pictures / about["picture"], "--json").stdout)[0]
+            again = lines(run("flawgate", "infer", self.folder / "a.fgb",
+                              pictures / about["picture"], "--json").stdout)[0]
             self.assertAlmostEqual(again["score"], about["score"], delta=1e-6 + 1e-5 * about["score"])
             self.assertEqual(again["box"], about["box"])
             self.assertAlmostEqual(about["score"], self.scores[i], delta=1e-6 + 1e-4 * self.scores[i])
@@ -142,6 +143,23 @@ class Store(unittest.TestCase):
         wait("saved", lambda: daemon.registers(45, 1) == [1])
         self.assertEqual([json.loads(f.read_text())["part"] for f in (store / "pictures").glob("*_asked.json")], [2])
         self.assertEqual(daemon.end(), 0)
+
+    def test_check_names_what_cannot_be_written(self):
+        config = self.folder / "check.conf"
+
+        def check(store):
+            config.write_text(f'bundles = {{ "a.fgb" }}\ncamera {{ path = "parts" }}\nstore {{ {store} }}\n')
+            done = run("flawgate", "check", config)
+            return done.returncode, done.stdout + done.stderr
+
+        status, text = check('path = "kept" metrics = "line.prom"')
+        self.assertEqual(status, 0, text)
+        with_pictures = int(text.split("pictures and scores to store")[1].split()[0])
+        self.assertLess(int(check("")[1].split("pictures and scores to store")[1].split()[0]), with_pictures)
+        status, text = check('path = "none/kept" metrics = "a.fgb/line.prom"')
+        self.assertEqual(status, 1, text)
+        self.assertIn("there is no folder " + str(self.folder / "none"), text)
+        self.assertIn("a.fgb is no folder", text)
 
     def test_command_2_without_a_store_says_so(self):
         daemon = self.start("")

@@ -1,5 +1,5 @@
-/* flawgate calibrate NAME.fgb DIR|--from-line LOG: sets the threshold anew from good parts of the line, or from
- * the scores that it has logged, without training. */
+/* flawgate calibrate NAME.fgb DIR|--from-line LOG: sets the threshold anew from good parts of the line, or
+ * from the scores that it has logged, without training. */
 #include <stdio.h>
 
 #include "runtime/base/json.h"

@@ -1,9 +1,9 @@
 /* flawgate calibrate --from-line: a threshold from the scores that a line has logged.
  *
  * The newest scores of the bundle itself, known by its checksum, count: at most FG_LINE_SCORES. Middle and
- * spread are robust (runtime/store/refit.h), since some of the scores are defects'. The scores that are not above the
- * new threshold take the place of those of an earlier calibration among the bundle's good pictures, so that
- * drift is watched from them on.
+ * spread are robust (runtime/store/refit.h), since some of the scores are defects'. The scores that are not
+ * above the new threshold take the place of those of an earlier calibration among the bundle's good pictures,
+ * so that drift is watched from them on.
  *
  * Errors: FG_INPUT for a bundle, a log or scores that cannot be used, FG_ENVIRONMENT for memory and disk.
  * Owner: the caller, of all arguments. Thread: the main thread. NULL: only a message may be. */

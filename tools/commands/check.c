@@ -146,6 +146,7 @@ static void check_config(struct check *c, const char *path) {
     check_bundles(&c->config, c->common.quiet, &c->report);
     check_drivers(&c->config, &c->report);
     fg_check_system(&c->config, &c->report, &c->notes);
+    fg_storage_check(&c->config, &c->report);
 }
 
 static void print_line(void *argument, const char *text) {

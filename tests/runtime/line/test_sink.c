@@ -1,5 +1,5 @@
-/* What the line gives to a sink: every verdict in order, pictures with the right frame and map, and nothing that
- * holds up a trigger. */
+/* What the line gives to a sink: every verdict in order, pictures with the right frame and map, and nothing
+ * that holds up a trigger. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

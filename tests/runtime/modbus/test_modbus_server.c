@@ -402,10 +402,10 @@ static void terms_change_while_it_runs(void **state) {
     while (modbus_write_register(client, FG_HOLDING_THRESHOLD, 5000) == 1)
         ;
     assert_int_equal(errno, EMBXILVAL);
-    bench.settings.writers = 1;
-    bench.settings.writer[0] = "nobody";
+    bench.settings.tcp.writers = 1;
+    bench.settings.tcp.writer[0] = "nobody";
     assert_int_equal(fg_modbus_server_change(bench.server, &bench.settings, &message), FG_INPUT);
-    bench.settings.writer[0] = "127.0.0.3";
+    bench.settings.tcp.writer[0] = "127.0.0.3";
     assert_int_equal(fg_modbus_server_change(bench.server, &bench.settings, &message), FG_OK);
     while (modbus_write_register(client, FG_HOLDING_THRESHOLD, 3000) == 1)
         ;

@@ -1,5 +1,5 @@
-/* The score log: it goes on after a restart, forgets the oldest, and a power cut at any byte loses at most the
- * record that was being written. */
+/* The score log: it goes on after a restart, forgets the oldest, and a power cut at any byte loses at most
+ * the record that was being written. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

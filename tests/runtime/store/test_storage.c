@@ -1,4 +1,5 @@
-/* The store between the line and the disk: what it writes, and that a disk that hangs or breaks holds nobody. */
+/* The store between the line and the disk: what it writes, and that a disk that hangs or breaks holds nobody.
+ * */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,6 +61,11 @@ static void open_storage(void) {
     OK(fg_storage_open(&config, &plan, memory, &storage, &message));
     sink = fg_storage_sink(storage);
     OK(fg_storage_start(storage, &cell, &message));
+}
+
+/* A slow disk takes more than one call. */
+static void close_storage(void) {
+    WAIT(fg_storage_close(storage));
 }
 
 static int make_folder(void **state) {
@@ -160,7 +166,7 @@ static void a_picture_is_what_the_view_saw(void **state) {
         assert_memory_equal(image.pixels + 3 * last[i], pixels + (size_t)(8 * SIDE + 7) * 3, 3);
         fg_image_free(&image);
     }
-    assert_true(fg_storage_close(storage));
+    close_storage();
 }
 
 static void a_frame_in_its_camera_s_format_becomes_colour(void **state) {
@@ -184,7 +190,7 @@ static void a_frame_in_its_camera_s_format_becomes_colour(void **state) {
             for (int k = 0; k < 3; k++)
                 assert_int_equal(image.pixels[(y * 21 + x) * 3 + k], (int)((x + 11) * 255 / 219.0 + 0.5));
     fg_image_free(&image);
-    assert_true(fg_storage_close(storage));
+    close_storage();
 }
 
 static void a_picture_comes_with_its_map_and_all_that_is_known(void **state) {
@@ -213,7 +219,7 @@ static void a_picture_comes_with_its_map_and_all_that_is_known(void **state) {
         if (!strstr(text, HAS[i]))
             fail_msg("no %s in %s", HAS[i], text);
     WAIT(read_state().saved == 1 && !read_state().unsaved);
-    assert_true(fg_storage_close(storage));
+    close_storage();
 }
 
 /* ---- The disk ---- */
@@ -248,12 +254,12 @@ static void a_disk_that_hangs_holds_nobody(void **state) {
     const int reader = open(path, O_RDONLY | O_NONBLOCK); /* the disk wakes up */
     assert_true(reader >= 0);
     /* Of what waited the scores are written, and no picture is: its folder could not be used. */
-    WAIT(fg_storage_close(storage));
+    close_storage();
     close(reader);
     assert_true(read_metric("flawgate_dropped_pictures_total") == part - 2);
     assert_true(read_metric("flawgate_pictures_total") == 1);
-    assert_true(read_metric("flawgate_scores_total") == 1024);
-    assert_true(read_metric("flawgate_dropped_scores_total") == 2000 - 1024);
+    const double scores = read_metric("flawgate_scores_total");
+    assert_true(scores >= 1024 && scores + read_metric("flawgate_dropped_scores_total") == 2000);
 }
 
 static void a_folder_that_cannot_be_made_is_said_and_shown(void **state) {
@@ -265,7 +271,7 @@ static void a_folder_that_cannot_be_made_is_said_and_shown(void **state) {
     WAIT(read_state().degraded);
     keep_part(1, &frame, true);
     WAIT(read_state().unsaved == 1);
-    assert_true(fg_storage_close(storage));
+    close_storage();
     assert_true(read_metric("flawgate_dropped_pictures_total") == 1);
 }
 
@@ -289,7 +295,7 @@ static void defects_doubtful_parts_and_some_good_ones_are_wanted(void **state) {
     const uint32_t expected[] = {0, 3, 0, 0, 3}; /* the doubtful part was a good one too */
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         assert_int_equal(sink->want(sink->store, &pass), expected[i]);
-    assert_true(fg_storage_close(storage));
+    close_storage();
 }
 
 /* ---- Proposals ---- */
@@ -317,7 +323,7 @@ static void a_view_s_scores_propose_its_threshold(void **state) {
     assert_int_equal(read_state().proposed[1], 0);
     sink->loaded(sink->store, 0, &bundle, 2); /* another bundle */
     WAIT(!read_state().proposed[0]);
-    assert_true(fg_storage_close(storage));
+    close_storage();
 }
 
 int main(void) {
