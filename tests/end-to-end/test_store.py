@@ -8,6 +8,7 @@ import random
 import shutil
 import statistics
 import struct
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -223,6 +224,27 @@ class Store(unittest.TestCase):
         dropped = families["flawgate_dropped_pictures"].samples[0].value
         self.assertGreater(dropped, 0)
         self.assertEqual(families["flawgate_scores"].samples[0].value, part - 1)
+
+    def test_a_full_disk_delays_no_verdict(self):
+        disk = self.make_folder().parent
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=36m", "none", disk], capture_output=True).returncode:
+            self.skipTest("this user cannot mount a small disk")
+        self.addCleanup(lambda: subprocess.run(["umount", "-l", disk], check=True))
+        daemon = self.start(f'path = "{disk}/store" good_every = 1', deadline=1000, delay=1100)
+        self.judge(daemon, [1])
+        wait("the first picture", lambda: list((disk / "store" / "pictures").glob("*.json")))
+        with open(disk / "full", "wb", buffering=0) as file:
+            with self.assertRaises(OSError):
+                while True:
+                    file.write(bytes(4096))
+        self.judge(daemon, range(2, 12))
+        wait("degraded", lambda: daemon.bits()[13])
+        wait("it is said", lambda: "make room on the disk" in daemon.text())
+        self.assertEqual(daemon.registers(54, 2), [0, 0], "a part was INOPERATIVE")
+        # The log has its disk space since the start.
+        wait("all scores", lambda: len(self.print_csv(daemon)) == 11)
+        self.assertFalse(list((disk / "store" / "pictures").glob("*.tmp")))
+        self.assertEqual(daemon.end(), 0)
 
     def test_metrics_are_openmetrics(self):
         metrics = self.make_folder().parent / "line.prom"
