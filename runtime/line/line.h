@@ -164,9 +164,8 @@ enum fg_modbus_exception fg_line_adopt(struct fg_line *line, const struct fg_con
  * lost. Once it is signalled the line drains. Gives the exit status: 0; 3 when the first bundles or a camera
  * cannot be used; 70 when the device is lost, and then a job may be under way that never ends. */
 int fg_line_run(struct fg_line *line);
-/* Once it has run: whether no part is left that must still be rejected, and whether an earlier unclean end
- * was cleared. */
-bool fg_line_drained(const struct fg_line *line);
+/* Once it has run: whether an earlier unclean end, if there was one, was cleared. */
+bool fg_line_cleared(const struct fg_line *line);
 /* When the line, and all that it watches, was last on time; on fg_clock_ns's clock. Any thread may ask. */
 int64_t fg_line_well_ns(const struct fg_line *line);
 
