@@ -260,23 +260,24 @@ static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
 }
 
 /* Closes what the world sees, outputs first. Each signal goes before what its handler reaches: those that ask
- * go first, those that end the process once the outputs are safe. */
-static void close_outside(struct daemon *d) {
+ * go first, those that end the process once the outputs are safe. False: a part is left that must be
+ * rejected. */
+static bool close_outside(struct daemon *d) {
     fg_signals_ignore_requests();
-    fg_actuator_close(d->actuator);
+    const bool empty = fg_actuator_close(d->actuator);
     fg_signals_release();
     if (d->serving) {
         fg_modbus_server_stop(d->server);
         pthread_join(d->server_thread, NULL);
     }
+    return empty;
 }
 
-/* drained: the run has ended as it should. */
-static void close_all(struct daemon *d, bool drained) {
-    close_outside(d);
+static void close_all(struct daemon *d) {
+    const bool empty = close_outside(d), drained = empty && (!d->line || fg_line_cleared(d->line));
     fg_reloader_close(d->reloader);
     fg_modbus_server_close(d->server);
-    fg_feeder_close(d->feeder, drained);
+    fg_feeder_close(d->feeder, empty);
     fg_keeper_close(d->state, drained);
     fg_judge_close(d->judge);
     if (!fg_storage_close(d->store)) /* its thread goes on using the memory until the process has ended */
@@ -351,12 +352,11 @@ int fg_daemon_run(const char *config_path) {
     }
     if (status != FG_OK) {
         log_report(&d.report);
-        close_all(&d, false);
+        close_all(&d);
         return fg_exit_status(status);
     }
     fg_setup_describe(&d.config, &d.plan, log_line, NULL);
     int result = 3;
-    bool drained = true; /* a line that was not opened has lost nothing */
     status = open_all(&d, &message);
     if (status == FG_OK) {
         fg_log(FG_LOG_INFO, "listening on %s port %u", d.config.modbus.bind, fg_modbus_server_port(d.server));
@@ -368,13 +368,12 @@ int fg_daemon_run(const char *config_path) {
         tell_systemd("STOPPING=1");
         if (result == fg_exit_status(FG_DEVICE_LOST))
             leave_process(&d);
-        drained = fg_line_drained(d.line);
         fg_log(FG_LOG_INFO, "arena: planned %zu bytes, used %zu",
                fg_arena_size(d.arena) + fg_arena_size(d.device),
                fg_arena_high_water(d.arena) + fg_arena_high_water(d.device));
     } else {
         fg_log(FG_LOG_ERROR, "flawgated: %s", message.text);
     }
-    close_all(&d, drained);
+    close_all(&d);
     return result;
 }

@@ -132,14 +132,16 @@ enum fg_status fg_actuator_open(const struct fg_actuation_settings *settings, st
     return FG_OK;
 }
 
-void fg_actuator_close(struct fg_actuator *actuator) {
+bool fg_actuator_close(struct fg_actuator *actuator) {
     if (!actuator)
-        return;
+        return true;
     atomic_store(&actuator->quit, true);
     fg_event_signal(actuator->wake);
     pthread_join(actuator->thread, NULL);
+    const bool empty = fg_actuator_empty(actuator);
     close(actuator->wake);
     free(actuator);
+    return empty;
 }
 
 void fg_actuator_want(struct fg_actuator *actuator, uint32_t wanted) {

@@ -318,9 +318,8 @@ int fg_line_run(struct fg_line *line) {
     return 0;
 }
 
-bool fg_line_drained(const struct fg_line *line) {
-    return !fg_part_any(line) && fg_actuator_empty(line->s.actuator) &&
-           !fg_faults_has(line, FG_FAULT_UNCLEAN_END);
+bool fg_line_cleared(const struct fg_line *line) {
+    return !fg_faults_has(line, FG_FAULT_UNCLEAN_END);
 }
 
 int64_t fg_line_well_ns(const struct fg_line *line) {

@@ -182,9 +182,8 @@ enum fg_modbus_exception fg_line_adopt(struct fg_line *line, const struct fg_con
  * is a fault, also the first one: the line is not ready until the PLC names a slot that can be. Gives the exit
  * status: 0, or 70 when the device is lost, and then a job may be under way that never ends. */
 int fg_line_run(struct fg_line *line);
-/* Once it has run: whether no part is left that must still be rejected, and whether an earlier unclean end
- * was cleared. */
-bool fg_line_drained(const struct fg_line *line);
+/* Once it has run: whether an earlier unclean end, if there was one, was cleared. */
+bool fg_line_cleared(const struct fg_line *line);
 /* When the line, and all that it watches, was last on time; on fg_clock_ns's clock. Any thread may ask. */
 int64_t fg_line_well_ns(const struct fg_line *line);
 
