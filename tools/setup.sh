@@ -7,7 +7,7 @@ packages=(build-essential cmake ninja-build pkg-config zlib1g-dev libsodium-dev 
   libtiff-dev libmodbus-dev libconfuse-dev libcmocka-dev libsystemd-dev python3)
 if [ "${1:-}" = test ] || [ "${1:-}" = old ]; then
   packages+=(clang-format clang-tidy shellcheck mbpoll python3-pymodbus python3-serial python3-serial-asyncio
-    python3-numpy python3-pyte python3-prometheus-client systemd man-db mandoc)
+    python3-numpy python3-pyte python3-prometheus-client systemd mandoc)
 fi
 if [ "${1:-}" = old ]; then
   packages+=(gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user python3-pip)

@@ -19,9 +19,9 @@
 #include "board/gpio/board.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
+#include "runtime/daemon/keeper.h"
 #include "runtime/daemon/reload.h"
 #include "runtime/daemon/signals.h"
-#include "runtime/daemon/state.h"
 #include "runtime/daemon/watchdog.h"
 #include "runtime/engine/device.h"
 #include "runtime/line/line.h"
@@ -49,7 +49,7 @@ struct daemon {
     bool serving;
     _Atomic int64_t server_seen_ns;
     struct fg_signals signals;
-    struct fg_keeper *state;
+    struct fg_keeper *keeper;
     struct fg_feeder *feeder;
     struct fg_reloader *reloader;
 };
@@ -143,9 +143,9 @@ static enum fg_status open_line(struct daemon *d, void *memory, struct fg_messag
                                         .device = d->device,
                                         .memory = memory,
                                         .ready = tell_ready,
-                                        .kept = fg_keeper_kept(d->state),
+                                        .kept = fg_keeper_kept(d->keeper),
                                         .keep = fg_keeper_tell,
-                                        .keep_context = d->state,
+                                        .keep_context = d->keeper,
                                         .server_seen_ns = &d->server_seen_ns,
                                         .sink = fg_storage_sink(d->store)};
     memcpy(settings.camera, d->camera, sizeof settings.camera);
@@ -221,7 +221,7 @@ static void *serve_modbus(void *argument) {
 
 static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
     void *camera_memory[FG_CONFIG_CAMERAS] = {NULL}, *line_memory = NULL, *store_memory = NULL;
-    enum fg_status status = fg_keeper_open(d->config.state.path, &d->state, message);
+    enum fg_status status = fg_keeper_open(d->config.state.path, &d->keeper, message);
     if (status == FG_OK)
         status = fg_signals_open(&d->signals, message);
     if (status == FG_OK)
@@ -249,7 +249,7 @@ static enum fg_status open_all(struct daemon *d, struct fg_message *message) {
     if (status == FG_OK)
         status = fg_feeder_open(d->line, d->config.watchdog.device, &d->feeder, message);
     if (status == FG_OK) /* last, since what fails before leaves no mark of an unclean end */
-        status = fg_keeper_begin(d->state, message);
+        status = fg_keeper_begin(d->keeper, message);
     if (status != FG_OK)
         return status;
     /* Pages stay in memory once they are touched. A program without the right to ask for it runs without. */
@@ -278,7 +278,7 @@ static void close_all(struct daemon *d) {
     fg_reloader_close(d->reloader);
     fg_modbus_server_close(d->server);
     fg_feeder_close(d->feeder, empty);
-    fg_keeper_close(d->state, drained);
+    fg_keeper_close(d->keeper, drained);
     fg_judge_close(d->judge);
     if (!fg_storage_close(d->store)) /* its thread goes on using the memory until the process has ended */
         d->arena = NULL;

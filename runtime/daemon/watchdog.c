@@ -26,14 +26,14 @@ struct fg_feeder {
     pthread_t thread;
 };
 
-/* Asks systemd how often it wants to be told; half of that is safe. */
+/* Asks systemd how often it wants to be told. One feeding that fails leaves time for the next. */
 static void ask_systemd(struct fg_feeder *f) {
     f->period_ms = f->device < 0 ? -1 : PERIOD_MS;
 #ifdef FG_SYSTEMD
     uint64_t limit_us;
     f->systemd = sd_watchdog_enabled(0, &limit_us) > 0;
-    if (f->systemd && (f->device < 0 || limit_us / 2000 < PERIOD_MS))
-        f->period_ms = limit_us / 2000 < INT32_MAX ? (int)(limit_us / 2000) : INT32_MAX;
+    if (f->systemd)
+        f->period_ms = limit_us / 4000 < PERIOD_MS ? (int)(limit_us / 4000) : PERIOD_MS;
 #endif
 }
 

@@ -37,8 +37,8 @@ struct fg_actuator;
 
 FG_MUST_USE enum fg_status fg_actuator_open(const struct fg_actuation_settings *settings,
                                             struct fg_actuator **actuator, struct fg_message *message);
-/* Ends the thread and makes the outputs safe. False: a part is left that must be rejected, or a pulse was cut.
- * NULL is allowed. */
+/* Ends the thread and makes the outputs safe. False: a part is left that must be rejected, or a pulse was
+ * cut. NULL is allowed. */
 bool fg_actuator_close(struct fg_actuator *actuator);
 
 /* Wakes the thread: wanted are the levels from now on (enum fg_wanted), or a part was added to the

@@ -179,8 +179,8 @@ enum fg_modbus_exception fg_line_adopt(struct fg_line *line, const struct fg_con
 
 /* Loads the bundles of the first slot, then runs until stop_descriptor is signalled or until the device is
  * lost. Once it is signalled the line drains, and waits for the job under way. A bundle that cannot be loaded
- * is a fault, also the first one: the line is not ready until the PLC names a slot that can be. Gives the exit
- * status: 0, or 70 when the device is lost, and then a job may be under way that never ends. */
+ * is a fault, also the first one: the line is not ready until the PLC names a slot that can be. Gives the
+ * exit status: 0, or 70 when the device is lost, and then a job may be under way that never ends. */
 int fg_line_run(struct fg_line *line);
 /* Once it has run: whether an earlier unclean end, if there was one, was cleared. */
 bool fg_line_cleared(const struct fg_line *line);

@@ -51,8 +51,8 @@ FG_MUST_USE enum fg_status fg_modbus_tcp_read_terms(const struct fg_modbus_tcp_s
 FG_MUST_USE enum fg_status fg_modbus_tcp_open(const struct fg_modbus_tcp_settings *settings,
                                               struct fg_modbus_service *service, struct fg_modbus_tcp **tcp,
                                               struct fg_message *message);
-/* Listens and ends it at once: says whether that could be done now. FG_ENVIRONMENT and FG_INPUT: it could not,
- * and the message is that of fg_modbus_tcp_open. *taken: another socket listens there. */
+/* Listens and ends it at once: says whether that could be done now. FG_ENVIRONMENT and FG_INPUT: it could
+ * not, and the message is that of fg_modbus_tcp_open. *taken: another socket listens there. */
 FG_MUST_USE enum fg_status fg_modbus_tcp_probe(const char *bind, uint16_t port, bool *taken,
                                                struct fg_message *message);
 /* Closes all connections. */

@@ -1,6 +1,7 @@
 """What the end-to-end tests share: the built programs, small pictures made here, and running things."""
 import json
 import os
+import socket
 import struct
 import subprocess
 import unittest
@@ -43,6 +44,12 @@ def run(program, *arguments, **options):
     """Runs a built program to its end; the result has returncode, stdout, stderr as text."""
     return subprocess.run([str(BUILD / program), *map(str, arguments)], capture_output=True, text=True,
                           timeout=900, **options)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def lines(text):

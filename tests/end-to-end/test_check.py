@@ -11,7 +11,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from common import BUILD, good_part, main, run
+from common import BUILD, free_port, good_part, main, run
 
 CONFIG = """bundles = {{ "a.fgb" }}
 deadline_ms = 1000
@@ -23,12 +23,6 @@ reject {{ delay_ms = 1200 }}
 modbus {{ bind = "{bind}" port = {port} {more} }}
 """
 PRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Check(unittest.TestCase):

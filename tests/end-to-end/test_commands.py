@@ -6,13 +6,12 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
-from common import BUILD, bad_part, good_part, lines, main, run
+from common import BUILD, bad_part, free_port, good_part, lines, main, run
 
 ODD = os.fsdecode(b"odd \xff\xc3\"\\\n.png")  # no UTF-8, and what JSON escapes
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d ")
@@ -37,12 +36,6 @@ def programs():
     """Every program and command, as the beginning of a command line; the teacher's only where it is built."""
     return [["flawgate-train"], ["flawgated"], *(["flawgate", c] for c in commands()),
             *(["flawgate-teach"] for _ in range((BUILD / "flawgate-teach").exists()))]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Usage(unittest.TestCase):

@@ -64,7 +64,9 @@ class Samples(unittest.TestCase):
         done = run("flawgate-train", cls.folder / "good", "--out", cls.folder / "a.fgb", "--teacher", "random", "--backbone",
                    "resnet18", "--size", "64", "--batch", "4", "--epochs", "8")
         assert done.returncode == 0, done.stderr
-        shutil.copy(cls.folder / "a.fgb", cls.folder / "b.fgb")
+        whole = (cls.folder / "a.fgb").read_bytes()
+        (cls.folder / "b.fgb").write_bytes(whole)
+        (cls.folder / "damaged.fgb").write_bytes(whole[:-1000] + bytes([whole[-1000] ^ 1]) + whole[-999:])
         judged = lines(run("flawgate", "infer", cls.folder / "a.fgb", *sorted((cls.folder / "parts").iterdir()), "--json").stdout)
         cls.expected = [({"PASS": 1, "DEFECT": 2}[j["verdict"]], 0, round(j["score"], 4)) for j in judged]
         assert {e[0] for e in cls.expected} == {1, 2}, cls.expected
@@ -73,8 +75,8 @@ class Samples(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.folder)
 
-    def start(self, **options):
-        daemon = Daemon(self.folder, [self.folder / "a.fgb", self.folder / "b.fgb"], **options)
+    def start(self, *bundles, **options):
+        daemon = Daemon(self.folder, [self.folder / b for b in bundles or ["a.fgb"]], **options)
         self.addCleanup(lambda: daemon.process.poll() is None and daemon.end(signal.SIGKILL))
         return daemon
 
@@ -115,7 +117,7 @@ class Samples(unittest.TestCase):
                 self.assertEqual(daemon.end(), 0)
 
     def test_job_change(self):
-        daemon = self.start()
+        daemon = self.start("a.fgb", "b.fgb", more="job { require = false }")
         station = Station(daemon)
         station.until("slot 1", lambda: station.block["JobDone"], Slot=1)
         self.assertEqual(daemon.registers(44, 1), [1])
@@ -123,10 +125,11 @@ class Samples(unittest.TestCase):
         self.assertEqual(daemon.registers(24, 1), [1])
 
     def test_alarms(self):
-        daemon = self.start(more="plc_watchdog_ms = 2000")
+        daemon = self.start("a.fgb", "damaged.fgb", more="job { require = false }")
         station = Station(daemon)
-        wait("the watchdog's fault", lambda: daemon.bits()[7])
-        station.until("alarm 20", lambda: station.block["AlarmCode"] == 20)
+        station.until("alarm 21", lambda: station.block["AlarmCode"] == 21, Slot=1)
+        self.assertFalse(station.block["JobDone"])
+        station.until("slot 0", lambda: station.block["JobDone"], Slot=0)
         station.until("no alarm", lambda: not station.block["Alarm"], Clear=True)
         station.judge()
         daemon.process.send_signal(signal.SIGSTOP)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from common import BUILD, bad_part, good_part, lines, main, run
+from common import BUILD, bad_part, free_port, good_part, lines, main, run
 from test_line import Daemon, wait
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -149,7 +149,8 @@ class Store(unittest.TestCase):
         config = self.folder / "check.conf"
 
         def check(store):
-            config.write_text(f'bundles = {{ "a.fgb" }}\ncamera {{ path = "parts" }}\nstore {{ {store} }}\n')
+            config.write_text(f'bundles = {{ "a.fgb" }}\ncamera {{ path = "parts" }}\nboard {{ path = "board" }}\n'
+                              f'modbus {{ port = {free_port()} }}\nstore {{ {store} }}\n')
             done = run("flawgate", "check", config)
             return done.returncode, done.stdout + done.stderr
 
@@ -166,7 +167,7 @@ class Store(unittest.TestCase):
         daemon = self.start("")
         daemon.client.write_register(2, 2, **to(1))
         self.assertFalse(daemon.coil(6).isError())
-        self.assertEqual(daemon.registers(45, 1), [30])
+        self.assertEqual(daemon.registers(45, 1), [31])
         self.assertIn("store.path", daemon.text())
         self.assertEqual(daemon.end(), 0)
 

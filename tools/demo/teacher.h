@@ -1,7 +1,8 @@
 /* Finds the demo's teacher.
  *
- * Errors: FG_ENVIRONMENT where it is neither beside the build nor installed, FG_INPUT for a file of the user's
- * that cannot be read; messages name the file. Owner: the caller. Thread: any. NULL: only a message may be. */
+ * Errors: FG_ENVIRONMENT where it is neither beside the build nor installed, FG_INPUT for a file of the
+ * user's that cannot be read; messages name the file. Owner: the caller. Thread: any. NULL: only a message
+ * may be. */
 #ifndef FG_TOOLS_DEMO_TEACHER_H
 #define FG_TOOLS_DEMO_TEACHER_H
 

@@ -47,10 +47,12 @@ def field(package, name):
 
 
 def licences(package):
-    """The names of the licences in the package's copyright file, where it has the form that machines read."""
+    """The names of the licences in the package's copyright file: those of the form that machines read, else those whose
+    texts it refers to."""
     file = Path("/usr/share/doc") / package.split(":")[0] / "copyright"
     text = file.read_text(errors="replace") if file.exists() else ""
-    return sorted(set(re.findall(r"^License:[ \t]*(\S.*?)\s*$", text, re.M))) if text.startswith("Format:") else []
+    named = r"^License:[ \t]*(\S.*?)\s*$" if text.startswith("Format:") else r"/usr/share/common-licenses/(\w[\w.-]*\w)"
+    return sorted(set(re.findall(named, text, re.M)))
 
 
 def purl(package):

@@ -193,7 +193,8 @@ static void test_counters_reset_with_all_places_taken(void **state) {
 
 /* ---- Thresholds ---- */
 
-/* A change of bundles sets every view's threshold to 0, also one that waits; a part under way keeps its own. */
+/* A change of bundles sets every view's threshold to 0, also one that waits; a part under way keeps
+ * its own. */
 static void test_thresholds_end_with_their_bundles(void **state) {
     (void)state;
     config.views = 2;

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
-#include "runtime/daemon/state.h"
+#include "runtime/daemon/keeper.h"
 
 #define PATIENCE (60 * FG_S)
 
@@ -36,11 +36,11 @@ static int remove_folder(void **state) {
 }
 
 static struct fg_keeper *begin_run(struct fg_line_kept *kept) {
-    struct fg_keeper *state = NULL;
+    struct fg_keeper *keeper = NULL;
     if (fg_keeper_open(path, &state, &message) != FG_OK)
         fail_msg("%s", message.text);
-    *kept = fg_keeper_kept(state);
-    if (fg_keeper_begin(state, &message) != FG_OK)
+    *kept = fg_keeper_kept(keeper);
+    if (fg_keeper_begin(keeper, &message) != FG_OK)
         fail_msg("%s", message.text);
     return state;
 }
@@ -60,41 +60,41 @@ static uint32_t read_reserved(void) {
 static void test_what_is_kept(void **unused) {
     (void)unused;
     struct fg_line_kept kept;
-    struct fg_keeper *state = begin_run(&kept);
+    struct fg_keeper *keeper = begin_run(&kept);
     assert_int_equal(kept.starts, 1);
     assert_int_equal(kept.last_id, 0);
     assert_false(kept.unclean || kept.written);
-    fg_keeper_tell(state, 5, 0);
-    fg_keeper_close(state, true);
+    fg_keeper_tell(keeper, 5, 0);
+    fg_keeper_close(keeper, true);
     /* After a drain, ids go on where they ended. */
-    state = begin_run(&kept);
+    keeper = begin_run(&kept);
     assert_int_equal(kept.starts, 2);
     assert_int_equal(kept.last_id, 5);
     assert_false(kept.unclean || kept.written);
     /* Ids are on the disk before they are given, however many. */
     const int64_t end = fg_clock_ns() + PATIENCE;
     for (uint32_t id = 6; id <= 20000; id++) {
-        fg_keeper_tell(state, id, FG_WRITTEN_PULSE);
+        fg_keeper_tell(keeper, id, FG_WRITTEN_PULSE);
         while (id % 1000 == 0 && read_reserved() < id + 1000) {
             assert_true(fg_clock_ns() < end);
             sched_yield();
         }
     }
-    fg_keeper_close(state, false);
+    fg_keeper_close(keeper, false);
     /* After any other end, no id comes twice. */
-    state = begin_run(&kept);
+    keeper = begin_run(&kept);
     assert_int_equal(kept.starts, 3);
     assert_true(kept.last_id >= 20000);
     assert_true(kept.unclean);
     assert_int_equal(kept.written, FG_WRITTEN_PULSE);
-    fg_keeper_close(state, false);
-    state = begin_run(&kept);
+    fg_keeper_close(keeper, false);
+    keeper = begin_run(&kept);
     assert_true(kept.unclean);
-    fg_keeper_close(state, true);
-    state = begin_run(&kept);
+    fg_keeper_close(keeper, true);
+    keeper = begin_run(&kept);
     assert_false(kept.unclean);
     assert_int_equal(kept.starts, 5);
-    fg_keeper_close(state, true);
+    fg_keeper_close(keeper, true);
 }
 
 /* A start that fails before its run has begun changes nothing. */
@@ -102,9 +102,9 @@ static void test_start_that_fails(void **unused) {
     (void)unused;
     struct fg_line_kept before, after;
     fg_keeper_close(begin_run(&before), true);
-    struct fg_keeper *state = NULL;
+    struct fg_keeper *keeper = NULL;
     assert_int_equal(fg_keeper_open(path, &state, &message), FG_OK);
-    fg_keeper_close(state, true);
+    fg_keeper_close(keeper, true);
     fg_keeper_close(begin_run(&after), true);
     assert_int_equal(after.starts, before.starts + 1);
     assert_false(after.unclean);
