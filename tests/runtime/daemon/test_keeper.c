@@ -37,12 +37,12 @@ static int remove_folder(void **state) {
 
 static struct fg_keeper *begin_run(struct fg_line_kept *kept) {
     struct fg_keeper *keeper = NULL;
-    if (fg_keeper_open(path, &state, &message) != FG_OK)
+    if (fg_keeper_open(path, &keeper, &message) != FG_OK)
         fail_msg("%s", message.text);
     *kept = fg_keeper_kept(keeper);
     if (fg_keeper_begin(keeper, &message) != FG_OK)
         fail_msg("%s", message.text);
-    return state;
+    return keeper;
 }
 
 /* The last id that the file has reserved. */
@@ -103,7 +103,7 @@ static void test_start_that_fails(void **unused) {
     struct fg_line_kept before, after;
     fg_keeper_close(begin_run(&before), true);
     struct fg_keeper *keeper = NULL;
-    assert_int_equal(fg_keeper_open(path, &state, &message), FG_OK);
+    assert_int_equal(fg_keeper_open(path, &keeper, &message), FG_OK);
     fg_keeper_close(keeper, true);
     fg_keeper_close(begin_run(&after), true);
     assert_int_equal(after.starts, before.starts + 1);
