@@ -29,6 +29,8 @@
 #define FG_CONFIG_SETTINGS 2048        /* bytes of what a driver's keys fill */
 #define FG_CONFIG_WRITERS 16           /* addresses of Modbus clients that may write */
 #define FG_CONFIG_ADDRESS 64           /* bytes of an address */
+#define FG_CONFIG_STATE_BYTES 4096     /* most bytes that the folder state.path takes */
+#define FG_CONFIG_STATE_LOCK "lock"    /* the file in it that a running flawgated locks */
 #define FG_CONFIG_MAX_BYTES (1u << 20) /* a longer file is refused */
 
 /* The ios that the program knows, in the order of their titles in keys.c. */

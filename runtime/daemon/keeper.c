@@ -15,6 +15,7 @@
 #include "runtime/base/event.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
+#include "runtime/base/system.h"
 
 #define BLOCK 4096u    /* ids that are reserved at once */
 #define LOW 2048u      /* reserved ids that are left when more are reserved */
@@ -133,21 +134,21 @@ static enum fg_status lock_folder(struct fg_keeper *keeper, const char *folder, 
     char path[4096];
     if (snprintf(keeper->path, sizeof keeper->path, "%s/state", folder) >= (int)sizeof keeper->path)
         return fg_fail(message, FG_ENVIRONMENT, "state: the path of %.100s... is too long", folder);
+    struct fg_message why;
+    if (fg_system_folder(folder, FG_CONFIG_STATE_BYTES, &why) != FG_OK)
+        return fg_fail(message, FG_ENVIRONMENT, "state.path: %s", why.text);
     if (mkdir(folder, 0750) && errno != EEXIST)
-        return fg_fail_errno(message, FG_ENVIRONMENT, errno,
-                             "state: cannot make the folder %.300s; make it, or name another by state.path",
+        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "state.path: cannot make the folder %.300s",
                              folder);
-    snprintf(path, sizeof path, "%.4080s/lock", folder);
+    snprintf(path, sizeof path, "%.4080s/" FG_CONFIG_STATE_LOCK, folder);
     keeper->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (keeper->lock < 0)
-        return fg_fail_errno(message, FG_ENVIRONMENT, errno,
-                             "state: cannot write into the folder %.300s; allow it, or name another by "
-                             "state.path",
+        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "state.path: cannot write in the folder %.300s",
                              folder);
     if (flock(keeper->lock, LOCK_EX | LOCK_NB))
-        return fg_fail(
-            message, FG_ENVIRONMENT,
-            "state: another flawgated uses the folder %.300s; end it, or name another by state.path", folder);
+        return fg_fail(message, FG_ENVIRONMENT,
+                       "state.path: another flawgated uses the folder %.300s: end it, or name another folder",
+                       folder);
     return FG_OK;
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/system.h"
 
 static bool find_speed(uint32_t baud, speed_t *speed) {
     static const struct {
@@ -69,14 +70,14 @@ enum fg_status fg_serial_open(const struct fg_serial_settings *settings, int *po
     if (!find_speed(settings->baud, &speed))
         return fg_fail(message, FG_INPUT, "%s: there is no rate of %u baud", settings->device,
                        settings->baud);
+    enum fg_status status = fg_system_tty(settings->device, message);
+    if (status != FG_OK)
+        return status;
     const int opened = open(settings->device, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (opened < 0)
-        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "%s cannot be opened%s", settings->device,
-                             errno == EACCES ? " (is this user in the group dialout?)" : "");
-    enum fg_status status = FG_OK;
-    if (!isatty(opened))
-        status = fg_fail(message, FG_ENVIRONMENT, "%s is no serial port", settings->device);
-    else if (!set_port(opened, settings, speed))
+        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "cannot open the serial port %s",
+                             settings->device);
+    if (!set_port(opened, settings, speed))
         status = fg_fail_errno(message, FG_ENVIRONMENT, errno, "%s cannot be set to %u baud",
                                settings->device, settings->baud);
     else if (settings->rs485 && !set_rs485(opened))

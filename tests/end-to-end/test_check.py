@@ -3,6 +3,7 @@
 does not; a running flawgated is not disturbed."""
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ board {{ path = "{board}" }}
 line trigger {{ name = "T" }}
 line reject {{ name = "R" }}
 reject {{ delay_ms = 1200 }}
+state {{ path = "{state}" }}
 modbus {{ bind = "{bind}" port = {port} {more} }}
 """
 PRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -41,9 +43,10 @@ class Check(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.folder)
 
-    def configure(self, name="line.conf", board="board", bind="127.0.0.1", port=None, more=""):
+    def configure(self, name="line.conf", board="board", bind="127.0.0.1", port=None, more="", state="state", rest=""):
         path = self.folder / name
-        path.write_text(CONFIG.format(board=board, bind=bind, port=port or free_port(), more=more))
+        text = CONFIG.format(board=board, bind=bind, port=port or free_port(), more=more, state=state)
+        path.write_text(text + rest)
         return path
 
     def check(self, config, status, *before):
@@ -81,6 +84,22 @@ class Check(unittest.TestCase):
         self.both_refuse(self.configure(board="none/deeper/board"), "is not there, nor the one above it")
         (self.folder / "file").write_text("")
         self.both_refuse(self.configure(board="file"), "file is a file, not a folder")
+
+    def test_places_of_the_state(self):
+        self.both_refuse(self.configure(state="none/deeper/state"), "state.path: the folder")
+        self.both_refuse(self.configure(state="a.fgb"), "a.fgb is a file, not a folder")
+
+    def test_serial_ports_and_watchdogs(self):
+        serial = 'modbus_rtu {{ device = "{}" baud = 9600 }}\n'
+        self.both_refuse(self.configure(rest=serial.format("/dev/none")), "is the adapter plugged in?")
+        self.both_refuse(self.configure(rest=serial.format(self.folder / "a.fgb")), "is no serial port")
+        self.both_refuse(self.configure(rest='watchdog { device = "none" }\n'), "watchdog: cannot open")
+        master, slave = pty.openpty()
+        said, text = self.check(self.configure(rest=serial.format(name := os.ttyname(slave))), 0)
+        self.assertEqual(said["ports"][1], {"device": name, "unit": 1, "baud": 9600, "protocol": "Modbus RTU"})
+        self.assertIn(f"  {name}: Modbus RTU, unit 1, 9600 baud; its master may write", text)
+        os.close(master)
+        os.close(slave)
 
     def test_addresses_and_ports(self):
         self.both_refuse(self.configure(bind="203.0.113.7"), "is this an address of this machine?")

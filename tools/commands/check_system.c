@@ -2,6 +2,7 @@
 #include "tools/commands/check_system.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,9 +66,47 @@ static void check_port(const struct fg_config *config, const struct process *own
         fg_report_add(report, "%s", message.text);
 }
 
+static void check_state(const struct fg_config *config, const struct process *owner,
+                        struct fg_report *report) {
+    struct fg_message message;
+    char lock[FG_CONFIG_TEXT + 8];
+    snprintf(lock, sizeof lock, "%s/" FG_CONFIG_STATE_LOCK, config->state.path);
+    const pid_t holder = fg_system_lock_holder(lock);
+    if (fg_system_folder(config->state.path, FG_CONFIG_STATE_BYTES, &message) != FG_OK)
+        fg_report_add(report, "state.path: %s", message.text);
+    else if (holder && holder != owner->number)
+        fg_report_add(report,
+                      "state.path: another flawgated uses the folder %s: end it, or name another folder",
+                      config->state.path);
+}
+
+/* A port that the daemon of this line has open is left alone. */
+static void check_serial(const struct fg_config *config, const struct process *owner,
+                         struct fg_report *report, struct fg_report *notes) {
+    struct fg_message message;
+    const char *device = config->modbus_rtu.device;
+    if (*device && owner->daemon)
+        fg_report_add(notes, "Modbus RTU: %s is left alone while flawgated runs (process %d)", device,
+                      (int)owner->number);
+    else if (*device && fg_system_tty(device, &message) != FG_OK)
+        fg_report_add(report, "Modbus RTU: %s", message.text);
+}
+
+/* The device is not opened, since it would begin to count. */
+static void check_watchdog(const struct fg_config *config, struct fg_report *report) {
+    const char *device = config->watchdog.device;
+    char reason[128];
+    if (*device && access(device, W_OK) != 0)
+        fg_report_add(report, "watchdog: cannot open %s: %s", device,
+                      strerror_r(errno, reason, sizeof reason));
+}
+
 void fg_check_system(const struct fg_config *config, struct fg_report *report, struct fg_report *notes) {
     const struct process owner = check_board(config, report, notes);
     check_port(config, &owner, report, notes);
+    check_serial(config, &owner, report, notes);
+    check_state(config, &owner, report);
+    check_watchdog(config, report);
     const struct passwd *user = getpwuid(geteuid());
     fg_report_add(
         notes, "rights: those of user %s were checked: to check those of flawgated's user, use sudo -u USER",
@@ -97,6 +136,9 @@ void fg_check_print_ports(const struct fg_config *config) {
     for (uint32_t i = 0; i < config->modbus.writers; i++)
         printf("%s%s", i ? ", " : "", config->modbus.writer[i]);
     puts(config->modbus.writers ? " may write, others only read" : "everyone who reaches it may write");
+    if (*config->modbus_rtu.device)
+        printf("  %s: Modbus RTU, unit %u, %u baud; its master may write\n", config->modbus_rtu.device,
+               config->modbus.unit, config->modbus_rtu.baud);
 }
 
 void fg_check_print_json_ports(const struct fg_config *config) {
@@ -108,4 +150,10 @@ void fg_check_print_json_ports(const struct fg_config *config) {
         fg_json_text(stdout, config->modbus.writer[i]);
     }
     printf("]}");
+    if (!*config->modbus_rtu.device)
+        return;
+    printf(", {\"device\": ");
+    fg_json_text(stdout, config->modbus_rtu.device);
+    printf(", \"unit\": %u, \"baud\": %u, \"protocol\": \"Modbus RTU\"}", config->modbus.unit,
+           config->modbus_rtu.baud);
 }

@@ -271,8 +271,8 @@ static void test_state_folder_that_cannot_be_used(void **state) {
     start_appliance("one.fgb", LINE);
     expect_refusal(LINE "board { path = other }\n", "another flawgated uses the folder");
     stop_appliance();
-    expect_refusal(LINE "state { path = not/there }\n", "cannot make the folder");
-    expect_refusal(LINE "state { path = one.fgb }\n", "cannot write into the folder");
+    expect_refusal(LINE "state { path = not/there }\n", "is not there, nor the one above it");
+    expect_refusal(LINE "state { path = one.fgb }\n", "is a file, not a folder");
     char path[128];
     snprintf(path, sizeof path, "%s/state/state", folder);
     const int file = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
