@@ -24,8 +24,8 @@ void fg_jobs_change(struct fg_line *l, uint16_t slot);
 void fg_jobs_load(struct fg_line *l, uint16_t slot);
 /* Runs the self-tests of the engines in use. The judge must be free. */
 void fg_jobs_self_test(struct fg_line *l);
-/* Loads the slot that was asked for during a part, where no part is under way any more. The judge must be
- * free. */
+/* Loads the slot that was asked for during a part, where the judge is free, and no part and no test of a
+ * camera is under way any more. */
 void fg_jobs_start_waiting_load(struct fg_line *l);
 
 /* Gives the frame that a view judges: what it sees of its camera's. */

@@ -282,6 +282,52 @@ static void test_camera_vanishes_while_judged(void **state) {
     come_back(2);
 }
 
+/* ---- Cameras and the judge's jobs ---- */
+
+/* It is tested as soon as the judge no longer needs its engines, without anybody clearing a fault. */
+static void test_camera_comes_back_during_a_self_test(void **state) {
+    (void)state;
+    begin_one();
+    WAIT(now.able);
+    close_gate();
+    assert_int_equal(apply_command(FG_COMMAND_RUN, FG_CODE_SELF_TEST), FG_MODBUS_DONE);
+    test_camera_vanish(camera[0]);
+    expect_gone();
+    test_camera_return(camera[0]);
+    WAIT(!now.degraded);
+    open_gate();
+    WAIT(now.outcome == FG_OUTCOME_DONE);
+    WAIT(now.able);
+}
+
+/* Makes the camera come back, and leaves its test's frame under way. */
+static void begin_delayed_test(void) {
+    test_camera_vanish(camera[0]);
+    expect_gone();
+    test_camera_plan(camera[0], TEST_DELAYED);
+    test_camera_return(camera[0]);
+    WAIT(!now.degraded);
+}
+
+/* The test asks the engines in use whether they take the frame, so they stay until it has come. */
+static void test_job_change_waits_for_a_camera(void **state) {
+    (void)state;
+    add_bundle(0, "one");
+    begin_one();
+    close_gate();
+    trigger_part();
+    WAIT(now.exposure_complete);
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
+    begin_delayed_test();
+    open_gate();
+    expect_result(1, FG_PASS, FG_REASON_NONE);
+    assert_false(now.updating);
+    test_camera_deliver(camera[0]);
+    WAIT(now.outcome == FG_OUTCOME_DONE && now.able);
+    assert_int_equal(now.active_slot, 1);
+    expect_no_frames();
+}
+
 /* ---- The board ---- */
 
 static void test_edges_lost(void **state) {
@@ -355,6 +401,8 @@ int main(void) {
         TEST(test_camera_vanishes_and_comes_back),
         TEST(test_camera_vanishes_during_a_part),
         TEST(test_camera_vanishes_while_judged),
+        TEST(test_camera_comes_back_during_a_self_test),
+        TEST(test_job_change_waits_for_a_camera),
         TEST(test_edges_lost),
         TEST(test_output_fails),
         TEST(test_board_vanishes),
