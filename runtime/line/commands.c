@@ -101,12 +101,16 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
 }
 
 static void change_job(struct fg_line *l, uint16_t slot) {
+    const bool in_use = l->loaded && slot == l->show.active_slot;
+    const bool repeated = in_use && l->slot_written && slot == l->show.holding.slot;
     l->show.holding.slot = slot;
     l->slot_written = true;
+    if (repeated && l->show.saving)
+        return; /* no job changes, so the outcome to come is still that of command 2 */
     if (is_running(l))
         return;             /* the job change under way, or a self-test of the slot in use */
     l->show.saving = false; /* the frame is saved all the same, but the outcome is the job change's */
-    if (l->loaded && slot == l->show.active_slot)
+    if (in_use)
         l->show.outcome = FG_OUTCOME_DONE;
     else
         fg_jobs_change(l, slot);
