@@ -68,12 +68,6 @@ static bool is_running(const struct fg_line *l) {
     return l->show.outcome == FG_OUTCOME_RUNNING && !l->show.saving;
 }
 
-/* Whether a write of the slot asks for another job, or once more for one that could not be loaded. A PLC that
- * writes its whole block in a cycle repeats the slot, also while the job changes. */
-static bool is_new_job(const struct fg_line *l, uint32_t slot) {
-    return slot != l->show.holding.slot || (!is_running(l) && !(l->loaded && slot == l->show.active_slot));
-}
-
 /* Finds why the list may not be carried out now; FG_MODBUS_DONE: it may. */
 static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct fg_commands *commands) {
     uint32_t rising;
@@ -89,7 +83,8 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
             return FG_MODBUS_BUSY;
         }
         triggered |= c->kind == FG_COMMAND_TRIGGER && listening;
-        const bool new_job = c->kind == FG_COMMAND_SLOT && is_new_job(l, c->value);
+        /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
+        const bool new_job = c->kind == FG_COMMAND_SLOT && c->value != l->show.holding.slot;
         if ((new_job || c->kind == FG_COMMAND_RUN) &&
             (is_running(l) || l->stop_at_ns || l->lost_at_ns || fg_cameras_testing(l)))
             return FG_MODBUS_BUSY;
@@ -105,6 +100,8 @@ static void change_job(struct fg_line *l, uint16_t slot) {
     const bool repeated = in_use && l->slot_written && slot == l->show.holding.slot;
     l->show.holding.slot = slot;
     l->slot_written = true;
+    if (l->stop_at_ns || l->lost_at_ns)
+        return; /* what is asked for again is no longer tried: the end would wait for it */
     if (repeated && l->show.saving)
         return; /* no job changes, so the outcome to come is still that of command 2 */
     if (is_running(l))

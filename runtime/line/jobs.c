@@ -61,9 +61,15 @@ static void set_thresholds_aside(struct fg_line *l) {
     memset(threshold, 0, sizeof l->old_threshold);
 }
 
+/* Whether the bundles in use have to stay: the judge is at work, a part or a picture needs them, or a camera's
+ * test, which asks them whether they take its frame. */
+static bool is_bundle_needed(struct fg_line *l) {
+    return l->judging || fg_part_any(l) || fg_jobs_keeping(l) || fg_cameras_testing(l);
+}
+
 void fg_jobs_change(struct fg_line *l, uint16_t slot) {
     set_thresholds_aside(l);
-    l->slot_waiting = l->judging || fg_part_any(l) || fg_jobs_keeping(l);
+    l->slot_waiting = is_bundle_needed(l);
     l->show.outcome = FG_OUTCOME_RUNNING;
     if (!l->slot_waiting)
         fg_jobs_load(l, slot);
@@ -102,8 +108,7 @@ void fg_jobs_load(struct fg_line *l, uint16_t slot) {
 }
 
 void fg_jobs_start_waiting_load(struct fg_line *l) {
-    if (!l->slot_waiting || l->judging || l->stop_at_ns || l->lost_at_ns || fg_part_any(l) ||
-        fg_jobs_keeping(l) || fg_cameras_testing(l)) /* a test asks the engines in use */
+    if (!l->slot_waiting || l->stop_at_ns || l->lost_at_ns || is_bundle_needed(l))
         return;
     l->slot_waiting = false;
     fg_jobs_load(l, l->show.holding.slot);
