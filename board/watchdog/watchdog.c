@@ -19,8 +19,8 @@ enum fg_status fg_watchdog_feed(int descriptor, struct fg_message *message) {
     return fg_fail_errno(message, FG_ENVIRONMENT, errno, "watchdog: it cannot be fed");
 }
 
-void fg_watchdog_close(int descriptor, bool switch_off) {
-    if (switch_off && write(descriptor, "V", 1) != 1) {
+void fg_watchdog_close(int descriptor) {
+    if (write(descriptor, "V", 1) != 1) {
         /* It goes on counting; nothing can be done about that here. */
     }
     close(descriptor);

@@ -5,15 +5,13 @@
 #ifndef FG_BOARD_WATCHDOG_WATCHDOG_H
 #define FG_BOARD_WATCHDOG_WATCHDOG_H
 
-#include <stdbool.h>
-
 #include "runtime/base/status.h"
 
 /* Opens the device and gives its descriptor. From now on it wants to be fed. */
 FG_MUST_USE enum fg_status fg_watchdog_open(const char *device, int *descriptor, struct fg_message *message);
 FG_MUST_USE enum fg_status fg_watchdog_feed(int descriptor, struct fg_message *message);
-/* Closes it. switch_off: an end that was asked for; otherwise it goes on counting, and resets the machine
- * unless a new start feeds it. A driver whose "nowayout" is set always goes on. */
-void fg_watchdog_close(int descriptor, bool switch_off);
+/* Switches it off and closes it. Where a process ends without this it goes on counting, and resets the
+ * machine unless a new start feeds it. A driver whose "nowayout" is set always goes on. */
+void fg_watchdog_close(int descriptor);
 
 #endif

@@ -277,7 +277,7 @@ static void close_all(struct daemon *d) {
     const bool empty = close_outside(d), drained = empty && (!d->line || fg_line_cleared(d->line));
     fg_reloader_close(d->reloader);
     fg_modbus_server_close(d->server);
-    fg_feeder_close(d->feeder, empty);
+    fg_feeder_close(d->feeder);
     fg_keeper_close(d->keeper, drained);
     fg_judge_close(d->judge);
     if (!fg_storage_close(d->store)) /* its thread goes on using the memory until the process has ended */

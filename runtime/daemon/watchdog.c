@@ -80,20 +80,20 @@ enum fg_status fg_feeder_open(const struct fg_line *line, const char *device, st
         return FG_OK;
     }
     if (f->device >= 0)
-        fg_watchdog_close(f->device, true); /* the daemon has not begun */
+        fg_watchdog_close(f->device);
     if (f->quit >= 0)
         close(f->quit);
     free(f);
     return status;
 }
 
-void fg_feeder_close(struct fg_feeder *feeder, bool drained) {
+void fg_feeder_close(struct fg_feeder *feeder) {
     if (!feeder)
         return;
     fg_event_signal(feeder->quit);
     pthread_join(feeder->thread, NULL);
     if (feeder->device >= 0)
-        fg_watchdog_close(feeder->device, drained);
+        fg_watchdog_close(feeder->device);
     close(feeder->quit);
     free(feeder);
 }

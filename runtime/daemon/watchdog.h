@@ -15,7 +15,8 @@ struct fg_feeder;
 /* Starts to feed. device: the hardware watchdog, "" for none. */
 FG_MUST_USE enum fg_status fg_feeder_open(const struct fg_line *line, const char *device,
                                           struct fg_feeder **feeder, struct fg_message *message);
-/* Ends it. drained: the end was asked for and is complete, so the hardware watchdog is switched off. */
-void fg_feeder_close(struct fg_feeder *feeder, bool drained);
+/* Ends it and switches the hardware watchdog off: for ends that were asked for, whether all parts were waited
+ * for or not, since the outputs are safe. */
+void fg_feeder_close(struct fg_feeder *feeder);
 
 #endif

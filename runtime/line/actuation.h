@@ -44,7 +44,7 @@ bool fg_actuator_close(struct fg_actuator *actuator);
 /* Wakes the thread: wanted are the levels from now on (enum fg_wanted), or a part was added to the
  * rejects. */
 void fg_actuator_want(struct fg_actuator *actuator, uint32_t wanted);
-/* Tells that the line is alive at now_ns, which keeps the heartbeat output beating. */
+/* Tells that the line is well at now_ns, which keeps the heartbeat output beating; 0: it is not. */
 void fg_actuator_alive(struct fg_actuator *actuator, int64_t now_ns);
 
 /* ---- What the line reads ---- */

@@ -63,6 +63,11 @@ static bool is_due(const struct fg_command *c, uint32_t rising) {
     }
 }
 
+/* Whether a command or a job change is under way. */
+static bool is_running(const struct fg_line *l) {
+    return l->show.outcome == FG_OUTCOME_RUNNING && !l->show.saving;
+}
+
 /* Finds why the list may not be carried out now; FG_MODBUS_DONE: it may. */
 static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct fg_commands *commands) {
     uint32_t rising;
@@ -80,9 +85,8 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
         triggered |= c->kind == FG_COMMAND_TRIGGER && listening;
         /* A PLC that writes its whole block in a cycle repeats the slot while the job changes. */
         const bool new_job = c->kind == FG_COMMAND_SLOT && c->value != l->show.holding.slot;
-        const bool running = l->show.outcome == FG_OUTCOME_RUNNING && !l->show.saving;
         if ((new_job || c->kind == FG_COMMAND_RUN) &&
-            (running || l->stop_at_ns || l->lost_at_ns || fg_cameras_testing(l)))
+            (is_running(l) || l->stop_at_ns || l->lost_at_ns || fg_cameras_testing(l)))
             return FG_MODBUS_BUSY;
         if (c->kind == FG_COMMAND_RUN && c->value == FG_CODE_SELF_TEST &&
             (triggered || l->judging || fg_part_any(l) || !l->loaded))
@@ -92,12 +96,18 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
 }
 
 static void change_job(struct fg_line *l, uint16_t slot) {
+    const bool in_use = l->loaded && slot == l->show.active_slot;
+    const bool repeated = in_use && l->slot_written && slot == l->show.holding.slot;
     l->show.holding.slot = slot;
     l->slot_written = true;
-    if (l->show.outcome == FG_OUTCOME_RUNNING && !l->show.saving)
+    if (l->stop_at_ns || l->lost_at_ns)
+        return; /* what is asked for again is no longer tried: the end would wait for it */
+    if (repeated && l->show.saving)
+        return; /* no job changes, so the outcome to come is still that of command 2 */
+    if (is_running(l))
         return;             /* the job change under way, or a self-test of the slot in use */
     l->show.saving = false; /* the frame is saved all the same, but the outcome is the job change's */
-    if (l->loaded && slot == l->show.active_slot)
+    if (in_use)
         l->show.outcome = FG_OUTCOME_DONE;
     else
         fg_jobs_change(l, slot);
@@ -109,21 +119,27 @@ static void ask_reload(struct fg_line *l) {
     fg_event_signal(l->s.reload_descriptor);
 }
 
-/* Values that the PLC has written and that could not be written now. */
-static void check_written(struct fg_line *l) {
+static void check_thresholds(const struct fg_line *l, uint32_t chosen[FG_VIEWS]) {
     const struct fg_config *config = l->s.config;
-    struct fg_holding *holding = &l->show.holding;
     char view[FG_SETUP_VIEW];
     for (uint32_t v = 0; v < config->views; v++) {
-        const float threshold = (float)holding->threshold[v] / 10000;
-        if (!holding->threshold[v] ||
-            (threshold >= config->threshold.min && threshold <= config->threshold.max))
+        const float threshold = (float)chosen[v] / 10000;
+        if (!chosen[v] || (threshold >= config->threshold.min && threshold <= config->threshold.max))
             continue;
-        holding->threshold[v] = 0;
+        chosen[v] = 0;
         fg_log(FG_LOG_WARNING,
                "reload: %sthe PLC's threshold %.4f is outside threshold.min and max; the bundle's own counts",
                fg_setup_name_view(config, v, view), (double)threshold);
     }
+}
+
+/* Values that the PLC has written and that could not be written now. */
+static void check_written(struct fg_line *l) {
+    const struct fg_config *config = l->s.config;
+    const struct fg_holding *holding = &l->show.holding;
+    check_thresholds(l, l->show.holding.threshold);
+    if (l->changing) /* those of the bundles in use come back if the change fails */
+        check_thresholds(l, l->old_threshold);
     if (holding->reject < config->deadline_ms * 10 + config->reject.lead)
         fg_log(FG_LOG_WARNING,
                "reload: the PLC's reject delay, %.1f ms, is shorter than deadline_ms + reject.lead_ms: late "

@@ -61,9 +61,15 @@ static void set_thresholds_aside(struct fg_line *l) {
     memset(threshold, 0, sizeof l->old_threshold);
 }
 
+/* Whether the bundles in use have to stay: the judge is at work, a part or a picture needs them, or a camera's
+ * test, which asks them whether they take its frame. */
+static bool is_bundle_needed(struct fg_line *l) {
+    return l->judging || fg_part_any(l) || fg_jobs_keeping(l) || fg_cameras_testing(l);
+}
+
 void fg_jobs_change(struct fg_line *l, uint16_t slot) {
     set_thresholds_aside(l);
-    l->slot_waiting = l->judging || fg_part_any(l) || fg_jobs_keeping(l);
+    l->slot_waiting = is_bundle_needed(l);
     l->show.outcome = FG_OUTCOME_RUNNING;
     if (!l->slot_waiting)
         fg_jobs_load(l, slot);
@@ -102,8 +108,7 @@ void fg_jobs_load(struct fg_line *l, uint16_t slot) {
 }
 
 void fg_jobs_start_waiting_load(struct fg_line *l) {
-    if (!l->slot_waiting || l->judging || l->stop_at_ns || l->lost_at_ns || fg_part_any(l) ||
-        fg_jobs_keeping(l))
+    if (!l->slot_waiting || l->stop_at_ns || l->lost_at_ns || is_bundle_needed(l))
         return;
     l->slot_waiting = false;
     fg_jobs_load(l, l->show.holding.slot);
@@ -164,10 +169,8 @@ static void end_load(struct fg_line *l, const struct fg_job_result *r) {
                    "%sdrift is not watched, because an older program has made the bundle: calibrate it anew",
                    fg_setup_name_view(l->s.config, v, view));
     }
-    if (l->serving) {
+    if (l->serving)
         fg_jobs_tell_time(l);
-        fg_cameras_test(l);
-    }
 }
 
 void fg_jobs_tell_time(const struct fg_line *l) {
@@ -253,7 +256,9 @@ void fg_jobs_take(struct fg_line *l) {
         fg_part_kept(l, r.part, r.view);
         break;
     }
-    fg_jobs_keep_next(l); /* before anything else makes another map */
+    if (l->serving && (r.kind == FG_JOB_LOAD || r.kind == FG_JOB_SELF_TEST))
+        fg_cameras_test(l); /* those that came back meanwhile had to wait for the engines */
+    fg_jobs_keep_next(l);   /* before anything else makes another map */
 }
 
 int64_t fg_jobs_due(const struct fg_line *l) {

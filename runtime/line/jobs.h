@@ -16,7 +16,7 @@ void fg_jobs_judge_next(struct fg_line *l);
 void fg_jobs_keep_next(struct fg_line *l);
 /* Whether pictures wait for that. */
 bool fg_jobs_keeping(struct fg_line *l);
-/* Changes to the bundles of a slot: now, or once no part is under way any more. A threshold that the PLC
+/* Changes to the bundles of a slot: now, or once no part and no camera's test is under way any more. A threshold that the PLC
  * chose was for the bundle in use: it is 0 from now on, and what is written meanwhile is for the new bundles.
  * If these cannot be loaded, the old ones have their old thresholds again. */
 void fg_jobs_change(struct fg_line *l, uint16_t slot);
@@ -24,8 +24,8 @@ void fg_jobs_change(struct fg_line *l, uint16_t slot);
 void fg_jobs_load(struct fg_line *l, uint16_t slot);
 /* Runs the self-tests of the engines in use. The judge must be free. */
 void fg_jobs_self_test(struct fg_line *l);
-/* Loads the slot that was asked for during a part, where no part is under way any more. The judge must be
- * free. */
+/* Loads the slot that was asked for during a part, where the judge is free, and no part and no test of a
+ * camera is under way any more. */
 void fg_jobs_start_waiting_load(struct fg_line *l);
 
 /* Gives the frame that a view judges: what it sees of its camera's. */

@@ -269,10 +269,10 @@ static void take_turn(struct fg_line *l) {
         if (TIMES[i].due(l) <= now)
             TIMES[i].act(l, now);
     fg_jobs_start_waiting_load(l);
-    if (is_well(l, now)) {
-        fg_actuator_alive(l->s.actuator, now);
+    const bool well = is_well(l, now);
+    fg_actuator_alive(l->s.actuator, well ? now : 0); /* what is late is not told a second later */
+    if (well)
         atomic_store(&l->well_ns, now);
-    }
     fg_publish(l);
     if (l->s.keep)
         l->s.keep(l->s.keep_context, l->parts, l->written);

@@ -86,8 +86,10 @@ static void take_code(struct fg_modbus_service *service, struct fg_modbus_peer *
                       enum fg_modbus_code code, int64_t now) {
     if (code == FG_MODBUS_CODE_NONE)
         peer->unlocked_until_ns = 0;
-    if (code == FG_MODBUS_CODE_RIGHT)
+    if (code == FG_MODBUS_CODE_RIGHT) {
         peer->unlocked_until_ns = peer->unlock_ns == INT64_MAX ? INT64_MAX : now + peer->unlock_ns;
+        peer->unlocked_by = service->rules.unlock_code;
+    }
     if (code != FG_MODBUS_CODE_WRONG)
         return;
     fg_notes_add(&service->notes, FG_NOTE_WRONG_CODE, now, FG_LOG_WARNING,
@@ -114,8 +116,9 @@ static void read_snapshot(const struct fg_modbus_service *service, struct fg_sna
 static enum fg_modbus_exception ask_map(struct fg_modbus_service *service, struct fg_modbus_peer *peer,
                                         int64_t now, struct fg_modbus_reply *reply) {
     const struct fg_modbus_request *request = &reply->request;
+    const bool same_code = peer->unlocked_by == service->rules.unlock_code;
     const struct fg_modbus_rights rights = {.may_write = peer->may_write,
-                                            .unlocked = now < peer->unlocked_until_ns,
+                                            .unlocked = same_code && now < peer->unlocked_until_ns,
                                             .codes_refused = now < service->codes_refused_until_ns};
     struct fg_snapshot snapshot;
     struct fg_modbus_answer found;

@@ -34,6 +34,7 @@ struct fg_modbus_peer {
     bool may_write;
     int64_t unlock_ns;         /* how long the code unlocks; INT64_MAX: until the peer is gone */
     int64_t unlocked_until_ns; /* 0: it is locked */
+    uint16_t unlocked_by;      /* the code that it wrote: another one (a reload) locks it again */
 };
 
 struct fg_modbus_service {

@@ -20,10 +20,11 @@
 #include "runtime/store/proposal.h"
 #include "runtime/store/scores.h"
 
-#define QUEUE 1024               /* verdicts that may wait for the thread: a power of two */
-#define ROOM (1u << 20)          /* records of the score log: 32 MiB */
-#define SPARE_SLOTS 7            /* more than a part has views */
-#define TICK FG_S                /* how often the score log is flushed */
+#define QUEUE 2048      /* entries that may wait for the thread: a power of two */
+#define FOR_BUNDLES 64  /* of these, places that no verdict takes: which bundles are in use is never lost */
+#define ROOM (1u << 20) /* records of the score log: 32 MiB */
+#define SPARE_SLOTS 7   /* more than a part has views */
+#define TICK FG_S       /* how often the score log is flushed */
 #define METRICS_EVERY (5 * FG_S) /* how often the metrics are written */
 #define TRIM_EVERY (60 * FG_S)   /* how often old pictures are looked for */
 #define REOPEN_EVERY (10 * FG_S) /* how often a folder is tried that could not be used */
@@ -152,7 +153,8 @@ static void drop(struct fg_storage *s, _Atomic uint32_t *counter, const char *wh
 
 static void put_entry(struct fg_storage *s, const struct entry *entry) {
     const uint32_t put = atomic_load_explicit(&s->put, memory_order_relaxed);
-    if (put - atomic_load_explicit(&s->taken, memory_order_acquire) == QUEUE) {
+    const uint32_t room = entry->loaded ? QUEUE : QUEUE - FOR_BUNDLES;
+    if (put - atomic_load_explicit(&s->taken, memory_order_acquire) >= room) {
         drop(s, &s->dropped_scores, "scores");
         return;
     }

@@ -412,18 +412,25 @@ static void test_closed_descriptors(void **state) {
     stop_appliance();
 }
 
-/* Fed while it runs; switched off by an end that was asked for, and by no other. */
+/* Fed while it runs; switched off by an end that was asked for, also one that did not wait for a part's reject
+ * point, and by no other. */
 static void test_hardware_watchdog(void **state) {
     (void)state;
     char path[128], bytes[256];
     snprintf(path, sizeof path, "%s/watchdog", folder);
     assert_int_equal(mkfifo(path, 0600), 0);
     const int device = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    for (int crash = 0; crash < 2; crash++) {
-        start_appliance("one.fgb", LINE "watchdog { device = watchdog }\n");
+    for (int end = 0; end < 3; end++) {
+        const bool crash = end == 2;
+        start_appliance("one.fgb", FAR "stop_limit_ms = 100\nwatchdog { device = watchdog }\n");
         int fed = 0;
         while (fed < 3)
             fed += read(device, bytes, 1) == 1 && !bytes[0];
+        if (end == 1) {
+            make_defect();
+            pulse_trigger();
+            assert_int_equal(wait_result(1).verdict, FG_DEFECT);
+        }
         kill(appliance, crash ? SIGKILL : SIGTERM);
         assert_int_equal(wait_end(appliance), crash ? 128 + SIGKILL : 0);
         ssize_t got, last = 0;

@@ -233,6 +233,51 @@ static void test_thresholds_end_with_their_bundles(void **state) {
     assert_int_equal(now.holding.threshold[1], ALL_DEFECT);
 }
 
+/* A threshold of the bundle in use stays within limits that change while another bundle is tried. */
+static void test_limits_change_during_a_job_change(void **state) {
+    (void)state;
+    static struct fg_config next;
+    config.threshold.max = 10;
+    add_bundle(0, "one");
+    add_bundle(0, "one");
+    begin_line();
+    WAIT(now.able);
+    snprintf(config.view[0].bundle[1], sizeof config.view[0].bundle[1], "%s/none.fgb", folder);
+    set_threshold(0, ALL_PASS);
+    close_gate();
+    trigger_part();
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
+    next = config;
+    next.threshold.max = 1;
+    assert_int_equal(fg_line_adopt(line, &next), FG_MODBUS_DONE);
+    open_gate();
+    WAIT(now.outcome == FG_FAULT_JOB);
+    assert_int_equal(now.holding.threshold[0], 0);
+}
+
+/* A PLC that writes its whole block in a cycle asks again for a job that could not be loaded. No load begins
+ * once the end was asked for, which would wait for it. */
+static void test_no_job_change_at_the_end(void **state) {
+    (void)state;
+    add_bundle(0, "one");
+    add_bundle(0, "one");
+    begin_line();
+    WAIT(now.able);
+    snprintf(config.view[0].bundle[1], sizeof config.view[0].bundle[1], "%s/none.fgb", folder);
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
+    WAIT(now.outcome == FG_FAULT_JOB);
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE); /* it is tried again */
+    WAIT(now.outcome == FG_FAULT_JOB);
+    close_gate();
+    trigger_part();
+    fg_event_signal(run.stop);
+    WAIT(now.updating);
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 1),
+                     FG_MODBUS_DONE); /* its block has other registers too */
+    assert_int_equal(read_snapshot()->outcome, FG_FAULT_JOB);
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 0), FG_MODBUS_BUSY);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, reset_config, end_line)
     const struct CMUnitTest tests[] = {
@@ -243,6 +288,8 @@ int main(void) {
         TEST(test_counters_reset_during_parts),
         TEST(test_counters_reset_with_all_places_taken),
         TEST(test_thresholds_end_with_their_bundles),
+        TEST(test_limits_change_during_a_job_change),
+        TEST(test_no_job_change_at_the_end),
     };
     return cmocka_run_group_tests(tests, make, remove_folder);
 }

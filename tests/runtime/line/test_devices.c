@@ -282,6 +282,66 @@ static void test_camera_vanishes_while_judged(void **state) {
     come_back(2);
 }
 
+/* ---- Cameras and the judge's jobs ---- */
+
+/* It is tested as soon as the judge no longer needs its engines, without anybody clearing a fault. */
+static void test_camera_comes_back_during_a_self_test(void **state) {
+    (void)state;
+    begin_one();
+    WAIT(now.able);
+    close_gate();
+    assert_int_equal(apply_command(FG_COMMAND_RUN, FG_CODE_SELF_TEST), FG_MODBUS_DONE);
+    test_camera_vanish(camera[0]);
+    expect_gone();
+    test_camera_return(camera[0]);
+    WAIT(!now.degraded);
+    open_gate();
+    WAIT(now.outcome == FG_OUTCOME_DONE);
+    WAIT(now.able);
+}
+
+/* Makes the camera come back, and leaves its test's frame under way. */
+static void begin_delayed_test(void) {
+    test_camera_vanish(camera[0]);
+    expect_gone();
+    test_camera_plan(camera[0], TEST_DELAYED);
+    const uint32_t before = test_camera_count(camera[0]).triggers;
+    test_camera_return(camera[0]);
+    const int64_t patience_ends = fg_clock_ns() + PATIENCE;
+    while (test_camera_count(camera[0]).triggers == before) {
+        assert_true(fg_clock_ns() < patience_ends);
+        sched_yield();
+    }
+}
+
+/* The test asks the engines in use whether they take the frame, so they stay until it has come. */
+static void test_job_change_waits_for_a_camera(void **state) {
+    (void)state;
+    add_bundle(0, "one");
+    begin_one();
+    close_gate();
+    trigger_part();
+    WAIT(now.exposure_complete);
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
+    begin_delayed_test();
+    open_gate();
+    expect_result(1, FG_PASS, FG_REASON_NONE);
+    assert_false(now.updating);
+    test_camera_deliver(camera[0]);
+    WAIT(now.outcome == FG_OUTCOME_DONE && now.able);
+    assert_int_equal(now.active_slot, 1);
+    expect_no_frames();
+    /* So does another try of a job that could not be loaded. */
+    snprintf(config.view[0].bundle[0], sizeof config.view[0].bundle[0], "%s/none.fgb", folder);
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 0), FG_MODBUS_DONE);
+    WAIT(now.outcome == FG_FAULT_JOB);
+    begin_delayed_test();
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 0), FG_MODBUS_DONE);
+    assert_true(read_snapshot()->outcome == FG_OUTCOME_RUNNING && !now.updating);
+    test_camera_deliver(camera[0]);
+    WAIT(now.outcome == FG_FAULT_JOB && now.able);
+}
+
 /* ---- The board ---- */
 
 static void test_edges_lost(void **state) {
@@ -355,6 +415,8 @@ int main(void) {
         TEST(test_camera_vanishes_and_comes_back),
         TEST(test_camera_vanishes_during_a_part),
         TEST(test_camera_vanishes_while_judged),
+        TEST(test_camera_comes_back_during_a_self_test),
+        TEST(test_job_change_waits_for_a_camera),
         TEST(test_edges_lost),
         TEST(test_output_fails),
         TEST(test_board_vanishes),

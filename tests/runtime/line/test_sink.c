@@ -180,9 +180,12 @@ static void command_2_saves_the_next_frame_of_any_verdict(void **state) {
     atomic_store(&got.wanted, 0);
     add_bundle(0, "one");
     begin_line();
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 0), FG_MODBUS_DONE);
     trigger_part();
     wait_result(1);
     assert_int_equal(apply_command(FG_COMMAND_RUN, FG_CODE_SAVE), FG_MODBUS_DONE);
+    assert_int_equal(read_snapshot()->outcome, FG_OUTCOME_RUNNING);
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 0), FG_MODBUS_DONE); /* of a whole block, in each cycle */
     assert_int_equal(read_snapshot()->outcome, FG_OUTCOME_RUNNING);
     test_camera_plan(camera[0], TEST_DAMAGED); /* a part without a frame is not it */
     trigger_part();

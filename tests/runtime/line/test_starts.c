@@ -80,12 +80,38 @@ static void test_server_that_stands_still(void **state) {
     WAIT(now.heartbeat != last);
 }
 
+/* The output's heartbeat stops in the turn that finds it, not a second after: a relay waits for it. */
+static void test_output_stops_beating_at_once(void **state) {
+    (void)state;
+    static _Atomic int64_t seen_ns;
+    atomic_store(&seen_ns, INT64_MAX / 2);
+    server_seen_ns = &seen_ns;
+    add_bundle(0, "one");
+    begin_line();
+    const bool first = test_board_level(board, HEARTBEAT);
+    while (test_board_level(board, HEARTBEAT) == first)
+        sched_yield();
+    atomic_store(&seen_ns, fg_clock_ns() - FG_S);
+    for (int turn = 0; turn < 2; turn++)
+        assert_int_equal(apply_command(FG_COMMAND_CODE, 0), FG_MODBUS_DONE);
+    const bool last = test_board_level(board, HEARTBEAT);
+    const int64_t end = fg_clock_ns() + 900 * FG_MS; /* nearly two beats */
+    while (fg_clock_ns() < end) {
+        assert_int_equal(test_board_level(board, HEARTBEAT), last);
+        sched_yield();
+    }
+    atomic_store(&seen_ns, INT64_MAX / 2);
+    while (test_board_level(board, HEARTBEAT) == last)
+        sched_yield();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_counts_go_on, reset_config, end_line),
         cmocka_unit_test_setup_teardown(test_unclean_end, reset_config, end_line),
         cmocka_unit_test_setup_teardown(test_written_registers_are_awaited, reset_config, end_line),
         cmocka_unit_test_setup_teardown(test_server_that_stands_still, reset_config, end_line),
+        cmocka_unit_test_setup_teardown(test_output_stops_beating_at_once, reset_config, end_line),
     };
     return cmocka_run_group_tests(tests, make_bundles, remove_folder);
 }

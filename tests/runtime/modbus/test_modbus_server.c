@@ -399,21 +399,42 @@ static void terms_change_while_it_runs(void **state) {
     assert_int_equal(modbus_write_register(client, FG_HOLDING_THRESHOLD, 5000), 1);
     bench.settings.rules.threshold.max = 4000;
     assert_int_equal(fg_modbus_server_change(bench.server, &bench.settings, &message), FG_OK);
-    while (modbus_write_register(client, FG_HOLDING_THRESHOLD, 5000) == 1)
-        ;
+    assert_int_equal(modbus_write_register(client, FG_HOLDING_THRESHOLD, 5000), -1); /* the very next one */
     assert_int_equal(errno, EMBXILVAL);
     bench.settings.tcp.writers = 1;
     bench.settings.tcp.writer[0] = "nobody";
     assert_int_equal(fg_modbus_server_change(bench.server, &bench.settings, &message), FG_INPUT);
     bench.settings.tcp.writer[0] = "127.0.0.3";
     assert_int_equal(fg_modbus_server_change(bench.server, &bench.settings, &message), FG_OK);
-    while (modbus_write_register(client, FG_HOLDING_THRESHOLD, 3000) == 1)
-        ;
+    assert_int_equal(modbus_write_register(client, FG_HOLDING_THRESHOLD, 3000), -1);
     assert_int_equal(errno, EMBXSBUSY);
     modbus_t *writer = bench_open_client_from(&bench, "127.0.0.3");
     assert_int_equal(modbus_write_register(writer, FG_HOLDING_THRESHOLD, 3000), 1);
     bench_close_client(client);
     bench_close_client(writer);
+    bench_stop(&bench);
+}
+
+/* Who has unlocked by a code that no longer counts is locked out again, until it writes the new one. */
+static void another_code_locks_again(void **state) {
+    (void)state;
+    struct bench bench = bench_make();
+    struct fg_message message;
+    bench.settings.rules.unlock_code = 1234;
+    bench_start(&bench);
+    modbus_t *client = bench_open_client(&bench);
+    assert_int_equal(modbus_write_register(client, FG_HOLDING_UNLOCK, 1234), 1);
+    assert_int_equal(modbus_write_register(client, FG_HOLDING_THRESHOLD, 5000), 1);
+    bench.settings.rules.threshold.max = 6000; /* another change leaves it unlocked */
+    assert_int_equal(fg_modbus_server_change(bench.server, &bench.settings, &message), FG_OK);
+    assert_int_equal(modbus_write_register(client, FG_HOLDING_THRESHOLD, 5001), 1);
+    bench.settings.rules.unlock_code = 4321;
+    assert_int_equal(fg_modbus_server_change(bench.server, &bench.settings, &message), FG_OK);
+    assert_int_equal(modbus_write_register(client, FG_HOLDING_THRESHOLD, 5002), -1);
+    assert_int_equal(errno, EMBXSBUSY);
+    assert_int_equal(modbus_write_register(client, FG_HOLDING_UNLOCK, 4321), 1);
+    assert_int_equal(modbus_write_register(client, FG_HOLDING_THRESHOLD, 5002), 1);
+    bench_close_client(client);
     bench_stop(&bench);
 }
 
@@ -537,6 +558,7 @@ int main(void) {
         cmocka_unit_test(a_silent_client_is_closed),
         cmocka_unit_test(only_writers_write),
         cmocka_unit_test(terms_change_while_it_runs),
+        cmocka_unit_test(another_code_locks_again),
         cmocka_unit_test(it_shows_that_it_turns),
         cmocka_unit_test(what_cannot_be_opened_is_said),
         cmocka_unit_test(it_listens_on_ipv6_too),
