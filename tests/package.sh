@@ -34,6 +34,7 @@ if [ $# -ge 1 ]; then
   root=$1
 else
   root=$(mktemp -d --tmpdir flawgate-package.XXXXXX)
+  chmod 755 "$root" # the user flawgate lives in it
 fi
 daemon='' init=''
 finish() {

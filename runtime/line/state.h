@@ -40,9 +40,9 @@ struct fg_line {
     uint32_t finished;             /* id of the last part whose verdict was given */
     struct fg_line_camera camera[FG_CONFIG_CAMERAS];
     int64_t exposure_ns; /* the longest of the cameras' tests */
-    bool deaf;           /* the board's edges are gone, for good */
     int64_t last_edge_ns;
     uint32_t bounces;
+    bool deaf; /* the board's edges are gone, for good */
 
     enum fg_state state;
     enum fg_state told;        /* the state that the log spoke of last */
@@ -50,17 +50,17 @@ struct fg_line {
     bool serving;              /* the first load has ended, and the cameras were tested */
     bool loaded;               /* every view has an engine */
     bool unverified;           /* a self-test of the engines in use has failed */
-    int64_t judge_ns;          /* what a part takes to judge, as measured at the load */
     bool judging;              /* the judge has a job */
     enum fg_job_kind job;      /* kind of the judge's job */
+    int64_t judge_ns;          /* what a part takes to judge, as measured at the load */
     int64_t judge_deadline_ns; /* time after which the judge's job is late */
     int64_t judge_limit_ns;    /* time after which it is the device's loss */
     bool slot_waiting;         /* a job change waits for the parts to end */
     bool slot_written;         /* the PLC has written a slot */
     bool enable_written;       /* the PLC has written coil 0 */
-    bool changing; /* thresholds below are those of the bundles in use, until the change has ended */
+    bool changing;  /* thresholds below are those of the bundles in use, until the change has ended */
+    bool save_next; /* command 2: the next part with a frame is saved */
     uint32_t old_threshold[FG_VIEWS];
-    bool save_next;          /* command 2: the next part with a frame is saved */
     uint32_t saved, unsaved; /* the sink's counts when the command came */
 
     enum fg_fault fault[FG_FAULT_KINDS]; /* latched faults in the order in which they came */
@@ -69,11 +69,11 @@ struct fg_line {
     uint32_t unlike;          /* parts in a row that were not like those of training */
     bool last_pass;           /* level of the pass output */
     bool fresh;               /* a verdict was given since the last snapshot */
+    bool hurried;             /* the end was asked for again: it waits for no reject point */
+    bool reloading;           /* command 3 waits for its outcome */
     int64_t lost_at_ns;       /* when the device was lost; 0: it is there */
     int64_t stop_at_ns;       /* when the end was asked for; 0: it was not */
     int64_t watchdog_ns;      /* when the PLC's watchdog last moved; 0: never since the start */
-    bool hurried;             /* the end was asked for again: it waits for no reject point */
-    bool reloading;           /* command 3 waits for its outcome */
     uint32_t written;   /* reject registers that a PLC has written, now or before: enum fg_line_written */
     uint32_t rewritten; /* those of them that it has written since the start */
     int64_t looked_ns;  /* when the loop last read the clock */
