@@ -177,7 +177,7 @@ static void a_frame_in_its_camera_s_format_becomes_colour(void **state) {
     char path[256];
     struct fg_image image;
     for (int i = 0; i < SIDE * SIDE * 2; i++)
-        yuyv[i] = i % 2 ? 128 : (uint8_t)(16 + i / 2 % SIDE); /* grey, lighter to the right */
+        yuyv[i] = (uint8_t)(i % 2 ? 128 : 16 + i / 2 % SIDE); /* grey, lighter to the right */
     frame.region = (struct fg_region){11, 3, 21, 9};
     open_storage();
     keep_part(1, &frame, false);
