@@ -40,9 +40,9 @@ struct fg_line {
     uint32_t finished;             /* id of the last part whose verdict was given */
     struct fg_line_camera camera[FG_CONFIG_CAMERAS];
     int64_t exposure_ns; /* the longest of the cameras' tests */
-    bool deaf;           /* the board's edges are gone, for good */
     int64_t last_edge_ns;
     uint32_t bounces;
+    bool deaf; /* the board's edges are gone, for good */
 
     enum fg_state state;
     enum fg_state told;        /* the state that the log spoke of last */

@@ -131,9 +131,9 @@ enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
     X(31, STORE, "command 2 could not save the frame",                                                       \
       "read the log: the configuration has no store.path, or its disk is full, slow or broken")
 
-#define FG_FAULT_ONE(number, name, text, remedy) +1
-enum { FG_FAULT_KINDS = 0 FG_FAULTS(FG_FAULT_ONE) }; /* how many there are */
-#undef FG_FAULT_ONE
+#define FG_FAULT_PLACE(number, name, text, remedy) FG_FAULT_PLACE_##name,
+enum { FG_FAULTS(FG_FAULT_PLACE) FG_FAULT_KINDS }; /* how many there are */
+#undef FG_FAULT_PLACE
 
 #define FG_FAULT_ENUM(number, name, text, remedy) FG_FAULT_##name = (number),
 enum fg_fault { FG_FAULT_NONE = 0, FG_FAULTS(FG_FAULT_ENUM) };

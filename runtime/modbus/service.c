@@ -36,14 +36,14 @@ static void log_change(const struct fg_modbus_peer *peer, const char *what, uint
  * are logged when they rise. */
 static void log_coils(const struct fg_modbus_peer *peer, uint32_t value, uint32_t before, uint32_t command) {
     static const struct {
-        uint32_t address;
         const char *name;
+        uint32_t address;
         bool level;
-    } LOGGED[] = {{FG_COIL_AT_TRIGGER_ENABLE, "trigger_enable", true},
-                  {FG_COIL_AT_CLEAR_FAULT, "clear_fault", false},
-                  {FG_COIL_AT_OFFLINE, "offline", true},
-                  {FG_COIL_AT_RESET_COUNTERS, "reset_counters", false},
-                  {FG_COIL_AT_COMMAND, "command", false}};
+    } LOGGED[] = {{"trigger_enable", FG_COIL_AT_TRIGGER_ENABLE, true},
+                  {"clear_fault", FG_COIL_AT_CLEAR_FAULT, false},
+                  {"offline", FG_COIL_AT_OFFLINE, true},
+                  {"reset_counters", FG_COIL_AT_RESET_COUNTERS, false},
+                  {"command", FG_COIL_AT_COMMAND, false}};
     const uint32_t written = value >> 16;
     for (size_t i = 0; i < sizeof LOGGED / sizeof *LOGGED; i++) {
         const uint32_t bit = 1u << LOGGED[i].address;
