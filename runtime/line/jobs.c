@@ -61,8 +61,8 @@ static void set_thresholds_aside(struct fg_line *l) {
     memset(threshold, 0, sizeof l->old_threshold);
 }
 
-/* Whether the bundles in use have to stay: the judge is at work, a part or a picture needs them, or a camera's
- * test, which asks them whether they take its frame. */
+/* Whether the bundles in use have to stay: the judge is at work, a part or a picture needs them, or the test
+ * of a camera, which asks them whether they take its frame. */
 static bool is_bundle_needed(struct fg_line *l) {
     return l->judging || fg_part_any(l) || fg_jobs_keeping(l) || fg_cameras_testing(l);
 }

@@ -16,9 +16,9 @@ void fg_jobs_judge_next(struct fg_line *l);
 void fg_jobs_keep_next(struct fg_line *l);
 /* Whether pictures wait for that. */
 bool fg_jobs_keeping(struct fg_line *l);
-/* Changes to the bundles of a slot: now, or once no part and no camera's test is under way any more. A threshold that the PLC
- * chose was for the bundle in use: it is 0 from now on, and what is written meanwhile is for the new bundles.
- * If these cannot be loaded, the old ones have their old thresholds again. */
+/* Changes to the bundles of a slot: now, or once no part and no camera's test is under way any more. A
+ * threshold that the PLC chose was for the bundle in use: it is 0 from now on, and what is written meanwhile
+ * is for the new bundles. If these cannot be loaded, the old ones have their old thresholds again. */
 void fg_jobs_change(struct fg_line *l, uint16_t slot);
 /* Loads the bundles of a slot for all views, with thresholds as above. The judge must be free. */
 void fg_jobs_load(struct fg_line *l, uint16_t slot);

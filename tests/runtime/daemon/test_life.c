@@ -412,8 +412,8 @@ static void test_closed_descriptors(void **state) {
     stop_appliance();
 }
 
-/* Fed while it runs; switched off by an end that was asked for, also one that did not wait for a part's reject
- * point, and by no other. */
+/* Fed while it runs; switched off by an end that was asked for, also one that did not wait for the reject
+ * point of a part, and by no other. */
 static void test_hardware_watchdog(void **state) {
     (void)state;
     char path[128], bytes[256];
