@@ -23,6 +23,7 @@ CONFIG = """bundles = {{ "a.fgb" }}
 deadline_ms = 2000
 camera {{ path = "good" memory_mib = 8 max_width = 64 max_height = 64 }}
 board {{ path = "board" }}
+state {{ path = "state" }}
 line trigger {{ name = "T" }}
 trigger {{ enable_at_start = true }}
 reject {{ delay_ms = 2500 }}
