@@ -57,8 +57,7 @@ cp "$package" "$root/tmp/flawgate.deb"
 "${in_root[@]}" flawgate version
 "${in_root[@]}" flawgate version --sbom >/dev/null
 
-# A line as the service has it: the example's folders, its own user.
-"${in_root[@]}" install -d -o flawgate -g flawgate /var/lib/flawgate /run/flawgate
+# A line as the service has it: the example's folders, which the package has made, its own user.
 "${as_flawgate[@]}" mkdir -p /var/lib/flawgate/pictures
 PYTHONPATH=tests/end-to-end PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 - "$root/var/lib/flawgate/pictures" <<'END'
 import sys

@@ -12,7 +12,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from common import BUILD, free_port, good_part, main, run
+from common import BUILD, free_port, main, quick_bundle, run
 
 CONFIG = """bundles = {{ "a.fgb" }}
 deadline_ms = 1000
@@ -31,13 +31,7 @@ class Check(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = Path(tempfile.mkdtemp(prefix="flawgate-"))
-        (cls.folder / "good").mkdir()
-        for i in range(8):
-            good_part(cls.folder / "good" / f"{i:03}.png", i)
-        trained = run("flawgate-train", cls.folder / "good", "--out", cls.folder / "a.fgb", "--teacher", "random",
-                      "--backbone", "resnet18", "--size", "64", "--batch", "8", "--epochs", "1", "--recipe", "paper",
-                      "--quiet")
-        assert trained.returncode == 0, trained.stderr
+        quick_bundle(cls.folder)
 
     @classmethod
     def tearDownClass(cls):

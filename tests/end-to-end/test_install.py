@@ -49,7 +49,7 @@ class Install(unittest.TestCase):
         pages = {f"usr/share/man/man1/flawgate-{c}.1.gz" for c in ["train", *commands()]}
         wanted = {"etc/flawgate/example.conf", "usr/lib/systemd/system/flawgated.service",
                   "usr/lib/udev/rules.d/60-flawgate.rules", "usr/lib/sysusers.d/flawgate.conf",
-                  "usr/share/man/man8/flawgated.8.gz", "usr/share/man/man1/flawgate.1.gz",
+                  "usr/lib/tmpfiles.d/flawgate.conf", "usr/share/man/man8/flawgated.8.gz", "usr/share/man/man1/flawgate.1.gz",
                   "usr/share/flawgate/flawgate.cdx.json", "usr/share/flawgate/teacher.safetensors",
                   "usr/share/doc/flawgate/copyright", "usr/share/doc/flawgate/README.md"}
         wanted |= pages | {f"usr/bin/{p}" for p in PROGRAMS}

@@ -6,7 +6,6 @@ import os
 import select
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import pyte
 
-from common import BUILD, good_part, main, run
+from common import BUILD, free_port, main, quick_bundle, run
 
 PATIENCE = 60
 CONFIG = """bundles = {{ "a.fgb" }}
@@ -79,16 +78,8 @@ class Monitor(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = Path(tempfile.mkdtemp(prefix="flawgate-"))
-        (cls.folder / "good").mkdir()
-        for i in range(8):
-            good_part(cls.folder / "good" / f"{i:03}.png", i)
-        trained = run("flawgate-train", cls.folder / "good", "--out", cls.folder / "a.fgb", "--teacher", "random",
-                      "--backbone", "resnet18", "--size", "64", "--batch", "8", "--epochs", "1", "--recipe", "paper",
-                      "--quiet")
-        assert trained.returncode == 0, trained.stderr
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            cls.port = probe.getsockname()[1]
+        quick_bundle(cls.folder)
+        cls.port = free_port()
         cls.config = cls.folder / "line.conf"
         cls.config.write_text(CONFIG.format(port=cls.port))
 
