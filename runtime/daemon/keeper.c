@@ -52,7 +52,7 @@ static enum fg_status read_kept(struct fg_keeper *keeper, struct fg_message *mes
     if (file < 0 && errno == ENOENT)
         return FG_OK;
     if (file < 0)
-        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "state: cannot open %.300s", keeper->path);
+        return fg_fail_errno(message, FG_ENVIRONMENT, errno, "state.path: cannot open %.300s", keeper->path);
     const ssize_t size = read(file, text, sizeof text - 1);
     close(file);
     const int found = size > 0 ? sscanf(text, FORMAT, &k->starts, &k->ids, &k->running, &k->written) : 0;
@@ -61,7 +61,7 @@ static enum fg_status read_kept(struct fg_keeper *keeper, struct fg_message *mes
         return FG_OK;
     return fg_fail(
         message, FG_INPUT,
-        "state: %.300s is damaged; remove it: the start counter and the parts' ids then begin at 1 "
+        "state.path: %.300s is damaged; remove it: the start counter and the parts' ids then begin at 1 "
         "again",
         keeper->path);
 }
@@ -99,7 +99,7 @@ static bool bring_up_to_date(struct fg_keeper *keeper) {
     keeper->kept.ids = atomic_load(&keeper->last_id) + BLOCK;
     keeper->kept.written = atomic_load(&keeper->written);
     if (write_kept(keeper, &keeper->kept, &message) != FG_OK) {
-        fg_log(FG_LOG_ERROR, "state: %s", message.text);
+        fg_log(FG_LOG_ERROR, "state.path: %s", message.text);
         return false;
     }
     atomic_store(&keeper->reserved, keeper->kept.ids);
@@ -133,7 +133,7 @@ void fg_keeper_tell(void *context, uint32_t last_id, uint32_t written) {
 static enum fg_status lock_folder(struct fg_keeper *keeper, const char *folder, struct fg_message *message) {
     char path[4096];
     if (snprintf(keeper->path, sizeof keeper->path, "%s/state", folder) >= (int)sizeof keeper->path)
-        return fg_fail(message, FG_ENVIRONMENT, "state: the path of %.100s... is too long", folder);
+        return fg_fail(message, FG_ENVIRONMENT, "state.path: the path of %.100s... is too long", folder);
     struct fg_message why;
     if (fg_system_folder(folder, FG_CONFIG_STATE_BYTES, &why) != FG_OK)
         return fg_fail(message, FG_ENVIRONMENT, "state.path: %s", why.text);
@@ -155,11 +155,11 @@ static enum fg_status lock_folder(struct fg_keeper *keeper, const char *folder, 
 enum fg_status fg_keeper_open(const char *folder, struct fg_keeper **keeper, struct fg_message *message) {
     struct fg_keeper *s = calloc(1, sizeof *s);
     if (!s)
-        return fg_fail(message, FG_ENVIRONMENT, "state: no memory");
+        return fg_fail(message, FG_ENVIRONMENT, "state.path: no memory");
     s->lock = -1;
     s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     enum fg_status status = s->wake < 0
-                                ? fg_fail_errno(message, FG_ENVIRONMENT, errno, "state: no descriptor")
+                                ? fg_fail_errno(message, FG_ENVIRONMENT, errno, "state.path: no descriptor")
                                 : lock_folder(s, folder, message);
     if (status == FG_OK)
         status = read_kept(s, message);
@@ -191,7 +191,8 @@ enum fg_status fg_keeper_begin(struct fg_keeper *keeper, struct fg_message *mess
     atomic_store(&keeper->written_down, keeper->kept.written);
     const int error = pthread_create(&keeper->thread, NULL, write_changes, keeper);
     keeper->begun = !error;
-    return error ? fg_fail_errno(message, FG_ENVIRONMENT, error, "state: cannot start its thread") : FG_OK;
+    return error ? fg_fail_errno(message, FG_ENVIRONMENT, error, "state.path: cannot start its thread")
+                 : FG_OK;
 }
 
 void fg_keeper_close(struct fg_keeper *keeper, bool drained) {
@@ -208,7 +209,7 @@ void fg_keeper_close(struct fg_keeper *keeper, bool drained) {
         keeper->kept.ids = atomic_load(&keeper->last_id);
         keeper->kept.written = atomic_load(&keeper->written);
         if (write_kept(keeper, &keeper->kept, &message) != FG_OK)
-            fg_log(FG_LOG_ERROR, "state: %s", message.text);
+            fg_log(FG_LOG_ERROR, "state.path: %s", message.text);
     }
     if (keeper->lock >= 0)
         close(keeper->lock);
