@@ -21,6 +21,8 @@
 #define BEAT 15
 #define LINE "}\ntrigger { enable_at_start = true min_interval_ms = 0 }\ndeadline_ms = 1000\n"
 #define REJECTS LINE "line reject { name = REJECT }\nreject { delay_ms = 1000 }\n"
+/* No part comes to its reject point, which an actuation that gets no processor in time would miss. */
+#define FAR LINE "reject { delay_ms = 600000 }\n"
 /* While the line is halted reject_active is 1, and nothing else makes it so. */
 #define REJECTS_ALL                                                                                          \
     LINE "line reject { name = REJECT active_low = true }\nreject { delay_ms = 600000 }\n"                   \
@@ -213,7 +215,7 @@ static void stand_still(int64_t ns) {
  * part is late; the job ends, and the next part is judged. */
 static void test_process_that_was_stopped(void **state) {
     (void)state;
-    hang_in_part(HANG_SUBMIT, LINE "reject { delay_ms = 600000 }\n");
+    hang_in_part(HANG_SUBMIT, FAR);
     stand_still(DEADLINE + FG_LINE_HANG + FG_S);
     wait_log("the process stood still, or the clock jumped, for");
     assert_int_equal(wait_result(1).reason, FG_REASON_DEADLINE);
@@ -245,7 +247,7 @@ static void test_job_that_does_not_go_on(void **state) {
  * late. */
 static void test_late_job(void **state) {
     (void)state;
-    start_hanging(HANG_NOTHING, REJECTS);
+    start_hanging(HANG_NOTHING, FAR);
     wait_bit(READY, true);
     const bool first = read_status_bit(BEAT);
     while (read_status_bit(BEAT) == first)
@@ -384,7 +386,7 @@ static void test_watchdog_of_systemd(void **state) {
     char text[128] = "";
     const int manager = open_manager();
     setenv("WATCHDOG_USEC", "100000", 1);
-    start_hanging(HANG_NOTHING, REJECTS);
+    start_hanging(HANG_NOTHING, FAR);
     unsetenv("NOTIFY_SOCKET");
     unsetenv("WATCHDOG_USEC");
     wait_bit(READY, true);
