@@ -85,7 +85,7 @@ check 'folders include along the arrows' python3 tests/arrows.py
 check 'clang-format' format
 check '110 columns' columns
 check 'results must be used' must_use
-check 'shell scripts' shellcheck .ci/run tests/run.sh tests/gpu.sh tests/old-cuda.sh tools/setup.sh tools/demo.sh tests/package.sh tools/package/p*st* tools/package/prerm
+check 'shell scripts' shellcheck .ci/run tests/run.sh tests/gpu.sh tests/old-cuda.sh tests/modbus-clients.sh tools/setup.sh tools/demo.sh tests/package.sh tools/package/p*st* tools/package/prerm
 programs cpu
 check 'clang-tidy' tidy
 status=0

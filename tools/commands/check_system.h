@@ -1,6 +1,5 @@
-/* What a configuration needs of the system that it is checked on: the board's and the state's places, the Modbus
- * ports and the watchdog.
- * Nothing that is asked disturbs a running flawgated.
+/* What a configuration needs of the system that it is checked on: the board's and the state's places, the
+ * Modbus ports and the watchdog. Nothing that is asked disturbs a running flawgated.
  *
  * Errors: lines of the report. Owner: the caller, of all arguments. Thread: one at a time. NULL: no argument
  * may be. */
