@@ -73,9 +73,9 @@ sed -e "s/port = 502/port = $port/" -e 's/= 1024$/= 64/' -e 's/enable_at_start =
 "${as_flawgate[@]}" flawgate check /etc/flawgate/line.conf >/dev/null
 "${as_flawgate[@]}" flawgated -c /etc/flawgate/line.conf &
 daemon=$!
-# Brings a part to the line, and waits for its verdict.
+# judge [FAULT]: brings a part to the line, and waits for its verdict; first it clears the fault that the line must show.
 judge() {
-  PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 - "$port" <<'END'
+  PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 - "$port" "${1:-0}" <<'END'
 import sys, time
 from plc import plc, to
 client = plc(int(sys.argv[1]))
@@ -86,6 +86,10 @@ def wait(what, condition):
         time.sleep(0.01)
 wait("listening", client.connect)
 bits = lambda: client.read_discrete_inputs(0, 16, **to(1)).bits
+fault = lambda: client.read_input_registers(1, 1, **to(1)).registers[0]
+if int(sys.argv[2]):
+    wait("the fault", lambda: fault() == int(sys.argv[2]))
+    assert not client.write_coil(3, True, **to(1)).isError()
 wait("ready", lambda: bits()[1])
 assert not client.write_coil(1, True, **to(1)).isError()
 wait("result", lambda: bits()[3])
@@ -130,7 +134,7 @@ if unshare --mount --pid --fork --uts --ipc --cgroup true 2>/dev/null; then
     sleep 0.2
   done
   grep -q 'code=exited ; status=0' <<<"$seen" # flawgate line --safe
-  judge
+  judge 26                                    # an end that was no drain
   "${inside[@]}" systemctl stop flawgated
   [ "$("${inside[@]}" systemctl show -p Result --value flawgated)" = success ]
   kill -9 "$init"
