@@ -97,13 +97,16 @@ static enum fg_modbus_exception refuse_commands(struct fg_line *l, const struct 
 
 static void change_job(struct fg_line *l, uint16_t slot) {
     const bool in_use = l->loaded && slot == l->show.active_slot;
-    const bool repeated = in_use && l->slot_written && slot == l->show.holding.slot;
+    const bool repeated = l->slot_written && slot == l->show.holding.slot;
     l->show.holding.slot = slot;
     l->slot_written = true;
     if (l->stop_at_ns || l->lost_at_ns)
         return; /* what is asked for again is no longer tried: the end would wait for it */
-    if (repeated && l->show.saving)
-        return; /* no job changes, so the outcome to come is still that of command 2 */
+    /* A PLC that writes its whole block in a cycle repeats the slot: no job changes, and the outcome stays
+     * that of the last change or command. What could not be loaded is tried again once the fault is cleared;
+     * else the bundle in use would never judge. */
+    if (repeated && (in_use || fg_faults_has(l, FG_FAULT_JOB)))
+        return;
     if (is_running(l))
         return;             /* the job change under way, or a self-test of the slot in use */
     l->show.saving = false; /* the frame is saved all the same, but the outcome is the job change's */

@@ -45,7 +45,7 @@ const char *fg_line_obstacle(const struct fg_line *l) {
     if (fg_jobs_loading(l) || l->slot_waiting)
         return "bundles are loaded or tested";
     if (!l->loaded)
-        return "no bundle is loaded; write the slot, holding register 0, to load it";
+        return "no bundle is loaded; clear the fault, then write the slot, holding register 0";
     if (l->unverified)
         return "the bundles have failed their self-test; run it again, or load them again";
     if (!is_job_named(l))

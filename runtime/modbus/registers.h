@@ -112,7 +112,7 @@ enum fg_reason { FG_REASON_NONE = 0, FG_REASONS(FG_REASON_ENUM) };
     X(19, INOPERATIVE, "on_inoperative = stop met a part", "see the part's reason")                          \
     X(20, WATCHDOG, "the PLC's watchdog register stood still", "look at the PLC")                            \
     X(21, JOB, "a bundle could not be loaded; an old one stays in use",                                      \
-      "run flawgate bundle verify on the bundle")                                                            \
+      "run flawgate bundle verify on the bundle; after coil 3, write the slot to try it again")              \
     X(22, SELF_TEST, "the self-test failed",                                                                 \
       "read the log: set the camera to frames that the bundle takes, or load the bundle again; if that one " \
       "fails again, this machine computes wrongly")                                                          \

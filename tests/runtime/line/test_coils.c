@@ -255,6 +255,30 @@ static void test_limits_change_during_a_job_change(void **state) {
     assert_int_equal(now.holding.threshold[0], 0);
 }
 
+/* A job that could not be loaded is tried again once the fault is cleared, not by each cycle of a PLC that
+ * writes its whole block; meanwhile the bundle in use judges. */
+static void test_failed_job_is_asked_for_again(void **state) {
+    (void)state;
+    add_bundle(0, "one");
+    add_bundle(0, "one");
+    begin_line();
+    WAIT(now.able);
+    snprintf(config.view[0].bundle[1], sizeof config.view[0].bundle[1], "%s/none.fgb", folder);
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
+    WAIT(now.outcome == FG_FAULT_JOB);
+    snprintf(config.view[0].bundle[1], sizeof config.view[0].bundle[1], "%s/one.fgb", folder);
+    for (uint32_t part = 1; part <= 3; part++) {
+        assert_int_equal(apply_command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
+        trigger_part();
+        expect_result(part, FG_PASS, FG_REASON_NONE);
+        assert_true(now.active_slot == 0 && now.outcome == FG_FAULT_JOB);
+    }
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    WAIT(now.able);
+    assert_int_equal(apply_command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
+    WAIT(now.outcome == FG_OUTCOME_DONE && now.active_slot == 1);
+}
+
 /* A PLC that writes its whole block in a cycle asks again for a job that could not be loaded. No load begins
  * once the end was asked for, which would wait for it. */
 static void test_no_job_change_at_the_end(void **state) {
@@ -266,8 +290,10 @@ static void test_no_job_change_at_the_end(void **state) {
     snprintf(config.view[0].bundle[1], sizeof config.view[0].bundle[1], "%s/none.fgb", folder);
     assert_int_equal(apply_command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE);
     WAIT(now.outcome == FG_FAULT_JOB);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    WAIT(now.able && !now.fault);                                        /* the cameras are tested again */
     assert_int_equal(apply_command(FG_COMMAND_SLOT, 1), FG_MODBUS_DONE); /* it is tried again */
-    WAIT(now.outcome == FG_FAULT_JOB);
+    WAIT(now.fault);
     close_gate();
     trigger_part();
     fg_event_signal(run.stop);
@@ -289,6 +315,7 @@ int main(void) {
         TEST(test_counters_reset_with_all_places_taken),
         TEST(test_thresholds_end_with_their_bundles),
         TEST(test_limits_change_during_a_job_change),
+        TEST(test_failed_job_is_asked_for_again),
         TEST(test_no_job_change_at_the_end),
     };
     return cmocka_run_group_tests(tests, make, remove_folder);

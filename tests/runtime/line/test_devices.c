@@ -335,6 +335,8 @@ static void test_job_change_waits_for_a_camera(void **state) {
     snprintf(config.view[0].bundle[0], sizeof config.view[0].bundle[0], "%s/none.fgb", folder);
     assert_int_equal(apply_command(FG_COMMAND_SLOT, 0), FG_MODBUS_DONE);
     WAIT(now.outcome == FG_FAULT_JOB);
+    assert_int_equal(apply_command(FG_COMMAND_CLEAR_FAULT, 0), FG_MODBUS_DONE);
+    WAIT(now.able);
     begin_delayed_test();
     assert_int_equal(apply_command(FG_COMMAND_SLOT, 0), FG_MODBUS_DONE);
     assert_true(read_snapshot()->outcome == FG_OUTCOME_RUNNING && !now.updating);
