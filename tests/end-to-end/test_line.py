@@ -126,23 +126,28 @@ class Daemon:
         return status
 
 
+def make_line(folder):
+    """A bundle and the parts of a line, good and bad in turn, in a new folder's a.fgb and parts; gives parts."""
+    good, parts = folder / "good", folder / "parts"
+    good.mkdir()
+    parts.mkdir()
+    for i in range(20):
+        good_part(good / f"{i:03}.png", i)
+    done = run("flawgate-train", good, "--out", folder / "a.fgb", "--teacher", "random", "--backbone", "resnet18",
+               "--size", "64", "--batch", "4", "--epochs", "8")
+    assert done.returncode == 0, done.stderr
+    for i in range(0, 20, 2):
+        good_part(parts / f"{i:03}.png", i)
+        bad_part(parts / f"{i + 1:03}.png", i)
+    return parts
+
+
 class Line(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = Path(tempfile.mkdtemp(prefix="flawgate-"))
-        good = cls.folder / "good"
-        good.mkdir()
-        for i in range(20):
-            good_part(good / f"{i:03}.png", i)
-        done = run("flawgate-train", good, "--out", cls.folder / "a.fgb", "--teacher", "random", "--backbone", "resnet18",
-                   "--size", "64", "--batch", "4", "--epochs", "8")
-        assert done.returncode == 0, done.stderr
+        parts = make_line(cls.folder)
         shutil.copy(cls.folder / "a.fgb", cls.folder / "b.fgb")
-        parts = cls.folder / "parts"
-        parts.mkdir()
-        for i in range(0, 20, 2):  # good and bad in turn
-            good_part(parts / f"{i:03}.png", i)
-            bad_part(parts / f"{i + 1:03}.png", i)
         files = sorted(parts.iterdir())
         judged = lines(run("flawgate", "infer", cls.folder / "a.fgb", *files, "--json").stdout)
         cls.expected = [{"PASS": 1, "DEFECT": 2}[j["verdict"]] for j in judged]

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from common import BUILD, bad_part, free_port, good_part, lines, main, run
-from test_line import Daemon, wait
+from common import BUILD, free_port, lines, main, run
+from test_line import Daemon, make_line, wait
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from plc import to
@@ -45,18 +45,7 @@ class Store(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = Path(tempfile.mkdtemp(prefix="flawgate-"))
-        good = cls.folder / "good"
-        good.mkdir()
-        for i in range(20):
-            good_part(good / f"{i:03}.png", i)
-        done = run("flawgate-train", good, "--out", cls.folder / "a.fgb", "--teacher", "random", "--backbone", "resnet18",
-                   "--size", "64", "--batch", "4", "--epochs", "8")
-        assert done.returncode == 0, done.stderr
-        parts = cls.folder / "parts"
-        parts.mkdir()
-        for i in range(0, 20, 2):  # good and bad in turn
-            good_part(parts / f"{i:03}.png", i)
-            bad_part(parts / f"{i + 1:03}.png", i)
+        parts = make_line(cls.folder)
         files = sorted(parts.iterdir())
         judged = lines(run("flawgate", "infer", cls.folder / "a.fgb", *files, "--json").stdout)
         cls.expected = [{"PASS": 1, "DEFECT": 2}[j["verdict"]] for j in judged]

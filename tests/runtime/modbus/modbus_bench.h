@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -205,6 +206,18 @@ static inline void expect_closed(int client) {
     if (got != 0 && !(got < 0 && errno == ECONNRESET))
         fail_msg("not closed: recv gave %zd (%s)", got, strerror(errno));
     close(client);
+}
+
+/* Runs a command; its output must have the words. */
+static inline void bench_expect_output(const char *command, const char *words) {
+    char output[8192];
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    const size_t used = fread(output, 1, sizeof output - 1, pipe);
+    output[used] = 0;
+    const int status = pclose(pipe);
+    if (!strstr(output, words))
+        fail_msg("%s: status %d, no \"%s\" in:\n%s", command, status, words, output);
 }
 
 #endif

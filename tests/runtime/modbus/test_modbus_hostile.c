@@ -121,17 +121,6 @@ static int compare(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-static void run_program(const char *command, const char *words) {
-    char output[8192];
-    FILE *pipe = popen(command, "r");
-    assert_non_null(pipe);
-    const size_t used = fread(output, 1, sizeof output - 1, pipe);
-    output[used] = 0;
-    const int status = pclose(pipe);
-    if (!strstr(output, words))
-        fail_msg("%s: status %d, no \"%s\" in:\n%s", command, status, words, output);
-}
-
 static void good_clients_are_served_beside_bad_ones(void **state) {
     (void)state;
     static int64_t took[ROUND_TRIPS];
@@ -169,11 +158,11 @@ static void good_clients_are_served_beside_bad_ones(void **state) {
     if (system("command -v mbpoll >/dev/null") == 0) {
         snprintf(command, sizeof command, "mbpoll -m tcp -p %u -a %d -1 -t 3:hex -r 5 -c 2 127.0.0.1 2>&1",
                  port, UNIT);
-        run_program(command, "[5]: \t0x1234\n[6]: \t0x5678");
+        bench_expect_output(command, "[5]: \t0x1234\n[6]: \t0x5678");
     }
     if (system("/usr/bin/python3 -c 'import pymodbus' 2>/dev/null") == 0) {
         snprintf(command, sizeof command, "/usr/bin/python3 tests/runtime/modbus/peer.py %u 2>&1", port);
-        run_program(command, "ok ");
+        bench_expect_output(command, "ok ");
     }
     atomic_store(&stop, true);
     for (int i = 0; i < KINDS; i++) {

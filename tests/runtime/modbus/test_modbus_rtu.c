@@ -402,18 +402,6 @@ static void libmodbus_reads_and_writes(void **state) {
     wire_close(&wire);
 }
 
-/* Runs a command; its output must have the words. */
-static void expect_output(const char *command, const char *words) {
-    char output[8192];
-    FILE *pipe = popen(command, "r");
-    assert_non_null(pipe);
-    const size_t used = fread(output, 1, sizeof output - 1, pipe);
-    output[used] = 0;
-    const int status = pclose(pipe);
-    if (!strstr(output, words))
-        fail_msg("%s: status %d, no \"%s\" in:\n%s", command, status, words, output);
-}
-
 static void mbpoll_reads_and_writes(void **state) {
     (void)state;
     if (system("command -v mbpoll >/dev/null") != 0) {
@@ -436,7 +424,7 @@ static void mbpoll_reads_and_writes(void **state) {
         char command[256];
         snprintf(command, sizeof command, "mbpoll -m rtu -b %d -P even -a %d -o 10 -1 %s %s %s 2>&1", BAUD,
                  UNIT, CALLS[i].arguments, wire.end[1].name, CALLS[i].value);
-        expect_output(command, CALLS[i].words);
+        bench_expect_output(command, CALLS[i].words);
     }
     bench_stop(&bench);
     wire_close(&wire);
@@ -456,7 +444,7 @@ static void pymodbus_reads_and_writes(void **state) {
     snprintf(command, sizeof command,
              "${FG_PYTHON:-/usr/bin/python3} tests/runtime/modbus/peer.py %s %d 2>&1", wire.end[1].name,
              BAUD);
-    expect_output(command, "ok ");
+    bench_expect_output(command, "ok ");
     bench_stop(&bench);
     wire_close(&wire);
 }
