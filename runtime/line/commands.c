@@ -38,9 +38,6 @@ static uint32_t find_written(const struct fg_commands *commands) {
 
 /* Sets the levels of coils, before the commands of their edges are carried out. */
 static void write_coils(struct fg_line *l, uint8_t coils, uint32_t written) {
-    if ((coils ^ l->show.coils) & FG_COIL_OFFLINE)
-        fg_log(FG_LOG_INFO, coils & FG_COIL_OFFLINE ? "offline is on: the line ends its parts and halts"
-                                                    : "offline is off");
     l->enable_written |= (written & FG_COIL_TRIGGER_ENABLE) != 0;
     l->show.coils = coils;
 }

@@ -137,11 +137,11 @@ static void test_every_fault_is_logged(void **state) {
     wait_log("line released");
     assert_int_equal(read_input(1), 0);
     write_coil(4, true);
-    wait_log("offline is on");
-    wait_log("state HALTED");
+    wait_log("state HALTED"); /* what a write does comes before its answer, and that before its line */
+    wait_log("changed coil 4 (offline) from 0 to 1");
     write_coil(4, false);
-    wait_log("offline is off");
     wait_log("state OPERATIONAL: READY");
+    wait_log("changed coil 4 (offline) from 1 to 0");
     stop_appliance();
 }
 
