@@ -103,7 +103,7 @@ struct visitor {
     bool any;        /* there is a whole record */
     uint32_t newest; /* its sequence */
     /* By place, where see notes records. */
-    uint32_t room;
+    uint32_t room, places; /* places: those that the file had when it was opened */
     struct fg_score *score;
     uint32_t *sequence;
     bool *whole;
@@ -195,6 +195,8 @@ void fg_scores_close(struct fg_scores *scores) {
 
 static void note_record(struct visitor *v, const unsigned char *record, uint32_t sequence) {
     const uint32_t place = sequence & (v->room - 1);
+    if (place >= v->places)
+        return; /* the file has grown */
     v->score[place] = get_record(record);
     v->sequence[place] = sequence;
     v->whole[place] = true;
@@ -204,7 +206,7 @@ static void note_record(struct visitor *v, const unsigned char *record, uint32_t
 static void sort_records(const struct visitor *v, struct fg_score *score, uint32_t *count) {
     for (uint32_t i = 1; i <= v->room; i++) {
         const uint32_t place = (v->newest + i) & (v->room - 1);
-        if (v->whole[place] && v->newest - v->sequence[place] < v->room)
+        if (place < v->places && v->whole[place] && v->newest - v->sequence[place] < v->room)
             score[(*count)++] = v->score[place];
     }
 }
@@ -218,13 +220,19 @@ enum fg_status fg_scores_read(const char *path, struct fg_score **scores, uint32
         return fg_fail_errno(message, FG_INPUT, errno, "%.300s: cannot open", path);
     struct visitor v = {.see = note_record};
     enum fg_status status = read_header(descriptor, path, &v.room, message);
+    struct stat found;
+    if (status == FG_OK && fstat(descriptor, &found))
+        status = fg_fail_errno(message, FG_ENVIRONMENT, errno, "%.300s: cannot read", path);
     if (status == FG_OK) {
-        v.score = calloc(v.room, sizeof *v.score);
-        v.sequence = calloc(v.room, sizeof *v.sequence);
-        v.whole = calloc(v.room, sizeof *v.whole);
-        *scores = calloc(v.room, sizeof **scores);
+        /* One more than there are, since calloc may give NULL for none. */
+        const off_t places = found.st_size / BYTES;
+        v.places = places < (off_t)v.room ? (uint32_t)places : v.room;
+        v.score = calloc(v.places, sizeof *v.score);
+        v.sequence = calloc(v.places, sizeof *v.sequence);
+        v.whole = calloc(v.places, sizeof *v.whole);
+        *scores = calloc(v.places, sizeof **scores);
         if (!v.score || !v.sequence || !v.whole || !*scores)
-            status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory for %u scores", path, v.room);
+            status = fg_fail(message, FG_ENVIRONMENT, "%.300s: no memory for %u scores", path, v.places);
     }
     if (status == FG_OK)
         status = visit_ring(descriptor, path, v.room, &v, message);

@@ -5,6 +5,7 @@ import io
 import json
 import mmap
 import random
+import resource
 import shutil
 import statistics
 import struct
@@ -151,6 +152,16 @@ class Store(unittest.TestCase):
         self.assertEqual(status, 1, text)
         self.assertIn("there is no folder " + str(self.folder / "none"), text)
         self.assertIn("a.fgb is no folder", text)
+
+    def test_a_log_that_claims_to_be_large(self):
+        """What is read, not what the head says, takes memory."""
+        config, store = self.folder / "large.conf", self.make_folder()
+        config.write_text(f'bundles = {{ "a.fgb" }}\ncamera {{ path = "parts" }}\nstore {{ path = "{store}" }}\n')
+        store.mkdir()
+        score_log(store / "scores.fgl", 1, [0.05, 0.06], room=1 << 28)
+        done = run("flawgate", "log", config, "--csv",
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)))
+        self.assertEqual((done.returncode, len(done.stdout.splitlines())), (0, 3), done.stderr)
 
     def test_command_2_without_a_store_says_so(self):
         daemon = self.start("")
